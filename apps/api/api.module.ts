@@ -1,0 +1,81 @@
+import { Module, type DynamicModule, type Provider } from '@nestjs/common';
+import { AuditLog, AuditTrail } from '@sibyl/audit';
+import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
+import { Database } from '@sibyl/database';
+import { ModelRuntime } from '@sibyl/inference';
+import { Clock, IdSource } from '@sibyl/kernel';
+import { ModelCatalog, ModelRegistry } from '@sibyl/registry';
+import { Metrics } from '@sibyl/telemetry';
+import type { ApiConfig } from './config';
+import { AuditModule } from './src/audit/audit.module';
+import { DocsModule } from './src/docs/docs.module';
+import { HealthModule } from './src/health/health.module';
+import { AuditHook } from './src/http/audit-hook';
+import { Drain } from './src/http/drain';
+import { EventRecorder } from './src/http/event-recorder';
+import { HttpOptions } from './src/http/http-options';
+import { HttpModule } from './src/http/http.module';
+import { LOG } from './src/http/log';
+import { KeysModule } from './src/keys/keys.module';
+import { MetaModule } from './src/meta/meta.module';
+import { ModelsModule } from './src/models/models.module';
+import { Serving } from './src/models/serving';
+import { Operations } from './src/operations/operations';
+import { OperationsModule } from './src/operations/operations.module';
+import type { Platform } from './src/platform';
+import { PredictModule } from './src/predict/predict.module';
+
+/** The parts of the platform under the types by which controllers ask for them. */
+@Module({})
+export class PlatformModule {
+  static of(platform: Platform, config: ApiConfig): DynamicModule {
+    const { clock, ids, metrics, log, trail } = platform;
+    const recorder = new EventRecorder(trail, clock, metrics, log);
+    const values = new Map<unknown, unknown>([
+      [Clock, clock],
+      [IdSource, ids],
+      [Metrics, metrics],
+      [LOG, log],
+      [Database, platform.database],
+      [AuditTrail, trail],
+      [AuditLog, platform.auditLog],
+      [Gate, platform.gate],
+      [ApiKeys, platform.apiKeys],
+      [KeyUsage, platform.keyUsage],
+      [IdempotencyStore, platform.idempotency],
+      [ModelRuntime, platform.runtime],
+      [ModelRegistry, platform.registry],
+      [ModelCatalog, platform.registry.catalog],
+      [Serving, platform.serving],
+      [HttpOptions, config.http],
+      [Drain, new Drain()],
+      [EventRecorder, recorder],
+      [AuditHook, new AuditHook(recorder)],
+      [Operations, new Operations(ids, clock, config.operations)],
+    ]);
+    const providers = [...values].map(([provide, useValue]) => ({ provide, useValue }) as Provider);
+    return { module: PlatformModule, global: true, providers, exports: [...values.keys()] as Provider[] };
+  }
+}
+
+/** The server's HTTP side. */
+@Module({})
+export class ApiModule {
+  static of(platform: Platform, config: ApiConfig): DynamicModule {
+    return {
+      module: ApiModule,
+      imports: [
+        PlatformModule.of(platform, config),
+        HttpModule,
+        PredictModule.of(platform, config),
+        ModelsModule,
+        KeysModule,
+        AuditModule,
+        OperationsModule,
+        HealthModule,
+        MetaModule,
+        DocsModule,
+      ],
+    };
+  }
+}

@@ -1,0 +1,150 @@
+import path from 'node:path';
+import { validateSync } from 'class-validator';
+import { AuditOptions } from '@sibyl/audit';
+import { AuthOptions } from '@sibyl/auth';
+import { DatabaseOptions } from '@sibyl/database';
+import { InferenceOptions } from '@sibyl/inference';
+import { OnnxLimits } from '@sibyl/onnx';
+import { PredictionOptions } from '@sibyl/prediction';
+import { RegistryOptions } from '@sibyl/registry';
+import { TelemetryOptions } from '@sibyl/telemetry';
+import { HttpOptions } from './src/http/http-options';
+import { PredictOptions } from './src/predict/predict-options';
+import { withDotenv } from './src/settings/dotenv';
+import { readSettings, SettingsError, type Variables } from './src/settings/read-settings';
+import type { Settings } from './src/settings/settings';
+
+export { SettingsError };
+
+const MEBIBYTE = 1024 * 1024;
+
+/** Where and as what the process runs. */
+export interface ServerOptions extends Pick<Settings, 'environment' | 'host' | 'port' | 'workers' | 'drainDelayMs' | 'drainSeconds'> {
+  /** Set by the operator, but nothing uses them yet: worth a line in the log. */
+  readonly unused: readonly string[];
+}
+
+/** The settings of this process, and the options of every library that they come to. Nothing in it changes any more. */
+export interface ApiConfig {
+  readonly server: ServerOptions;
+  readonly dataDir: string;
+  readonly adminKey: string | undefined;
+  /** Packages to register at the start. */
+  readonly models: readonly string[];
+  /** Operations that are remembered. */
+  readonly operations: number;
+  readonly telemetry: TelemetryOptions;
+  readonly http: HttpOptions;
+  readonly predict: PredictOptions;
+  readonly auth: AuthOptions;
+  readonly audit: AuditOptions;
+  readonly database: DatabaseOptions;
+  readonly inference: InferenceOptions;
+  readonly registry: RegistryOptions;
+  readonly onnx: OnnxLimits;
+  readonly prediction: PredictionOptions;
+}
+
+/** Reads the environment and `.env`: the only place that does. Throws SettingsError with everything that is wrong. */
+export function loadConfig(environment: Variables = process.env, folder: string = process.cwd()): ApiConfig {
+  const settings = readSettings(withDotenv(environment, folder));
+  const options = { ...edgeOptions(settings), ...dataOptions(settings), ...modelOptions(settings) };
+
+  const problems = Object.values<object>(options).flatMap(problemsOf);
+  if (problems.length > 0) throw new SettingsError(problems);
+  const { dataDir, adminKey, models, operations } = settings;
+  return Object.freeze({ ...options, server: serverOptions(settings), dataDir, adminKey, models, operations });
+}
+
+function serverOptions(settings: Settings): ServerOptions {
+  const { environment, host, port, workers, drainDelayMs, drainSeconds } = settings;
+  const later = { REDIS_URL: settings.redisUrl, MLFLOW_TRACKING_URI: settings.mlflowUri, AWS_S3_BUCKET: settings.s3Bucket };
+  const unused = Object.entries(later).filter(([, value]) => value !== undefined);
+  return Object.freeze({ environment, host, port, workers, drainDelayMs, drainSeconds, unused: unused.map(([name]) => name) });
+}
+
+function edgeOptions(settings: Settings): Pick<ApiConfig, 'telemetry' | 'http' | 'predict'> {
+  const terminal = settings.environment === 'development' && Boolean(process.stdout.isTTY);
+  return {
+    telemetry: frozen(new TelemetryOptions(), { logLevel: settings.logLevel, prettyLogs: terminal }),
+    http: frozen(new HttpOptions(), {
+      bodyBytes: settings.bodyBytes,
+      jsonDepth: settings.jsonDepth,
+      bodyTimeoutMs: settings.bodySeconds * 1000,
+      headersTimeoutMs: settings.headersSeconds * 1000,
+      headerBytes: settings.headerBytes,
+      uploadTimeoutMs: settings.uploadSeconds * 1000,
+      uploadParts: settings.packageFiles,
+      artifactBytes: settings.artifactBytes,
+      syncWaitMs: settings.syncWaitSeconds * 1000,
+      corsOrigins: settings.corsOrigins,
+      strictTransport: settings.strictTransport,
+    }),
+    predict: frozen(new PredictOptions(), {
+      ...(settings.defaultModel === undefined ? {} : { defaultModel: settings.defaultModel }),
+      bodyBytes: settings.bodyBytes,
+      tensorBodyBytes: settings.tensorBodyBytes,
+      batchRequests: settings.batchRequests,
+      rows: settings.callRows,
+      deadlineMs: settings.predictDeadlineMs,
+    }),
+  };
+}
+
+function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'database'> {
+  return {
+    auth: frozen(new AuthOptions(), {
+      keys: settings.keysMax,
+      failedAuthentications: settings.authFailures,
+      failedAuthenticationSeconds: settings.authFailureSeconds,
+    }),
+    audit: frozen(new AuditOptions(), { spoolBytes: settings.auditSpoolBytes }),
+    database: frozen(new DatabaseOptions(), {
+      ...(settings.databaseUrl === undefined ? {} : { url: settings.databaseUrl }),
+      ...(settings.databaseOwnerUrl === undefined ? {} : { ownerUrl: settings.databaseOwnerUrl }),
+      embeddedFolder: path.join(settings.dataDir, 'postgres'),
+      poolSize: settings.databasePool,
+      connectTimeoutMs: settings.databaseConnectMs,
+      statementTimeoutMs: settings.databaseStatementMs,
+      requireSeparateRoles: settings.environment === 'production',
+    }),
+  };
+}
+
+function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'registry' | 'onnx' | 'prediction'> {
+  return {
+    inference: frozen(new InferenceOptions(), {
+      runnerPath: path.resolve(__dirname, '../runner/main.js'),
+      workFolder: path.join(settings.dataDir, 'runners'),
+      runners: settings.runners,
+      queueRequests: settings.queueRequests,
+      runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,
+      trialMemoryBytes: settings.trialMemoryMib * MEBIBYTE,
+    }),
+    registry: frozen(new RegistryOptions(), {
+      artifactFolder: path.join(settings.dataDir, 'artifacts'),
+      artifactBytes: settings.artifactBytes,
+      files: settings.packageFiles,
+      importFolders: [...settings.importFolders],
+      validationMs: settings.validationSeconds * 1000,
+    }),
+    onnx: frozen(new OnnxLimits(), {
+      fileBytes: settings.modelFileBytes,
+      nodes: settings.modelNodes,
+      subgraphDepth: settings.modelSubgraphDepth,
+      tensorBytes: settings.modelTensorBytes,
+    }),
+    prediction: frozen(new PredictionOptions(), { devicePolicy: settings.devicePolicy }),
+  };
+}
+
+function frozen<T extends object>(defaults: T, given: Partial<T>): T {
+  return Object.freeze(Object.assign(defaults, given));
+}
+
+/** What the library's own rules say against the options that were made for it. */
+function problemsOf(options: object): string[] {
+  return validateSync(options).map(
+    ({ property, constraints }) => `${options.constructor.name}.${property}: ${Object.values(constraints ?? {}).join('; ')}`,
+  );
+}

@@ -1,0 +1,4 @@
+import 'reflect-metadata';
+import { serve } from './src/serve';
+
+void serve();

@@ -1,0 +1,19 @@
+import { AUDIT_SCHEMAS } from '../audit/audit.schemas';
+import { HEALTH_SCHEMAS } from '../health/health.schemas';
+import { PROBLEM_SCHEMAS } from '../http/problem.schema';
+import { KEY_SCHEMAS } from '../keys/key.schemas';
+import { META_SCHEMAS } from '../meta/meta.schemas';
+import { MODEL_SCHEMAS } from '../models/model.schemas';
+import { OPERATION_SCHEMAS } from '../operations/operation.schemas';
+import type { Schemas } from './schema';
+
+/** What answers look like, of all resources. */
+export const ALL_SCHEMAS: Schemas = {
+  ...PROBLEM_SCHEMAS,
+  ...KEY_SCHEMAS,
+  ...MODEL_SCHEMAS,
+  ...AUDIT_SCHEMAS,
+  ...OPERATION_SCHEMAS,
+  ...HEALTH_SCHEMAS,
+  ...META_SCHEMAS,
+};

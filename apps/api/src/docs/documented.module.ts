@@ -1,0 +1,49 @@
+import { Module, type Type } from '@nestjs/common';
+import { AuditLog, AuditTrail } from '@sibyl/audit';
+import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
+import { Database } from '@sibyl/database';
+import { ModelRuntime } from '@sibyl/inference';
+import { Clock } from '@sibyl/kernel';
+import { ModelRegistry } from '@sibyl/registry';
+import { Metrics } from '@sibyl/telemetry';
+import { AuditModule } from '../audit/audit.module';
+import { HealthModule } from '../health/health.module';
+import { Drain } from '../http/drain';
+import { HttpOptions } from '../http/http-options';
+import { LOG } from '../http/log';
+import { KeysModule } from '../keys/keys.module';
+import { MetaModule } from '../meta/meta.module';
+import { ModelsModule } from '../models/models.module';
+import { Serving } from '../models/serving';
+import { Operations } from '../operations/operations';
+import { OperationsModule } from '../operations/operations.module';
+import { PredictController } from '../predict/predict.controller';
+import { PredictHandler } from '../predict/predict.handler';
+import { DocsModule } from './docs.module';
+
+/** What the modules ask their surroundings for. Nothing is ever called: the container only wants to find it. */
+const ASKED_FOR = [
+  ...[ApiKeys, AuditLog, AuditTrail, Clock, Database, Drain, Gate, HttpOptions, IdempotencyStore, Metrics],
+  ...[ModelRegistry, ModelRuntime, Operations, PredictHandler, Serving],
+  LOG,
+];
+const standIns = ASKED_FOR.map((provide) => ({ provide: provide as Type | string, useValue: {} }));
+
+@Module({ providers: standIns, exports: standIns.map(({ provide }) => provide) })
+class StandIns {}
+
+/** Every module with routes, for a preview that no server is made of: the description and the tests look at its controllers. */
+@Module({
+  controllers: [PredictController],
+  imports: [
+    { module: StandIns, global: true },
+    ModelsModule,
+    KeysModule,
+    AuditModule,
+    OperationsModule,
+    HealthModule,
+    MetaModule,
+    DocsModule,
+  ],
+})
+export class DocumentedModule {}

@@ -1,0 +1,81 @@
+import { Body, Controller, Get, Post } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { Endpoint } from '../http/endpoint.decorator';
+import { TextField } from '../http/fields';
+import { Serving } from '../models/serving';
+import { Readiness } from './readiness';
+import { SystemReport } from './system-report';
+
+export class ReloadBody {
+  @TextField({ description: 'Only this model; all models without it.', example: 'momentum', max: 128, optional: true })
+  model?: string;
+}
+
+@ApiTags('Health')
+@Controller()
+export class HealthController {
+  constructor(
+    private readonly readiness: Readiness,
+    private readonly report: SystemReport,
+    private readonly serving: Serving,
+  ) {}
+
+  @Get(['health', 'health/live'])
+  @Endpoint({ summary: 'Say that the process lives', access: 'public', action: 'health.live', answer: 'Live', example: { live: true, status: 'ok', uptime_seconds: 12 } })
+  live(): Record<string, unknown> {
+    return { live: true, status: 'ok', uptime_seconds: Math.round(process.uptime()) };
+  }
+
+  @Get(['ready', 'health/ready'])
+  @Endpoint({
+    summary: 'Say whether this server should get traffic',
+    description: '200 once the preloaded models serve and the audit log can be written; 503 with the reasons otherwise and while shutting down.',
+    access: 'public',
+    action: 'health.ready',
+    answer: 'Ready',
+    errors: ['model_not_ready', 'audit_unavailable', 'shutting_down'],
+    example: { ready: true, status: 'ok' },
+  })
+  async ready(): Promise<Record<string, unknown>> {
+    await this.readiness.require();
+    return { ready: true, status: 'ok' };
+  }
+
+  @Get('health/model')
+  @Endpoint({ summary: 'List the served models and whether they are ready', access: 'public', action: 'health.model', answer: 'ServedModels' })
+  models(): Record<string, unknown> {
+    return { models: this.serving.models().map(({ name, ready }) => ({ name, ready })) };
+  }
+
+  @Get('health/detailed')
+  @Endpoint({ summary: 'Show every check and part of the server', access: 'ops:read', action: 'health.detailed', answer: 'HealthReport' })
+  detailed(): Promise<Record<string, unknown>> {
+    return this.report.detailed();
+  }
+
+  @Get('health/system')
+  @Endpoint({ summary: 'Show process and machine', access: 'ops:read', action: 'health.system', answer: 'HealthReport' })
+  system(): Record<string, unknown> {
+    return this.report.system();
+  }
+
+  @Get('health/gpu')
+  @Endpoint({ summary: 'Show the execution providers of this machine', access: 'ops:read', action: 'health.gpu', answer: 'HealthReport' })
+  gpu(): Record<string, unknown> {
+    return this.report.gpu();
+  }
+
+  @Post('health/model/reload')
+  @Endpoint({
+    summary: 'Read the registry anew and load again what should serve',
+    access: 'ops:write',
+    action: 'model.reload',
+    body: 'json',
+    request: { model: 'momentum' },
+    answer: 'ServedModels',
+    errors: ['model_not_found', 'model_not_ready', 'database_unavailable'],
+  })
+  async reload(@Body() body: ReloadBody): Promise<Record<string, unknown>> {
+    return { models: await this.serving.reload(body.model) };
+  }
+}

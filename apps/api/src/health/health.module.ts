@@ -1,0 +1,13 @@
+import { Module } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
+import { HealthController } from './health.controller';
+import { Readiness } from './readiness';
+import { SystemReport } from './system-report';
+
+@Module({
+  // Terminus would log every 503 of a health check by itself; the checks are looked at often enough without that.
+  imports: [TerminusModule.forRoot({ logger: false })],
+  controllers: [HealthController],
+  providers: [Readiness, SystemReport],
+})
+export class HealthModule {}

@@ -1,0 +1,72 @@
+import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { ModelRegistry } from '@sibyl/registry';
+import type { Logger } from '@sibyl/telemetry';
+import { createHash } from 'node:crypto';
+import { finalize, type Observable } from 'rxjs';
+import { checkJsonType, hasBody, readBody } from './body';
+import { ENDPOINT, type EndpointFacts } from './endpoint.decorator';
+import { HttpOptions } from './http-options';
+import { InjectLog } from './log';
+import { parseJson } from './json-text';
+import { PackageUpload, receivePackage } from './package-upload';
+import type { ApiRequest } from './request-context';
+
+/** A request whose body has been read. */
+export interface BodyRequest extends ApiRequest {
+  upload?: PackageUpload;
+  /** Tells whether two requests said the same, for Idempotency-Key. */
+  bodyFingerprint?: string;
+}
+
+/** Reads the body of a route that takes one: after all guards, so that nobody unknown makes the server parse anything. */
+@Injectable()
+export class BodyInterceptor implements NestInterceptor {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly options: HttpOptions,
+    private readonly registry: ModelRegistry,
+    @InjectLog() private readonly log: Logger,
+  ) {}
+
+  async intercept(execution: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    const request = execution.switchToHttp().getRequest<BodyRequest>();
+    const { body } = this.reflector.get<EndpointFacts>(ENDPOINT, execution.getHandler());
+    if (body === 'package' && isMultipart(request)) return this.receive(request, next);
+    if (body === 'json' || body === 'package') await this.read(request);
+    return next.handle();
+  }
+
+  private async read(request: BodyRequest): Promise<void> {
+    request.body = {};
+    if (!hasBody(request)) return;
+    checkJsonType(request);
+    const bytes = await readBody(request, { bytes: this.options.bodyBytes, timeoutMs: this.options.bodyTimeoutMs });
+    request.bodyFingerprint = createHash('sha256').update(bytes).digest('hex');
+    if (bytes.length > 0) request.body = parseJson(bytes, this.options.jsonDepth);
+  }
+
+  private async receive(request: BodyRequest, next: CallHandler): Promise<Observable<unknown>> {
+    const { artifactBytes: bytes, uploadParts: parts, uploadTimeoutMs: timeoutMs } = this.options;
+    const folder = await this.registry.uploadFolder();
+    const upload = new PackageUpload(folder, () => this.registry.discard(folder));
+    try {
+      await receivePackage(request, upload, { bytes, parts, timeoutMs });
+    } catch (error) {
+      await upload.discard();
+      throw error;
+    }
+    request.upload = upload;
+    request.bodyFingerprint = upload.fingerprint();
+    request.body = Object.fromEntries(upload.fields);
+    return next.handle().pipe(finalize(() => void (upload.claimed || this.forget(upload))));
+  }
+
+  private forget(upload: PackageUpload): void {
+    upload.discard().catch((error: unknown) => this.log.warn({ err: error }, 'an upload could not be removed'));
+  }
+}
+
+function isMultipart(request: ApiRequest): boolean {
+  return /^multipart\/form-data\s*(;|$)/i.test(request.headers['content-type'] ?? '');
+}

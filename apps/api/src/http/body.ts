@@ -1,0 +1,66 @@
+import type { IncomingMessage } from 'node:http';
+import { DomainError } from '@sibyl/kernel';
+
+export interface BodyLimits {
+  readonly bytes: number;
+  readonly timeoutMs: number;
+}
+
+/** Whether the request announces a body at all (RFC 9112 §6). */
+export function hasBody(request: IncomingMessage): boolean {
+  if (request.headers['transfer-encoding'] !== undefined) return true;
+  const length = request.headers['content-length'];
+  return length !== undefined && length !== '0';
+}
+
+/** Refuses what is not plain JSON in UTF-8: a compressed body could grow beyond any limit, another charset be misread. */
+export function checkJsonType(request: IncomingMessage): void {
+  refuseEncoding(request);
+  const [type = '', ...parameters] = (request.headers['content-type'] ?? '').split(';').map((part) => part.trim().toLowerCase());
+  if (type !== 'application/json') {
+    throw new DomainError('unsupported_media_type', 'Send the body as application/json.');
+  }
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='));
+  if (charset !== undefined && !UTF8.has(charset.slice('charset='.length))) {
+    throw new DomainError('unsupported_media_type', 'Send the body in UTF-8.');
+  }
+}
+
+const UTF8 = new Set(['utf-8', '"utf-8"', 'utf8', '"utf8"']);
+
+export function refuseEncoding(request: IncomingMessage): void {
+  if (request.headers['content-encoding'] !== undefined) {
+    throw new DomainError('unsupported_media_type', 'Send the body without Content-Encoding.');
+  }
+}
+
+/** Collects a body up to its limits. A declared length is checked before the first byte is read. */
+export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > limits.bytes) return Promise.reject(tooLarge(limits.bytes));
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const end = (settle: () => void): void => {
+      clearTimeout(timer);
+      request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
+      settle();
+    };
+    const onData = (chunk: Buffer): void => {
+      bytes += chunk.length;
+      if (bytes <= limits.bytes) chunks.push(chunk);
+      else end(() => reject(tooLarge(limits.bytes)));
+    };
+    const onEnd = (): void => end(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes)));
+    const onClose = (): void => end(() => reject(new DomainError('malformed_json', 'The body ended before it was complete.')));
+    const timer = setTimeout(() => end(() => reject(tooSlow(limits.timeoutMs))), limits.timeoutMs);
+    request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
+  });
+}
+
+export function tooLarge(limitBytes: number): DomainError {
+  return new DomainError('body_too_large', `The body may have ${limitBytes} bytes on this route.`);
+}
+
+export function tooSlow(limitMs: number): DomainError {
+  return new DomainError('request_timeout', `The body did not arrive within ${limitMs / 1000} seconds.`);
+}

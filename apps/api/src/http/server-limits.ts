@@ -1,0 +1,84 @@
+import type { Socket } from 'node:net';
+import type { Server } from 'node:http';
+import type { AuditTrail } from '@sibyl/audit';
+import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
+import type { Metrics } from '@sibyl/telemetry';
+import { eventDraft } from './event-draft';
+import type { HttpOptions } from './http-options';
+import { problemOf } from './problem';
+import { RequestContext } from './request-context';
+
+export interface BrokenRequestParts {
+  readonly trail: AuditTrail;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly metrics: Metrics;
+  readonly options: HttpOptions;
+}
+
+/**
+ * Answers what Node refuses before there is a request. Headers that are too large or too slow are HTTP and leave an event;
+ * bytes that are not HTTP are counted and cut off.
+ */
+export function answerBrokenRequests(server: Server, parts: BrokenRequestParts): void {
+  server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
+    const socket = stream as Socket;
+    if (!socket.writable || error.code === 'ECONNRESET') {
+      socket.destroy();
+      return;
+    }
+    parts.metrics.server.brokenRequests.inc({ code: codeOf(error) });
+    const refusal = refusalOf(error, parts.options);
+    const requestId = parts.ids.next();
+    const { status, headers, body } = problemOf(refusal, { requestId, instance: '' });
+    const answer = [
+      `HTTP/1.1 ${status} ${REASONS[status] ?? 'Bad Request'}`,
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+      `X-Request-Id: ${requestId}`,
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      'Connection: close',
+    ];
+    const finish = (): void => void socket.end(`${answer.join('\r\n')}\r\n\r\n${body}`);
+    if (status === 400) finish();
+    else record(parts, socket, requestId, refusal, status).finally(finish);
+  });
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+};
+
+function refusalOf(error: NodeJS.ErrnoException, options: HttpOptions): DomainError {
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    return new DomainError('headers_too_large', `All headers together may have ${options.headerBytes} bytes.`, { cause: error });
+  }
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    const detail = `The headers did not arrive within ${options.headersTimeoutMs / 1000} seconds.`;
+    return new DomainError('request_timeout', detail, { cause: error });
+  }
+  return new DomainError('invalid_parameter', 'The request is not valid HTTP/1.1.', { cause: error });
+}
+
+/** Codes of the parser are a closed set; anything else shares one label. */
+function codeOf(error: NodeJS.ErrnoException): string {
+  return error.code !== undefined && /^(HPE|ERR_HTTP)_[A-Z_]{1,48}$/.test(error.code) ? error.code : 'other';
+}
+
+async function record(
+  { trail, clock, metrics }: BrokenRequestParts,
+  socket: Socket,
+  requestId: string,
+  refusal: DomainError,
+  status: number,
+): Promise<void> {
+  const ip = socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
+  const context = new RequestContext({ requestId, ip, startedAt: clock.monotonic(), occurredAtMs: clock.now() });
+  context.problem = refusal.code;
+  // A refusal that cannot be recorded is still a refusal: there is nothing here to hold back.
+  await trail.commit(eventDraft(context, status, 0)).then(
+    () => metrics.server.auditEvents.inc({ outcome: 'failed' }),
+    () => undefined,
+  );
+}

@@ -1,0 +1,67 @@
+import { Injectable, ValidationPipe } from '@nestjs/common';
+import { getMetadataStorage, type ValidationError } from 'class-validator';
+import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
+
+/** Most faults of one answer; a body of 10 MiB could hold a million. */
+const FAULTS = 64;
+
+/** Checks bodies and queries against their DTO, refuses what they do not know, and names every fault at once. */
+@Injectable()
+export class RequestValidationPipe extends ValidationPipe {
+  constructor() {
+    super({
+      transform: true,
+      whitelist: true,
+      forbidNonWhitelisted: true,
+      forbidUnknownValues: true,
+      // The nearest known field is looked up in the class of what was checked.
+      validationError: { target: true, value: true },
+      exceptionFactory: (errors: ValidationError[]) => validationProblem(errors),
+    });
+  }
+}
+
+/** One error for all faults; unknown fields come first, because they are most often the reason for the others. */
+export function validationProblem(errors: readonly ValidationError[]): DomainError {
+  const unknown: FieldFault[] = [];
+  const wrong: FieldFault[] = [];
+  for (const error of errors) collect(error, '', unknown, wrong);
+  const faults = [...unknown, ...wrong].slice(0, FAULTS);
+  if (unknown.length > 0) {
+    return new DomainError('unknown_field', `Unknown: ${unknown.slice(0, 8).map(nameOf).join(', ')}.`, { faults });
+  }
+  return new DomainError('invalid_parameter', `Wrong or missing: ${wrong.slice(0, 8).map(nameOf).join(', ')}.`, { faults });
+}
+
+function collect(error: ValidationError, parent: string, unknown: FieldFault[], wrong: FieldFault[]): void {
+  const pointer = `${parent}/${error.property.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`;
+  const { whitelistValidation, unknownValue, ...others } = error.constraints ?? {};
+  if (whitelistValidation !== undefined) unknown.push(unknownFault(error, pointer));
+  else if (unknownValue !== undefined || Object.keys(others).length > 0) {
+    wrong.push({ pointer, expected: Object.values(others).join('; '), received: describe(error.value) });
+  }
+  for (const child of error.children ?? []) collect(child, pointer, unknown, wrong);
+}
+
+function unknownFault(error: ValidationError, pointer: string): FieldFault {
+  const near = error.target === undefined ? [] : nearestWords(error.property, fieldsOf(error.target));
+  return { pointer, received: 'a field that does not exist', ...(near[0] === undefined ? {} : { hint: `did you mean '${near[0]}'?` }) };
+}
+
+function fieldsOf(target: object): string[] {
+  const rules = getMetadataStorage().getTargetValidationMetadatas(target.constructor, '', false, false);
+  return [...new Set(rules.map((rule) => rule.propertyName))];
+}
+
+/** What came, without repeating it: a value may be anything, a secret in the wrong field included. */
+export function describe(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return typeof value === 'string' ? `text of ${value.length} characters` : 'an object';
+}
+
+function nameOf(fault: FieldFault): string {
+  return fault.pointer.slice(1);
+}

@@ -1,0 +1,91 @@
+import type { RecordChange } from '@sibyl/audit';
+import type { Actor, Clock } from '@sibyl/kernel';
+import type { ModelReconciler, Promotion, ServedModel, ServedVersion } from '@sibyl/prediction';
+import type { AliasEvent, AliasMove, AliasRollback } from '@sibyl/registry';
+import { Serving, type ServedModelStatus, type ServedStatus, type ServingReadiness } from './serving';
+
+/** Serving as this process does it: the reconciler's table and the runners behind it. */
+export class LocalServing extends Serving {
+  constructor(
+    private readonly reconciler: ModelReconciler,
+    private readonly promotion: Promotion,
+    private readonly clock: Clock,
+    private readonly loadLimitMs: number,
+  ) {
+    super();
+  }
+
+  async load(model: string, version: string): Promise<ServedStatus> {
+    const served = await this.reconciler.find(model, version);
+    served.retryAt = 0;
+    await this.reconciler.ready(served, this.clock.monotonic() + this.loadLimitMs);
+    return statusOf(served);
+  }
+
+  async unload(model: string, version: string): Promise<ServedStatus> {
+    const served = await this.reconciler.known(model, version);
+    await this.reconciler.unload(served);
+    return statusOf(served);
+  }
+
+  promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
+    return this.promotion.promote(actor, move, record);
+  }
+
+  rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
+    return this.promotion.rollback(actor, rollback, record);
+  }
+
+  async reload(model: string | undefined): Promise<readonly ServedModelStatus[]> {
+    await this.reconciler.reload(model);
+    return this.models().filter(({ name }) => model === undefined || name === model);
+  }
+
+  status(model: string, version: string): ServedStatus | undefined {
+    const served = this.reconciler.table.models.get(model)?.versions.get(version);
+    return served && statusOf(served);
+  }
+
+  statuses(): readonly ServedStatus[] {
+    return [...this.reconciler.table.models.values()]
+      .flatMap((model) => [...model.versions.values()])
+      .filter((served) => served.state !== 'unloaded')
+      .map(statusOf);
+  }
+
+  readiness(): ServingReadiness {
+    const reasons = this.reconciler.missing();
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  models(): readonly ServedModelStatus[] {
+    return [...this.reconciler.table.models.values()].map((model) => ({ name: model.name, ready: isReady(model) }));
+  }
+}
+
+/** A model is ready when what a request without a version meets is loaded. */
+function isReady(model: ServedModel): boolean {
+  const served = model.aliases.get('production') ?? model.latest;
+  return served?.loaded !== undefined;
+}
+
+function statusOf(served: ServedVersion): ServedStatus {
+  const { loaded } = served;
+  const statistics = loaded?.statistics();
+  return {
+    model: served.model,
+    version: served.version,
+    state: served.state,
+    loaded: loaded !== undefined,
+    ready: served.state === 'ready',
+    reason: served.reason,
+    provider: loaded?.provider,
+    memoryBytes: loaded?.memoryBytes,
+    loadMs: loaded?.loadMs,
+    latencyMs: statistics?.batchMs,
+    requests: statistics?.requests,
+    errors: statistics?.failures,
+    queueDepth: statistics?.queueDepth,
+    lastUsedAtMs: served.lastUsedAtMs,
+  };
+}

@@ -1,0 +1,105 @@
+import type { ApiBodyOptions } from '@nestjs/swagger';
+import { ANYTHING, INSTANT, listOf, number, object, orNull, ref, text, truth, whole, type Schemas } from '../docs/schema';
+
+const STATUS = text(undefined, { enum: ['registered', 'validated', 'rejected', 'approved', 'active', 'archived'] });
+const DIGEST = text('`sha256:` and 64 hex digits');
+
+const SUMMARY = {
+  version: text(),
+  status: STATUS,
+  'accuracy?': number('From the metrics of the manifest'),
+  'training_date?': text(),
+  aliases: listOf(text()),
+};
+
+export const MODEL_SCHEMAS: Schemas = {
+  ModelList: object({
+    models: listOf(object({ name: text(), ...SUMMARY, features: listOf(text()), loaded: truth() })),
+    'next?': text('Cursor of the next page'),
+  }),
+  VersionList: object({ model_name: text(), versions: listOf(object({ ...SUMMARY, digest: DIGEST })) }),
+  Tensor: object({ name: text(), datatype: text('As in the Open Inference Protocol'), 'shape?': listOf(whole('-1 is any size')) }),
+  Signature: object({ inputs: listOf(ref('Tensor')), outputs: listOf(ref('Tensor')) }),
+  ModelDescription: object({
+    name: text(),
+    ...SUMMARY,
+    digest: DIGEST,
+    'task?': text(),
+    'description?': text(),
+    features: listOf(text()),
+    signature: ref('Signature'),
+    manifest: { ...ANYTHING, description: 'sibyl.json as it came, unknown members included' },
+    loaded: truth(),
+    'provider?': text('The execution provider that is really in use'),
+    'memory_bytes?': whole(),
+    'load_ms?': number(),
+  }),
+  ModelHealth: object({
+    name: text(),
+    version: text(),
+    ready: truth(),
+    state: text(undefined, { enum: ['unloaded', 'loading', 'ready', 'unloading', 'unavailable'] }),
+    'reason?': text(),
+    'provider?': text(),
+    latency_ms: orNull(number('What a batch takes at present')),
+    requests: whole(),
+    errors: whole(),
+    queue_depth: whole(),
+    last_used_at: orNull(INSTANT),
+  }),
+  ModelVersion: object({
+    name: text(),
+    ...SUMMARY,
+    digest: DIGEST,
+    'task?': text(),
+    features: listOf(text()),
+    signature: ref('Signature'),
+    manifest: ANYTHING,
+    files: listOf(object({ path: text(), sha256: text(), bytes: whole() })),
+    onnx: ANYTHING,
+    'report?': object({ passed: truth(), checked_at: INSTANT, reasons: listOf(ANYTHING), notes: listOf(text()) }, { additionalProperties: true }),
+    registered_at: INSTANT,
+    registered_by: ref('Actor'),
+    'validated_at?': INSTANT,
+    changed_at: INSTANT,
+    changed_by: ref('Actor'),
+  }),
+  Actor: object({ type: text(), id: text(), 'key_id?': text(), name: text() }),
+  LoadedModel: object({
+    name: text(),
+    version: text(),
+    loaded: truth(),
+    ready: truth(),
+    'provider?': text(),
+    'memory_bytes?': whole(),
+    'load_ms?': number(),
+  }),
+  UnloadedModel: object({ name: text(), version: text(), loaded: truth() }),
+  Alias: object({
+    model: text(),
+    alias: text(),
+    version: text(),
+    digest: DIGEST,
+    'previous_version?': text(),
+    kind: text(undefined, { enum: ['move', 'rollback', 'computed'] }),
+    revision: whole(),
+    etag: text('For If-Match, quotes included'),
+    moved_at: INSTANT,
+    moved_by: ref('Actor'),
+    reason: text(),
+  }),
+  AliasHistory: object({ model_name: text(), items: listOf(ref('Alias')), 'next?': text() }),
+};
+
+/** The two bodies of a registration; multipart cannot be told from a DTO. */
+export const PACKAGE_BODY: ApiBodyOptions = {
+  description: 'The files of a package, or where they lie. `curl -F "f=@model.onnx" -F "f=@sibyl.json" -F "f=@golden.json"` sends one.',
+  schema: {
+    type: 'object',
+    properties: {
+      version: { type: 'string', description: 'The version, where the package has no manifest.' },
+      source_uri: { type: 'string', description: 'JSON only: a path or `file:` URI under the import folders.' },
+    },
+    additionalProperties: true,
+  },
+};

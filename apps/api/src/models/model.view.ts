@@ -1,0 +1,185 @@
+import type { Actor, FieldFault } from '@sibyl/kernel';
+import type { TensorSpec } from '@sibyl/protocol';
+import type { AliasEvent, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
+import { timestamp } from '@sibyl/kernel';
+import type { ServedStatus } from './serving';
+
+type View = Record<string, unknown>;
+
+/** Members that are absent stay absent: what is not known is not guessed. */
+function known(members: View): View {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
+}
+
+/** What lists show of a version. */
+function summaryOf({ version, status, manifest, aliases }: ModelVersion): View {
+  return known({ version, status, accuracy: manifest.metrics['accuracy'], training_date: manifest.trainingDate, aliases });
+}
+
+export function toModelListView(page: Page<ModelVersion>, loaded: (version: ModelVersion) => boolean): View {
+  const models = page.items.map((version) => ({
+    name: version.model,
+    ...summaryOf(version),
+    features: featureNames(version),
+    loaded: loaded(version),
+  }));
+  return known({ models, next: page.next });
+}
+
+/** Names of what a request may send: the manifest's features, else the columns of its inputs, else the inputs themselves. */
+function featureNames({ manifest, signature }: ModelVersion): string[] {
+  if (manifest.features !== undefined) return manifest.features.map((feature) => feature.name);
+  const inputs = manifest.inputs ?? signature.inputs;
+  return inputs.flatMap((input) => ('columns' in input && input.columns !== undefined ? [...input.columns] : [input.name]));
+}
+
+export function toVersionsView(name: string, versions: readonly ModelVersion[]): View {
+  return { model_name: name, versions: versions.map((version) => ({ ...summaryOf(version), digest: version.digest })) };
+}
+
+/** Signature, manifest, and how this process serves it. */
+export function toModelInfoView(version: ModelVersion, served: ServedStatus | undefined): View {
+  return known({
+    name: version.model,
+    ...summaryOf(version),
+    digest: version.digest,
+    task: version.manifest.task,
+    description: version.manifest.description,
+    features: featureNames(version),
+    signature: toSignatureView(version),
+    manifest: version.manifest.document,
+    loaded: served?.loaded ?? false,
+    provider: served?.provider,
+    memory_bytes: served?.memoryBytes,
+    load_ms: served?.loadMs,
+  });
+}
+
+export function toModelHealthView(version: ModelVersion, served: ServedStatus | undefined): View {
+  return known({
+    name: version.model,
+    version: version.version,
+    ready: served?.ready ?? false,
+    state: served?.state ?? 'unloaded',
+    reason: served?.reason,
+    provider: served?.provider,
+    latency_ms: served?.latencyMs ?? null,
+    requests: served?.requests ?? 0,
+    errors: served?.errors ?? 0,
+    queue_depth: served?.queueDepth ?? 0,
+    last_used_at: served?.lastUsedAtMs === undefined ? null : timestamp(served.lastUsedAtMs),
+  });
+}
+
+/** All facts of a version. */
+export function toVersionView(version: ModelVersion): View {
+  return known({
+    name: version.model,
+    ...summaryOf(version),
+    digest: version.digest,
+    task: version.manifest.task,
+    features: featureNames(version),
+    signature: toSignatureView(version),
+    manifest: version.manifest.document,
+    files: version.files,
+    onnx: toOnnxView(version),
+    report: version.report && toReportView(version.report),
+    registered_at: version.registeredAt,
+    registered_by: toActorView(version.registeredBy),
+    validated_at: version.validatedAt,
+    changed_at: version.changedAt,
+    changed_by: toActorView(version.changedBy),
+  });
+}
+
+function toSignatureView({ signature }: ModelVersion): View {
+  return { inputs: signature.inputs.map(toTensorView), outputs: signature.outputs.map(toTensorView) };
+}
+
+function toTensorView({ name, datatype, shape }: TensorSpec): View {
+  return known({ name, datatype, shape });
+}
+
+function toOnnxView({ onnx }: ModelVersion): View {
+  return known({
+    ir_version: onnx.irVersion,
+    producer: onnx.producer,
+    opsets: onnx.opsets,
+    node_count: onnx.nodeCount,
+    operators: onnx.operators,
+    external_files: onnx.externalFiles,
+    initializer_bytes: onnx.initializerBytes,
+  });
+}
+
+function toReportView(report: ValidationReport): View {
+  const { trial, golden } = report;
+  return known({
+    passed: report.passed,
+    checked_at: report.checkedAt,
+    reasons: report.reasons satisfies readonly FieldFault[],
+    notes: report.notes,
+    ignored_files: report.ignoredFiles,
+    trial:
+      trial &&
+      known({
+        provider: trial.provider,
+        load_ms: trial.loadMs,
+        memory_bytes: trial.memoryBytes,
+        median_run_ms: trial.medianRunMs,
+        observed_outputs: trial.observedOutputs.map(toTensorView),
+      }),
+    golden:
+      golden &&
+      known({
+        source: golden.source,
+        tolerance: golden.tolerance,
+        compared: golden.compared,
+        skipped: golden.skipped,
+        miss_count: golden.missCount,
+        misses: golden.misses,
+        largest_difference: golden.largestDifference,
+      }),
+  });
+}
+
+export function toActorView(actor: Actor): View {
+  return known({ type: actor.type, id: actor.id, key_id: actor.keyId, name: actor.name });
+}
+
+/** An alias as it was at one time, with the move that made it so. */
+export function toAliasView(event: AliasEvent): View {
+  return known({
+    model: event.model,
+    alias: event.alias,
+    version: event.version,
+    digest: event.digest,
+    previous_version: event.from,
+    kind: event.kind,
+    revision: event.revision,
+    etag: event.etag,
+    moved_at: event.at,
+    moved_by: toActorView(event.actor),
+    reason: event.reason,
+  });
+}
+
+export function toHistoryView(name: string, page: Page<AliasEvent>): View {
+  return known({ model_name: name, items: page.items.map(toAliasView), next: page.next });
+}
+
+export function toUnloadedView(status: ServedStatus): View {
+  return { name: status.model, version: status.version, loaded: false };
+}
+
+export function toLoadedView(status: ServedStatus): View {
+  return known({
+    name: status.model,
+    version: status.version,
+    loaded: status.loaded,
+    ready: status.ready,
+    provider: status.provider,
+    memory_bytes: status.memoryBytes,
+    load_ms: status.loadMs,
+  });
+}

@@ -1,0 +1,14 @@
+import { ANYTHING, ID, INSTANT, object, text, whole, type Schemas } from '../docs/schema';
+
+export const OPERATION_SCHEMAS: Schemas = {
+  Operation: object({
+    id: ID,
+    kind: text('`noun.verb`'),
+    status: text(undefined, { enum: ['running', 'succeeded', 'failed', 'cancelled'] }),
+    progress: object({ done: whole(), total: whole() }),
+    started_at: INSTANT,
+    'ended_at?': INSTANT,
+    'result?': ANYTHING,
+    'error?': object({ code: text(), status: whole(), detail: text() }, { additionalProperties: true }),
+  }),
+};

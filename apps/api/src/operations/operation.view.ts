@@ -1,0 +1,26 @@
+import { timestamp, type DomainError } from '@sibyl/kernel';
+import { statusOf } from '../http/problem';
+import type { Operation } from './operation';
+
+export function toOperationView(operation: Operation): Record<string, unknown> {
+  return {
+    id: operation.id,
+    kind: operation.kind,
+    status: operation.status,
+    progress: operation.progress,
+    started_at: timestamp(operation.startedAtMs),
+    ...(operation.endedAtMs === undefined ? {} : { ended_at: timestamp(operation.endedAtMs) }),
+    ...(operation.result === undefined ? {} : { result: operation.result }),
+    ...(operation.error === undefined ? {} : { error: toErrorView(operation.error) }),
+  };
+}
+
+/** What a problem would have said, without the members that belong to a request. */
+function toErrorView(error: DomainError): Record<string, unknown> {
+  return {
+    code: error.code,
+    status: statusOf(error.code),
+    detail: error.detail,
+    ...(error.faults === undefined ? {} : { errors: error.faults }),
+  };
+}

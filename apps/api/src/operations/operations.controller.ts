@@ -1,0 +1,41 @@
+import { Controller, Delete, Get, Param } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import type { Principal } from '@sibyl/auth';
+import { Caller } from '../http/caller.decorator';
+import { Endpoint } from '../http/endpoint.decorator';
+import { OperationAccess } from './operation-access';
+import { toOperationView } from './operation.view';
+
+@ApiTags('Operations')
+@Controller('v1/operations')
+export class OperationsController {
+  constructor(private readonly operations: OperationAccess) {}
+
+  @Get(':id')
+  @Endpoint({
+    summary: 'Show an operation',
+    description: 'For the key that began it; others need `ops:read`.',
+    access: 'any key',
+    action: 'operation.read',
+    resource: ['operation', 'id'],
+    answer: 'Operation',
+    errors: ['operation_not_found'],
+  })
+  find(@Caller() caller: Principal, @Param('id') id: string): Record<string, unknown> {
+    return toOperationView(this.operations.find(caller, id));
+  }
+
+  @Delete(':id')
+  @Endpoint({
+    summary: 'Cancel an operation',
+    description: 'Work that cannot be stopped ends unseen. For the key that began it; others need `ops:read`.',
+    access: 'any key',
+    action: 'operation.cancel',
+    resource: ['operation', 'id'],
+    answer: 'Operation',
+    errors: ['operation_not_found'],
+  })
+  cancel(@Caller() caller: Principal, @Param('id') id: string): Record<string, unknown> {
+    return toOperationView(this.operations.cancel(caller, id));
+  }
+}

@@ -1,0 +1,89 @@
+import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
+import { internalError } from '../http/problem';
+import type { Operation } from './operation';
+
+export interface OperationStart {
+  readonly kind: string;
+  readonly keyId: string;
+  /** Does the work; `signal` says that nobody wants its result any more. */
+  readonly work: (signal: AbortSignal) => Promise<unknown>;
+}
+
+/** An operation with its end, for whoever waits. */
+export interface BegunOperation {
+  readonly id: string;
+  /** The result of the work, or its failure. */
+  readonly ended: Promise<unknown>;
+}
+
+interface Entry {
+  operation: Operation;
+  readonly abort: AbortController;
+}
+
+/**
+ * The operations of this process, in memory: they die with the process that runs them. As many as the limit are
+ * remembered; the oldest that have ended make room for new ones, running ones never do.
+ */
+export class Operations {
+  private readonly entries = new Map<string, Entry>();
+
+  constructor(
+    private readonly ids: IdSource,
+    private readonly clock: Clock,
+    private readonly limit: number,
+  ) {}
+
+  begin({ kind, keyId, work }: OperationStart): BegunOperation {
+    this.makeRoom();
+    const id = this.ids.next();
+    const abort = new AbortController();
+    const progress = { done: 0, total: 1 };
+    const operation: Operation = { id, kind, keyId, startedAtMs: this.clock.now(), status: 'running', progress };
+    this.entries.set(id, { operation, abort });
+    const ended = work(abort.signal);
+    ended.then(
+      (result) => this.end(id, { status: 'succeeded', progress: { done: 1, total: 1 }, result }),
+      (error: unknown) => this.end(id, { status: 'failed', error: error instanceof DomainError ? error : internalError(error) }),
+    );
+    return { id, ended };
+  }
+
+  /** The operation, for the key that began it and for those who may see all. Others learn nothing, not even that it exists. */
+  find(id: string, keyId: string, seesAll: boolean): Operation {
+    const entry = this.entries.get(id);
+    if (entry === undefined || !(seesAll || entry.operation.keyId === keyId)) {
+      throw new DomainError('operation_not_found', 'There is no operation with this id.');
+    }
+    return entry.operation;
+  }
+
+  /** Asks the work to stop and stops waiting for it; one that has ended stays as it ended. */
+  cancel(id: string, keyId: string, seesAll: boolean): Operation {
+    this.find(id, keyId, seesAll);
+    this.entries.get(id)?.abort.abort();
+    this.end(id, { status: 'cancelled' });
+    return this.find(id, keyId, seesAll);
+  }
+
+  /** Takes an operation out of the list again: its request was answered with the result itself. */
+  forget(id: string): void {
+    this.entries.delete(id);
+  }
+
+  private end(id: string, outcome: Partial<Operation>): void {
+    const entry = this.entries.get(id);
+    if (entry === undefined || entry.operation.status !== 'running') return;
+    entry.operation = { ...entry.operation, ...outcome, endedAtMs: this.clock.now() };
+  }
+
+  private makeRoom(): void {
+    if (this.entries.size < this.limit) return;
+    for (const [id, { operation }] of this.entries) {
+      if (operation.status === 'running') continue;
+      this.entries.delete(id);
+      return;
+    }
+    throw new DomainError('queue_full', `There are ${this.limit} operations running.`, { retryAfterSeconds: 30 });
+  }
+}

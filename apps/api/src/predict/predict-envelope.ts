@@ -1,0 +1,141 @@
+/** Hot path. See docs/paths/predict.md. */
+import { DomainError } from '@sibyl/kernel';
+import { describe } from '@sibyl/protocol';
+import { pointerTo, RequestFaults, type FeatureQuery, type JsonObject } from '@sibyl/prediction';
+
+/** A predict request as the wire has it, read and checked; what it says about features is checked by the model's contract. */
+export interface PredictEnvelope {
+  readonly symbol: string | undefined;
+  readonly query: FeatureQuery;
+  readonly features: JsonObject;
+  readonly inputs: JsonObject | undefined;
+  readonly model: string | undefined;
+  readonly version: string | undefined;
+}
+
+const TEXT_MAX = 256;
+const TIMESTAMP = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+const NO_FEATURES: JsonObject = Object.freeze({});
+
+const SINGLE_FIELDS = ['symbol', 'entity', 'timestamp', 'features', 'model', 'model_version'] as const;
+const MODEL_FIELDS = [...SINGLE_FIELDS, 'inputs'] as const;
+
+/** Reads one request; `withInputs` where tensors may come in place of features. */
+export function readEnvelope(body: unknown, pointer: string, withInputs: boolean): PredictEnvelope {
+  const fields = objectAt(body, pointer);
+  checkFields(fields, pointer, withInputs ? MODEL_FIELDS : SINGLE_FIELDS);
+  const symbol = textAt(fields, 'symbol', pointer);
+  const entity = entityAt(fields, pointer);
+  const timestamp = timestampAt(fields, pointer);
+  const inputs = fields['inputs'] === undefined ? undefined : objectAt(fields['inputs'], pointerTo(pointer, 'inputs'));
+  const features = fields['features'] === undefined ? NO_FEATURES : objectAt(fields['features'], pointerTo(pointer, 'features'));
+  if (inputs !== undefined && fields['features'] !== undefined) {
+    throw new DomainError('invalid_parameter', "Send either 'features' or 'inputs'.", {
+      faults: [{ pointer: pointerTo(pointer, 'inputs'), expected: "no 'features' beside 'inputs'" }],
+    });
+  }
+  return {
+    symbol,
+    query: {
+      ...(symbol === undefined ? {} : { symbol }),
+      ...(entity === undefined ? {} : { entity }),
+      ...(timestamp === undefined ? {} : { timestamp }),
+    },
+    features,
+    inputs,
+    model: textAt(fields, 'model', pointer),
+    version: textAt(fields, 'model_version', pointer),
+  };
+}
+
+/** A batch: its items unread, so that each fails or succeeds alone, and what holds for all of them. */
+export interface BatchEnvelope {
+  readonly requests: readonly unknown[];
+  readonly model: string | undefined;
+  readonly version: string | undefined;
+}
+
+export function readBatchEnvelope(body: unknown, requestsMax: number): BatchEnvelope {
+  const fields = objectAt(body, '');
+  checkFields(fields, '', ['requests', 'model', 'model_version']);
+  return {
+    requests: listAt(fields, 'requests', requestsMax),
+    model: textAt(fields, 'model', ''),
+    version: textAt(fields, 'model_version', ''),
+  };
+}
+
+/** `POST /v1/infer`: rows of columns for one model. */
+export interface InferEnvelope {
+  readonly model: string;
+  readonly version: string | undefined;
+  readonly rows: readonly unknown[];
+}
+
+export function readInferEnvelope(body: unknown, rowsMax: number): InferEnvelope {
+  const fields = objectAt(body, '');
+  checkFields(fields, '', ['model_id', 'model_version', 'inputs']);
+  const model = textAt(fields, 'model_id', '');
+  if (model === undefined) throw missing('/model_id', 'the name of a model');
+  return { model, version: textAt(fields, 'model_version', ''), rows: listAt(fields, 'inputs', rowsMax) };
+}
+
+/** A JSON object at a pointer, or the error that says what came. */
+export function objectAt(value: unknown, pointer: string): JsonObject {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+  throw wrong('The request has a value of the wrong type.', pointer, 'an object', value);
+}
+
+function checkFields(fields: JsonObject, pointer: string, known: readonly string[]): void {
+  let faults: RequestFaults | undefined;
+  for (const name of Object.keys(fields)) {
+    if (!known.includes(name)) (faults ??= new RequestFaults()).unknown(pointer, name, known);
+  }
+  faults?.throwIfAny();
+}
+
+function listAt(fields: JsonObject, name: string, most: number): readonly unknown[] {
+  const value = fields[name];
+  const pointer = pointerTo('', name);
+  if (value === undefined) throw missing(pointer, 'an array of requests');
+  if (!Array.isArray(value)) throw wrong(`'${name}' must be an array.`, pointer, 'an array', value);
+  if (value.length === 0) throw missing(pointer, 'at least one request');
+  if (value.length > most) {
+    throw new DomainError('batch_too_large', `'${name}' may have ${most} entries; this one has ${value.length}.`, {
+      faults: [{ pointer, expected: `at most ${most} entries`, received: `${value.length} entries` }],
+    });
+  }
+  return value;
+}
+
+function textAt(fields: JsonObject, name: string, pointer: string): string | undefined {
+  const value = fields[name];
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && value.length > 0 && value.length <= TEXT_MAX) return value;
+  throw wrong(`'${name}' must be a string of 1 to ${TEXT_MAX} characters.`, pointerTo(pointer, name), `a string of 1 to ${TEXT_MAX} characters`, value);
+}
+
+/** An entity is its key, or several keys by name; the feature service reads it. */
+function entityAt(fields: JsonObject, pointer: string): string | undefined {
+  const value = fields['entity'];
+  if (value === undefined || typeof value === 'string') return textAt(fields, 'entity', pointer);
+  const keys = Object.values(objectAt(value, pointerTo(pointer, 'entity')));
+  const text = JSON.stringify(value);
+  if (text.length <= 4 * TEXT_MAX && keys.every((key) => typeof key === 'string' || typeof key === 'number')) return text;
+  throw wrong("'entity' must be a string, or an object of strings and numbers.", pointerTo(pointer, 'entity'), 'a string or keys by name', value);
+}
+
+function timestampAt(fields: JsonObject, pointer: string): string | undefined {
+  const value = fields['timestamp'];
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value))) return value;
+  throw wrong("'timestamp' must be an RFC 3339 time.", pointerTo(pointer, 'timestamp'), 'an RFC 3339 time, like 2024-01-15T10:30:00Z', value);
+}
+
+function wrong(detail: string, pointer: string, expected: string, value: unknown): DomainError {
+  return new DomainError('invalid_parameter', detail, { faults: [{ pointer, expected, received: describe(value) }] });
+}
+
+function missing(pointer: string, expected: string): DomainError {
+  return new DomainError('input_missing', `'${pointer.slice(1)}' is missing or empty.`, { faults: [{ pointer, expected, received: 'nothing' }] });
+}

@@ -1,0 +1,36 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import type { ApiConfig } from '../../config';
+import { corsHeaders } from '../http/cors';
+import { Drain } from '../http/drain';
+import { EventRecorder } from '../http/event-recorder';
+import { securityHeaders } from '../http/security-headers';
+import type { Platform } from '../platform';
+import { PredictController } from './predict.controller';
+import { PredictHandler } from './predict.handler';
+import { PredictReplies } from './predict-replies';
+
+/** The predict handler and the routes that it declares. */
+@Module({})
+export class PredictModule {
+  static of(platform: Platform, config: ApiConfig): DynamicModule {
+    const { clock, ids, gate, metrics, predictions, payloadDigest, underway } = platform;
+    const { http } = config;
+    return {
+      module: PredictModule,
+      controllers: [PredictController],
+      providers: [
+        {
+          provide: PredictHandler,
+          inject: [EventRecorder, Drain],
+          useFactory: (recorder: EventRecorder, drain: Drain) => {
+            const headers = securityHeaders('api', http.strictTransport);
+            const cors = (origin: string | undefined): Record<string, string> => corsHeaders(http.corsOrigins, origin);
+            const replies = new PredictReplies({ gate, recorder, digest: payloadDigest, metrics, drain, clock, headers, cors, underway });
+            return new PredictHandler({ gate, service: predictions, replies, clock, ids, options: config.predict, http });
+          },
+        },
+      ],
+      exports: [PredictHandler],
+    };
+  }
+}

@@ -1,0 +1,141 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { env } from 'onnxruntime-node';
+// The synchronous binding below the package's own API: `run` of the API waits a turn of the event loop and costs twice
+// as much for a small model. This file alone knows it; package.json pins the version exactly.
+import { binding, initOrt, type Binding } from 'onnxruntime-node/dist/binding';
+import type { Datatype, DeclaredTensor, FramedTensor, TensorData } from '@sibyl/protocol';
+
+const SESSION_OPTIONS = {
+  // One thread for one session: more of them spin and steal time from every neighbour; throughput comes from runners.
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  graphOptimizationLevel: 'all',
+  logSeverityLevel: 3,
+  extra: { session: { intra_op: { allow_spinning: '0' } } },
+} as const;
+
+/** ONNX element types by number, as the binding reports them. */
+const DATATYPE_OF: readonly (Datatype | undefined)[] = [
+  undefined,
+  'FP32',
+  'UINT8',
+  'INT8',
+  'UINT16',
+  'INT16',
+  'INT32',
+  'INT64',
+  'BYTES',
+  'BOOL',
+  'FP16',
+  'FP64',
+  'UINT32',
+  'UINT64',
+];
+
+const ORT_TYPE_OF: Record<Datatype, string> = {
+  FP32: 'float32',
+  UINT8: 'uint8',
+  INT8: 'int8',
+  UINT16: 'uint16',
+  INT16: 'int16',
+  INT32: 'int32',
+  INT64: 'int64',
+  BYTES: 'string',
+  BOOL: 'bool',
+  FP16: 'float16',
+  FP64: 'float64',
+  UINT32: 'uint32',
+  UINT64: 'uint64',
+};
+
+/** What the binding takes and gives for a tensor. */
+interface OrtTensor {
+  readonly type: string;
+  readonly location: 'cpu';
+  readonly data: TensorData;
+  readonly dims: readonly number[];
+}
+
+/** None of the asked execution providers could make a session. */
+export class ProviderError extends Error {
+  override readonly name = 'ProviderError';
+}
+
+/** A model in memory, ready to run. */
+export class OnnxSession {
+  readonly inputs: readonly DeclaredTensor[];
+  readonly outputs: readonly DeclaredTensor[];
+  private readonly fetches: Record<string, null> = {};
+
+  private constructor(
+    private readonly native: Binding.InferenceSession,
+    readonly provider: string,
+  ) {
+    this.inputs = native.inputMetadata.filter((value) => value.isTensor).map(declared);
+    // Sequences and maps cannot be fetched at all; a model that has other outputs beside them still serves those.
+    this.outputs = native.outputMetadata.filter((value) => value.isTensor).map(declared);
+    for (const output of this.outputs) this.fetches[output.name] = null;
+  }
+
+  /** Tries the providers in order; with each, the ones after it take the operators that it does not know. */
+  static load(file: string, providers: readonly string[]): OnnxSession {
+    env.logLevel = 'error';
+    initOrt();
+    let failure: unknown;
+    for (const [index, provider] of providers.entries()) {
+      try {
+        const native = new binding.InferenceSession();
+        native.loadModel(file, { ...SESSION_OPTIONS, executionProviders: providers.slice(index) });
+        return new OnnxSession(native, provider);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    if (providers.includes('cpu')) throw failure;
+    throw new ProviderError(`no session with ${providers.join(', ')}`, { cause: failure });
+  }
+
+  /** The outputs in the order of `outputs`. Blocks until the run ends; nothing can end it sooner. */
+  run(tensors: readonly FramedTensor[]): OrtTensor[] {
+    const feeds: Record<string, OrtTensor> = {};
+    for (const { index, datatype, shape, data } of tensors) {
+      const input = this.inputs[index];
+      if (input === undefined) throw new Error(`the model has no input ${index}`);
+      feeds[input.name] = { type: ORT_TYPE_OF[datatype], location: 'cpu', data, dims: shape };
+    }
+    // The binding's types speak of its Tensor class; it reads no more than these four members.
+    const results = this.native.run(feeds as never, this.fetches, {}) as unknown as Record<string, OrtTensor>;
+    return this.outputs.map((output) => {
+      const tensor = results[output.name];
+      if (tensor === undefined) throw new Error(`the model gave no output ${output.name}`);
+      return tensor;
+    });
+  }
+
+  /** Without it the memory of the model is never given back. */
+  release(): void {
+    this.native.dispose();
+  }
+}
+
+/** Providers that this build of the runtime can use: CPU, and those whose library has been installed beside it. */
+export function usableProviders(): string[] {
+  const folder = path.join(path.dirname(require.resolve('onnxruntime-node/package.json')), 'bin/napi-v6');
+  const library = (provider: string): string =>
+    path.join(folder, process.platform, process.arch, `libonnxruntime_providers_${provider}.so`);
+  return ['cpu', ...['cuda', 'tensorrt', 'openvino'].filter((provider) => existsSync(library(provider)))];
+}
+
+export function runtimeVersion(): string {
+  return env.versions.node ?? env.versions.common;
+}
+
+function declared(value: Binding.ValueMetadata): DeclaredTensor {
+  const datatype = DATATYPE_OF[value.type];
+  if (datatype === undefined)
+    throw new Error(`tensor ${value.name} has an element type (${value.type}) without a name`);
+  // The runtime gives no dimensions both for a scalar and where the file says nothing.
+  return { name: value.name, datatype, ...(value.shape.length > 0 && { shape: [...value.shape] }) };
+}

@@ -1,0 +1,140 @@
+import { DomainError, isUuid, type Clock } from '@sibyl/kernel';
+import type { Database } from '@sibyl/database';
+import type { AuditEvent } from './audit-event';
+import type { AuditTrail } from './audit-trail';
+import { filterConditions, filterDigest, type EventFilter } from './event-filter';
+import { payloadOf } from './frame';
+import { decodeCursor, encodeCursor, type EventOrder, type PagePosition } from './page-cursor';
+import { PayloadCipher, payloadKeyId } from './payload-cipher';
+
+export interface EventPageRequest {
+  /** 1 to 1,000. */
+  readonly limit?: number | undefined;
+  /** Newest first unless said otherwise. */
+  readonly order?: EventOrder | undefined;
+  readonly cursor?: string | undefined;
+}
+
+export interface EventPage {
+  readonly items: AuditEvent[];
+  /** Cursor of the next page; absent on the last. */
+  readonly next?: string;
+}
+
+export interface RecordedPrediction {
+  readonly event: AuditEvent;
+  /** The JSON text that was committed with the event; absent where none was, or it was erased. */
+  readonly payload: string | undefined;
+}
+
+export interface AuditLogParts {
+  readonly database: Database;
+  readonly trail: AuditTrail;
+  readonly clock: Clock;
+  /** The present key first, then those that older payloads were sealed with. */
+  readonly payloadKeys: readonly Uint8Array[];
+}
+
+interface EventRow {
+  readonly body: Buffer;
+}
+
+interface PredictionRow extends EventRow {
+  readonly chain_id: string;
+  readonly seq: string;
+  readonly first_seq: string | null;
+  readonly last_seq: string | null;
+  readonly key_id: Buffer | null;
+  readonly iv: Buffer | null;
+  readonly tag: Buffer | null;
+  readonly ciphertext: Buffer | null;
+}
+
+const DEFAULT_LIMIT = 100;
+const MOST_LIMIT = 1000;
+
+// The payload of an event lies in the frame with the largest first number that is not above its own.
+const FIND_PREDICTION = `
+SELECT e.body, e.chain_id, e.seq, p.first_seq, p.last_seq, p.key_id, p.iv, p.tag, p.ciphertext
+FROM audit.event e LEFT JOIN LATERAL (
+  SELECT * FROM audit.payload WHERE chain_id = e.chain_id AND first_seq <= e.seq ORDER BY first_seq DESC LIMIT 1
+) p ON p.last_seq >= e.seq
+WHERE e.prediction_id = $1 ORDER BY e.action <> 'prediction.create', e.recorded_at, e.id LIMIT 1`;
+
+/** Reads the audit log, with the rights of a reader. What this process has committed before a call is in its answer. */
+export class AuditLog {
+  private readonly keys: ReadonlyMap<string, Uint8Array>;
+
+  constructor(private readonly parts: AuditLogParts) {
+    this.keys = new Map(parts.payloadKeys.map((key) => [payloadKeyId(key).toString('hex'), key]));
+  }
+
+  async list(filter: EventFilter, page: EventPageRequest = {}): Promise<EventPage> {
+    const order = page.order ?? 'desc';
+    const limit = Math.min(MOST_LIMIT, Math.max(1, Math.trunc(page.limit ?? DEFAULT_LIMIT)));
+    const digest = filterDigest(filter);
+    const position = page.cursor === undefined ? undefined : decodeCursor(page.cursor, { order, filterDigest: digest });
+    await this.parts.trail.flush();
+    const items = await this.select(filter, order, limit + 1, position);
+    const last = items[limit - 1];
+    if (items.length <= limit || !last) return { items };
+    items.length = limit;
+    const asOfMs = position?.asOfMs ?? Math.max(this.parts.clock.now(), Date.parse(items[0]?.recorded_at ?? ''));
+    const next = encodeCursor({ order, filterDigest: digest, recordedAt: last.recorded_at, id: last.id, asOfMs });
+    return { items, next };
+  }
+
+  /** Undefined where there is none, whatever `id` looks like. */
+  async find(id: string): Promise<AuditEvent | undefined> {
+    if (!isUuid(id)) return undefined;
+    await this.parts.trail.flush();
+    const [row] = await this.parts.database.auditQuery<EventRow>('SELECT body FROM audit.event WHERE id = $1', [id]);
+    return row && parseBody(row);
+  }
+
+  /** The event that recorded a prediction, with its inputs and outputs. */
+  async prediction(id: string): Promise<RecordedPrediction | undefined> {
+    if (!isUuid(id)) return undefined;
+    await this.parts.trail.flush();
+    const [row] = await this.parts.database.auditQuery<PredictionRow>(FIND_PREDICTION, [id]);
+    return row && { event: parseBody(row), payload: this.openPayload(row) };
+  }
+
+  private async select(
+    filter: EventFilter,
+    order: EventOrder,
+    rows: number,
+    position: PagePosition | undefined,
+  ): Promise<AuditEvent[]> {
+    const { conditions, values } = filterConditions(filter);
+    const parameter = (value: unknown): string => `$${values.push(value)}`;
+    if (position) {
+      const after = `(${parameter(position.recordedAt)}::timestamptz, ${parameter(position.id)}::uuid)`;
+      conditions.push(`(recorded_at, id) ${order === 'asc' ? '>' : '<'} ${after}`);
+      conditions.push(`recorded_at <= to_timestamp(${parameter(position.asOfMs)}::double precision / 1000)`);
+    }
+    const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+    const sql = `SELECT body FROM audit.event ${where} ORDER BY recorded_at ${order}, id ${order} LIMIT ${parameter(rows)}`;
+    return (await this.parts.database.auditQuery<EventRow>(sql, values)).map(parseBody);
+  }
+
+  private openPayload(row: PredictionRow): string | undefined {
+    const { key_id: keyId, iv, tag, ciphertext } = row;
+    if (!keyId || !iv || !tag || !ciphertext) return undefined;
+    const key = this.keys.get(keyId.toString('hex'));
+    const firstSeq = Number(row.first_seq);
+    const count = Number(row.last_seq) - firstSeq + 1;
+    try {
+      if (!key) throw new Error('no key has the id of the payload');
+      const plain = new PayloadCipher(key, row.chain_id).open({ iv, tag, ciphertext }, firstSeq, count);
+      return payloadOf(plain, Number(row.seq) - firstSeq);
+    } catch (cause) {
+      throw new DomainError('internal_error', 'The recorded inputs and outputs cannot be read.', { cause });
+    }
+  }
+}
+
+/** The exact text that was hashed is what is answered. */
+function parseBody({ body }: EventRow): AuditEvent {
+  return JSON.parse(body.toString('latin1')) as AuditEvent;
+}

@@ -1,0 +1,57 @@
+import { FakeClock } from '@sibyl/kernel/testing';
+import type { AuditEventDraft } from './audit-event';
+import { RefusalFold } from './refusal-fold';
+import { anEvent } from './testing';
+
+function aRefusal(requestId: string, ip = '10.0.0.1'): AuditEventDraft {
+  return anEvent({ action: 'request.refuse', outcome: 'denied', status: 401, requestId, ip });
+}
+
+describe('RefusalFold', () => {
+  const clock = new FakeClock();
+  let emitted: AuditEventDraft[];
+  let fold: RefusalFold;
+
+  beforeEach(() => {
+    emitted = [];
+    fold = new RefusalFold(clock, (event) => emitted.push(event), { singly: 3, windowMs: 10_000, sources: 4 });
+  });
+  afterEach(() => fold.close());
+
+  it('accounts for every refusal exactly once: the first singly, the rest in one event with a count', () => {
+    const singly = Array.from({ length: 50 }, (_, i) => fold.singly(aRefusal(`r-${i}`), 'key_unknown')).filter(Boolean);
+    expect(singly).toHaveLength(3);
+    expect(emitted).toEqual([]);
+    clock.advance(10_000);
+    fold.sweep();
+    expect(emitted).toEqual([{ ...aRefusal('r-3'), count: 47 }]);
+    fold.sweep();
+    expect(emitted).toHaveLength(1);
+  });
+
+  it('counts each address and each code by itself', () => {
+    for (let i = 0; i < 3; i++) fold.singly(aRefusal('r'), 'key_unknown');
+    expect(fold.singly(aRefusal('r'), 'key_unknown')).toBe(false);
+    expect(fold.singly(aRefusal('r'), 'scope_missing')).toBe(true);
+    expect(fold.singly(aRefusal('r', '10.0.0.2'), 'key_unknown')).toBe(true);
+  });
+
+  it('begins anew after the window, also when no sweep came between', () => {
+    for (let i = 0; i < 5; i++) fold.singly(aRefusal(`r-${i}`), 'key_unknown');
+    clock.advance(10_001);
+    expect(fold.singly(aRefusal('later'), 'key_unknown')).toBe(true);
+    expect(emitted).toEqual([{ ...aRefusal('r-3'), count: 2 }]);
+  });
+
+  it('gives every refusal its own event once too many sources are watched', () => {
+    for (let i = 0; i < 4; i++) fold.singly(aRefusal('r', `10.0.1.${i}`), 'key_unknown');
+    for (let i = 0; i < 20; i++) expect(fold.singly(aRefusal('r', '10.0.2.1'), 'key_unknown')).toBe(true);
+  });
+
+  it('loses nothing when it is closed, and emits nothing for windows without a fold', () => {
+    for (let i = 0; i < 4; i++) fold.singly(aRefusal(`r-${i}`), 'key_unknown');
+    fold.singly(aRefusal('r', '10.0.0.9'), 'key_unknown');
+    fold.close();
+    expect(emitted).toEqual([{ ...aRefusal('r-3'), count: 1 }]);
+  });
+});

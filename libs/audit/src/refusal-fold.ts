@@ -1,0 +1,78 @@
+import type { Clock } from '@sibyl/kernel';
+import type { AuditEventDraft } from './audit-event';
+
+/** Limits of the folding of refused requests. */
+export interface RefusalLimits {
+  /** Refusals with one code from one address that get an event each, in one window. */
+  readonly singly: number;
+  readonly windowMs: number;
+  /** Addresses and codes watched at once; beyond it every refusal gets its own event. */
+  readonly sources: number;
+}
+
+/** What the contract promises: the first 100 in 10 s singly. */
+export const REFUSAL_LIMITS: RefusalLimits = { singly: 100, windowMs: 10_000, sources: 20_000 };
+
+interface Window {
+  readonly endsAt: number;
+  seen: number;
+  /** The first refusal that got no event of its own; it lends the shared event its members. */
+  folded: AuditEventDraft | undefined;
+  count: number;
+}
+
+/** Keeps a flood of refused requests from flooding the audit log: those past the first hundred share one event. */
+export class RefusalFold {
+  private readonly windows = new Map<string, Window>();
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(
+    private readonly clock: Clock,
+    /** Takes the shared event of a window that has ended. */
+    private readonly emit: (event: AuditEventDraft) => void,
+    private readonly limits: RefusalLimits = REFUSAL_LIMITS,
+  ) {
+    this.timer = setInterval(() => this.sweep(), Math.min(1000, limits.windowMs)).unref();
+  }
+
+  /** Whether this refusal is to be committed now; otherwise it is counted and will be in the event of its window. */
+  singly(event: AuditEventDraft, code: string): boolean {
+    const now = this.clock.monotonic();
+    const source = `${code} ${event.ip}`;
+    let window = this.windows.get(source);
+    if (window && window.endsAt <= now) {
+      this.end(source, window);
+      window = undefined;
+    }
+    if (!window) {
+      if (this.windows.size >= this.limits.sources) return true;
+      window = { endsAt: now + this.limits.windowMs, seen: 0, folded: undefined, count: 0 };
+      this.windows.set(source, window);
+    }
+    if (++window.seen <= this.limits.singly) return true;
+    window.folded ??= event;
+    window.count++;
+    return false;
+  }
+
+  /** Ends windows whose time is over; runs by itself. */
+  sweep(): void {
+    const now = this.clock.monotonic();
+    for (const [source, window] of this.windows) {
+      // Windows were opened in the order of the map, so the first that is still open ends the walk.
+      if (window.endsAt > now) return;
+      this.end(source, window);
+    }
+  }
+
+  /** Emits what is counted so far. */
+  close(): void {
+    clearInterval(this.timer);
+    for (const [source, window] of this.windows) this.end(source, window);
+  }
+
+  private end(source: string, window: Window): void {
+    this.windows.delete(source);
+    if (window.folded) this.emit({ ...window.folded, count: window.count });
+  }
+}

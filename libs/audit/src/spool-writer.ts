@@ -1,0 +1,284 @@
+/** Hot path. Group commit: one write in flight; whatever arrives meanwhile is the next frame. */
+import { DomainError, invariant, type Clock, type IdSource } from '@sibyl/kernel';
+import type { AuditEventDraft } from './audit-event';
+import type { AuditOptions } from './audit-options';
+import { Deferred } from './deferred';
+import { encodeEvent } from './event-encoder';
+import { frameSeed, OpenFrame } from './frame';
+import type { PayloadCipher } from './payload-cipher';
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment';
+import type { SegmentSupply } from './segment-supply';
+import type { SegmentFile, SpoolDisk } from './spool-disk';
+import type { TrailLog } from './trail-log';
+import { WriteHold } from './write-hold';
+
+export interface SpoolWriterParts {
+  readonly chain: string;
+  readonly supply: SegmentSupply;
+  readonly disk: SpoolDisk;
+  readonly cipher: PayloadCipher;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly log: TrailLog;
+  /** Requests that have begun and will commit soon, for example those at a runner. */
+  readonly expecting?: (() => number) | undefined;
+  readonly onDurable?: (() => void) | undefined;
+}
+
+/** A place in a chain's files, and the number of the last event before it. */
+export interface DurableEnd {
+  readonly segment: number;
+  readonly offset: number;
+  readonly seq: number;
+}
+
+interface OpenSegment {
+  readonly number: number;
+  readonly file: SegmentFile;
+  readonly seed: number;
+  offset: number;
+}
+
+/** Share of a new measurement in the running mean of write times. */
+const EWMA = 0.1;
+/** The first guess of how long a durable write takes. */
+const FIRST_WRITE_MS = 0.5;
+const WATCH_MS = 250;
+
+export class SpoolWriter {
+  private state: 'new' | 'open' | 'failed' | 'closed' = 'new';
+  private segment: OpenSegment | undefined;
+  private filling = new OpenFrame();
+  private spare = new OpenFrame();
+  private waiting = new Deferred();
+  private inFlight: Deferred | undefined;
+  private writeBegan = 0;
+  private scheduled = false;
+  private readonly hold: WriteHold;
+  private lastSeq = 0;
+  private durableSeq = 0;
+  private writeMs = FIRST_WRITE_MS;
+  private probe: NodeJS.Timeout | undefined;
+  private watch: NodeJS.Timeout | undefined;
+  private lastError: Error | undefined;
+  private frames = 0;
+  private refusals = 0;
+  private readonly flush = (): void => this.writeFilling();
+
+  constructor(
+    private readonly parts: SpoolWriterParts,
+    private readonly options: AuditOptions,
+  ) {
+    this.hold = new WriteHold(parts.clock, parts.expecting, options.holdFraction, () => this.schedule());
+  }
+
+  /** Opens the first segment; a disk that cannot be written leaves the writer in the state that probes. */
+  async start(): Promise<void> {
+    this.watch = setInterval(() => this.failStalled(), WATCH_MS).unref();
+    try {
+      await this.openNext(false);
+      this.state = 'open';
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Resolves when the event is on stable storage; all commits of one write share one promise. */
+  commit(draft: AuditEventDraft, payload?: string): Promise<void> {
+    if (this.state !== 'open') return this.refuse('The audit log cannot be written.');
+    const frame = this.filling;
+    if (frame.count >= this.options.queueEvents || frame.bytes >= this.options.queueBytes) {
+      return this.refuse('Too many events wait for the audit log.');
+    }
+    const { clock, chain, ids } = this.parts;
+    const seq = this.lastSeq + 1;
+    const body = encodeEvent(draft, { id: ids.next(), recordedAtMs: clock.now(), chain, seq });
+    frame.add(seq, body, payload);
+    this.lastSeq = seq;
+    if (this.inFlight === undefined && (!this.hold.holding || this.hold.over(frame.count))) this.schedule();
+    return this.waiting.promise;
+  }
+
+  get writable(): boolean {
+    return this.state === 'open' && !this.stalled();
+  }
+
+  /** Everything before it is on stable storage and acknowledged. */
+  durableEnd(): DurableEnd {
+    return {
+      segment: this.segment?.number ?? 0,
+      offset: this.segment?.offset ?? SEGMENT_HEADER_BYTES,
+      seq: this.durableSeq,
+    };
+  }
+
+  status(): { frames: number; events: number; refused: number; writeMs: number; lastError?: string } {
+    const failure = this.lastError ? { lastError: this.lastError.message } : {};
+    return { frames: this.frames, events: this.durableSeq, refused: this.refusals, writeMs: this.writeMs, ...failure };
+  }
+
+  /** Refuses new events, waits for those under way and lets go of the file. */
+  async close(): Promise<void> {
+    const last = this.filling.count > 0 ? this.waiting : this.inFlight;
+    if (this.state === 'open') this.state = 'closed';
+    this.hold.release();
+    if (this.filling.count > 0) this.schedule();
+    await last?.promise.catch(() => undefined);
+    this.state = 'closed';
+    clearTimeout(this.probe);
+    clearInterval(this.watch);
+    await this.segment?.file.close().catch(() => undefined);
+  }
+
+  /** The folder was taken away, so what is written would be read by nobody: as if the disk had failed, for good. */
+  lose(error: Error): void {
+    this.fail(error);
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    // Everything that this turn of the event loop completes (a whole batch of a runner) comes into one write.
+    setImmediate(this.flush);
+  }
+
+  private writeFilling(): void {
+    this.scheduled = false;
+    const segment = this.segment;
+    if (this.inFlight !== undefined || this.filling.count === 0 || segment === undefined || this.state === 'failed') return;
+    if (this.state === 'open' && this.hold.begin(this.filling.count, this.writeMs)) return;
+    const frame = this.filling;
+    const waiting = this.waiting;
+    this.filling = this.spare;
+    this.spare = frame;
+    this.waiting = new Deferred();
+    this.inFlight = waiting;
+    this.writeBegan = this.parts.clock.monotonic();
+    const fits = segment.offset + frame.bytes <= this.options.segmentBytes;
+    if (fits || segment.offset === SEGMENT_HEADER_BYTES) this.write(frame, waiting, segment);
+    else void this.writeIntoNext(frame, waiting);
+  }
+
+  private write(frame: OpenFrame, waiting: Deferred, segment: OpenSegment): void {
+    const bytes = frame.close(this.parts.cipher, segment.seed);
+    const seq = frame.firstSeq + frame.count - 1;
+    segment.file.write(bytes, segment.offset, (error) => {
+      if (error) {
+        this.fail(error);
+        return;
+      }
+      segment.offset += bytes.length;
+      this.durableSeq = seq;
+      this.frames++;
+      const tookMs = this.parts.clock.monotonic() - this.writeBegan;
+      this.writeMs += EWMA * (tookMs - this.writeMs);
+      frame.reset();
+      this.inFlight = undefined;
+      waiting.resolve();
+      if (this.filling.count > 0) this.schedule();
+      this.parts.onDurable?.();
+    });
+  }
+
+  private async writeIntoNext(frame: OpenFrame, waiting: Deferred): Promise<void> {
+    try {
+      const segment = await this.openNext(true);
+      this.write(frame, waiting, segment);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** The head of the new segment is durable before anything in it is, so that it can speak about the one before. */
+  private async openNext(paced: boolean): Promise<OpenSegment> {
+    const { chain, supply, disk } = this.parts;
+    const number = await supply.prepared(paced);
+    const file = disk.open(supply.file(number));
+    const previousEnd = this.segment?.offset ?? 0;
+    const header = encodeSegmentHeader(chain, { number, firstSeq: this.durableSeq + 1, previousEnd });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        file.write(header, 0, (error) => (error ? reject(error) : resolve()));
+      });
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      throw error;
+    }
+    await this.segment?.file.close().catch(() => undefined);
+    supply.taken();
+    this.segment = { number, file, seed: frameSeed(chain, number), offset: SEGMENT_HEADER_BYTES };
+    supply.prepared(true).catch((error: unknown) => {
+      // Not yet a failure: the present segment still takes events, and the switch tries again.
+      this.parts.log.warn({ err: error }, 'the next segment of the audit spool could not be prepared');
+    });
+    return this.segment;
+  }
+
+  /**
+   * Nothing that waits was acknowledged, so all of it is refused and its numbers are given again. What the failed
+   * write left in the file is cut off; should that fail too, the head of the next segment rules it out.
+   */
+  private fail(error: unknown): void {
+    if (this.state === 'failed' || (this.state === 'closed' && this.inFlight === undefined)) return;
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.parts.log.error({ err: cause }, 'the audit spool cannot be written');
+    this.lastError = cause;
+    if (this.state !== 'closed') this.state = 'failed';
+    this.lastSeq = this.durableSeq;
+    this.inFlight?.reject(unavailable(cause));
+    this.inFlight = undefined;
+    this.refusals += this.spare.count;
+    this.spare.reset();
+    this.dropFilling(cause);
+    void this.recover(this.segment);
+  }
+
+  private async recover(suspect: OpenSegment | undefined): Promise<void> {
+    await suspect?.file.cut(suspect.offset).catch(() => undefined);
+    while (this.state === 'failed') {
+      await new Promise<void>((resolve) => {
+        this.probe = setTimeout(resolve, this.options.probeIntervalMs).unref();
+      });
+      try {
+        await this.openNext(true);
+        if (this.state === 'failed') this.state = 'open';
+        this.lastError = undefined;
+        this.parts.log.warn({ refused: this.refusals }, 'the audit spool can be written again');
+        return;
+      } catch (error) {
+        this.lastError = error instanceof Error ? error : new Error(String(error));
+      }
+    }
+  }
+
+  private stalled(): boolean {
+    return this.inFlight !== undefined && this.parts.clock.monotonic() - this.writeBegan > this.options.stalledAfterMs;
+  }
+
+  /** A disk that hangs answers nobody; those who wait are told, though the write may still end well. */
+  private failStalled(): void {
+    if (!this.stalled() || this.state === 'failed') return;
+    const cause = new Error('the disk under the audit spool does not answer');
+    this.inFlight?.reject(unavailable(cause));
+    this.lastSeq = this.spare.firstSeq + this.spare.count - 1;
+    this.dropFilling(cause);
+  }
+
+  private dropFilling(cause: Error): void {
+    this.hold.release();
+    this.refusals += this.filling.count;
+    this.filling.reset();
+    this.waiting.reject(unavailable(cause));
+    this.waiting = new Deferred();
+  }
+
+  private refuse(detail: string): Promise<void> {
+    invariant(this.state !== 'new', 'commit before start');
+    this.refusals++;
+    return Promise.reject(new DomainError('audit_unavailable', detail, { cause: this.lastError }));
+  }
+}
+
+function unavailable(cause: Error): DomainError {
+  return new DomainError('audit_unavailable', 'The event of this request could not be recorded.', { cause });
+}

@@ -1,0 +1,17 @@
+export { AdminKey } from './admin-key';
+export { AnswerSeal } from './answer-seal';
+export { type ApiKey, type KeyDraft, type KeyPatch, type KeyRights } from './api-key';
+export { ApiKeys, type IssuedKey, type KeyPage } from './api-keys';
+export { AuthOptions } from './auth-options';
+export { credentialOf } from './credential';
+export { Gate } from './gate';
+export { IdempotencyStore, requestFingerprint, type IdempotencyLease, type StoredAnswer } from './idempotency-store';
+export { KeyDigest } from './key-digest';
+export { KeySnapshot } from './key-snapshot';
+export { KeyStore } from './key-store';
+export { KeyUsage } from './key-usage';
+export { authMigrations } from './migrations';
+export { type Principal } from './principal';
+export { type LimitState } from './rate-limiter';
+export { ROLES, type Role, type Scope } from './scopes';
+export { GcraThrottlerStorage } from './throttler-storage';

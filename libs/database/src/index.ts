@@ -1,0 +1,6 @@
+export { Database, type CallLimits, type DatabaseStart, type DatabaseStatus } from './database';
+export { DatabaseOptions } from './database-options';
+export type { DatabaseLog } from './database-log';
+export { isUniqueViolation } from './database-errors';
+export type { Migration } from './migrations';
+export type { RoleSeparation } from './roles';

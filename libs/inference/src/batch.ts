@@ -1,0 +1,182 @@
+/** Hot path. See docs/paths/predict.md. */
+import { DomainError } from '@sibyl/kernel';
+import {
+  FRAME_TYPES,
+  frameMessage,
+  frameTensors,
+  type FailedMessage,
+  type FrameEncoder,
+  type FramedTensor,
+  type RunnerFrame,
+  type Tensor,
+  type TensorData,
+} from '@sibyl/protocol';
+import type { RunnerEnd, RunnerWork } from './runner';
+import type { ServedVersion } from './served-version';
+import { expired, type WaitingRequest } from './version-queue';
+
+/** What becomes of requests whose batch failed. */
+export interface BatchListener {
+  /** The request shall run once more, by itself. */
+  onAgain(version: ServedVersion, entry: WaitingRequest): void;
+  /** The runner is done with it; `runMs` is undefined where it gave no outputs. */
+  onEnded(batch: Batch, runMs: number | undefined): void;
+  onNotBatchable(version: ServedVersion): void;
+  /** Monotonic ms. */
+  now(): number;
+}
+
+/** Requests that run together: their rows one after another under one leading dimension. */
+export class Batch implements RunnerWork {
+  readonly limitAt: number;
+  readonly rows: number;
+
+  constructor(
+    readonly version: ServedVersion,
+    readonly entries: readonly WaitingRequest[],
+    readonly startedAt: number,
+    private readonly listener: BatchListener,
+  ) {
+    let rows = 0;
+    for (const entry of entries) rows += entry.request.rows;
+    this.rows = rows;
+    this.limitAt = startedAt + version.runLimitMs();
+  }
+
+  /** The frame that asks for all of it. Valid until the encoder is used again. */
+  encode(encoder: FrameEncoder, request: number): Uint8Array {
+    const { entries, version } = this;
+    const first = entries[0]?.request.inputs ?? [];
+    const leading = entries.length > 1 ? this.rows : -1;
+    encoder.begin(FRAME_TYPES.run, version.session, request);
+    for (let i = 0; i < first.length; i++) {
+      const tensor = first[i];
+      if (tensor === undefined) continue;
+      encoder.openTensor(version.inputIndex(tensor.name, i), tensor.datatype, tensor.shape, leading);
+      for (const entry of entries) {
+        const part = entry.request.inputs[i];
+        if (part !== undefined) encoder.append(part.data);
+      }
+      encoder.closeTensor();
+    }
+    return encoder.end();
+  }
+
+  /** Answers requests whose deadline has passed while they run; the run itself cannot be ended. */
+  expire(now: number): void {
+    for (const entry of this.entries) {
+      if (!entry.settled && entry.request.deadlineAt <= now) this.fail(entry, expired());
+    }
+  }
+
+  answered(frame: RunnerFrame): void {
+    if (frame.type !== FRAME_TYPES.outputs) {
+      this.listener.onEnded(this, undefined);
+      this.failed(frameMessage(frame) as FailedMessage);
+      return;
+    }
+    this.listener.onEnded(this, this.listener.now() - this.startedAt);
+    this.distribute(frameTensors(frame));
+  }
+
+  lost(end: RunnerEnd): void {
+    const now = this.listener.now();
+    this.listener.onEnded(this, undefined);
+    // Of several, any may be to blame, so that each gets one more run by itself; one alone has shown what it does.
+    const culpritKnown = end.reason === 'overran' && this.entries.length === 1;
+    for (const entry of this.entries) {
+      if (entry.settled) continue;
+      if (culpritKnown || entry.request.deadlineAt <= now) this.fail(entry, expired());
+      else if (entry.retried) this.fail(entry, lostTwice(end));
+      else {
+        entry.retried = true;
+        this.listener.onAgain(this.version, entry);
+      }
+    }
+  }
+
+  /** Rejects every request that has no answer yet. */
+  refuse(error: Error): void {
+    for (const entry of this.entries) if (!entry.settled) this.fail(entry, error);
+  }
+
+  private distribute(outputs: readonly FramedTensor[]): void {
+    const { entries, version, rows } = this;
+    const names = version.outputNames;
+    const only = entries.length === 1 ? entries[0] : undefined;
+    if (only !== undefined) {
+      if (!only.settled) only.answer(outputs.map((output) => named(output, names, output.shape, output.data)));
+      return;
+    }
+    if (outputs.some((output) => output.shape[0] !== rows)) {
+      // The model was said to take batches and answers with something else than a row for a row.
+      version.batchable = false;
+      this.listener.onNotBatchable(version);
+      this.separate();
+      return;
+    }
+    let at = 0;
+    for (const entry of entries) {
+      const end = at + entry.request.rows;
+      if (!entry.settled) entry.answer(sliceOutputs(outputs, names, at, end, rows));
+      at = end;
+    }
+  }
+
+  private failed(failure: FailedMessage): void {
+    const only = this.entries.length === 1 ? this.entries[0] : undefined;
+    if (only === undefined) this.separate();
+    else if (!only.settled) this.fail(only, runFailed(failure));
+  }
+
+  private separate(): void {
+    for (const entry of this.entries) if (!entry.settled) this.listener.onAgain(this.version, entry);
+  }
+
+  private fail(entry: WaitingRequest, error: Error): void {
+    this.version.failures++;
+    entry.fail(error);
+  }
+}
+
+function sliceOutputs(
+  outputs: readonly FramedTensor[],
+  names: readonly string[],
+  from: number,
+  end: number,
+  rows: number,
+): Tensor[] {
+  const tensors: Tensor[] = [];
+  for (const output of outputs) {
+    const { shape, data } = output;
+    const stride = data.length / rows;
+    const ownShape = shape.slice();
+    ownShape[0] = end - from;
+    tensors.push(named(output, names, ownShape, slice(data, from * stride, end * stride)));
+  }
+  return tensors;
+}
+
+function named(output: FramedTensor, names: readonly string[], shape: readonly number[], data: TensorData): Tensor {
+  return { name: names[output.index] ?? '', datatype: output.datatype, shape, data };
+}
+
+function slice(data: TensorData, from: number, end: number): TensorData {
+  return Array.isArray(data) ? data.slice(from, end) : data.subarray(from, end);
+}
+
+function runFailed(failure: FailedMessage): DomainError {
+  const cause = new Error(failure.message);
+  if (failure.reason === 'unknown_session')
+    return new DomainError('model_not_ready', 'The model is not loaded.', { cause });
+  if (failure.reason === 'too_large') {
+    return new DomainError('model_run_failed', 'The answer of the model is larger than the limit.', { cause });
+  }
+  return new DomainError('model_run_failed', 'The model cannot compute these inputs.', { cause });
+}
+
+function lostTwice(end: RunnerEnd): DomainError {
+  return new DomainError('model_not_ready', 'The process that ran the model ended twice on this request.', {
+    cause: new Error(`${end.reason}, code ${end.code ?? '-'}, signal ${end.signal ?? '-'}: ${end.stderr}`),
+  });
+}

@@ -1,0 +1,17 @@
+export {
+  ModelRuntime,
+  type DevicePolicy,
+  type InferRequest,
+  type LoadOptions,
+  type LoadedModel,
+  type ModelFile,
+  type ModelStatistics,
+  type TrialLimits,
+  type TrialReport,
+} from './model-runtime';
+export { type RunnerStatus, type RuntimeStatus } from './runtime-status';
+export { InferenceOptions } from './inference-options';
+export { NO_OBSERVER, type InferenceObserver, type RunnerLoss } from './inference-observer';
+export { type InferenceLog } from './inference-log';
+export { OnnxRuntime, type OnnxRuntimeDeps } from './onnx-runtime';
+export { selectProviders, type Machine } from './select-providers';

@@ -1,0 +1,117 @@
+import { availableParallelism } from 'node:os';
+import { IsInt, IsString, Max, Min, MinLength } from 'class-validator';
+
+const MIB = 1024 * 1024;
+
+/** Limits of the inference library; every one has a reason beside its default. */
+export class InferenceOptions {
+  /** The built runner: dist/apps/runner/main.js. */
+  @IsString()
+  @MinLength(1)
+  runnerPath = '';
+
+  /** Working folder of the runners: made if absent, and empty, because a model loaded there could name what lies in it. */
+  @IsString()
+  @MinLength(1)
+  workFolder = '';
+
+  /** One core is left to the server; more than four runners have to be asked for, because each takes 50 MiB and more. */
+  @IsInt()
+  @Min(1)
+  @Max(256)
+  runners = Math.max(1, Math.min(4, availableParallelism() - 1));
+
+  /** Requests that may wait for one model: a few seconds of work of a fast one. Past it they are refused at once. */
+  @IsInt()
+  @Min(1)
+  queueRequests = 1024;
+
+  /** Bytes of inputs that may wait for one model; a single request is taken whatever its size. */
+  @IsInt()
+  @Min(1)
+  queueBytes = 256 * MIB;
+
+  /** Largest frame in either direction: the largest body of 64 MiB, all one-digit INT64, is 256 MiB of tensors. */
+  @IsInt()
+  @Min(4096)
+  @Max(2 ** 31)
+  maxFrameBytes = 272 * MIB;
+
+  /** A batch may always take this long: below it a slow machine and a hung model look the same. */
+  @IsInt()
+  @Min(50)
+  runLimitMs = 2000;
+
+  /** A batch may take this many times what batches of its model take. */
+  @IsInt()
+  @Min(2)
+  runLimitFactor = 50;
+
+  /** For a runner to say that it is ready; measured 70 to 130 ms, on a busy machine ten times that. */
+  @IsInt()
+  @Min(100)
+  startLimitMs = 15_000;
+
+  /** For loading one model in one runner: 4 GiB from a slow disk. */
+  @IsInt()
+  @Min(100)
+  loadLimitMs = 120_000;
+
+  /** For one warm-up run: first runs are up to 30 times slower than later ones. */
+  @IsInt()
+  @Min(100)
+  warmupLimitMs = 10_000;
+
+  /** For answering what waits when a model is unloaded or the server stops: the usual deadline of a request. */
+  @IsInt()
+  @Min(0)
+  drainLimitMs = 10_000;
+
+  /** A runner that ends before it has done any work starts again after this long, doubled each time. */
+  @IsInt()
+  @Min(1)
+  restartDelayMs = 100;
+
+  /** … up to this long, so that a broken machine neither spins nor stays down after it is mended. */
+  @IsInt()
+  @Min(1)
+  restartDelayMaxMs = 5000;
+
+  /** A runner that uses more is killed before the machine swaps or the kernel picks a victim. */
+  @IsInt()
+  @Min(64 * MIB)
+  runnerMemoryBytes = 4096 * MIB;
+
+  /** Trials at once: each loads an untrusted model into a process of its own. */
+  @IsInt()
+  @Min(1)
+  @Max(64)
+  trials = 1;
+
+  /** Trials that may wait for their turn. */
+  @IsInt()
+  @Min(0)
+  trialQueue = 32;
+
+  /** Of a trial, start, load and all samples together. */
+  @IsInt()
+  @Min(100)
+  trialLimitMs = 60_000;
+
+  /** Of a trial. */
+  @IsInt()
+  @Min(64 * MIB)
+  trialMemoryBytes = 2048 * MIB;
+
+  /** How often deadlines and limits are looked at, and so how late they may be noticed. */
+  @IsInt()
+  @Min(1)
+  @Max(1000)
+  tickMs = 20;
+
+  /** Niceness of runners; above 0 the server's own work comes first. */
+  @IsInt()
+  @Min(0)
+  @Max(19)
+  niceness = 0;
+}

@@ -1,0 +1,92 @@
+import type { ModelSignature, Tensor } from '@sibyl/protocol';
+import type { RuntimeStatus } from './runtime-status';
+
+/** Where a model may run. `gpu_required` never falls back; the provider that was really used is always reported. */
+export type DevicePolicy = 'gpu_required' | 'gpu_preferred' | 'cpu_only';
+
+/** A model file that has been scanned. `key` (its digest) names it everywhere: one key is loaded once. */
+export interface ModelFile {
+  readonly key: string;
+  readonly path: string;
+}
+
+export interface LoadOptions {
+  readonly devicePolicy: DevicePolicy;
+  /** Whether rows of several requests may run together. Off where the answer to a row depends on its neighbours. */
+  readonly batchable: boolean;
+  readonly maxBatchRows: number;
+  /** Run in every runner before the model takes traffic: the first runs of a session are up to 30 times slower. */
+  readonly warmup: readonly (readonly Tensor[])[];
+  /** Hard limit of one batch, past which its runner is killed; default: learned from the model's own speed. */
+  readonly runLimitMs?: number;
+}
+
+export interface InferRequest {
+  /** In the order of the signature, as far as given; not changed by the caller until the answer. */
+  readonly inputs: readonly Tensor[];
+  /** The first dimension that all inputs share; 0 where they share none, and the request runs by itself. */
+  readonly rows: number;
+  /** `Clock.monotonic()` in ms. */
+  readonly deadlineAt: number;
+  /** Set by the caller when its client has hung up: work that has not begun is dropped. */
+  aborted: boolean;
+}
+
+/** A model in memory. `infer` rejects with queue_full, deadline_exceeded, model_not_ready or model_run_failed. */
+export interface LoadedModel {
+  readonly key: string;
+  /** As the runtime reports it; a shape is absent for scalars and where the file says nothing. */
+  readonly signature: ModelSignature;
+  /** The execution provider in use, not the one that was asked for. */
+  readonly provider: string;
+  /** What the first process that loaded it grew by. */
+  readonly memoryBytes: number;
+  readonly loadMs: number;
+  /** The outputs are views of memory that requests of one batch share: copy what is kept for long. */
+  infer(request: InferRequest): Promise<readonly Tensor[]>;
+  statistics(): ModelStatistics;
+  /** Answers what waits (within a limit), then gives the memory back. */
+  unload(): Promise<void>;
+}
+
+export interface ModelStatistics {
+  readonly requests: number;
+  readonly batches: number;
+  readonly failures: number;
+  readonly queueDepth: number;
+  /** Unix ms of the last answer; undefined before the first. */
+  readonly lastUsedMs: number | undefined;
+  /** What a batch takes at present, smoothed. */
+  readonly batchMs: number;
+}
+
+export interface TrialLimits {
+  /** For starting, loading and all samples together. */
+  readonly limitMs?: number;
+  readonly memoryBytes?: number;
+}
+
+export interface TrialReport {
+  readonly signature: ModelSignature;
+  readonly provider: string;
+  readonly loadMs: number;
+  readonly memoryBytes: number;
+  readonly outputs: readonly (readonly Tensor[])[];
+  readonly durationsMs: readonly number[];
+}
+
+/** The port behind which models run: tensors in, tensors out. Implementations pass `describeModelRuntime`. */
+export abstract class ModelRuntime {
+  /** `onnx`, `remote`, … */
+  abstract readonly platform: string;
+  /** Calls with one key share one load; a loaded model stays loaded until `unload`, whatever happens to processes. */
+  abstract load(model: ModelFile, options: LoadOptions): Promise<LoadedModel>;
+  /**
+   * Loads and runs a model that nobody trusts yet where it can hurt nothing: samples one by one, within limits.
+   * Whatever goes wrong with the model is `model_rejected`, its faults the reasons.
+   */
+  abstract trial(model: ModelFile, samples: readonly (readonly Tensor[])[], limits?: TrialLimits): Promise<TrialReport>;
+  abstract status(): RuntimeStatus;
+  /** Answers what waits (within a limit) and stops; what comes later is refused with shutting_down. */
+  abstract close(): Promise<void>;
+}

@@ -1,0 +1,172 @@
+import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
+import {
+  FRAME_TYPES,
+  FrameError,
+  frameMessage,
+  frameTensors,
+  type FailedMessage,
+  type LoadMessage,
+  type LoadedMessage,
+  type RunnerFrame,
+  type Tensor,
+} from '@sibyl/protocol';
+import type { DevicePolicy, ModelFile, TrialReport } from './model-runtime';
+import type { RunnerLoss } from './inference-observer';
+import { loadedMessage } from './runner-pool';
+import { shuttingDown } from './runner-slot';
+import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener, type RunnerSettings } from './runner';
+import { visibleGpus } from './runner-process';
+import { selectProviders } from './select-providers';
+import { signatureOfLoaded } from './served-version';
+
+export interface TrialBounds {
+  readonly limitMs: number;
+  readonly memoryBytes: number;
+  readonly devicePolicy: DevicePolicy;
+}
+
+/** A model can take gigabytes in a fraction of a second, so its memory is looked at often. */
+const WATCH_MS = 25;
+const SESSION = 1;
+const MIB = 1024 * 1024;
+
+/** One model in a process of its own that ends with the trial. */
+export class ModelTrial implements RunnerListener {
+  private begun = false;
+  private runner: Runner | undefined;
+  private onEnd: (() => void) | undefined;
+
+  constructor(
+    private readonly settings: RunnerSettings,
+    private readonly clock: Clock,
+    private readonly bounds: TrialBounds,
+  ) {}
+
+  async run(model: ModelFile, samples: readonly (readonly Tensor[])[]): Promise<TrialReport> {
+    const limitAt = this.clock.monotonic() + this.bounds.limitMs;
+    const runner = new Runner(this.settings, this);
+    this.runner = runner;
+    const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
+    try {
+      const ready = await runner.started(limitAt);
+      const machine = { providers: ready.providers, gpus: visibleGpus() };
+      const providers = selectProviders(this.bounds.devicePolicy, machine);
+      this.begun = true;
+      const message: LoadMessage = { path: model.path, providers };
+      const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, SESSION, message, limitAt));
+      return await this.replay(runner, loaded, samples, limitAt);
+    } catch (error) {
+      throw this.verdict(error);
+    } finally {
+      clearInterval(watch);
+      await this.end(runner);
+    }
+  }
+
+  /** Ends it; `run` rejects with shutting_down, which says nothing about the model. */
+  stop(): void {
+    this.runner?.kill('stopped');
+  }
+
+  onIdle(): void {
+    // Each step is awaited, so that nothing else waits for the runner.
+  }
+
+  onEnded(): void {
+    this.onEnd?.();
+  }
+
+  private async replay(
+    runner: Runner,
+    loaded: LoadedMessage,
+    samples: readonly (readonly Tensor[])[],
+    limitAt: number,
+  ): Promise<TrialReport> {
+    const signature = signatureOfLoaded(loaded);
+    const names = loaded.inputs.map((input) => input.name);
+    const outputs: (readonly Tensor[])[] = [];
+    const durationsMs: number[] = [];
+    for (const [index, sample] of samples.entries()) {
+      const begun = this.clock.monotonic();
+      const frame = await this.runSample(runner, sample, names, limitAt, index);
+      durationsMs.push(this.clock.monotonic() - begun);
+      outputs.push(
+        frameTensors(frame).map(({ index: place, datatype, shape, data }) => {
+          return { name: signature.outputs[place]?.name ?? '', datatype, shape, data };
+        }),
+      );
+    }
+    const { provider, loadMs, memoryBytes } = loaded;
+    return { signature, provider, loadMs, memoryBytes, outputs, durationsMs };
+  }
+
+  private async runSample(
+    runner: Runner,
+    sample: readonly Tensor[],
+    names: readonly string[],
+    limitAt: number,
+    index: number,
+  ): Promise<RunnerFrame> {
+    const pointer = `/golden.json/samples/${index}`;
+    let frame: RunnerFrame;
+    try {
+      frame = await runner.run(SESSION, sample, names, limitAt);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      const fault = { pointer, expected: `inputs among ${names.join(', ')}`, received: 'inputs that do not fit' };
+      throw rejected('A sample does not fit the inputs of the model.', fault, error);
+    }
+    if (frame.type === FRAME_TYPES.outputs) return frame;
+    const { reason, message } = frameMessage(frame) as FailedMessage;
+    const received = reason === 'too_large' ? 'an answer over the limit' : 'an operator of the model refused';
+    const cause = new Error(message);
+    throw rejected('The model could not compute a sample.', { pointer, expected: 'outputs', received }, cause);
+  }
+
+  private watch(runner: Runner, limitAt: number): void {
+    if (this.clock.monotonic() > limitAt) runner.kill('overran');
+    else if ((runner.rssBytes() ?? 0) > this.bounds.memoryBytes) runner.kill('memory');
+  }
+
+  /** What a failure says about the model; before the load it says nothing about it. */
+  private verdict(error: unknown): unknown {
+    if (error instanceof RunnerLostError && error.end.reason === 'stopped') return shuttingDown();
+    if (error instanceof DomainError && error.code === 'model_not_ready') {
+      const expected = 'a model that the runtime can load';
+      const fault = { pointer: '/model.onnx', expected, received: 'a file that it refuses' };
+      return rejected('The model could not be loaded.', fault, error.cause);
+    }
+    if (error instanceof DomainError) return error;
+    if (!this.begun)
+      return new DomainError('model_not_ready', 'No process for the trial could be started.', { cause: error });
+    if (error instanceof RunnerLostError && error.end.reason !== 'stopped') return this.lost(error.end.reason, error);
+    return rejected('The model could not be tried.', { pointer: '/model.onnx' }, error);
+  }
+
+  private lost(reason: RunnerLoss, error: RunnerLostError): DomainError {
+    const { limitMs, memoryBytes } = this.bounds;
+    const reasons: Record<RunnerLoss, readonly [detail: string, expected: string, received: string]> = {
+      overran: ['The model was too slow.', `loaded and tried within ${limitMs / 1000} s`, 'still at work'],
+      memory: ['The model needs too much memory.', `at most ${Math.round(memoryBytes / MIB)} MiB`, 'more than that'],
+      crashed: ['The model crashed the process that tried it.', 'a process that lives on', describeEnd(error.end)],
+      protocol: ['The model broke the process that tried it.', 'readable answers', 'something else'],
+    };
+    const [detail, expected, received] = reasons[reason];
+    return rejected(detail, { pointer: '/model.onnx', expected, received }, error);
+  }
+
+  private async end(runner: Runner): Promise<void> {
+    if (runner.ended) return;
+    const gone = new Promise<void>((resolve) => (this.onEnd = resolve));
+    runner.kill('stopped');
+    await gone;
+  }
+}
+
+function rejected(detail: string, fault: FieldFault, cause: unknown): DomainError {
+  return new DomainError('model_rejected', detail, { faults: [fault], cause });
+}
+
+function describeEnd(end: RunnerEnd): string {
+  return end.signal === null ? `it ended with code ${end.code ?? '?'}` : `it ended by ${end.signal}`;
+}

@@ -1,0 +1,177 @@
+import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
+import { BatchScheduler } from './batch-scheduler';
+import type { InferenceLog } from './inference-log';
+import { NO_OBSERVER, type InferenceObserver } from './inference-observer';
+import type { InferenceOptions } from './inference-options';
+import {
+  ModelRuntime,
+  type LoadOptions,
+  type LoadedModel,
+  type ModelFile,
+  type TrialLimits,
+  type TrialReport,
+} from './model-runtime';
+import { ModelTrial } from './model-trial';
+import { RunnerPool } from './runner-pool';
+import { shuttingDown } from './runner-slot';
+import { prepareWorkFolder } from './runner-process';
+import type { RuntimeStatus } from './runtime-status';
+import { selectProviders } from './select-providers';
+import { ServedVersion, type ServedVersionHost } from './served-version';
+import { TrialPermits } from './trial-permits';
+import type { DropReason } from './version-queue';
+import type { Tensor } from '@sibyl/protocol';
+
+export interface OnnxRuntimeDeps {
+  readonly options: InferenceOptions;
+  readonly clock: Clock;
+  readonly log: InferenceLog;
+  readonly observer?: InferenceObserver;
+}
+
+const MAX_SESSIONS = 65_535;
+
+/** Runs ONNX models in child processes of its own. Construct it, `start` it, `close` it. */
+export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
+  readonly platform = 'onnx';
+  readonly clock: Clock;
+  readonly options: InferenceOptions;
+  private readonly observer: InferenceObserver;
+  private readonly log: InferenceLog;
+  private readonly pool: RunnerPool;
+  private readonly scheduler: BatchScheduler;
+  private readonly trials: TrialPermits;
+  private readonly runningTrials = new Set<ModelTrial>();
+  private readonly loads = new SingleFlight<ServedVersion>();
+  private readonly unloads = new SingleFlight<void>();
+  private readonly served = new Map<string, ServedVersion>();
+  private lastSession = 0;
+  private closing: Promise<void> | undefined;
+
+  constructor(deps: OnnxRuntimeDeps) {
+    super();
+    this.options = deps.options;
+    this.clock = deps.clock;
+    this.log = deps.log;
+    this.observer = deps.observer ?? NO_OBSERVER;
+    this.pool = new RunnerPool({ ...deps, observer: this.observer });
+    this.scheduler = new BatchScheduler(this.pool.slots, this.clock, this.observer, this.log);
+    this.trials = new TrialPermits(this.options.trials, this.options.trialQueue);
+  }
+
+  /** Resolves once a runner is ready. Not awaiting it is fine: `load` and `trial` do. */
+  start(): Promise<void> {
+    prepareWorkFolder(this.options.workFolder);
+    this.pool.open(this.scheduler);
+    return this.pool.ready();
+  }
+
+  load(model: ModelFile, options: LoadOptions): Promise<LoadedModel> {
+    const loaded = this.served.get(model.key);
+    if (loaded !== undefined) return Promise.resolve(loaded);
+    return this.loads.run(model.key, () => this.loadOnce(model, options));
+  }
+
+  async trial(
+    model: ModelFile,
+    samples: readonly (readonly Tensor[])[],
+    limits: TrialLimits = {},
+  ): Promise<TrialReport> {
+    this.refuseWhenClosing();
+    const { trialLimitMs, trialMemoryBytes } = this.options;
+    const bounds = {
+      limitMs: trialLimitMs,
+      memoryBytes: trialMemoryBytes,
+      devicePolicy: 'cpu_only' as const,
+      ...limits,
+    };
+    return this.trials.run(async () => {
+      const trial = new ModelTrial(this.options, this.clock, bounds);
+      this.runningTrials.add(trial);
+      try {
+        return await trial.run(model, samples);
+      } finally {
+        this.runningTrials.delete(trial);
+      }
+    });
+  }
+
+  status(): RuntimeStatus {
+    const runners = this.pool.slots.map((slot) => slot.status());
+    let queueDepth = 0;
+    for (const version of this.served.values()) queueDepth += version.queue.depth;
+    return {
+      platform: this.platform,
+      ready: this.closing === undefined && this.pool.slots.some((slot) => slot.isReady),
+      providers: this.pool.machine.providers,
+      runners,
+      models: this.served.size,
+      queueDepth,
+      batches: this.scheduler.batches,
+    };
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.closeOnce();
+    return this.closing;
+  }
+
+  wake(version: ServedVersion): void {
+    this.scheduler.wake(version);
+  }
+
+  onDropped(version: ServedVersion, reason: DropReason | 'refused'): void {
+    this.observer.onDropped(version.key, reason);
+  }
+
+  unload(version: ServedVersion): Promise<void> {
+    return this.unloads.run(version.key, () => this.unloadOnce(version));
+  }
+
+  private async loadOnce(model: ModelFile, options: LoadOptions): Promise<ServedVersion> {
+    this.refuseWhenClosing();
+    await this.pool.ready();
+    const providers = selectProviders(options.devicePolicy, this.pool.machine);
+    const version = new ServedVersion(model, options, providers, this.nextSession(), this);
+    try {
+      await this.pool.load(version);
+    } catch (error) {
+      if (error instanceof DomainError) throw error;
+      throw new DomainError('model_not_ready', 'The model could not be loaded.', { cause: error });
+    }
+    this.served.set(model.key, version);
+    this.observer.onModelLoaded(version.key, version.loadMs, version.memoryBytes);
+    return version;
+  }
+
+  private async unloadOnce(version: ServedVersion): Promise<void> {
+    if (this.served.get(version.key) !== version) return;
+    version.refusal ??= new DomainError('model_not_ready', 'The model is being unloaded.');
+    this.served.delete(version.key);
+    await version.drain(this.options.drainLimitMs);
+    await this.pool.unload(version);
+    this.observer.onModelUnloaded(version.key);
+  }
+
+  private async closeOnce(): Promise<void> {
+    const versions = [...this.served.values()];
+    for (const version of versions) version.refusal ??= shuttingDown();
+    this.trials.close(shuttingDown());
+    for (const trial of this.runningTrials) trial.stop();
+    await Promise.all(versions.map((version) => version.drain(this.options.drainLimitMs)));
+    await this.pool.close();
+    this.served.clear();
+  }
+
+  private refuseWhenClosing(): void {
+    if (this.closing !== undefined) throw shuttingDown();
+  }
+
+  private nextSession(): number {
+    for (let tries = 0; tries < MAX_SESSIONS; tries++) {
+      this.lastSession = (this.lastSession % MAX_SESSIONS) + 1;
+      if (!this.pool.versions.has(this.lastSession)) return this.lastSession;
+    }
+    throw new DomainError('model_not_ready', 'Too many models are loaded.');
+  }
+}

@@ -1,0 +1,52 @@
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
+
+/** Linux counts /proc/<pid>/statm in pages, of 4 KiB on every platform that the runtime has a build for. */
+const PAGE_BYTES = 4096;
+/** Of -1000 to 1000: when memory runs out the kernel ends a runner, never the server or its database. */
+const RUNNER_OOM_SCORE = 900;
+
+/** Resident memory of a process; undefined where the system does not tell, or the process is gone. */
+export function memoryOf(pid: number | undefined): number | undefined {
+  if (pid === undefined) return undefined;
+  try {
+    const pages = readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1];
+    return Number(pages) * PAGE_BYTES;
+  } catch {
+    // No /proc on this system, or the process ended meanwhile: there is nothing to measure.
+    return undefined;
+  }
+}
+
+/** Makes a runner the first to suffer when memory or processor time is short. */
+export function shieldServer(pid: number | undefined, niceness: number): void {
+  if (pid === undefined) return;
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, String(RUNNER_OOM_SCORE));
+  } catch {
+    // Only Linux has it; elsewhere nothing replaces it.
+  }
+  if (niceness === 0) return;
+  try {
+    setPriority(pid, niceness);
+  } catch {
+    // The process has ended already, which its exit tells.
+  }
+}
+
+/** Makes the runners' working folder if need be. Relative names in a model find nothing there. */
+export function prepareWorkFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o500 });
+  const [stray] = readdirSync(folder);
+  if (stray !== undefined) throw new Error(`the working folder of the runners must be empty: ${folder} holds ${stray}`);
+}
+
+/** GPUs that the driver shows. */
+export function visibleGpus(): number {
+  try {
+    return readdirSync('/dev').filter((name) => /^nvidia\d+$/.test(name)).length;
+  } catch {
+    // A system without /dev has no driver either.
+    return 0;
+  }
+}

@@ -1,0 +1,199 @@
+import { DomainError, type Clock } from '@sibyl/kernel';
+import type { InferenceLog } from './inference-log';
+import type { InferenceObserver } from './inference-observer';
+import type { InferenceOptions } from './inference-options';
+import { Runner, type RunnerEnd, type RunnerListener } from './runner';
+import { Batch } from './batch';
+import type { RunnerStatus } from './runtime-status';
+
+/** What a slot needs of the pool around it. */
+export interface RunnerSlotHost {
+  readonly options: InferenceOptions;
+  readonly clock: Clock;
+  readonly observer: InferenceObserver;
+  readonly log: InferenceLog;
+  /** Brings a new process to where it can take work. */
+  prepare(runner: Runner): Promise<void>;
+  /** The runner has nothing to do. */
+  feed(runner: Runner): void;
+}
+
+interface Waiter {
+  readonly limitAt: number;
+  readonly resolve: (runner: Runner) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A runner that ends sooner than this after it was ready has not shown that it can live. */
+const SETTLED_MS = 1000;
+const STOP_LIMIT_MS = 2000;
+
+/** A place in the pool: one runner at a time, replaced when it ends, lent out for work that is no batch. */
+export class RunnerSlot implements RunnerListener {
+  restarts = 0;
+  private runner: Runner | undefined;
+  private ready = false;
+  private readySince = 0;
+  private reserved = false;
+  private failures = 0;
+  private closed = false;
+  private timer: NodeJS.Timeout | undefined;
+  private onceEnded: (() => void) | undefined;
+  private waiters: Waiter[] = [];
+
+  constructor(private readonly host: RunnerSlotHost) {}
+
+  open(): void {
+    const { clock, observer, log, options } = this.host;
+    const begun = clock.monotonic();
+    let runner: Runner;
+    try {
+      runner = new Runner(options, this);
+    } catch (error) {
+      // Out of processes or descriptors: a later attempt may find some.
+      log.error({ err: error }, 'a runner could not be started');
+      this.openLater(false);
+      return;
+    }
+    this.runner = runner;
+    this.host.prepare(runner).then(
+      () => {
+        if (runner.ended) return;
+        this.ready = true;
+        this.readySince = clock.monotonic();
+        observer.onRunnerReady(this.readySince - begun);
+        this.offer(runner);
+      },
+      (error: unknown) => {
+        log.warn({ err: error, pid: runner.pid }, 'a runner could not be prepared');
+        runner.kill('crashed');
+      },
+    );
+  }
+
+  get idleRunner(): Runner | undefined {
+    const { runner } = this;
+    return this.ready && !this.reserved && runner?.idle === true ? runner : undefined;
+  }
+
+  /** Whether a process is there or about to be; false where one after another has ended at its start. */
+  get up(): boolean {
+    return this.runner !== undefined || this.failures <= 1;
+  }
+
+  get isReady(): boolean {
+    return this.ready;
+  }
+
+  /** Does `work` with the runner as soon as that is idle, before any further batch. */
+  async exclusive<T>(work: (runner: Runner) => Promise<T>): Promise<T> {
+    const runner = await this.acquire();
+    try {
+      return await work(runner);
+    } finally {
+      if (runner === this.runner) {
+        this.reserved = false;
+        if (runner.idle) this.offer(runner);
+      }
+    }
+  }
+
+  onIdle(runner: Runner): void {
+    if (!this.ready || this.reserved) return;
+    this.failures = 0;
+    this.offer(runner);
+  }
+
+  onEnded(runner: Runner, end: RunnerEnd): void {
+    if (runner !== this.runner) return;
+    const { clock, observer, log } = this.host;
+    const settled = this.ready && clock.monotonic() - this.readySince >= SETTLED_MS;
+    this.runner = undefined;
+    this.ready = false;
+    this.reserved = false;
+    this.onceEnded?.();
+    if (this.closed) return;
+    const key = runner.work instanceof Batch ? runner.work.version.key : undefined;
+    if (end.reason !== 'stopped') observer.onRunnerLost(end.reason, key);
+    log.warn({ pid: runner.pid, key, ...end }, 'a runner ended and is replaced');
+    this.openLater(settled);
+  }
+
+  /** Looks at what the runner does: answers requests past their deadline, kills it past a limit. */
+  tick(now: number, measureMemory: boolean): void {
+    if (this.waiters.length > 0) this.dismissWaiters(now);
+    const { runner } = this;
+    const work = runner?.work;
+    if (runner === undefined || work === undefined) return;
+    if (work instanceof Batch) work.expire(now);
+    if (now > work.limitAt) runner.kill('overran');
+    else if (measureMemory && (runner.rssBytes() ?? 0) > this.host.options.runnerMemoryBytes) runner.kill('memory');
+  }
+
+  status(): RunnerStatus {
+    const { runner, restarts } = this;
+    if (runner === undefined) return { pid: undefined, state: 'down', rssBytes: undefined, restarts };
+    const state = !this.ready ? 'starting' : runner.idle && !this.reserved ? 'idle' : 'busy';
+    return { pid: runner.pid, state, rssBytes: runner.rssBytes(), restarts };
+  }
+
+  /** Ends the runner, kindly at first. */
+  async close(): Promise<void> {
+    this.closed = true;
+    clearTimeout(this.timer);
+    for (const waiter of this.waiters.splice(0)) waiter.reject(shuttingDown());
+    const { runner } = this;
+    if (runner === undefined) return;
+    await new Promise<void>((resolve) => {
+      const killer = setTimeout(() => runner.kill('stopped'), STOP_LIMIT_MS);
+      this.onceEnded = () => {
+        clearTimeout(killer);
+        resolve();
+      };
+      if (runner.idle) runner.stop();
+      else runner.kill('stopped');
+    });
+  }
+
+  private dismissWaiters(now: number): void {
+    this.waiters = this.waiters.filter((waiter) => {
+      if (now <= waiter.limitAt) return true;
+      waiter.reject(new DomainError('model_not_ready', 'No runner was free in time.'));
+      return false;
+    });
+  }
+
+  /** At once where the runner had lived; ever later where one after another ends at its start. */
+  private openLater(settled: boolean): void {
+    const { restartDelayMs, restartDelayMaxMs } = this.host.options;
+    this.failures = settled ? 0 : this.failures + 1;
+    this.restarts++;
+    const delayMs = this.failures <= 1 ? 0 : Math.min(restartDelayMs * 2 ** (this.failures - 2), restartDelayMaxMs);
+    this.timer = setTimeout(() => this.open(), delayMs);
+  }
+
+  private acquire(): Promise<Runner> {
+    if (this.closed) return Promise.reject(shuttingDown());
+    const { idleRunner } = this;
+    if (idleRunner !== undefined) {
+      this.reserved = true;
+      return Promise.resolve(idleRunner);
+    }
+    const limitAt = this.host.clock.monotonic() + this.host.options.loadLimitMs;
+    return new Promise((resolve, reject) => this.waiters.push({ resolve, reject, limitAt }));
+  }
+
+  private offer(runner: Runner): void {
+    const waiter = this.waiters.shift();
+    if (waiter === undefined) {
+      this.host.feed(runner);
+      return;
+    }
+    this.reserved = true;
+    waiter.resolve(runner);
+  }
+}
+
+export function shuttingDown(): DomainError {
+  return new DomainError('shutting_down', 'The server is shutting down.');
+}

@@ -1,0 +1,18 @@
+/** What health and metrics show of a runtime. */
+export interface RuntimeStatus {
+  readonly platform: string;
+  /** Whether at least one runner can take work. */
+  readonly ready: boolean;
+  readonly providers: readonly string[];
+  readonly runners: readonly RunnerStatus[];
+  readonly models: number;
+  readonly queueDepth: number;
+  readonly batches: number;
+}
+
+export interface RunnerStatus {
+  readonly pid: number | undefined;
+  readonly state: 'starting' | 'idle' | 'busy' | 'down';
+  readonly rssBytes: number | undefined;
+  readonly restarts: number;
+}

@@ -1,0 +1,206 @@
+/** Hot path. See docs/paths/predict.md. */
+import { DomainError } from '@sibyl/kernel';
+import type { Tensor } from '@sibyl/protocol';
+import type { InferRequest } from './model-runtime';
+
+/** A request that waits or runs, with the two ends of its promise. */
+export class WaitingRequest {
+  settled = false;
+  /** It was in a batch whose runner was lost; the second loss is its last. */
+  retried = false;
+  /** It runs by itself: one of a batch that failed may be the cause, and nobody else shall suffer for it again. */
+  alone = false;
+
+  constructor(
+    readonly request: InferRequest,
+    readonly bytes: number,
+    readonly waitsSince: number,
+    private readonly resolve: (outputs: readonly Tensor[]) => void,
+    private readonly reject: (error: Error) => void,
+  ) {}
+
+  answer(outputs: readonly Tensor[]): void {
+    this.settled = true;
+    this.resolve(outputs);
+  }
+
+  fail(error: Error): void {
+    this.settled = true;
+    this.reject(error);
+  }
+}
+
+export interface QueueLimits {
+  readonly maxRequests: number;
+  readonly maxBytes: number;
+}
+
+export interface BatchLimits {
+  readonly batchable: boolean;
+  readonly maxRows: number;
+}
+
+export type DropReason = 'expired' | 'aborted';
+
+const LONGEST_RETRY_AFTER_SECONDS = 60;
+const RATE_WINDOW_MS = 1000;
+
+/** What waits for one model version, first come first served. Rows of different versions never meet. */
+export class VersionQueue {
+  /** Requests that wait, those that run again included. */
+  depth = 0;
+  private waiting: WaitingRequest[] = [];
+  private head = 0;
+  private again: WaitingRequest[] = [];
+  private bytes = 0;
+  private soonestDeadline = Number.POSITIVE_INFINITY;
+  private windowStart = 0;
+  private windowCount = 0;
+  private perSecond = 0;
+
+  constructor(
+    private readonly limits: QueueLimits,
+    private readonly onDropped: (reason: DropReason) => void,
+  ) {}
+
+  /** Whether a request of this size may wait; one that finds nothing before it may in any case. */
+  admits(bytes: number): boolean {
+    if (this.depth === 0) return true;
+    return this.depth < this.limits.maxRequests && this.bytes + bytes <= this.limits.maxBytes;
+  }
+
+  add(entry: WaitingRequest): void {
+    this.waiting.push(entry);
+    this.count(entry);
+  }
+
+  /** Puts a request of a failed batch before all others, to run by itself. */
+  addAgain(entry: WaitingRequest): void {
+    entry.alone = true;
+    this.again.push(entry);
+    this.count(entry);
+  }
+
+  /** The next batch: whatever waits, as far as it fits together. Empty where nothing is left to do. */
+  take(now: number, limits: BatchLimits): WaitingRequest[] {
+    for (let entry = this.again.shift(); entry !== undefined; entry = this.again.shift()) {
+      if (this.leaves(entry, now)) return [entry];
+    }
+    const batch: WaitingRequest[] = [];
+    let rows = 0;
+    while (this.head < this.waiting.length) {
+      const entry = this.waiting[this.head];
+      if (entry === undefined) break;
+      const first = batch[0];
+      if (first !== undefined) {
+        const joins = limits.batchable && rows + entry.request.rows <= limits.maxRows && fits(first, entry);
+        if (!joins) break;
+      }
+      this.head++;
+      if (!this.leaves(entry, now)) continue;
+      batch.push(entry);
+      rows += entry.request.rows;
+    }
+    this.compact();
+    return batch;
+  }
+
+  /** Answers what waits past its deadline. */
+  expire(now: number): void {
+    if (this.depth === 0 || now < this.soonestDeadline) return;
+    this.soonestDeadline = Number.POSITIVE_INFINITY;
+    this.again = this.again.filter((entry) => this.stays(entry, now));
+    this.waiting = this.waiting.slice(this.head).filter((entry) => this.stays(entry, now));
+    this.head = 0;
+  }
+
+  /** Refuses all that waits. */
+  refuseAll(error: Error): void {
+    for (const entry of this.again) entry.fail(error);
+    for (let i = this.head; i < this.waiting.length; i++) this.waiting[i]?.fail(error);
+    this.again = [];
+    this.waiting = [];
+    this.head = 0;
+    this.depth = 0;
+    this.bytes = 0;
+  }
+
+  /** Counts answers, for the rate at which the queue drains. */
+  drained(count: number, now: number): void {
+    const elapsed = now - this.windowStart;
+    if (elapsed >= RATE_WINDOW_MS) {
+      const rate = (this.windowCount * 1000) / elapsed;
+      // After a pause the old rate says nothing any more.
+      this.perSecond = elapsed > 10 * RATE_WINDOW_MS || this.perSecond === 0 ? rate : (this.perSecond + rate) / 2;
+      this.windowStart = now;
+      this.windowCount = 0;
+    }
+    this.windowCount += count;
+  }
+
+  /** When what waits now will have been answered, at the rate of late. */
+  retryAfterSeconds(now: number): number {
+    const elapsed = Math.max(now - this.windowStart, RATE_WINDOW_MS);
+    const rate = Math.max(this.perSecond, (this.windowCount * 1000) / elapsed, 0.01);
+    return Math.min(Math.max(Math.ceil(this.depth / rate), 1), LONGEST_RETRY_AFTER_SECONDS);
+  }
+
+  private count(entry: WaitingRequest): void {
+    this.bytes += entry.bytes;
+    this.depth++;
+    this.soonestDeadline = Math.min(this.soonestDeadline, entry.request.deadlineAt);
+  }
+
+  private stays(entry: WaitingRequest, now: number): boolean {
+    if (entry.request.deadlineAt <= now) return this.leaves(entry, now);
+    this.soonestDeadline = Math.min(this.soonestDeadline, entry.request.deadlineAt);
+    return true;
+  }
+
+  /** Takes an entry out of the count; false where it is not to be run any more. */
+  private leaves(entry: WaitingRequest, now: number): boolean {
+    this.depth--;
+    this.bytes -= entry.bytes;
+    const { aborted, deadlineAt } = entry.request;
+    if (!aborted && deadlineAt > now) return true;
+    this.onDropped(aborted ? 'aborted' : 'expired');
+    entry.fail(aborted ? hungUp() : expired());
+    return false;
+  }
+
+  private compact(): void {
+    if (this.head === this.waiting.length) {
+      this.waiting.length = 0;
+      this.head = 0;
+    } else if (this.head > this.limits.maxRequests) {
+      this.waiting = this.waiting.slice(this.head);
+      this.head = 0;
+    }
+  }
+}
+
+/** Whether two requests can be rows of one batch: the same inputs, alike but for the number of rows. */
+function fits(first: WaitingRequest, entry: WaitingRequest): boolean {
+  const a = first.request;
+  const b = entry.request;
+  if (a.rows === 0 || b.rows === 0) return false;
+  const count = a.inputs.length;
+  if (b.inputs.length !== count) return false;
+  for (let i = 0; i < count; i++) {
+    const x = a.inputs[i];
+    const y = b.inputs[i];
+    if (x === undefined || y === undefined || x.name !== y.name || x.datatype !== y.datatype) return false;
+    const rank = x.shape.length;
+    if (y.shape.length !== rank) return false;
+    for (let d = 1; d < rank; d++) if (x.shape[d] !== y.shape[d]) return false;
+  }
+  return true;
+}
+
+export function expired(): DomainError {
+  return new DomainError('deadline_exceeded', 'The model did not answer before the deadline of the request.');
+}
+
+function hungUp(): DomainError {
+  return new DomainError('deadline_exceeded', 'The caller hung up before the model began.');
+}

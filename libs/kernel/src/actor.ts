@@ -1,0 +1,13 @@
+/** Who does something, as the audit log names them. Every method that changes something takes it first. */
+export interface Actor {
+  readonly type: 'key' | 'system' | 'anonymous';
+  /** Id of the key, the name of the system part, or the address of an anonymous caller. */
+  readonly id: string;
+  readonly keyId?: string;
+  readonly name: string;
+}
+
+/** The server itself: what it does at start, on a timer or by configuration. */
+export function systemActor(part: string): Actor {
+  return { type: 'system', id: part, name: part };
+}

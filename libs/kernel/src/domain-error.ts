@@ -1,0 +1,51 @@
+import { errorSpec, type ErrorCode, type ErrorKind } from './error-codes';
+
+/** One fault in a request: where it is (RFC 6901 pointer), what was expected and what came. */
+export interface FieldFault {
+  readonly pointer: string;
+  readonly expected?: string;
+  readonly received?: string;
+  readonly hint?: string;
+}
+
+export interface DomainErrorOptions {
+  /** For the log only; never reaches a caller. */
+  readonly cause?: unknown;
+  readonly faults?: readonly FieldFault[];
+  /** Seconds after which a retry makes sense; every 429 and 503 has one. */
+  readonly retryAfterSeconds?: number;
+}
+
+/** The only error that libraries throw on purpose. `detail` is for the caller, `cause` for the log. */
+export class DomainError extends Error {
+  readonly code: ErrorCode;
+  readonly faults: readonly FieldFault[] | undefined;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, detail: string, options: DomainErrorOptions = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'DomainError';
+    this.code = code;
+    this.faults = options.faults;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? defaultRetryAfter(this.kind);
+  }
+
+  get kind(): ErrorKind {
+    return errorSpec(this.code).kind;
+  }
+
+  get detail(): string {
+    return this.message;
+  }
+}
+
+function defaultRetryAfter(kind: ErrorKind): number | undefined {
+  return kind === 'unavailable' || kind === 'resource_exhausted' ? 1 : undefined;
+}
+
+/** Throws `internal_error` when something that the code relies on does not hold: a fault of ours, not the caller's. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (condition === false || condition === undefined || condition === null || condition === 0 || condition === '') {
+    throw new DomainError('internal_error', 'Something went wrong inside.', { cause: new Error(`invariant: ${message}`) });
+  }
+}

@@ -1,0 +1,5 @@
+export { inspectOnnx } from './inspect-onnx';
+export { inspectOnnxFile } from './inspect-onnx-file';
+export { signatureOf } from './signature-of';
+export { OnnxLimits } from './onnx-limits';
+export type { OnnxModel, OnnxValue, ValueKind } from './onnx-model';

@@ -1,0 +1,43 @@
+export { encodeMessage, type MessageFields } from './testing/encode-message';
+export {
+  attribute,
+  encodeModel,
+  externalTensor,
+  graph,
+  modelFields,
+  node,
+  tensor,
+  value,
+  zipMapValue,
+  type Element,
+  type ExternalParts,
+  type GraphParts,
+  type ModelParts,
+  type NodeParts,
+} from './testing/model-parts';
+export {
+  addModel,
+  branchModel,
+  classifierModel,
+  customDomainModel,
+  functionModel,
+  gatherModel,
+  identityModel,
+  linearModel,
+  oldModel,
+  unaryModel,
+  zipMapModel,
+  type LinearParts,
+} from './testing/models';
+export {
+  constantOfShapeModel,
+  endlessModel,
+  externalDataModel,
+  functionBombModel,
+  hugeDimensionsModel,
+  hugeOutputModel,
+  loopModel,
+  nestedIfModel,
+  EXTERNAL_PLACES,
+  type ExternalPlace,
+} from './testing/hostile-models';

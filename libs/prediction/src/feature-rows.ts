@@ -1,0 +1,180 @@
+/** Hot path. See docs/paths/predict.md. */
+import { DomainError } from '@sibyl/kernel';
+import { allocate, decodeNested, describe, writeNaN, type Tensor, type TensorData } from '@sibyl/protocol';
+import type { FeatureSlot, ModelContract } from './model-contract';
+import { pointerTo, RequestFaults } from './request-faults';
+
+/** A JSON object of a request. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Rows of a request that are being filled: one tensor an input, `capacity` rows each. */
+export class FeatureRows {
+  private readonly data: TensorData[] = [];
+  rows = 0;
+
+  constructor(
+    private readonly contract: ModelContract,
+    private readonly capacity: number,
+  ) {
+    for (let i = 0; i < contract.inputs.length; i++) {
+      this.data.push(allocate(contract.inputs[i]?.datatype ?? 'FP32', (contract.rowElements[i] ?? 0) * capacity));
+    }
+  }
+
+  /**
+   * Fills the next row from named features and answers the slots that the request left out. Throws, and leaves the row free
+   * for the next one, when a value is unknown, of the wrong type, out of range or not allowed.
+   */
+  add(features: JsonObject, pointer: string): readonly FeatureSlot[] {
+    const { slots } = this.contract;
+    let missing: FeatureSlot[] | undefined;
+    let faults: RequestFaults | undefined;
+    let seen = 0;
+    for (let i = 0; i < slots.length; i++) {
+      const slot = slots[i] as FeatureSlot;
+      const value = slot.inherited && !Object.hasOwn(features, slot.name) ? undefined : features[slot.name];
+      if (value === undefined) (missing ??= []).push(slot);
+      else {
+        seen++;
+        if (!this.put(slot, value, pointer)) faults = this.explain(slot, value, pointer, faults);
+      }
+    }
+    if (Object.keys(features).length !== seen) faults = this.unknown(features, pointer, faults);
+    if (faults) throw faults.error();
+    this.rows++;
+    return missing ?? NONE;
+  }
+
+  /** Puts a value into the row that was added last: a default or one of the feature service. */
+  supply(slot: FeatureSlot, value: unknown): void {
+    const row = this.rows - 1;
+    if (value === null) this.missing(slot, row);
+    else if (!this.write(slot, value, row, `/${slot.name}`)) {
+      throw new DomainError('internal_error', 'Something went wrong inside.', {
+        cause: new Error(`the supplied value of feature '${slot.name}' does not fit its datatype`),
+      });
+    }
+  }
+
+  /** Gives back the row that was added last. */
+  drop(): void {
+    this.rows--;
+  }
+
+  /** The filled rows as tensors. */
+  tensors(): Tensor[] {
+    return this.contract.inputs.map((input, i) => {
+      const shape = [this.rows, ...(input.shape ?? [-1]).slice(1)];
+      const data = this.data[i] as TensorData;
+      const filled = this.rows === this.capacity ? data : shorter(data, this.rows * (this.contract.rowElements[i] ?? 0));
+      return { name: input.name, datatype: input.datatype, shape, data: filled };
+    });
+  }
+
+  private put(slot: FeatureSlot, value: unknown, pointer: string): boolean {
+    if (value === null) return slot.nullable && this.missing(slot, this.rows);
+    if (typeof value === 'number' && (value < slot.min || value > slot.max)) return false;
+    if (slot.allowed !== undefined && !slot.allowed.has(value)) return false;
+    return this.write(slot, value, this.rows, pointer);
+  }
+
+  private write(slot: FeatureSlot, value: unknown, row: number, pointer: string): boolean {
+    const data = this.data[slot.input] as TensorData;
+    const base = row * (this.contract.rowElements[slot.input] ?? 0) + slot.offset;
+    if (slot.shape.length === 0) return slot.write(data, base, value) === undefined;
+    const values = nested(slot, value, pointerTo(pointer, slot.name)).data;
+    for (let k = 0; k < values.length; k++) data[base + k * slot.stride] = values[k] as number;
+    return true;
+  }
+
+  private missing(slot: FeatureSlot, row: number): boolean {
+    const data = this.data[slot.input] as TensorData;
+    const base = row * (this.contract.rowElements[slot.input] ?? 0) + slot.offset;
+    for (let k = 0; k < slot.size; k++) writeNaN(data, base + k * slot.stride);
+    return true;
+  }
+
+  private explain(slot: FeatureSlot, value: unknown, pointer: string, known: RequestFaults | undefined): RequestFaults {
+    const faults = known ?? new RequestFaults();
+    const at = pointerTo(pointer, slot.name);
+    const received = describe(value);
+    if (value === null) {
+      faults.add('input_missing', `Feature '${slot.name}' is null and not nullable.`, { pointer: at, expected: slot.datatype, received });
+      return faults;
+    }
+    const fault = slot.shape.length ? undefined : slot.write(allocate(slot.datatype, 1), 0, value);
+    if (fault) {
+      faults.add(fault.code, `Feature '${slot.name}' must be ${fault.expected}; got ${received}.`, {
+        pointer: at,
+        expected: fault.expected,
+        received,
+      });
+    } else if (slot.allowed !== undefined && !slot.allowed.has(value)) {
+      const expected = `one of ${[...slot.allowed].slice(0, 20).map(String).join(', ')}`;
+      faults.add('input_not_allowed', `Feature '${slot.name}' must be ${expected}.`, { pointer: at, expected, received });
+    } else {
+      const expected = `a number ${rangeText(slot)}`;
+      faults.add('input_out_of_range', `Feature '${slot.name}' must be ${expected}; got ${received}.`, { pointer: at, expected, received });
+    }
+    return faults;
+  }
+
+  private unknown(features: JsonObject, pointer: string, known: RequestFaults | undefined): RequestFaults | undefined {
+    let faults = known;
+    for (const name of Object.keys(features)) {
+      if (!this.contract.slotNames.has(name)) (faults ??= new RequestFaults()).unknown(pointer, name, this.contract.slotNames);
+    }
+    return faults;
+  }
+}
+
+const NONE: readonly FeatureSlot[] = [];
+
+function shorter(data: TensorData, length: number): TensorData {
+  return Array.isArray(data) ? data.slice(0, length) : data.subarray(0, length);
+}
+
+function rangeText(slot: FeatureSlot): string {
+  if (slot.min === -Infinity) return `up to ${slot.max}`;
+  return slot.max === Infinity ? `from ${slot.min}` : `from ${slot.min} to ${slot.max}`;
+}
+
+function nested(slot: FeatureSlot, value: unknown, pointer: string): Tensor {
+  const spec = { name: slot.name, datatype: slot.datatype, shape: slot.shape };
+  const tensor = decodeNested(value, spec, pointer, { nullable: () => slot.nullable });
+  checkTensorRules(tensor, () => slot, pointer);
+  return tensor;
+}
+
+/** Checks ranges and allowed values of a tensor whose last dimension has named columns. */
+export function checkTensorRules(tensor: Tensor, slotOf: (column: number) => FeatureSlot | undefined, pointer: string): void {
+  const columns = tensor.shape.at(-1) ?? 1;
+  for (let i = 0; i < tensor.data.length; i++) {
+    const slot = slotOf(i % columns);
+    if (!slot) continue;
+    const value = tensor.data[i];
+    if (typeof value === 'number' && (value < slot.min || value > slot.max)) {
+      const expected = `a number ${rangeText(slot)}`;
+      throw new DomainError('input_out_of_range', `Feature '${slot.name}' must be ${expected}; got ${value}.`, {
+        faults: [{ pointer: elementPointer(pointer, tensor.shape, i), expected, received: String(value) }],
+      });
+    }
+    if (slot.allowed !== undefined && !slot.allowed.has(value)) {
+      const expected = `one of ${[...slot.allowed].slice(0, 20).map(String).join(', ')}`;
+      throw new DomainError('input_not_allowed', `Feature '${slot.name}' must be ${expected}.`, {
+        faults: [{ pointer: elementPointer(pointer, tensor.shape, i), expected, received: describe(value) }],
+      });
+    }
+  }
+}
+
+function elementPointer(pointer: string, shape: readonly number[], index: number): string {
+  const path: number[] = [];
+  let rest = index;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    const size = shape[d] ?? 1;
+    path.unshift(rest % size);
+    rest = Math.floor(rest / size);
+  }
+  return [pointer, ...path].join('/');
+}

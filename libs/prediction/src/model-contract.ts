@@ -1,0 +1,104 @@
+import { elementCount, elementWriter, hasNaN, type Datatype, type ElementWriter, type TensorSpec } from '@sibyl/protocol';
+
+/** A tensor that a request fills; `columns` name its last dimension. */
+export interface InputSpec extends TensorSpec {
+  readonly columns?: readonly string[];
+}
+
+/** What a request may send for one feature; `defaultValue` stands in where nobody has a value. */
+export interface FeatureRule {
+  readonly name: string;
+  readonly datatype?: Datatype;
+  readonly nullable?: boolean;
+  readonly min?: number;
+  readonly max?: number;
+  readonly allowed?: readonly (string | number | boolean)[];
+  readonly defaultValue?: unknown;
+}
+
+/** Where a feature goes: elements `offset + k * stride` of its input's row, for the `size` elements of one feature value. */
+export interface FeatureSlot {
+  readonly name: string;
+  readonly input: number;
+  readonly offset: number;
+  readonly stride: number;
+  readonly size: number;
+  /** Shape of one value; empty for a single number or string. */
+  readonly shape: readonly number[];
+  readonly datatype: Datatype;
+  readonly write: ElementWriter;
+  readonly hasNaN: boolean;
+  readonly nullable: boolean;
+  readonly min: number;
+  readonly max: number;
+  readonly allowed: ReadonlySet<unknown> | undefined;
+  readonly defaultValue: unknown;
+  /** The name is also a member of every object, so that only own properties count. */
+  readonly inherited: boolean;
+}
+
+/** The compiled request side of one model version: which tensors it takes and which features fill them. */
+export interface ModelContract {
+  readonly inputs: readonly InputSpec[];
+  readonly slots: readonly FeatureSlot[];
+  readonly slotNames: ReadonlySet<string>;
+  /** Elements of one row of each input; NaN where a dimension is dynamic. */
+  readonly rowElements: readonly number[];
+  /** Rows can be stacked: the first dimension of every input is dynamic and all others are fixed. */
+  readonly stackable: boolean;
+  /** Of each input, whether `null` is allowed in a column; undefined where nothing is said. */
+  readonly nullableColumns: readonly ((column: number) => boolean)[];
+}
+
+/** Compiles what a manifest and the model's own signature say about requests. Inputs without columns are features of their own. */
+export function compileContract(inputs: readonly InputSpec[], features: readonly FeatureRule[]): ModelContract {
+  const rules = new Map(features.map((rule) => [rule.name, rule]));
+  const slots = inputs.flatMap((input, index) => slotsOf(input, index, rules));
+  const rowElements = inputs.map((input) => elementCountOrNaN((input.shape ?? [-1, -1]).slice(1)));
+  return {
+    inputs,
+    slots,
+    slotNames: new Set(slots.map((slot) => slot.name)),
+    rowElements,
+    stackable: inputs.every((input, i) => input.shape?.[0] === -1 && !Number.isNaN(rowElements[i])),
+    nullableColumns: inputs.map((_, index) => {
+      const own = slots.filter((slot) => slot.input === index);
+      return own.length === 1 ? () => own[0]?.nullable ?? false : (column: number) => own[column]?.nullable ?? false;
+    }),
+  };
+}
+
+function slotsOf(input: InputSpec, index: number, rules: ReadonlyMap<string, FeatureRule>): FeatureSlot[] {
+  const row = (input.shape ?? [-1]).slice(1);
+  if (!input.columns) {
+    // [N] and [N,1] take one number or string a row, as people write it.
+    const shape = elementCountOrNaN(row) === 1 && row.length <= 1 ? [] : row;
+    return [slot(input, rules.get(input.name) ?? { name: input.name }, { input: index, offset: 0, stride: 1, shape })];
+  }
+  const stride = input.columns.length;
+  const shape = row.slice(0, -1);
+  return input.columns.map((name, offset) => slot(input, rules.get(name) ?? { name }, { input: index, offset, stride, shape }));
+}
+
+type Place = Pick<FeatureSlot, 'input' | 'offset' | 'stride' | 'shape'>;
+
+function slot(input: InputSpec, rule: FeatureRule, place: Place): FeatureSlot {
+  return {
+    ...place,
+    name: rule.name,
+    size: elementCountOrNaN(place.shape),
+    datatype: input.datatype,
+    write: elementWriter(input.datatype),
+    hasNaN: hasNaN(input.datatype),
+    nullable: (rule.nullable ?? false) && hasNaN(input.datatype),
+    min: rule.min ?? -Infinity,
+    max: rule.max ?? Infinity,
+    allowed: rule.allowed ? new Set<unknown>(rule.allowed) : undefined,
+    defaultValue: rule.defaultValue,
+    inherited: rule.name in Object.prototype,
+  };
+}
+
+function elementCountOrNaN(shape: readonly number[]): number {
+  return shape.some((size) => size < 0) ? Number.NaN : elementCount(shape);
+}

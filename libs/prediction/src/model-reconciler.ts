@@ -1,0 +1,242 @@
+import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
+import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
+import type { ModelVersion, RegistrySnapshot } from '@sibyl/registry';
+import path from 'node:path';
+import type { PredictionOptions } from './prediction-options';
+import { ServedVersion } from './served-version';
+import { ServingTable, type ServedModel } from './serving-table';
+import { warmupTensors } from './warmup';
+
+/** Where the reconciler learns what should serve, and gets the bytes of it. */
+export interface ServingSource {
+  snapshot(): Promise<RegistrySnapshot>;
+  /** A local folder with the package, its bytes checked against the digest. */
+  artifactFolder(digest: string): Promise<string>;
+}
+
+export interface ReconcilerLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface ReconcilerParts {
+  readonly source: ServingSource;
+  readonly runtime: ModelRuntime;
+  readonly clock: Clock;
+  readonly options: PredictionOptions;
+  readonly log: ReconcilerLog;
+}
+
+/**
+ * Makes what serves follow what the registry says: reads its snapshot when told and on a timer, loads what aliases need,
+ * and replaces the serving table by one assignment. Requests only ever read `table`.
+ */
+export class ModelReconciler {
+  table = ServingTable.EMPTY;
+  private readonly loads = new SingleFlight<LoadedModel>();
+  private running: Promise<void> | undefined;
+  private again = false;
+  private timer: NodeJS.Timeout | undefined;
+  private started = false;
+
+  constructor(private readonly parts: ReconcilerParts) {}
+
+  /** Reads the first snapshot and loads what aliases point at; a version that will not load does not stop the start. */
+  async start(): Promise<void> {
+    await this.refresh();
+    await Promise.all(this.wanted().map((served) => this.load(served).catch(() => undefined)));
+    this.started = true;
+    this.timer = setInterval(() => void this.follow(), this.parts.options.refreshMs);
+    this.timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  /** Reads the registry anew. Calls that come while one runs are answered by one more run, which sees their change. */
+  refresh(): Promise<void> {
+    if (this.running) {
+      this.again = true;
+      return this.running;
+    }
+    this.running = this.run().finally(() => (this.running = undefined));
+    return this.running;
+  }
+
+  /** Reads the registry after a change that is already committed: if that fails now, the timer will see it. */
+  async follow(): Promise<void> {
+    await this.refresh().catch((error: unknown) => this.stale(error));
+  }
+
+  /** What is missing before this process can answer for everything that aliases point at; empty when ready. */
+  missing(): string[] {
+    if (!this.started) return ['models are still being registered and loaded'];
+    return this.wanted()
+      .filter((served) => served.loaded === undefined)
+      .map((served) => `${served.model} ${served.version} is ${served.state}`);
+  }
+
+  /** The loaded model, waiting for it up to `deadlineAt` (monotonic ms); else `model_not_ready`. */
+  async ready(served: ServedVersion, deadlineAt: number): Promise<LoadedModel> {
+    if (served.loaded) return served.loaded;
+    const waitMs = deadlineAt - this.parts.clock.monotonic();
+    if (waitMs <= 0 || served.retryAt > this.parts.clock.monotonic()) throw notReady(served);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(notReady(served)), waitMs);
+    });
+    try {
+      return await Promise.race([this.load(served), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The version of this name, if it may serve. */
+  async find(model: string, version: string): Promise<ServedVersion> {
+    await this.known(model, version);
+    return this.table.resolve(model, version).served;
+  }
+
+  /** The version of this name whatever its status, reading the registry anew when the table does not have it yet. */
+  async known(model: string, version: string): Promise<ServedVersion> {
+    const found = (): ServedVersion | undefined => this.table.models.get(model)?.versions.get(version);
+    if (!found()) await this.refresh();
+    return found() ?? this.table.resolve(model, version).served;
+  }
+
+  /** Reads the registry anew and loads what should serve, also what failed to load a moment ago. */
+  async reload(model: string | undefined): Promise<void> {
+    await this.refresh();
+    const due = this.wanted().filter((served) => model === undefined || served.model === model);
+    if (model !== undefined) this.table.resolve(model, undefined);
+    await Promise.all(due.map((served) => this.load(served).catch(() => undefined)));
+  }
+
+  /** Takes a version out of the runners; it stays out until a request asks for it. */
+  unload(served: ServedVersion): Promise<void> {
+    served.parked = true;
+    return this.release(served);
+  }
+
+  private async run(): Promise<void> {
+    do {
+      this.again = false;
+      const snapshot = await this.parts.source.snapshot();
+      const gone = new Set(this.all());
+      this.table = this.build(snapshot, gone);
+      for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
+    } while (this.again);
+    for (const served of this.wanted()) {
+      const due = served.loaded === undefined && served.state !== 'loading' && served.retryAt <= this.parts.clock.monotonic();
+      if (due) void this.load(served).catch(() => undefined);
+    }
+  }
+
+  private async release(served: ServedVersion): Promise<void> {
+    const { loaded } = served;
+    if (!loaded) return;
+    served.loaded = undefined;
+    served.state = 'unloading';
+    await loaded.unload();
+    // A request may have begun to load it again meanwhile; then that state stands.
+    if (served.loaded === undefined && (served.state as string) === 'unloading') served.state = 'unloaded';
+  }
+
+  private build(snapshot: RegistrySnapshot, gone: Set<ServedVersion>): ServingTable {
+    const models = new Map<string, ServedModel>();
+    for (const model of snapshot.models) {
+      const versions = new Map<string, ServedVersion>();
+      let latest: ServedVersion | undefined;
+      for (const facts of model.versions) {
+        const served = this.keep(facts);
+        if (!served) continue;
+        gone.delete(served);
+        if (!served.servable && served.loaded) gone.add(served);
+        versions.set(facts.version, served);
+        if (served.servable && (latest === undefined || facts.arrival > latest.facts.arrival)) latest = served;
+      }
+      const aliases = new Map<string, ServedVersion>();
+      for (const { alias, version } of model.aliases) {
+        const served = versions.get(version);
+        if (served) aliases.set(alias, served);
+      }
+      models.set(model.name, { name: model.name, versions, aliases, latest });
+    }
+    return new ServingTable(models);
+  }
+
+  /** The same object for the same bytes, so that a loaded model stays loaded. */
+  private keep(facts: ModelVersion): ServedVersion | undefined {
+    const known = this.table.models.get(facts.model)?.versions.get(facts.version);
+    if (known && known.facts.digest === facts.digest) {
+      known.facts = facts;
+      return known;
+    }
+    try {
+      return new ServedVersion(facts);
+    } catch (error) {
+      this.parts.log.warn({ model: facts.model, version: facts.version, err: error }, 'version cannot be served: its contract does not compile');
+      return undefined;
+    }
+  }
+
+  private all(): ServedVersion[] {
+    return [...this.table.models.values()].flatMap((model) => [...model.versions.values()]);
+  }
+
+  private wanted(): ServedVersion[] {
+    const wanted = new Set<ServedVersion>();
+    for (const model of this.table.models.values()) {
+      for (const served of model.aliases.values()) wanted.add(served);
+      if (model.latest) wanted.add(model.latest);
+    }
+    return [...wanted].filter((served) => served.servable && !served.parked);
+  }
+
+  private load(served: ServedVersion): Promise<LoadedModel> {
+    return this.loads.run(`${served.model}@${served.version}@${served.facts.digest}`, () => this.bring(served));
+  }
+
+  private async bring(served: ServedVersion): Promise<LoadedModel> {
+    if (served.loaded) return served.loaded;
+    served.state = 'loading';
+    served.parked = false;
+    const { manifest, digest } = served.facts;
+    try {
+      const folder = await this.parts.source.artifactFolder(digest);
+      const loaded = await this.parts.runtime.load(
+        { key: `${served.model}@${served.version}@${digest}`, path: path.join(folder, 'model.onnx') },
+        {
+          devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
+          batchable: served.contract.stackable,
+          maxBatchRows: manifest.runtime?.maxBatch ?? this.parts.options.maxBatchRows,
+          warmup: warmupTensors(served.contract),
+        },
+      );
+      served.loaded = loaded;
+      served.state = 'ready';
+      served.reason = undefined;
+      this.parts.log.info({ model: served.model, version: served.version, provider: loaded.provider, loadMs: loaded.loadMs }, 'model loaded');
+      return loaded;
+    } catch (error) {
+      served.state = 'unavailable';
+      served.reason = error instanceof DomainError ? error.detail : 'The model could not be loaded.';
+      served.retryAt = this.parts.clock.monotonic() + this.parts.options.loadRetryMs;
+      this.parts.log.warn({ model: served.model, version: served.version, err: error }, 'model could not be loaded');
+      throw error instanceof DomainError ? error : notReady(served, error);
+    }
+  }
+
+  private stale(error: unknown): void {
+    this.parts.log.warn({ err: error }, 'the registry could not be read; the last serving table goes on');
+  }
+}
+
+function notReady(served: ServedVersion, cause?: unknown): DomainError {
+  return new DomainError('model_not_ready', `Model '${served.model}' version ${served.version} is not ready: ${served.state}.`, {
+    retryAfterSeconds: 2,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

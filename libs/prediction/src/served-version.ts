@@ -1,0 +1,52 @@
+import type { LoadedModel } from '@sibyl/inference';
+import type { ModelVersion } from '@sibyl/registry';
+import { compileDecision, type DecisionReader } from './decision';
+import { compileContract, type ModelContract } from './model-contract';
+import { contractSource } from './manifest-contract';
+
+export type ServingState = 'unloaded' | 'loading' | 'ready' | 'unloading' | 'unavailable';
+
+/** One version as this process serves it: compiled once, loaded on demand, the same object for as long as the version lives. */
+export class ServedVersion {
+  readonly contract: ModelContract;
+  readonly decision: DecisionReader;
+  /** `model_info` of answers, as JSON text. */
+  readonly infoJson: string;
+
+  state: ServingState = 'unloaded';
+  /** Why the state is `unavailable`; for the log and the model's health, never with the runtime's own words. */
+  reason: string | undefined = undefined;
+  /** No new attempt to load before this time of the monotonic clock. */
+  retryAt = 0;
+  loaded: LoadedModel | undefined = undefined;
+  /** Unloaded by hand: not loaded again before a request asks for it. */
+  parked = false;
+  lastUsedAtMs: number | undefined = undefined;
+
+  /** Replaced when the registry changes the status; digest and contract never change. */
+  constructor(public facts: ModelVersion) {
+    const source = contractSource(facts);
+    this.contract = compileContract(source.inputs, source.features);
+    this.decision = compileDecision(source);
+    const { trainingDate, metrics } = facts.manifest;
+    this.infoJson = JSON.stringify({
+      name: facts.model,
+      version: facts.version,
+      ...(trainingDate === undefined ? {} : { training_date: trainingDate }),
+      ...(metrics?.['accuracy'] === undefined ? {} : { accuracy: metrics['accuracy'] }),
+    });
+  }
+
+  get model(): string {
+    return this.facts.model;
+  }
+
+  get version(): string {
+    return this.facts.version;
+  }
+
+  /** Whether a caller may be answered by it: what failed validation or was archived never serves. */
+  get servable(): boolean {
+    return this.facts.status === 'validated' || this.facts.status === 'approved' || this.facts.status === 'active';
+  }
+}

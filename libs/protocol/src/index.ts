@@ -1,0 +1,30 @@
+export {
+  DATATYPES,
+  TYPED_ARRAYS,
+  allocate,
+  elementBytes,
+  isDatatype,
+  type Datatype,
+  type NumericTensorData,
+  type TensorData,
+} from './datatype';
+export { elementCount, type ModelSignature, type Tensor, type TensorSpec } from './tensor';
+export { float16ToNumber, numberToFloat16 } from './float16';
+export { elementWriter, hasNaN, writeNaN, type ElementFault, type ElementWriter } from './element';
+export { decodeNested, describe, encodeNested, numberAt, type DecodeOptions } from './nested';
+export {
+  FRAME_HEADER_BYTES,
+  FRAME_TYPES,
+  FrameError,
+  FrameTooLargeError,
+  MAX_TENSOR_RANK,
+  type DeclaredTensor,
+  type FailedMessage,
+  type FrameType,
+  type LoadMessage,
+  type LoadedMessage,
+  type ReadyMessage,
+  type UnloadedMessage,
+} from './runner-frame';
+export { FrameDecoder, frameMessage, frameTensors, type FramedTensor, type RunnerFrame } from './frame-decoder';
+export { FrameEncoder } from './frame-encoder';

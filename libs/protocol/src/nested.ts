@@ -1,0 +1,190 @@
+import { DomainError } from '@sibyl/kernel';
+import { allocate, type Datatype, type TensorData } from './datatype';
+import { elementWriter, hasNaN, writeNaN, type ElementFault, type ElementWriter } from './element';
+import { float16ToNumber } from './float16';
+import { elementCount, type Tensor, type TensorSpec } from './tensor';
+
+export interface DecodeOptions {
+  /** Whether `null` (a missing value, NaN) is allowed in this column, an index into the last dimension; default: everywhere. */
+  readonly nullable?: (column: number) => boolean;
+  /** Read "Infinity" and "-Infinity", as outputs have them; inputs may not. */
+  readonly infinities?: boolean;
+  /** The most elements that one tensor may have. */
+  readonly maxElements?: number;
+}
+
+const RANK_MAX = 32;
+const ELEMENTS_MAX = 16 * 1024 * 1024;
+
+/**
+ * Reads nested JSON arrays (a scalar for rank 0) into a tensor in one pass. Throws input_shape_mismatch, input_type_mismatch,
+ * input_out_of_range, non_finite_input, input_missing or batch_too_large with a pointer to the first bad element.
+ */
+export function decodeNested(value: unknown, spec: TensorSpec, pointer: string, options: DecodeOptions = {}): Tensor {
+  const shape = shapeOf(value, pointer);
+  checkShape(shape, spec, pointer);
+  const count = elementCount(shape);
+  if (!(count <= (options.maxElements ?? ELEMENTS_MAX))) {
+    throw new DomainError('batch_too_large', `Input '${spec.name}' has more than ${options.maxElements ?? ELEMENTS_MAX} elements.`, {
+      faults: [{ pointer, expected: `at most ${options.maxElements ?? ELEMENTS_MAX} elements`, received: `shape ${show(shape)}` }],
+    });
+  }
+  const decoder = new NestedDecoder(spec, shape, options);
+  decoder.fill(value, 0, pointer);
+  return { name: spec.name, datatype: spec.datatype, shape, data: decoder.data };
+}
+
+function shapeOf(value: unknown, pointer: string): number[] {
+  const shape: number[] = [];
+  let at = value;
+  while (Array.isArray(at)) {
+    shape.push(at.length);
+    if (shape.length > RANK_MAX) {
+      throw new DomainError('input_shape_mismatch', `More than ${RANK_MAX} dimensions.`, { faults: [{ pointer }] });
+    }
+    at = (at as unknown[])[0];
+  }
+  return shape;
+}
+
+function checkShape(shape: readonly number[], spec: TensorSpec, pointer: string): void {
+  const declared = spec.shape;
+  if (!declared) return;
+  // An empty array hides the dimensions inside it: [] stands for every shape with a zero where it stops.
+  const hidden = shape.includes(0) && shape.length < declared.length;
+  const fits = (hidden || shape.length === declared.length) && shape.every((size, i) => declared[i] === -1 || declared[i] === size);
+  if (!fits) throw shapeMismatch(spec, `shape ${show(shape)}`, pointer);
+  if (hidden) for (const dimension of declared.slice(shape.length)) (shape as number[]).push(Math.max(dimension, 0));
+}
+
+function shapeMismatch(spec: TensorSpec, received: string, pointer: string): DomainError {
+  const expected = spec.shape ? `shape ${show(spec.shape)}` : 'arrays of equal length';
+  return new DomainError('input_shape_mismatch', `Input '${spec.name}' has ${received}; expected ${expected}.`, {
+    faults: [{ pointer, expected, received }],
+  });
+}
+
+/** A shape as people write it; -1 is any size. */
+function show(shape: readonly number[]): string {
+  return `[${shape.join(',')}]`;
+}
+
+class NestedDecoder {
+  readonly data: TensorData;
+  private readonly write: ElementWriter;
+  private readonly missing: boolean;
+  private index = 0;
+
+  constructor(
+    private readonly spec: TensorSpec,
+    private readonly shape: readonly number[],
+    private readonly options: DecodeOptions,
+  ) {
+    this.data = allocate(spec.datatype, elementCount(shape));
+    this.write = elementWriter(spec.datatype);
+    this.missing = hasNaN(spec.datatype);
+  }
+
+  fill(value: unknown, depth: number, pointer: string): void {
+    if (depth === this.shape.length) {
+      this.element(value, 0, pointer);
+      return;
+    }
+    if (!Array.isArray(value) || value.length !== this.shape[depth]) {
+      const received = Array.isArray(value) ? `an array of ${value.length}` : describe(value);
+      throw shapeMismatch(this.spec, `${received} at ${pointer} where ${this.shape[depth] ?? 0} are expected`, pointer);
+    }
+    const items = value as unknown[];
+    if (depth === this.shape.length - 1) this.row(items, pointer);
+    else for (let i = 0; i < items.length; i++) this.fill(items[i], depth + 1, `${pointer}/${i}`);
+  }
+
+  private row(items: readonly unknown[], pointer: string): void {
+    for (let i = 0; i < items.length; i++) {
+      const fault = items[i] === null ? this.nothing(i) : this.write(this.data, this.index, items[i]);
+      if (fault) this.refine(fault, items[i], i, `${pointer}/${i}`);
+      this.index++;
+    }
+  }
+
+  private element(value: unknown, column: number, pointer: string): void {
+    const fault = value === null ? this.nothing(column) : this.write(this.data, this.index, value);
+    if (fault) this.refine(fault, value, column, pointer);
+    this.index++;
+  }
+
+  private nothing(column: number): ElementFault | undefined {
+    const allowed = this.missing && (this.options.nullable?.(column) ?? true);
+    if (!allowed) return { code: 'input_missing', expected: `a value of ${this.spec.datatype}` };
+    writeNaN(this.data, this.index);
+    return undefined;
+  }
+
+  private refine(fault: ElementFault, value: unknown, column: number, pointer: string): void {
+    if (this.options.infinities && this.missing && (value === 'Infinity' || value === '-Infinity')) {
+      (this.data as Float32Array)[this.index] = value === 'Infinity' ? Infinity : -Infinity;
+      return;
+    }
+    if (Array.isArray(value)) throw shapeMismatch(this.spec, 'an array where an element is expected', pointer);
+    throw new DomainError(fault.code, `Input '${this.spec.name}' at column ${column}: expected ${fault.expected}, got ${describe(value)}.`, {
+      faults: [{ pointer, expected: fault.expected, received: describe(value) }],
+    });
+  }
+}
+
+/** A value as an error may show it: its kind, and the value itself only where it is a number or a boolean. */
+export function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'string' ? 'a string' : 'an object';
+}
+
+/** The tensor as nested JSON text: NaN is null, infinities are strings, 64-bit integers have all their digits. */
+export function encodeNested(tensor: Tensor): string {
+  const write = TEXT[tensor.datatype];
+  const position = { index: 0 };
+  return level(tensor, write, 0, position);
+}
+
+type ElementText = (data: TensorData, index: number) => string;
+
+function level(tensor: Tensor, write: ElementText, depth: number, position: { index: number }): string {
+  if (depth === tensor.shape.length) return write(tensor.data, position.index++);
+  const size = tensor.shape[depth] ?? 0;
+  let text = '[';
+  for (let i = 0; i < size; i++) text += (i ? ',' : '') + level(tensor, write, depth + 1, position);
+  return text + ']';
+}
+
+function numberText(value: number): string {
+  if (value - value === 0) return String(value);
+  if (value !== value) return 'null';
+  return value > 0 ? '"Infinity"' : '"-Infinity"';
+}
+
+const plainNumber: ElementText = (data, index) => numberText((data as Float64Array)[index] ?? 0);
+const digits: ElementText = (data, index) => String((data as BigInt64Array)[index]);
+
+const TEXT: Readonly<Record<Datatype, ElementText>> = {
+  BOOL: (data, index) => (data[index] ? 'true' : 'false'),
+  UINT8: plainNumber,
+  UINT16: plainNumber,
+  UINT32: plainNumber,
+  UINT64: digits,
+  INT8: plainNumber,
+  INT16: plainNumber,
+  INT32: plainNumber,
+  INT64: digits,
+  FP16: (data, index) => numberText(float16ToNumber(Number(data[index]))),
+  FP32: plainNumber,
+  FP64: plainNumber,
+  BYTES: (data, index) => JSON.stringify(data[index]),
+};
+
+/** Element `index` as a number, whatever holds it; 64-bit integers lose what a double cannot hold. */
+export function numberAt(tensor: Tensor, index: number): number {
+  const value = tensor.data[index];
+  return tensor.datatype === 'FP16' ? float16ToNumber(Number(value)) : Number(value);
+}

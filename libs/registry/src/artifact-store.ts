@@ -1,0 +1,146 @@
+import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { DomainError, SingleFlight, invariant, syncFolder, type IdSource } from '@sibyl/kernel';
+import { digestHex, packageDigest, type PackageDigest, type PackageFile } from './package-digest';
+import { hashFile, ignoreMissing, openPlain } from './package-files';
+import type { RegistryOptions } from './registry-options';
+import { StagedPackage } from './staged-package';
+import { TemporaryFolders } from './temporary-folders';
+
+/**
+ * Packages by content: `packages/<hex of the digest>/`, written beside and renamed into place, never changed, and hashed
+ * again before each use. The only names that reach the file system are digests and checked package paths.
+ */
+export class ArtifactStore {
+  private readonly packages: string;
+  private readonly staging: TemporaryFolders;
+  private readonly uploads: TemporaryFolders;
+  private readonly checks = new SingleFlight<string>();
+  private started: Promise<void> | undefined;
+
+  constructor(
+    private readonly options: Pick<RegistryOptions, 'artifactFolder' | 'artifactBytes' | 'files'>,
+    ids: IdSource,
+  ) {
+    const root = path.resolve(options.artifactFolder);
+    this.packages = path.join(root, 'packages');
+    this.staging = new TemporaryFolders(path.join(root, 'staging'), ids);
+    this.uploads = new TemporaryFolders(path.join(root, 'uploads'), ids);
+  }
+
+  /** Makes the folders and removes what a crash left unfinished. Called by whatever needs the store first, too. */
+  start(): Promise<void> {
+    this.started ??= this.prepare();
+    return this.started;
+  }
+
+  /** A new empty folder for the parts of an upload, on the store's file system; give it back with `discard`. */
+  async uploadFolder(): Promise<string> {
+    await this.start();
+    return this.uploads.make();
+  }
+
+  /** Removes a folder that `uploadFolder` gave. */
+  discard(folder: string): Promise<void> {
+    return this.uploads.remove(folder);
+  }
+
+  /** Begins a package; it exists once `commit` has returned, and `abandon` removes it. */
+  async stage(): Promise<StagedPackage> {
+    await this.start();
+    return new StagedPackage(await this.staging.make(), this.options);
+  }
+
+  abandon(staged: StagedPackage): Promise<void> {
+    return this.staging.remove(staged.folder);
+  }
+
+  /** Moves a staged package into place in one step. Bytes that are there already stay; damaged ones are replaced. */
+  async commit(staged: StagedPackage): Promise<PackageDigest> {
+    const { digest } = staged;
+    const target = this.folderOf(digest);
+    await staged.sync();
+    if (!(await this.has(digest)) || !(await this.intact(digest))) {
+      await this.setAside(target);
+      await rename(staged.folder, target).catch(async (error: unknown) => {
+        // Another process may have come first with the same bytes.
+        if (!(await this.intact(digest))) throw error;
+      });
+      syncFolder(this.packages);
+    }
+    await this.abandon(staged);
+    return digest;
+  }
+
+  /** Whether a package of this digest is there; says nothing of its bytes. */
+  async has(digest: string): Promise<boolean> {
+    const stats = await stat(this.folderOf(digest)).catch((error: unknown) => ignoreMissing(error));
+    return stats !== undefined;
+  }
+
+  /** The folder of a package, every byte of it hashed again just now; model_not_ready when it is damaged or gone. */
+  artifactFolder(digest: string): Promise<string> {
+    return this.checks.run(digest, async () => {
+      if (await this.intact(digest)) return this.folderOf(digest);
+      throw new DomainError(
+        'model_not_ready',
+        'The stored files of this version are damaged or missing; they are not served.',
+        {
+          cause: new Error(`artifact_corrupt: ${digest} in ${this.packages}`),
+          retryAfterSeconds: 60,
+        },
+      );
+    });
+  }
+
+  private async prepare(): Promise<void> {
+    const root = path.dirname(this.packages);
+    for (const folder of ['packages', 'staging', 'uploads'])
+      await mkdir(path.join(root, folder), { recursive: true, mode: 0o700 });
+    await this.staging.sweep();
+    await this.uploads.sweep();
+  }
+
+  private folderOf(digest: string): string {
+    const hex = digestHex(digest);
+    invariant(hex, 'a package digest');
+    return path.join(this.packages, hex);
+  }
+
+  private async intact(digest: string): Promise<boolean> {
+    const folder = this.folderOf(digest);
+    const files: PackageFile[] = [];
+    try {
+      for (const file of await this.list(folder)) {
+        const handle = await openPlain(folder, file);
+        if (!handle) return false;
+        try {
+          files.push(await hashFile(handle, file));
+        } finally {
+          await handle.close();
+        }
+      }
+    } catch (error) {
+      // A link or a device where a file was written is damage, not a fault of the package's owner.
+      if (error instanceof DomainError) return false;
+      throw error;
+    }
+    return files.length > 0 && packageDigest(files) === digest;
+  }
+
+  private async list(folder: string): Promise<string[]> {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: unknown) =>
+      ignoreMissing(error),
+    );
+    return (entries ?? [])
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'));
+  }
+
+  private async setAside(target: string): Promise<void> {
+    if (!(await stat(target).catch((error: unknown) => ignoreMissing(error)))) return;
+    const aside = await this.staging.make();
+    await rename(target, path.join(aside, 'damaged'));
+    await this.staging.remove(aside);
+  }
+}

@@ -1,0 +1,30 @@
+import { DomainError } from '@sibyl/kernel';
+
+/** The conditional headers of a request, as they came. */
+export interface Precondition {
+  readonly ifMatch?: string;
+  readonly ifNoneMatch?: string;
+}
+
+/** Holds a change to its precondition: `present` is the ETag of what is there now, undefined where there is nothing. */
+export function checkPrecondition({ ifMatch, ifNoneMatch }: Precondition, present: string | undefined): void {
+  const create = ifNoneMatch?.trim() === '*';
+  if (ifMatch === undefined && !create) {
+    throw new DomainError(
+      'precondition_required',
+      'Send the ETag of the alias as If-Match, or If-None-Match: * for a new alias.',
+    );
+  }
+  if (ifMatch !== undefined && (present === undefined || !listed(ifMatch, present))) throw mismatch(present);
+  if (create && present !== undefined) throw mismatch(present);
+}
+
+// Strong comparison (RFC 9110 §8.8.3.2): a weak tag never matches.
+function listed(header: string, present: string): boolean {
+  return header.trim() === '*' || header.split(',').some((tag) => tag.trim() === present);
+}
+
+function mismatch(present: string | undefined): DomainError {
+  const detail = present === undefined ? 'The alias does not exist yet.' : `The alias is at ETag ${present} now.`;
+  return new DomainError('etag_mismatch', detail);
+}

@@ -1,0 +1,35 @@
+export { ModelRegistry, type RegistryParts } from './model-registry';
+export { RegistryOptions } from './registry-options';
+export { registryMigrations } from './migrations';
+export { REGISTRY_CHANNEL } from './registry-change';
+export {
+  isServable,
+  type ModelVersion,
+  type TrialFacts,
+  type ValidationReport,
+  type VersionStatus,
+} from './model-version';
+export {
+  effectiveTask,
+  type FeatureValue,
+  type Manifest,
+  type ManifestDecision,
+  type ManifestFeature,
+  type ManifestRuntime,
+  type ManifestTensor,
+  type Task,
+} from './manifest';
+export type { GoldenMiss, Tolerance } from './golden';
+export type { AliasEvent } from './alias-event';
+export { ModelAliases, type AliasMove, type AliasRollback } from './model-aliases';
+export type { Precondition } from './etag';
+export type { VersionDecision } from './version-lifecycle';
+export { ModelCatalog, type VersionFilter } from './model-catalog';
+export type { ImportRequest } from './model-importer';
+export type { Registered, Registration } from './model-registrar';
+export type { StartResult } from './start-registrar';
+export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
+export type { PackageDigest, PackageFile } from './package-digest';
+export type { Page, PageRequest } from './page';
+export { packagePath } from './package-path';
+export { LATEST, PRODUCTION } from './names';

@@ -1,0 +1,163 @@
+import type { EntityManager } from 'typeorm';
+import type { RecordChange } from '@sibyl/audit';
+import type { Database } from '@sibyl/database';
+import { DomainError, type Actor } from '@sibyl/kernel';
+import type { ArtifactStore } from './artifact-store';
+import type { ExpectedIdentity } from './manifest-reader';
+import type { ModelAliases } from './model-aliases';
+import type { ModelValidation, Validation } from './model-validation';
+import type { ModelVersion, ValidationReport } from './model-version';
+import { PRODUCTION } from './names';
+import type { PackageReader } from './package-reader';
+import { openSource } from './package-source';
+import type { RegistrationQueue } from './registration-queue';
+import { announce, concludeChange, lockModel, versionResource } from './registry-change';
+import type { StagedPackage } from './staged-package';
+import { versionRow } from './version-lifecycle';
+import type { Candidate, VersionRegister } from './version-register';
+import { versionOf } from './version-rows';
+
+export interface RegistrarParts {
+  readonly database: Database;
+  readonly store: ArtifactStore;
+  readonly reader: PackageReader;
+  readonly validation: ModelValidation;
+  readonly register: VersionRegister;
+  readonly aliases: ModelAliases;
+  readonly queue: RegistrationQueue;
+}
+
+export interface Registration extends ExpectedIdentity {
+  /** The ONNX file, where the folder has several. */
+  readonly model?: string;
+  /** Gives `production` to the version if it is the first valid one of its model. */
+  readonly aliasFirst?: boolean;
+}
+
+export interface Registered {
+  readonly version: ModelVersion;
+  /** False where the same bytes were registered under this version before. */
+  readonly created: boolean;
+}
+
+/** Takes packages in: scan, store, trial, replay, and one transaction that says how it ended. */
+export class ModelRegistrar {
+  constructor(private readonly parts: RegistrarParts) {}
+
+  /**
+   * Registers the package in `folder`, which stays as it is. Throws model_rejected with the reasons when the version failed its
+   * validation; the row with its report and the audit event are then committed all the same.
+   */
+  async registerFolder(actor: Actor, folder: string, expect: Registration, record: RecordChange): Promise<Registered> {
+    const { queue, store, reader } = this.parts;
+    return queue.turn(async () => {
+      const source = await openSource(folder, expect.model);
+      const staged = await store.stage();
+      try {
+        const contents = await reader.stage(source, expect, staged);
+        const candidate: Candidate = { actor, contents, digest: staged.digest, files: staged.files };
+        const { name, version } = contents.manifest;
+        return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, expect, record));
+      } finally {
+        await store.abandon(staged);
+      }
+    });
+  }
+
+  private async admit(
+    candidate: Candidate,
+    staged: StagedPackage,
+    expect: Registration,
+    record: RecordChange,
+  ): Promise<Registered> {
+    const { store, database, register, validation } = this.parts;
+    const { name } = candidate.contents.manifest;
+    // The row comes first: bytes that conflict with it never reach the store, and a crash in between leaves a row that the
+    // same bytes complete when they come again.
+    const begun = await database.transaction(async (tx) => {
+      const result = await register.begin(tx, candidate);
+      if (!result.known) await announce(tx, name);
+      return result;
+    });
+    // Known bytes are stored again too, which mends a copy that was damaged.
+    await store.commit(staged);
+    if (begun.known) return { version: begun.known, created: false };
+    const folder = await store.artifactFolder(candidate.digest);
+    const result = await validation.run(candidate.contents, folder, candidate.digest);
+    return this.decide(candidate, begun.revision, result, { record, aliasFirst: expect.aliasFirst ?? false });
+  }
+
+  private async decide(
+    candidate: Candidate,
+    revision: number,
+    result: Validation,
+    { record, aliasFirst }: { readonly record: RecordChange; readonly aliasFirst: boolean },
+  ): Promise<Registered> {
+    const { database, register } = this.parts;
+    const { name, version } = candidate.contents.manifest;
+    const registered = await database.transaction(async (tx): Promise<Registered> => {
+      await lockModel(tx, name);
+      const status = result.report.passed ? 'validated' : 'rejected';
+      const decided = await register.decide(tx, candidate.actor, { model: name, version, revision, status }, result);
+      if (!decided) return { version: await decidedElsewhere(tx, candidate), created: false };
+      const alias = aliasFirst && result.report.passed ? await this.aliasFirst(tx, candidate) : undefined;
+      await concludeChange(tx, name, record, {
+        action: 'model.register',
+        ...(result.report.passed ? {} : { status: 422 }),
+        resource: versionResource(name, version),
+        model: { name, version, digest: candidate.digest, ...(alias ? { alias } : {}) },
+        changes: {
+          status: { from: null, to: decided.status },
+          validation: summaryOf(result.report),
+          ...(alias ? { alias } : {}),
+        },
+      });
+      return { version: alias ? { ...decided, status: 'active', aliases: [alias] } : decided, created: true };
+    });
+    if (registered.version.status === 'rejected') throw rejection(registered.version.report);
+    return registered;
+  }
+
+  private async aliasFirst(tx: EntityManager, { actor, contents }: Candidate): Promise<string | undefined> {
+    const { name: model, version } = contents.manifest;
+    const others = await tx.query<unknown[]>(
+      'SELECT 1 FROM registry.model_version WHERE model = $1 AND version <> $2 AND validated_at IS NOT NULL LIMIT 1',
+      [model, version],
+    );
+    if (others.length > 0) return undefined;
+    const first = { model, alias: PRODUCTION, version, reason: 'the first valid version of its model' };
+    return (await this.parts.aliases.createFirst(tx, actor, first))?.alias;
+  }
+}
+
+/** Of two processes that tried the same bytes, one has decided: its answer is everybody's. */
+async function decidedElsewhere(tx: EntityManager, { contents, digest }: Candidate): Promise<ModelVersion> {
+  const { name, version } = contents.manifest;
+  const row = await versionRow(tx, name, version);
+  if (row && row.digest === digest && row.status !== 'registered') return versionOf(row);
+  throw new DomainError(
+    'version_conflict',
+    `Version ${version} of model '${name}' was registered by somebody else meanwhile.`,
+  );
+}
+
+/** What an audit event keeps of a report. */
+export function summaryOf({ passed, golden, reasons, trial }: ValidationReport): Record<string, unknown> {
+  return {
+    passed,
+    golden_samples: golden?.compared ?? 0,
+    golden_misses: golden?.missCount ?? 0,
+    ...(trial ? { provider: trial.provider } : {}),
+    ...(reasons.length ? { reasons: reasons.slice(0, REASONS_AUDITED) } : {}),
+  };
+}
+
+const REASONS_AUDITED = 10;
+
+/** model_rejected with what the report says. */
+export function rejection(report: ValidationReport | undefined): DomainError {
+  const misses = report?.golden?.missCount ?? 0;
+  const detail =
+    misses > 0 ? `${misses} values differ from the golden samples.` : 'The model did not pass its validation.';
+  return new DomainError('model_rejected', detail, { faults: report?.reasons ?? [] });
+}

@@ -1,0 +1,116 @@
+import type { RecordChange } from '@sibyl/audit';
+import type { Database } from '@sibyl/database';
+import type { ModelRuntime } from '@sibyl/inference';
+import type { Actor, Clock, IdSource } from '@sibyl/kernel';
+import { OnnxLimits } from '@sibyl/onnx';
+import { ArtifactStore } from './artifact-store';
+import { ModelAliases } from './model-aliases';
+import { ModelCatalog } from './model-catalog';
+import { ModelImporter, type ImportRequest } from './model-importer';
+import { ModelRegistrar, type Registered, type Registration } from './model-registrar';
+import { ModelValidation } from './model-validation';
+import type { ModelVersion } from './model-version';
+import { PackageReader } from './package-reader';
+import { RegistrationQueue } from './registration-queue';
+import type { RegistryOptions } from './registry-options';
+import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
+import { StartRegistrar, type StartResult } from './start-registrar';
+import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
+import { VersionRegister } from './version-register';
+import { VersionRevalidation } from './version-revalidation';
+
+export interface RegistryParts {
+  readonly database: Database;
+  readonly runtime: ModelRuntime;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly options: RegistryOptions;
+  readonly onnxLimits?: OnnxLimits;
+}
+
+/** The front desk of the registry: one object to wire, each method answered by the class that knows. */
+export class ModelRegistry {
+  /** What there is, page by page, and what it was. */
+  readonly catalog: ModelCatalog;
+  /** Promotion and rollback. */
+  readonly aliases: ModelAliases;
+  private readonly store: ArtifactStore;
+  private readonly snapshots: SnapshotReader;
+  private readonly lifecycle: VersionLifecycle;
+  private readonly revalidation: VersionRevalidation;
+  private readonly registrar: ModelRegistrar;
+  private readonly importer: ModelImporter;
+  private readonly starter: StartRegistrar;
+
+  constructor({ database, runtime, clock, ids, options, onnxLimits = new OnnxLimits() }: RegistryParts) {
+    this.store = new ArtifactStore(options, ids);
+    this.catalog = new ModelCatalog(database, clock, options);
+    this.snapshots = new SnapshotReader(database);
+    this.aliases = new ModelAliases(database, clock);
+    this.lifecycle = new VersionLifecycle(database, clock);
+    const parts = {
+      database,
+      store: this.store,
+      reader: new PackageReader(options, onnxLimits),
+      validation: new ModelValidation(runtime, clock, options),
+      register: new VersionRegister(clock, options.abandonedAfterMs),
+      aliases: this.aliases,
+      queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
+    };
+    this.registrar = new ModelRegistrar(parts);
+    this.revalidation = new VersionRevalidation(parts, clock);
+    this.importer = new ModelImporter(this.registrar, options.importFolders);
+    this.starter = new StartRegistrar(this.registrar, this.store, database);
+  }
+
+  /** Makes the content store's folders and removes what a crash left there. */
+  start(): Promise<void> {
+    return this.store.start();
+  }
+
+  /** An empty folder for an upload's files, on the store's file system; give it back with `discard`. */
+  uploadFolder(): Promise<string> {
+    return this.store.uploadFolder();
+  }
+
+  discard(uploadFolder: string): Promise<void> {
+    return this.store.discard(uploadFolder);
+  }
+
+  registerFolder(actor: Actor, folder: string, expect: Registration, record: RecordChange): Promise<Registered> {
+    return this.registrar.registerFolder(actor, folder, expect, record);
+  }
+
+  importUri(actor: Actor, request: ImportRequest, record: RecordChange): Promise<Registered> {
+    return this.importer.importUri(actor, request, record);
+  }
+
+  registerAtStart(actor: Actor, uris: readonly string[], record: RecordChange): Promise<readonly StartResult[]> {
+    return this.starter.registerAtStart(actor, uris, record);
+  }
+
+  find(model: string, version: string): Promise<ModelVersion> {
+    return this.catalog.find(model, version);
+  }
+
+  approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
+    return this.lifecycle.approve(actor, decision, record);
+  }
+
+  archive(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
+    return this.lifecycle.archive(actor, decision, record);
+  }
+
+  revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
+    return this.revalidation.revalidate(actor, decision, record);
+  }
+
+  snapshot(): Promise<RegistrySnapshot> {
+    return this.snapshots.read();
+  }
+
+  /** The package's folder with its `model.onnx`, every byte hashed again just now. */
+  artifactFolder(digest: string): Promise<string> {
+    return this.store.artifactFolder(digest);
+  }
+}

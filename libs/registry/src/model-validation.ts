@@ -1,0 +1,102 @@
+import { DomainError, timestamp, type Clock, type FieldFault } from '@sibyl/kernel';
+import type { ModelRuntime, TrialReport } from '@sibyl/inference';
+import type { ModelSignature } from '@sibyl/protocol';
+import path from 'node:path';
+import { compareGolden, type GoldenResult } from './golden-compare';
+import { GOLDEN_FILE } from './golden-reader';
+import { observedFaults } from './manifest-signature';
+import type { TrialFacts, ValidationReport } from './model-version';
+import { observeOutputs, widenedSignature } from './observed-outputs';
+import type { PackageContents } from './package-reader';
+import { MODEL_FILE } from './package-source';
+import type { RegistryOptions } from './registry-options';
+
+/** A report, and the signature that the version gets if it passed. */
+export interface Validation {
+  readonly report: ValidationReport;
+  readonly signature: ModelSignature;
+}
+
+/** Tries a scanned model in a throwaway runner and replays its golden samples. */
+export class ModelValidation {
+  constructor(
+    private readonly runtime: ModelRuntime,
+    private readonly clock: Clock,
+    private readonly options: Pick<RegistryOptions, 'validationMs' | 'missesListed'>,
+  ) {}
+
+  /** What the model does wrong is in the report; only what keeps us from trying it is thrown. */
+  async run(contents: PackageContents, folder: string, digest: string): Promise<Validation> {
+    const samples = contents.golden?.samples ?? [];
+    try {
+      const trial = await this.runtime.trial(
+        { key: digest, path: path.join(folder, MODEL_FILE) },
+        samples.map((sample) => sample.inputs),
+        { limitMs: this.options.validationMs },
+      );
+      return this.judge(contents, trial);
+    } catch (error) {
+      if (!(error instanceof DomainError && error.code === 'model_rejected')) throw error;
+      const loads = { pointer: `/${MODEL_FILE}`, expected: 'a model that loads and runs', received: error.detail };
+      const reasons = error.faults?.length ? error.faults : [loads];
+      return { report: this.report(contents, reasons, {}), signature: contents.signature };
+    }
+  }
+
+  private judge(contents: PackageContents, trial: TrialReport): Validation {
+    const observed = observeOutputs(trial.outputs);
+    const golden = contents.golden && compareGolden(contents.golden, trial.outputs, this.options.missesListed);
+    const reasons = [...observedFaults(contents.manifest, observed), ...(golden?.misses.map(asFault) ?? [])];
+    const durations = [...trial.durationsMs].sort((a, b) => a - b);
+    const median = durations[Math.floor(durations.length / 2)];
+    const facts: TrialFacts = {
+      provider: trial.provider,
+      loadMs: trial.loadMs,
+      memoryBytes: trial.memoryBytes,
+      ...(median === undefined ? {} : { medianRunMs: median }),
+      observedOutputs: observed,
+    };
+    return {
+      report: this.report(contents, reasons, { trial: facts, ...(golden ? { golden } : {}) }),
+      signature: widenedSignature(contents.signature, observed),
+    };
+  }
+
+  private report(
+    contents: PackageContents,
+    reasons: readonly FieldFault[],
+    found: { readonly trial?: TrialFacts; readonly golden?: GoldenResult },
+  ): ValidationReport {
+    const { golden, ignoredFiles } = contents;
+    const { source, tolerance } = golden ?? {};
+    return {
+      passed: reasons.length === 0,
+      checkedAt: timestamp(this.clock.now()),
+      reasons,
+      notes: notesOf(contents, found.golden?.skipped ?? 0),
+      ...(found.trial ? { trial: found.trial } : {}),
+      ...(found.golden && tolerance
+        ? { golden: { ...(source === undefined ? {} : { source }), tolerance, ...found.golden } }
+        : {}),
+      ignoredFiles,
+    };
+  }
+}
+
+function asFault(miss: GoldenResult['misses'][number]): FieldFault {
+  const element = miss.index === undefined ? '' : `/${miss.index}`;
+  return {
+    pointer: `/${GOLDEN_FILE}/samples/${miss.sample}/outputs/${miss.tensor}${element}`,
+    expected: miss.expected,
+    received: miss.got,
+    ...(miss.difference === undefined ? {} : { hint: `difference ${miss.difference}` }),
+  };
+}
+
+function notesOf({ golden }: PackageContents, skipped: number): string[] {
+  const alone = 'the version was validated by its load and its signature alone.';
+  if (!golden) return [`The package has no golden samples: ${alone}`];
+  const all = golden.samples.length + golden.skipped;
+  if (all === skipped) return [`No golden sample holds an output of the model to compare: ${alone}`];
+  return skipped > 0 ? [`${skipped} of ${all} golden samples hold no output of the model to compare.`] : [];
+}

@@ -1,0 +1,66 @@
+import type { Actor, FieldFault } from '@sibyl/kernel';
+import type { OnnxModel } from '@sibyl/onnx';
+import type { ModelSignature, TensorSpec } from '@sibyl/protocol';
+import type { GoldenResult } from './golden-compare';
+import type { Tolerance } from './golden';
+import type { Manifest } from './manifest';
+import type { PackageDigest, PackageFile } from './package-digest';
+
+/** What is stored of a version's way; `active` is derived: an alias points at it. */
+export type StoredStatus = 'registered' | 'validated' | 'rejected' | 'approved' | 'archived';
+export type VersionStatus = StoredStatus | 'active';
+
+/** One version of a model: what it is made of never changes once it was validated. */
+export interface ModelVersion {
+  readonly model: string;
+  readonly version: string;
+  readonly status: VersionStatus;
+  readonly digest: PackageDigest;
+  readonly manifest: Manifest;
+  /** From the file; output shapes as the trial showed them where the file's are too narrow. */
+  readonly signature: ModelSignature;
+  readonly onnx: OnnxModel;
+  readonly files: readonly PackageFile[];
+  readonly report?: ValidationReport;
+  readonly aliases: readonly string[];
+  /** Rises with each registration: `latest` is the servable version with the highest. */
+  readonly arrival: number;
+  readonly registeredBy: Actor;
+  /** RFC 3339, as all times here. */
+  readonly registeredAt: string;
+  readonly validatedAt?: string;
+  readonly changedAt: string;
+  /** Who decided its present status. */
+  readonly changedBy: Actor;
+  /** Rises with each change of the row. */
+  readonly revision: number;
+}
+
+/** What validation found; stored with the version and shown. */
+export interface ValidationReport {
+  readonly passed: boolean;
+  readonly checkedAt: string;
+  /** Why it did not pass; empty otherwise. */
+  readonly reasons: readonly FieldFault[];
+  /** What a reader should know though nothing is wrong, such as that there were no golden samples. */
+  readonly notes: readonly string[];
+  readonly trial?: TrialFacts;
+  readonly golden?: GoldenResult & { readonly source?: string; readonly tolerance: Tolerance };
+  /** Files of the folder that do not belong to a package and were not taken. */
+  readonly ignoredFiles: readonly string[];
+}
+
+export interface TrialFacts {
+  readonly provider: string;
+  readonly loadMs: number;
+  readonly memoryBytes: number;
+  /** Median milliseconds of a sample's run; absent without samples. */
+  readonly medianRunMs?: number;
+  /** Outputs as they really came; -1 where sizes differed between samples. */
+  readonly observedOutputs: readonly TensorSpec[];
+}
+
+/** Whether a version of this status may answer requests. */
+export function isServable(status: VersionStatus): boolean {
+  return status === 'validated' || status === 'approved' || status === 'active';
+}

@@ -1,0 +1,94 @@
+import { IsArray, IsInt, IsString, Max, Min } from 'class-validator';
+
+const MEBIBYTE = 1024 * 1024;
+
+/** What one package may hold. */
+export class PackageLimits {
+  /** Bytes of all files of a package; the contract's artifact limit, beyond which a model needs other hardware anyway. */
+  @IsInt()
+  @Min(1)
+  artifactBytes = 4 * 1024 * MEBIBYTE;
+
+  /** Bytes of sibyl.json; the largest real one, with a baseline of 1,000 features, has a third of it. */
+  @IsInt()
+  @Min(1024)
+  @Max(16 * MEBIBYTE)
+  manifestBytes = MEBIBYTE;
+
+  /** Bytes of golden.json, which is parsed at once; larger tensors go into raw files beside it. */
+  @IsInt()
+  @Min(1024)
+  @Max(256 * MEBIBYTE)
+  goldenBytes = 32 * MEBIBYTE;
+
+  /** Bytes of all raw files of golden.json together, all of them in memory during the replay. */
+  @IsInt()
+  @Min(1024)
+  goldenRawBytes = 256 * MEBIBYTE;
+
+  /** Samples replayed; enough for every branch of a decision, few enough for the validation limit. */
+  @IsInt()
+  @Min(1)
+  goldenSamples = 1000;
+
+  /** Files of a package; some exporters write external data as one file for each weight. */
+  @IsInt()
+  @Min(1)
+  files = 4096;
+
+  /** Nesting of sibyl.json and golden.json; the contract's depth for JSON bodies, plus the ranks of tensors. */
+  @IsInt()
+  @Min(4)
+  jsonDepth = 40;
+}
+
+export class RegistryOptions extends PackageLimits {
+  /** The content store; on one file system with its temporary folders, so that a rename is atomic. */
+  @IsString()
+  artifactFolder = '.sibyl/artifacts';
+
+  /** Folders that `source_uri` may read; start-up packages named by the operator are not bound to them. */
+  @IsArray()
+  @IsString({ each: true })
+  importFolders: string[] = [];
+
+  /** Milliseconds that a trial load with its golden replay may take (SIBYL_VALIDATION_SECONDS). */
+  @IsInt()
+  @Min(1000)
+  @Max(3_600_000)
+  validationMs = 120_000;
+
+  /** Registrations that run at once; each holds a trial runner and its samples in memory. */
+  @IsInt()
+  @Min(1)
+  @Max(16)
+  registrationsAtOnce = 2;
+
+  /** Registrations that may wait for their turn; more would outlive their callers. */
+  @IsInt()
+  @Min(0)
+  @Max(1000)
+  registrationsWaiting = 32;
+
+  /** Golden misses kept in a report; the first ones tell the reason, and all are counted. */
+  @IsInt()
+  @Min(1)
+  @Max(1000)
+  missesListed = 50;
+
+  /** Milliseconds after which a version left `registered` by a crash may come again with other bytes; longer than any validation. */
+  @IsInt()
+  @Min(1000)
+  abandonedAfterMs = 15 * 60_000;
+
+  /** Rows of one page of a list when the caller names no limit. */
+  @IsInt()
+  @Min(1)
+  pageRows = 100;
+
+  /** Most rows of one page of a list; a row carries its manifest. */
+  @IsInt()
+  @Min(1)
+  @Max(10_000)
+  pageRowsMax = 1000;
+}

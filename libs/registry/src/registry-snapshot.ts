@@ -1,0 +1,106 @@
+import type { Database } from '@sibyl/database';
+import { isServable, type ModelVersion, type StoredStatus } from './model-version';
+import { VERSION_COLUMNS, versionOf, type VersionRow } from './version-rows';
+
+/** Everything that serving needs to know of the registry at one moment. */
+export interface RegistrySnapshot {
+  readonly models: readonly SnapshotModel[];
+}
+
+export interface SnapshotModel {
+  readonly name: string;
+  /** In the order of their arrival. */
+  readonly versions: readonly ModelVersion[];
+  readonly aliases: readonly { readonly alias: string; readonly version: string; readonly revision: number }[];
+}
+
+interface LightRow {
+  readonly model: string;
+  readonly version: string;
+  readonly status: StoredStatus;
+  readonly revision: number;
+}
+
+interface AliasRow {
+  readonly model: string;
+  readonly alias: string;
+  readonly version: string;
+  readonly revision: number;
+}
+
+/**
+ * Reads snapshots. Reconcilers ask every few seconds, so what a row holds beside its status is read once per revision of
+ * the row and kept.
+ */
+export class SnapshotReader {
+  private known = new Map<string, ModelVersion>();
+
+  constructor(private readonly database: Database) {}
+
+  async read(): Promise<RegistrySnapshot> {
+    // Aliases first: versions are never deleted, so that every alias finds its version in what is read after it.
+    const aliases = await this.database.query<AliasRow>(
+      `SELECT a.model, a.alias, a.version, e.revision FROM registry.model_alias a
+       JOIN registry.alias_event e ON e.id = a.event ORDER BY a.model, a.alias`,
+    );
+    const rows = await this.database.query<LightRow>(
+      'SELECT model, version, status, revision FROM registry.model_version ORDER BY model, arrival',
+    );
+    this.known = await this.facts(rows);
+    return { models: groups(rows, aliases, this.known) };
+  }
+
+  private async facts(rows: readonly LightRow[]): Promise<Map<string, ModelVersion>> {
+    const missing = rows.filter((row) => !this.known.has(keyOf(row)));
+    const read =
+      missing.length === 0
+        ? []
+        : await this.database.query<VersionRow>(
+            `SELECT ${VERSION_COLUMNS} FROM registry.model_version v
+             WHERE (v.model, v.version) IN (SELECT * FROM unnest($1::text[], $2::text[]))`,
+            [missing.map((row) => row.model), missing.map((row) => row.version)],
+          );
+    const fresh = new Map(read.map((row) => [`${row.model}\0${row.version}`, versionOf(row)]));
+    // A row that changed between the two reads is kept under the revision that was asked for, and read again next time.
+    const entries = rows.flatMap((row): [string, ModelVersion][] => {
+      const version = this.known.get(keyOf(row)) ?? fresh.get(`${row.model}\0${row.version}`);
+      return version ? [[keyOf(row), version]] : [];
+    });
+    return new Map(entries);
+  }
+}
+
+function keyOf(row: LightRow): string {
+  return `${row.model}\0${row.version}\0${row.revision}`;
+}
+
+function groups(
+  rows: readonly LightRow[],
+  aliases: readonly AliasRow[],
+  facts: ReadonlyMap<string, ModelVersion>,
+): SnapshotModel[] {
+  const pointing = byVersion(aliases);
+  const models = new Map<string, { name: string; versions: ModelVersion[]; aliases: AliasRow[] }>();
+  for (const row of rows) {
+    const version = facts.get(keyOf(row));
+    if (!version) continue;
+    const model = models.get(row.model) ?? { name: row.model, versions: [], aliases: [] };
+    models.set(row.model, model);
+    const own = pointing.get(`${row.model}\0${row.version}`) ?? [];
+    const status = own.length > 0 && isServable(row.status) ? 'active' : row.status;
+    model.versions.push({ ...version, status, aliases: own.map((alias) => alias.alias) });
+    model.aliases.push(...own);
+  }
+  return [...models.values()];
+}
+
+function byVersion(aliases: readonly AliasRow[]): Map<string, AliasRow[]> {
+  const pointing = new Map<string, AliasRow[]>();
+  for (const alias of aliases) {
+    const key = `${alias.model}\0${alias.version}`;
+    const own = pointing.get(key);
+    if (own) own.push(alias);
+    else pointing.set(key, [alias]);
+  }
+  return pointing;
+}

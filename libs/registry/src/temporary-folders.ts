@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { IdSource } from '@sibyl/kernel';
+import { ignoreMissing } from './package-files';
+
+/** A folder this old was left by a process that is gone, whatever its name says; no upload or copy takes a day. */
+const LEFT_BEHIND_MS = 24 * 3_600_000;
+
+/** What this process has made and not removed yet, whichever object did. */
+const OWN = new Set<string>();
+
+/** Folders for work that is not finished. Their names say which process made them, so that others know what a crash left. */
+export class TemporaryFolders {
+  private readonly host = createHash('sha256').update(os.hostname()).digest('hex').slice(0, 8);
+
+  constructor(
+    private readonly root: string,
+    private readonly ids: IdSource,
+  ) {}
+
+  async make(): Promise<string> {
+    const folder = path.join(this.root, `${this.host}-${process.pid}-${this.ids.next()}`);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    OWN.add(folder);
+    return folder;
+  }
+
+  async remove(folder: string): Promise<void> {
+    OWN.delete(folder);
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  /** Removes what processes that are gone have left; folders of living processes stay. */
+  async sweep(): Promise<number> {
+    let removed = 0;
+    for (const name of await readdir(this.root)) {
+      const folder = path.join(this.root, name);
+      const stats = await stat(folder).catch((error: unknown) => ignoreMissing(error));
+      if (!stats || OWN.has(folder)) continue;
+      if (Date.now() - stats.mtimeMs < LEFT_BEHIND_MS && this.inUse(name)) continue;
+      await rm(folder, { recursive: true, force: true });
+      removed++;
+    }
+    return removed;
+  }
+
+  private inUse(name: string): boolean {
+    const [host, pid] = name.split('-');
+    if (host !== this.host) return true;
+    // What carries this process's own number and is not its own comes from a predecessor: in a container it is always 1.
+    return Number(pid) !== process.pid && isAlive(Number(pid));
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

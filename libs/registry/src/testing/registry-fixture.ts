@@ -1,0 +1,95 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { ChangeRecord, RecordChange } from '@sibyl/audit';
+import type { Database } from '@sibyl/database';
+import { createTestDatabase } from '@sibyl/database/testing';
+import { ModelRuntime, type LoadedModel, type ModelFile, type RuntimeStatus, type TrialReport } from '@sibyl/inference';
+import { type Actor } from '@sibyl/kernel';
+import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
+import type { Tensor } from '@sibyl/protocol';
+import { registryMigrations } from '../migrations';
+import { ModelRegistry } from '../model-registry';
+import { RegistryOptions } from '../registry-options';
+
+/** Computes what the linear model of `packageFolder` computes; `answer` and `before` are for tests that need something else. */
+export class LinearRuntime extends ModelRuntime {
+  readonly platform = 'test';
+  readonly trials: { readonly model: ModelFile; readonly samples: number }[] = [];
+  before: (() => Promise<void> | void) | undefined;
+  answer = (features: Tensor): Tensor => {
+    const rows = features.shape[0] ?? 0;
+    const at = (i: number): number => Number(features.data[i]);
+    const data = Float32Array.from({ length: rows }, (_, row) => 2 * at(2 * row) - at(2 * row + 1) + 0.5);
+    return { name: 'variable', datatype: 'FP32', shape: [rows, 1], data };
+  };
+
+  async trial(model: ModelFile, samples: readonly (readonly Tensor[])[]): Promise<TrialReport> {
+    this.trials.push({ model, samples: samples.length });
+    await this.before?.();
+    const outputs = samples.map((sample) => sample.slice(0, 1).map((features) => this.answer(features)));
+    const signature = { inputs: [], outputs: [] };
+    return { signature, provider: 'cpu', loadMs: 1, memoryBytes: 1000, outputs, durationsMs: samples.map(() => 1) };
+  }
+
+  load(): Promise<LoadedModel> {
+    throw new Error('the registry loads nothing');
+  }
+
+  status(): RuntimeStatus {
+    throw new Error('the registry asks for no status');
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+export const ALICE: Actor = { type: 'key', id: 'key-1', keyId: 'key-1', name: 'alice' };
+
+export interface RegistryFixture {
+  readonly registry: ModelRegistry;
+  readonly database: Database;
+  readonly runtime: LinearRuntime;
+  readonly clock: FakeClock;
+  readonly options: RegistryOptions;
+  /** Every change that was recorded in a transaction. */
+  readonly changes: ChangeRecord[];
+  readonly record: RecordChange;
+  /** Of the database's superuser. */
+  readonly url: string;
+  /** Another registry on the same database and store, as a second process has it. */
+  another(options?: Partial<RegistryOptions>): ModelRegistry;
+  end(): Promise<void>;
+}
+
+/** A registry on a database and a content store of its own. */
+export async function registryFixture(given: Partial<RegistryOptions> = {}): Promise<RegistryFixture> {
+  const { database, url, drop } = await createTestDatabase(registryMigrations);
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'sibyl-registry-'));
+  const options = Object.assign(new RegistryOptions(), { artifactFolder: folder }, given);
+  const runtime = new LinearRuntime();
+  const clock = new FakeClock();
+  const ids = new CountingIds();
+  const changes: ChangeRecord[] = [];
+  const make = (own: Partial<RegistryOptions> = {}): ModelRegistry =>
+    new ModelRegistry({ database, runtime, clock, ids, options: Object.assign(new RegistryOptions(), options, own) });
+  return {
+    registry: make(),
+    database,
+    runtime,
+    clock,
+    options,
+    changes,
+    url,
+    record: (_, change) => {
+      changes.push(change);
+      return Promise.resolve();
+    },
+    another: make,
+    end: async () => {
+      await drop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,146 @@
+import type { EntityManager } from 'typeorm';
+import { DomainError, invariant, timestamp, type Actor, type Clock } from '@sibyl/kernel';
+import { lockModel } from './registry-change';
+import type { ModelVersion, StoredStatus } from './model-version';
+import type { Validation } from './model-validation';
+import type { PackageContents } from './package-reader';
+import type { PackageDigest, PackageFile } from './package-digest';
+import { versionRow } from './version-lifecycle';
+import { VERSION_COLUMNS, versionOf, type VersionRow } from './version-rows';
+
+/** A version that somebody brings: what was read from its package. */
+export interface Candidate {
+  readonly actor: Actor;
+  readonly contents: PackageContents;
+  readonly digest: PackageDigest;
+  readonly files: readonly PackageFile[];
+}
+
+/** The version that the same bytes became before, or the revision of the row that now waits for its validation. */
+export type Begun = { readonly known: ModelVersion } | { readonly known?: undefined; readonly revision: number };
+
+/** The status that a validation led to, of the row as it was when the validation began. */
+export interface VersionVerdict {
+  readonly model: string;
+  readonly version: string;
+  readonly revision: number;
+  readonly status: StoredStatus;
+}
+
+/** The rows of versions on their way from registered to validated or rejected. */
+export class VersionRegister {
+  constructor(
+    private readonly clock: Clock,
+    private readonly abandonedAfterMs: number,
+  ) {}
+
+  /** Finds or makes the row of a candidate, and locks its model. Throws version_conflict for other bytes under a used version. */
+  async begin(tx: EntityManager, candidate: Candidate): Promise<Begun> {
+    const { name, version } = candidate.contents.manifest;
+    await tx.query('INSERT INTO registry.model (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+      name,
+      this.now(),
+    ]);
+    await lockModel(tx, name);
+    await refuseAliasName(tx, name, version);
+    const row = await versionRow(tx, name, version);
+    if (!row) return { revision: await this.insert(tx, candidate) };
+    const decided = row.status !== 'registered' && row.status !== 'rejected';
+    if (row.digest === candidate.digest) {
+      if (decided) return { known: versionOf(row) };
+      // Another process may be trying the same bytes just now: both go on, and whoever decides first has decided.
+      if (row.status === 'registered') return { revision: row.revision };
+    } else if (!this.isReplaceable(row)) {
+      throw conflict(versionOf(row), candidate.digest);
+    }
+    return { revision: await this.replace(tx, row, candidate) };
+  }
+
+  /** Writes what validation found; undefined where somebody else has changed the row meanwhile. The model must be locked. */
+  async decide(
+    tx: EntityManager,
+    actor: Actor,
+    decision: VersionVerdict,
+    { report, signature }: Validation,
+  ): Promise<ModelVersion | undefined> {
+    // A version that was valid once keeps what it was made of, its signature included.
+    const [row] = await tx.query<VersionRow[]>(
+      `WITH v AS (UPDATE registry.model_version SET status = $4, report = $5, changed_at = $7, changed_by = $8, revision = revision + 1,
+           signature = CASE WHEN validated_at IS NULL THEN $6::json ELSE signature END,
+           validated_at = CASE WHEN $4 = 'validated' THEN COALESCE(validated_at, $7) ELSE validated_at END
+         WHERE model = $1 AND version = $2 AND revision = $3 RETURNING *)
+       SELECT ${VERSION_COLUMNS} FROM v`,
+      [
+        ...[decision.model, decision.version, decision.revision, decision.status],
+        ...[JSON.stringify(report), JSON.stringify(signature), this.now(), JSON.stringify(actor)],
+      ],
+    );
+    return row && versionOf(row);
+  }
+
+  private isReplaceable(row: VersionRow): boolean {
+    if (row.validated_at !== null) return false;
+    const age = this.clock.now() - new Date(row.changed_at).getTime();
+    return row.status === 'rejected' || (row.status === 'registered' && age > this.abandonedAfterMs);
+  }
+
+  private async insert(tx: EntityManager, candidate: Candidate): Promise<number> {
+    const { name, version } = candidate.contents.manifest;
+    const rows = await tx.query<{ revision: number }[]>(
+      `INSERT INTO registry.model_version (model, version, status, digest, manifest, files, onnx, signature,
+         registered_at, registered_by, changed_at, changed_by)
+       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $8, $9) RETURNING revision`,
+      [name, version, ...this.columns(candidate)],
+    );
+    return revisionOf(rows);
+  }
+
+  /** A rejected version comes again. One that was valid once keeps its bytes, so there only the status goes back. */
+  private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<number> {
+    const { name, version } = candidate.contents.manifest;
+    const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
+      registered_at = $8, registered_by = $9, changed_at = $8, changed_by = $9`;
+    const reopen = row.validated_at === null;
+    const rows = await tx.query<{ revision: number }[]>(
+      `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1 ${reopen ? `, ${fresh}` : ''}
+         WHERE model = $1 AND version = $2 RETURNING revision) SELECT revision FROM v`,
+      reopen ? [name, version, ...this.columns(candidate)] : [name, version],
+    );
+    return revisionOf(rows);
+  }
+
+  private columns({ actor, contents, digest, files }: Candidate): unknown[] {
+    const documents = [contents.manifest.document, files, contents.onnx, contents.signature];
+    return [digest, ...documents.map((document) => JSON.stringify(document)), this.now(), JSON.stringify(actor)];
+  }
+
+  private now(): string {
+    return timestamp(this.clock.now());
+  }
+}
+
+function revisionOf(rows: readonly { readonly revision: number }[]): number {
+  const [row] = rows;
+  invariant(row, 'a written row comes back');
+  return row.revision;
+}
+
+function conflict(present: ModelVersion, digest: string): DomainError {
+  const detail = `Version ${present.version} of model '${present.model}' exists with other bytes and is ${present.status}.`;
+  return new DomainError('version_conflict', detail, {
+    faults: [{ pointer: '/version', expected: `the bytes of ${present.digest}, or another version`, received: digest }],
+  });
+}
+
+// A request names versions and aliases in one place, where the version would hide the alias that serves now.
+async function refuseAliasName(tx: EntityManager, model: string, version: string): Promise<void> {
+  const rows = await tx.query<unknown[]>('SELECT 1 FROM registry.model_alias WHERE model = $1 AND alias = $2', [
+    model,
+    version,
+  ]);
+  if (rows.length === 0) return;
+  throw new DomainError(
+    'version_conflict',
+    `'${version}' is an alias of model '${model}' and cannot be a version too.`,
+  );
+}

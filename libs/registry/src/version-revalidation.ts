@@ -1,0 +1,103 @@
+import type { RecordChange } from '@sibyl/audit';
+import { DomainError, timestamp, type Actor, type Clock } from '@sibyl/kernel';
+import { requireModel } from './model-aliases';
+import { rejection, summaryOf, type RegistrarParts } from './model-registrar';
+import type { Validation } from './model-validation';
+import { isServable, type ModelVersion, type StoredStatus } from './model-version';
+import { checkReason, versionNotFound } from './names';
+import { concludeChange, versionResource } from './registry-change';
+import { versionRow, type VersionDecision } from './version-lifecycle';
+import type { VersionRow } from './version-rows';
+
+type RevalidationParts = Pick<RegistrarParts, 'database' | 'store' | 'reader' | 'validation' | 'register' | 'queue'>;
+
+/** Validates versions again: after an upgrade of the runtime, or because a crash left them unfinished. */
+export class VersionRevalidation {
+  constructor(
+    private readonly parts: RevalidationParts,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Tries a stored version anew. A version that fails is rejected, unless an alias points at it: that one goes on serving,
+   * and model_rejected tells the caller to decide.
+   */
+  async revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
+    const reason = checkReason(decision.reason);
+    const { model, version } = decision;
+    const { queue } = this.parts;
+    return queue.turn(() =>
+      queue.alone(`${model}\0${version}`, async () => {
+        const row = await this.row(decision);
+        const result = await this.validate(row);
+        const changed = await this.conclude(actor, row, result, { reason, record });
+        if (!result.report.passed) throw rejection(result.report);
+        return changed;
+      }),
+    );
+  }
+
+  private row({ model, version }: VersionDecision): Promise<VersionRow> {
+    return this.parts.database.transaction(async (tx) => {
+      await requireModel(tx, model);
+      const row = await versionRow(tx, model, version);
+      if (!row) throw versionNotFound(model, version);
+      if (row.status !== 'archived') return row;
+      throw new DomainError(
+        'version_not_servable',
+        `Version ${version} of model '${model}' is archived; approve it to bring it back.`,
+      );
+    });
+  }
+
+  private async validate(row: VersionRow): Promise<Validation> {
+    const { store, reader, validation } = this.parts;
+    const folder = await store.artifactFolder(row.digest);
+    try {
+      const contents = await reader.read(folder, { name: row.model, version: row.version });
+      return await validation.run(contents, folder, row.digest);
+    } catch (error) {
+      const refused =
+        error instanceof DomainError && (error.code === 'model_rejected' || error.code === 'manifest_mismatch');
+      if (!refused) throw error;
+      // A scan that has grown stricter since the version came in.
+      const checkedAt = timestamp(this.clock.now());
+      const report = { passed: false, checkedAt, reasons: error.faults ?? [], notes: [error.detail], ignoredFiles: [] };
+      return { report, signature: row.signature };
+    }
+  }
+
+  private conclude(
+    actor: Actor,
+    before: VersionRow,
+    result: Validation,
+    { reason, record }: { readonly reason: string; readonly record: RecordChange },
+  ): Promise<ModelVersion> {
+    const { model, version, digest, revision } = before;
+    return this.parts.database.transaction(async (tx) => {
+      await requireModel(tx, model);
+      const now = await versionRow(tx, model, version);
+      const status = statusAfter(now ?? before, result.report.passed);
+      const changed = await this.parts.register.decide(tx, actor, { model, version, revision, status }, result);
+      if (!changed)
+        throw new DomainError(
+          'version_conflict',
+          `Version ${version} of model '${model}' was changed by somebody else meanwhile.`,
+        );
+      await concludeChange(tx, model, record, {
+        action: 'model.validate',
+        ...(result.report.passed ? {} : { status: 422 }),
+        resource: versionResource(model, version),
+        model: { name: model, version, digest },
+        reason,
+        changes: { status: { from: before.status, to: status }, validation: summaryOf(result.report) },
+      });
+      return changed;
+    });
+  }
+}
+
+function statusAfter({ status, aliases }: VersionRow, passed: boolean): StoredStatus {
+  if (isServable(status) && (passed || aliases.length > 0)) return status;
+  return passed ? 'validated' : 'rejected';
+}

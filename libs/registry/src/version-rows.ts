@@ -1,0 +1,63 @@
+import { timestamp, type Actor } from '@sibyl/kernel';
+import type { OnnxModel } from '@sibyl/onnx';
+import type { ModelSignature } from '@sibyl/protocol';
+import type { JsonObject } from './json-document';
+import { storedManifest } from './manifest-reader';
+import { isServable, type ModelVersion, type StoredStatus, type ValidationReport } from './model-version';
+import { definedOnly } from './optional';
+import type { PackageDigest, PackageFile } from './package-digest';
+
+/** A row of model_version with the names of the aliases that point at it. */
+export interface VersionRow {
+  readonly model: string;
+  readonly version: string;
+  readonly arrival: string | number;
+  readonly status: StoredStatus;
+  readonly digest: PackageDigest;
+  readonly manifest: JsonObject;
+  readonly files: readonly PackageFile[];
+  readonly onnx: OnnxModel;
+  readonly signature: ModelSignature;
+  readonly report: ValidationReport | null;
+  readonly registered_at: Date | string;
+  readonly registered_by: Actor;
+  readonly validated_at: Date | string | null;
+  readonly changed_at: Date | string;
+  readonly changed_by: Actor;
+  readonly revision: number;
+  readonly aliases: readonly string[];
+}
+
+const ALIASES = `COALESCE((SELECT json_agg(a.alias ORDER BY a.alias) FROM registry.model_alias a
+  WHERE a.model = v.model AND a.version = v.version), '[]'::json) AS aliases`;
+
+/** The columns of a VersionRow, for a table or CTE called `v`. */
+export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
+  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}`;
+
+/** The version that a row holds. */
+export function versionOf(row: VersionRow): ModelVersion {
+  return definedOnly({
+    model: row.model,
+    version: row.version,
+    status: row.aliases.length > 0 && isServable(row.status) ? ('active' as const) : row.status,
+    digest: row.digest,
+    manifest: storedManifest(row.manifest, { name: row.model, version: row.version }),
+    signature: row.signature,
+    onnx: row.onnx,
+    files: row.files,
+    report: row.report ?? undefined,
+    aliases: row.aliases,
+    arrival: Number(row.arrival),
+    registeredBy: row.registered_by,
+    registeredAt: rfc3339(row.registered_at),
+    validatedAt: row.validated_at === null ? undefined : rfc3339(row.validated_at),
+    changedAt: rfc3339(row.changed_at),
+    changedBy: row.changed_by,
+    revision: row.revision,
+  });
+}
+
+export function rfc3339(time: Date | string): string {
+  return timestamp(new Date(time).getTime());
+}

@@ -1,0 +1,106 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { CollectedMetric, histogramSamples, type Sample } from './collected-metric';
+import { DURATION_BUCKETS, FixedHistogram } from './fixed-histogram';
+
+/** What a loaded model tells of itself when a scraper comes. */
+export interface ModelReading {
+  readonly model: string;
+  readonly version: string;
+  readonly memoryBytes: number;
+  readonly queueDepth: number;
+}
+
+/** Numbers that other parts hold already; read when a scraper comes. */
+export interface Readings {
+  readonly loadedModels: () => readonly ModelReading[];
+  readonly activeKeys: () => number;
+  /** Events that are durable in the spool and not yet in the database. */
+  readonly spoolBacklog: () => number;
+}
+
+const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 10_000];
+const LOAD_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+
+/** Everything of the server that is neither one request nor one prediction. */
+export class ServerMetrics {
+  readonly authRefusals: Counter<'code'>;
+  readonly rateLimited: Counter;
+  readonly auditEvents: Counter<'outcome'>;
+  /** Requests to public routes: they leave no event, so this is their only account. */
+  readonly publicRequests: Counter;
+  /** Connections that did not speak HTTP, by what was wrong with them. */
+  readonly brokenRequests: Counter<'code'>;
+  readonly modelLoadSeconds: Histogram<'model' | 'version'>;
+  readonly batchSize = new FixedHistogram(BATCH_BUCKETS);
+  readonly auditCommitSeconds = new FixedHistogram(DURATION_BUCKETS);
+
+  constructor(private readonly registry: Registry) {
+    const registers = [registry];
+    this.authRefusals = new Counter({
+      name: 'sibyl_auth_refusals_total',
+      help: 'Requests refused by the gate, by error code',
+      labelNames: ['code'],
+      registers,
+    });
+    this.rateLimited = new Counter({ name: 'sibyl_rate_limited_total', help: 'Requests refused by a limit', registers });
+    this.auditEvents = new Counter({
+      name: 'sibyl_audit_events_total',
+      help: 'Audit events by outcome',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.publicRequests = new Counter({
+      name: 'sibyl_public_requests_total',
+      help: 'Requests to public routes, which leave no audit event',
+      registers,
+    });
+    this.brokenRequests = new Counter({
+      name: 'sibyl_broken_requests_total',
+      help: 'Requests that could not be read as HTTP, which leave no audit event',
+      labelNames: ['code'],
+      registers,
+    });
+    this.modelLoadSeconds = new Histogram({
+      name: 'sibyl_model_load_duration_seconds',
+      help: 'Time from the decision to load a version until it was warm',
+      labelNames: ['model', 'version'],
+      buckets: LOAD_BUCKETS,
+      registers,
+    });
+    this.collect('sibyl_inference_batch_size', 'Rows that one run of a model took', this.batchSize);
+    this.collect('sibyl_audit_commit_duration_seconds', 'Time until an event was durable', this.auditCommitSeconds);
+    for (const outcome of ['succeeded', 'denied', 'failed']) this.auditEvents.inc({ outcome }, 0);
+  }
+
+  /** Declares the gauges whose numbers other parts hold. Called once, by the composition root. */
+  read(readings: Readings): void {
+    const registers = [this.registry];
+    const gauge = (name: string, help: string, value: () => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect(): void {
+          this.set(value());
+        },
+      });
+    };
+    gauge('sibyl_active_keys', 'API keys that are neither expired nor revoked', readings.activeKeys);
+    gauge('sibyl_audit_spool_backlog', 'Events in the local spool that are not in the database yet', readings.spoolBacklog);
+    gauge('sibyl_models_loaded', 'Model versions that are loaded', () => readings.loadedModels().length);
+    this.perModel('sibyl_model_memory_bytes', 'Memory of a loaded version', () =>
+      readings.loadedModels().map(({ model, version, memoryBytes }) => ({ labels: { model, version }, value: memoryBytes })),
+    );
+    this.perModel('sibyl_inference_queue_depth', 'Requests that wait for a runner', () =>
+      readings.loadedModels().map(({ model, version, queueDepth }) => ({ labels: { model, version }, value: queueDepth })),
+    );
+  }
+
+  private perModel(name: string, help: string, samples: () => Sample[]): void {
+    new CollectedMetric({ name, help, type: 'gauge' }, samples).registerIn(this.registry);
+  }
+
+  private collect(name: string, help: string, histogram: FixedHistogram): void {
+    new CollectedMetric({ name, help, type: 'histogram' }, () => histogramSamples(name, {}, histogram)).registerIn(this.registry);
+  }
+}

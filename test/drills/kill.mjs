@@ -1,0 +1,99 @@
+// npm run drill:kill: the server is killed with SIGKILL at random moments under load and started again on the same data.
+// In the end every prediction that a caller holds an answer for must have exactly one event in the audit log.
+//   --times N     how often (default 100)
+//   --self-test   a few kills, then one event is taken away and one doubled: the check must notice both
+import { setTimeout as sleep } from 'node:timers/promises';
+import { quantile } from '../bench/figures.mjs';
+import { allProcesses } from '../support/processes.mjs';
+import { startServer } from '../support/server.mjs';
+import { compare, noticesFaults, readUntilComplete } from './recorded-events.mjs';
+import { RecordedLoad } from './recorded-load.mjs';
+
+const CONNECTIONS = 16;
+const LONGEST_LIFE_MS = 500; // kills fall anywhere from the first request to well into the shipping of events
+const EARLY_KILL_EVERY = 10; // one in ten falls into the start itself, where leftovers of the last life are recovered
+const LONGEST_EARLY_LIFE_MS = 800;
+const SELF_TEST_KILLS = 3;
+const LEFTOVER_GRACE_MS = 5_000;
+
+const selfTest = process.argv.includes('--self-test');
+const timesAt = process.argv.indexOf('--times');
+const times = selfTest ? SELF_TEST_KILLS : timesAt > 0 ? Number(process.argv[timesAt + 1]) : 100;
+if (!Number.isInteger(times) || times < 1) throw new Error('--times needs a whole number of at least 1');
+
+async function teamKey(server) {
+  const issued = await server.call('POST', '/v1/keys', { body: { name: 'drill', role: 'team' } });
+  if (issued.status !== 201) throw new Error(`no key: ${issued.status} ${JSON.stringify(issued.body)}`);
+  return issued.body.key;
+}
+
+/** Kills and restarts; returns the milliseconds that each restart took until ready. */
+async function killRepeatedly(server) {
+  const restarts = [];
+  for (let kill = 1; kill <= times; kill++) {
+    await sleep(Math.random() * LONGEST_LIFE_MS);
+    await server.kill9();
+    if (kill % EARLY_KILL_EVERY === 0) {
+      await server.launch();
+      await sleep(Math.random() * LONGEST_EARLY_LIFE_MS);
+      await server.kill9();
+    }
+    await server.start();
+    restarts.push(server.readyMs);
+    if (kill % 20 === 0) console.log(`  ${kill} kills, restart p50 ${quantile(restarts, 0.5).toFixed(0)} ms`);
+  }
+  return restarts;
+}
+
+/** Processes that still work in the folders of a server that has ended. */
+async function leftovers(marks) {
+  const until = performance.now() + LEFTOVER_GRACE_MS;
+  for (;;) {
+    const left = allProcesses().filter((one) => one.state !== 'Z' && marks.some((mark) => one.command.includes(mark)));
+    if (left.length === 0 || performance.now() > until) return left;
+    await sleep(100);
+  }
+}
+
+async function main() {
+  const server = await startServer();
+  try {
+    const load = new RecordedLoad({ port: server.port, key: await teamKey(server), connections: CONNECTIONS }).start();
+    const restarts = await killRepeatedly(server);
+    await sleep(LONGEST_LIFE_MS); // some answers of the last life too
+    await load.stop();
+
+    const { events, waitedMs } = await readUntilComplete(server, load.answered);
+    const found = compare(load.answered, events);
+    console.log(
+      `${times} kills (${Math.floor(times / EARLY_KILL_EVERY)} more during the start), ${CONNECTIONS} connections; ` +
+        `restart p50 ${quantile(restarts, 0.5).toFixed(0)} ms, longest ${quantile(restarts, 1).toFixed(0)} ms`,
+    );
+    console.log(
+      `${load.answered.length} answered, ${load.broken} broken calls, ${load.failures} refused ` +
+        `${JSON.stringify(Object.fromEntries(load.refused))}`,
+    );
+    console.log(
+      `${found.events} events in ${found.chains} chains, ${found.untold} of predictions whose answer never arrived, ` +
+        `${found.repeated} sequence numbers used twice; all read ${(waitedMs / 1e3).toFixed(1)} s after the load`,
+    );
+    if (selfTest) {
+      const noticed = noticesFaults(load.answered, events);
+      console.log(`self-test: the check ${noticed ? 'notices' : 'DOES NOT NOTICE'} a missing and a doubled event`);
+      return noticed;
+    }
+    const end = await server.terminate();
+    const left = await leftovers([server.dataDir]);
+    if (left.length > 0) console.log(`left behind: ${left.map((one) => `${one.pid} ${one.command}`).join('; ')}`);
+    if (end.code !== 0) console.log(`the last stop ended with ${end.code ?? end.signal}`);
+    console.log(
+      `${found.missing.length} of ${load.answered.length} answered predictions without their event, ${found.twice.length} with two, after ${times} kills`,
+    );
+    const kept = found.missing.length === 0 && found.twice.length === 0 && found.repeated === 0;
+    return kept && load.answered.length > times && left.length === 0 && end.code === 0;
+  } finally {
+    await server.stop();
+  }
+}
+
+process.exitCode = (await main()) ? 0 : 1;
