@@ -61,7 +61,7 @@ function buildProgram(name) {
 
 /** What the code reads at run time and the compiler does not copy. */
 function copyAssets(sources) {
-  for (const file of sources.filter((name) => !/\.ts$|tsconfig[^/]*\.json$/.test(name))) {
+  for (const file of sources.filter((name) => !/\.ts$|tsconfig[^/]*\.json$|^libs\/[^/]+\/test\//.test(name))) {
     const target = path.join(dist, file);
     mkdirSync(path.dirname(target), { recursive: true });
     cpSync(path.join(root, file), target);

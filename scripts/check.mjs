@@ -17,7 +17,11 @@ const STEPS = [
   ],
   ['dead code', 'node_modules/knip/bin/knip.js', ['--no-progress']],
   ['format', 'node_modules/prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']],
-  ['API description', 'node_modules/@redocly/cli/bin/cli.js', ['lint', 'docs/openapi.json', '--config', 'redocly.yaml']],
+  [
+    'API description',
+    'node_modules/@redocly/cli/bin/cli.js',
+    ['lint', 'docs/openapi.json', '--config', 'redocly.yaml'],
+  ],
   ['lock file', 'scripts/check-lock.mjs', []],
 ];
 

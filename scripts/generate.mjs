@@ -1,16 +1,17 @@
-// Writes the files of the repository that are made from the code. `npm run generate` builds first.
+// Writes the files of the repository that are made from the code: docs/openapi.json, docs/errors.md, docs/settings.md and
+// .env.example. A test compares them with what the code would write now.
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const root = path.resolve(import.meta.dirname, '..');
 const require = createRequire(import.meta.url);
 require('reflect-metadata');
-const { generatedFiles } = require(path.join(root, 'dist/apps/api/src/docs/generated-files.js'));
+require('../test/support/load-typescript.cjs');
+const { generatedFiles } = require('../apps/api/src/docs/generated-files.ts');
 
 for (const [file, text] of Object.entries(await generatedFiles())) {
-  await mkdir(path.dirname(path.join(root, file)), { recursive: true });
-  await writeFile(path.join(root, file), text);
+  mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
+  writeFileSync(path.join(root, file), text);
   console.log(`wrote ${file}`);
 }

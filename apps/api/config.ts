@@ -19,7 +19,10 @@ export { SettingsError };
 const MEBIBYTE = 1024 * 1024;
 
 /** Where and as what the process runs. */
-export interface ServerOptions extends Pick<Settings, 'environment' | 'host' | 'port' | 'workers' | 'drainDelayMs' | 'drainSeconds'> {
+export interface ServerOptions extends Pick<
+  Settings,
+  'environment' | 'host' | 'port' | 'workers' | 'drainDelayMs' | 'drainSeconds'
+> {
   /** Set by the operator, but nothing uses them yet: worth a line in the log. */
   readonly unused: readonly string[];
 }
@@ -58,9 +61,21 @@ export function loadConfig(environment: Variables = process.env, folder: string 
 
 function serverOptions(settings: Settings): ServerOptions {
   const { environment, host, port, workers, drainDelayMs, drainSeconds } = settings;
-  const later = { REDIS_URL: settings.redisUrl, MLFLOW_TRACKING_URI: settings.mlflowUri, AWS_S3_BUCKET: settings.s3Bucket };
+  const later = {
+    REDIS_URL: settings.redisUrl,
+    MLFLOW_TRACKING_URI: settings.mlflowUri,
+    AWS_S3_BUCKET: settings.s3Bucket,
+  };
   const unused = Object.entries(later).filter(([, value]) => value !== undefined);
-  return Object.freeze({ environment, host, port, workers, drainDelayMs, drainSeconds, unused: unused.map(([name]) => name) });
+  return Object.freeze({
+    environment,
+    host,
+    port,
+    workers,
+    drainDelayMs,
+    drainSeconds,
+    unused: unused.map(([name]) => name),
+  });
 }
 
 function edgeOptions(settings: Settings): Pick<ApiConfig, 'telemetry' | 'http' | 'predict'> {
@@ -145,6 +160,7 @@ function frozen<T extends object>(defaults: T, given: Partial<T>): T {
 /** What the library's own rules say against the options that were made for it. */
 function problemsOf(options: object): string[] {
   return validateSync(options).map(
-    ({ property, constraints }) => `${options.constructor.name}.${property}: ${Object.values(constraints ?? {}).join('; ')}`,
+    ({ property, constraints }) =>
+      `${options.constructor.name}.${property}: ${Object.values(constraints ?? {}).join('; ')}`,
   );
 }

@@ -5,13 +5,14 @@ const PAGE = 1_000;
 const ARRIVAL_LIMIT_MS = 60_000; // shipping is asynchronous, and the chains of killed processes are adopted by and by
 const LOOK_AGAIN_MS = 2_000;
 
-/** Every event of an action, oldest first, through the public API and its cursor. */
-export async function readEvents(server, action = 'prediction.create') {
+/** Every event of an action, oldest first, through the public API and its cursor; undefined while the database is away. */
+async function readEvents(server, action = 'prediction.create') {
   const events = [];
   let cursor;
   do {
     const query = new URLSearchParams({ action, order: 'asc', limit: String(PAGE), ...(cursor ? { cursor } : {}) });
     const answer = await server.call('GET', `/v1/audit/events?${query}`);
+    if (answer.status === 503) return undefined; // the database is on its way back
     if (answer.status !== 200) throw new Error(`audit events: ${answer.status} ${JSON.stringify(answer.body)}`);
     events.push(...answer.body.items);
     cursor = answer.body.next;
@@ -37,12 +38,13 @@ function brokenChains(events) {
  */
 export function compare(answered, events) {
   const counts = new Map();
-  for (const event of events) counts.set(event.prediction_id, (counts.get(event.prediction_id) ?? 0) + 1);
+  const predicted = events.filter((event) => event.prediction_id !== undefined); // a refused call has none
+  for (const event of predicted) counts.set(event.prediction_id, (counts.get(event.prediction_id) ?? 0) + 1);
   const missing = answered.filter((id) => !counts.has(id));
   const twice = [...counts].filter(([, count]) => count > 1).map(([id]) => id);
   const told = new Set(answered);
   const untold = [...counts.keys()].filter((id) => !told.has(id)).length;
-  return { missing, twice, untold, events: events.length, ...brokenChains(events) };
+  return { missing, twice, untold, events: predicted.length, ...brokenChains(events) };
 }
 
 /** Reads the log until it holds every answered prediction, or until waiting longer would hide a loss. */
@@ -51,7 +53,9 @@ export async function readUntilComplete(server, answered) {
   for (;;) {
     const events = await readEvents(server);
     const waitedMs = performance.now() - begun;
-    if (waitedMs > ARRIVAL_LIMIT_MS || compare(answered, events).missing.length === 0) return { events, waitedMs };
+    if (events && (waitedMs > ARRIVAL_LIMIT_MS || compare(answered, events).missing.length === 0))
+      return { events, waitedMs };
+    if (waitedMs > 2 * ARRIVAL_LIMIT_MS) throw new Error('the audit log could not be read');
     await sleep(LOOK_AGAIN_MS);
   }
 }

@@ -6,8 +6,8 @@ export interface ServerOptions {
   env?: Record<string, string>;
   /** Kept at the end; left out, a temporary folder that `stop()` removes. */
   dataDir?: string;
-  /** Put before node, for `taskset` and the like. */
-  command?: string[];
+  /** Arguments of node itself, for profiling. */
+  nodeArguments?: string[];
   readyTimeoutMs?: number;
 }
 

@@ -99,14 +99,13 @@ export class TestServer {
 
   /** Starts the process and returns without waiting for it to be ready. */
   async launch() {
-    const { command = [], env } = this.options;
+    const { nodeArguments = [], env } = this.options;
     this.port ??= Number(env?.SIBYL_PORT ?? (await freePort())); // the same one after a restart, as for a real client
     this.url = `http://127.0.0.1:${this.port}`;
-    const argv = [...command, process.execPath, path.join(REPOSITORY, 'dist/apps/api/main.js')];
     fs.mkdirSync(this.dataDir, { recursive: true, mode: 0o700 });
     const output = fs.openSync(this.logFile, 'a');
     this.begun = performance.now();
-    const child = spawn(argv[0], argv.slice(1), {
+    const child = spawn(process.execPath, [...nodeArguments, path.join(REPOSITORY, 'dist/apps/api/main.js')], {
       cwd: this.dataDir, // not the repository: a developer's .env there must not reach a test
       env: environment(this.dataDir, { http: this.port, grpc: await freePort() }, env),
       stdio: ['ignore', output, output],
@@ -204,7 +203,7 @@ export class TestServer {
 
 /**
  * Starts a server and waits until it is ready. Options: `env` (added to a clean environment), `dataDir` (kept at the end;
- * left out: a temporary one), `command` (put before node, for taskset and the like), `readyTimeoutMs`.
+ * left out: a temporary one), `nodeArguments` (for profiling), `readyTimeoutMs`.
  */
 export async function startServer(options = {}) {
   const server = new TestServer(options);

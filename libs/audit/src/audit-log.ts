@@ -1,10 +1,10 @@
-import { DomainError, isUuid, type Clock } from '@sibyl/kernel';
+import { DomainError, isUuid } from '@sibyl/kernel';
 import type { Database } from '@sibyl/database';
 import type { AuditEvent } from './audit-event';
 import type { AuditTrail } from './audit-trail';
 import { filterConditions, filterDigest, type EventFilter } from './event-filter';
 import { payloadOf } from './frame';
-import { decodeCursor, encodeCursor, type EventOrder, type PagePosition } from './page-cursor';
+import { decodeCursor, encodeCursor, type EventInstant, type EventOrder, type PagePosition } from './page-cursor';
 import { PayloadCipher, payloadKeyId } from './payload-cipher';
 
 export interface EventPageRequest {
@@ -30,7 +30,6 @@ export interface RecordedPrediction {
 export interface AuditLogParts {
   readonly database: Database;
   readonly trail: AuditTrail;
-  readonly clock: Clock;
   /** The present key first, then those that older payloads were sealed with. */
   readonly payloadKeys: readonly Uint8Array[];
 }
@@ -75,13 +74,12 @@ export class AuditLog {
     const digest = filterDigest(filter);
     const position = page.cursor === undefined ? undefined : decodeCursor(page.cursor, { order, filterDigest: digest });
     await this.parts.trail.flush();
+    const asOf = position?.asOf ?? (await this.newest());
     const items = await this.select(filter, order, limit + 1, position);
     const last = items[limit - 1];
-    if (items.length <= limit || !last) return { items };
+    if (items.length <= limit || !last || !asOf) return { items };
     items.length = limit;
-    const asOfMs = position?.asOfMs ?? Math.max(this.parts.clock.now(), Date.parse(items[0]?.recorded_at ?? ''));
-    const next = encodeCursor({ order, filterDigest: digest, recordedAt: last.recorded_at, id: last.id, asOfMs });
-    return { items, next };
+    return { items, next: encodeCursor({ order, filterDigest: digest, last: instantOf(last), asOf }) };
   }
 
   /** Undefined where there is none, whatever `id` looks like. */
@@ -100,6 +98,11 @@ export class AuditLog {
     return row && { event: parseBody(row), payload: this.openPayload(row) };
   }
 
+  private async newest(): Promise<EventInstant | undefined> {
+    const [event] = await this.select({}, 'desc', 1, undefined);
+    return event && instantOf(event);
+  }
+
   private async select(
     filter: EventFilter,
     order: EventOrder,
@@ -109,9 +112,10 @@ export class AuditLog {
     const { conditions, values } = filterConditions(filter);
     const parameter = (value: unknown): string => `$${values.push(value)}`;
     if (position) {
-      const after = `(${parameter(position.recordedAt)}::timestamptz, ${parameter(position.id)}::uuid)`;
-      conditions.push(`(recorded_at, id) ${order === 'asc' ? '>' : '<'} ${after}`);
-      conditions.push(`recorded_at <= to_timestamp(${parameter(position.asOfMs)}::double precision / 1000)`);
+      const place = ({ recordedAt, id }: EventInstant): string =>
+        `(${parameter(recordedAt)}::timestamptz, ${parameter(id)}::uuid)`;
+      conditions.push(`(recorded_at, id) ${order === 'asc' ? '>' : '<'} ${place(position.last)}`);
+      conditions.push(`(recorded_at, id) <= ${place(position.asOf)}`);
     }
     const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
     const sql = `SELECT body FROM audit.event ${where} ORDER BY recorded_at ${order}, id ${order} LIMIT ${parameter(rows)}`;
@@ -132,6 +136,10 @@ export class AuditLog {
       throw new DomainError('internal_error', 'The recorded inputs and outputs cannot be read.', { cause });
     }
   }
+}
+
+function instantOf(event: AuditEvent): EventInstant {
+  return { recordedAt: event.recorded_at, id: event.id };
 }
 
 /** The exact text that was hashed is what is answered. */

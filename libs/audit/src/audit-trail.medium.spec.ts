@@ -43,7 +43,7 @@ async function aTrail(given: Partial<AuditOptions> = {}, parts: Partial<AuditTra
 }
 
 function logOf(trail: AuditTrail, payloadKeys: readonly Uint8Array[] = [payloadKey]): AuditLog {
-  return new AuditLog({ database: db.database, trail, clock, payloadKeys });
+  return new AuditLog({ database: db.database, trail, payloadKeys });
 }
 
 /** The database as the trail sees it, with statements that can be made to fail before or after they are done. */
@@ -90,7 +90,10 @@ async function requestIds(chain: string): Promise<string[]> {
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let tries = 0; !(await condition()); tries++) {
+    if (tries === 3000) throw new Error('it never came');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 const outage = (): never => {
@@ -167,6 +170,14 @@ describe('shipping', () => {
     }
     expect(trail.status().spoolBytes).toBeLessThanOrEqual(6 * FAST.segmentBytes);
     expect((await storedRows(trail.status().chains.spool)).length).toBe(1500);
+  });
+
+  it('ships on when a batch ends with its segment and nothing is committed any more', async () => {
+    const trail = await aTrail({ shipDelayMs: 50 });
+    await Promise.all(named(90).map((requestId) => trail.commit(anEvent({ requestId }))));
+    await Promise.all(named(90).map((requestId) => trail.commit(anEvent({ requestId }))));
+    await until(() => trail.status().backlogEvents === 0);
+    expect(trail.status().events).toBe(180);
   });
 
   it('leaves no files and closed chains behind', async () => {

@@ -74,6 +74,7 @@ export class AuditTrail {
   private readonly live: ChainShipment;
   private readonly owners = new Map<string, ChainOwner>();
   private readonly timers: NodeJS.Timeout[] = [];
+  private closing: Promise<void> | undefined;
 
   constructor(
     private readonly parts: AuditTrailParts,
@@ -160,7 +161,12 @@ export class AuditTrail {
   }
 
   /** Refuses new events, writes and ships those under way; what PostgreSQL cannot take is shipped by the next start. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.closing ??= this.end();
+    return this.closing;
+  }
+
+  private async end(): Promise<void> {
     for (const timer of this.timers) clearInterval(timer);
     await this.writer.close();
     const isEmpty = await this.flush(CLOSE_FLUSH_MS).then(

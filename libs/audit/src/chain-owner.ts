@@ -49,7 +49,7 @@ export function isAbandoned(folder: string, nowMs: number, abandonedAfterMs: num
     owner = JSON.parse(fs.readFileSync(file, 'utf8')) as Partial<ProcessIdentity>;
   } catch (error) {
     // Released by its writer. A folder of which the owner file is half-written is a moment old, or was cut by a crash.
-    return isMissing(error) || olderThan(folder, nowMs, abandonedAfterMs);
+    return hasCode(error, 'ENOENT') || olderThan(folder, nowMs, abandonedAfterMs);
   }
   const self = thisProcess();
   const comparable = owner.host === self.host && owner.boot === self.boot && owner.pidNamespace === self.pidNamespace;
@@ -60,8 +60,8 @@ export function isAbandoned(folder: string, nowMs: number, abandonedAfterMs: num
   return silentMs > abandonedAfterMs;
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+function hasCode(error: unknown, code: string): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 }
 
 function olderThan(folder: string, nowMs: number, ageMs: number): boolean {
@@ -91,7 +91,7 @@ function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     // EPERM: it lives, under another user.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return hasCode(error, 'EPERM');
   }
 }
 

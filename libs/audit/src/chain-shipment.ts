@@ -41,6 +41,11 @@ export class ChainShipment {
     return this.head?.seq ?? 0;
   }
 
+  /** Whether more is durable than has arrived. */
+  get behind(): boolean {
+    return this.parts.reader.endsAfter(this.shippedSeq);
+  }
+
   get damaged(): boolean {
     return this.damages > 0;
   }
@@ -65,7 +70,9 @@ export class ChainShipment {
     }
     this.head = head;
     await this.releaseRead();
-    return 2 * offsets.length >= limits.events || 2 * chunk.length >= limits.bytes ? 'full' : 'shipped';
+    // Nobody announces events of a dead chain, so it is gone through until it is done.
+    const hasMore = !reader.isLive || 2 * offsets.length >= limits.events || 2 * chunk.length >= limits.bytes;
+    return hasMore ? 'full' : 'shipped';
   }
 
   close(): Promise<void> {

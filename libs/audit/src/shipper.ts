@@ -111,8 +111,9 @@ export class Shipper {
       this.timer = undefined;
       this.running = this.run().finally(() => {
         this.running = undefined;
-        if (this.retryMs > 0) this.wake(this.retryMs);
-        else if (this.waiters.size > 0) this.wake(WAITER_PAUSE_MS);
+        // Whoever asked after the attempt began is owed one of their own.
+        if (this.waiters.size > 0) this.wake(WAITER_PAUSE_MS);
+        else if (this.retryMs > 0) this.wake(this.retryMs);
         else if (this.again) this.wake(this.options.shipDelayMs);
       });
     }, delayMs).unref();
@@ -158,6 +159,8 @@ export class Shipper {
     }
     if (result === 'idle' || result === 'done') return false;
     this.batches++;
+    // A batch ends with its segment, so a small one is no sign that nothing is left.
+    this.again ||= shipment.behind;
     return result === 'full' || this.waiters.size > 0;
   }
 

@@ -48,6 +48,8 @@ export class SpoolDisk {
 }
 
 class SyncedFile implements SegmentFile {
+  private closing: Promise<void> | undefined;
+
   constructor(private readonly fd: number) {}
 
   write(bytes: Buffer, position: number, done: (error: Error | undefined) => void): void {
@@ -65,8 +67,10 @@ class SyncedFile implements SegmentFile {
     });
   }
 
+  /** Once only: by the second time the number of the descriptor may belong to another file. */
   close(): Promise<void> {
-    return new Promise((resolve, reject) => fs.close(this.fd, (error) => (error ? reject(error) : resolve())));
+    this.closing ??= new Promise((resolve, reject) => fs.close(this.fd, (error) => (error ? reject(error) : resolve())));
+    return this.closing;
   }
 }
 

@@ -66,6 +66,15 @@ export class SpoolReader {
     private readonly end?: () => DurableEnd,
   ) {}
 
+  get isLive(): boolean {
+    return this.end !== undefined;
+  }
+
+  /** Whether a living chain has events after number `seq`. */
+  endsAfter(seq: number): boolean {
+    return (this.end?.().seq ?? 0) > seq;
+  }
+
   /** Whether a dead chain was read to its end. */
   get done(): boolean {
     return this.exhausted;

@@ -81,7 +81,10 @@ async function commitEach(spool: Spool, count: number): Promise<string[]> {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+  for (let tries = 0; !condition(); tries++) {
+    if (tries === 3000) throw new Error('it never came');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }
 
 const names = (events: readonly AuditEvent[]): string[] => events.map((event) => event.request_id);

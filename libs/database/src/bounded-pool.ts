@@ -127,7 +127,7 @@ export class BoundedPool extends Pool {
   /** A full pool is our own limit and says nothing about the server. */
   private notice(error: unknown): void {
     const ownLimit = error instanceof Error && error.message.startsWith('timeout exceeded when trying to connect');
-    if (!ownLimit && isUnreachable(error)) this.reachability.failed(error);
+    if (!ownLimit && !this.ending && isUnreachable(error)) this.reachability.failed(error);
   }
 
   /** When one connection has gone silent, the idle ones have too; the next caller must not wait for that to show. */

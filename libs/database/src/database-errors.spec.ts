@@ -1,5 +1,12 @@
 import { DomainError } from '@sibyl/kernel';
-import { CallRefusedError, isUniqueViolation, isUnreachable, ServerSilentError, sqlState, translated } from './database-errors';
+import {
+  CallRefusedError,
+  isUniqueViolation,
+  isUnreachable,
+  ServerSilentError,
+  sqlState,
+  translated,
+} from './database-errors';
 
 const withCode = (code: string, message = 'anything'): Error => Object.assign(new Error(message), { code });
 const wrapped = (driverError: Error): Error => Object.assign(new Error('query failed'), { driverError });

@@ -13,5 +13,9 @@ it('keep the promise that a call ends within 2 s, whichever of its waits runs ou
 
 it('name each wrong value', () => {
   const wrong = Object.assign(new DatabaseOptions(), { poolSize: 1, embeddedFolder: 3, requireSeparateRoles: 'yes' });
-  expect(validateSync(wrong).map(({ property }) => property)).toEqual(['embeddedFolder', 'requireSeparateRoles', 'poolSize']);
+  expect(validateSync(wrong).map(({ property }) => property)).toEqual([
+    'embeddedFolder',
+    'requireSeparateRoles',
+    'poolSize',
+  ]);
 });

@@ -236,9 +236,10 @@ export class EmbeddedPostgres {
     }
   }
 
+  /** FATAL ends one session, whose client reports it; PANIC ends the server. */
   private report(line: string): void {
-    if (/ (FATAL|PANIC): /.test(line)) this.log.warn({ line }, 'the embedded database reports');
-    else this.log.debug({ line }, 'the embedded database reports');
+    if (line.includes(' PANIC: ')) this.log.error({ line }, 'the embedded database panicked');
+    else this.log.debug({ line }, 'the embedded database says');
   }
 }
 

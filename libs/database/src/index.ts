@@ -1,6 +1,7 @@
 export { Database, type CallLimits, type DatabaseStart, type DatabaseStatus } from './database';
 export { DatabaseOptions } from './database-options';
 export type { DatabaseLog } from './database-log';
+/** @public Callers map their own constraints. */
 export { isUniqueViolation } from './database-errors';
 export type { Migration } from './migrations';
 export type { RoleSeparation } from './roles';

@@ -39,14 +39,17 @@ it('makes the links that an npm archive cannot hold, in place, once', () => {
   expect(postgresBinaries(folder, undefined, installed)).toBe(copy);
 });
 
-(isRoot ? it : it.skip)("copies an installation that is hidden from the server's user to where that user can read it", () => {
-  chmodSync(path.join(folder, 'package'), 0o700);
-  const copy = postgresBinaries(folder, stranger, installed);
-  expect(copy.startsWith(folder)).toBe(false);
-  expect(existsSync(path.join(copy, 'bin/postgres'))).toBe(true);
-  expect(readlinkSync(path.join(copy, 'lib/libx.so.1'))).toBe('libx.so.1.2');
-  expect(postgresBinaries(folder, stranger, installed)).toBe(copy);
-});
+(isRoot ? it : it.skip)(
+  "copies an installation that is hidden from the server's user to where that user can read it",
+  () => {
+    chmodSync(path.join(folder, 'package'), 0o700);
+    const copy = postgresBinaries(folder, stranger, installed);
+    expect(copy.startsWith(folder)).toBe(false);
+    expect(existsSync(path.join(copy, 'bin/postgres'))).toBe(true);
+    expect(readlinkSync(path.join(copy, 'lib/libx.so.1'))).toBe('libx.so.1.2');
+    expect(postgresBinaries(folder, stranger, installed)).toBe(copy);
+  },
+);
 
 it('needs no links where the package brings no list of them', () => {
   rmSync(path.join(installed, 'pg-symlinks.json'));

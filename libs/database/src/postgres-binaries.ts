@@ -23,7 +23,11 @@ interface Link {
  * cannot hold symbolic links and install scripts are off, so the links are made here; where the installation is
  * read-only or hidden from that user, in a copy below `home`.
  */
-export function postgresBinaries(home: string, account: ServerAccount | undefined, installed = installedFolder()): string {
+export function postgresBinaries(
+  home: string,
+  account: ServerAccount | undefined,
+  installed = installedFolder(),
+): string {
   if (account && !mayEnter(path.join(installed, 'bin'), account)) return copyOf(installed, publicBase(account));
   const missing = missingLinks(installed);
   if (missing.length === 0) return installed;

@@ -7,7 +7,14 @@ import type { DatabaseLog } from './database-log';
 import type { DatabaseOptions } from './database-options';
 import type { EmbeddedPostgres } from './embedded-postgres';
 import { applyMigrations, type Migration } from './migrations';
-import { acceptMissingRoles, ensureRoles, OWNER_ROLE, SEPARATE_ROLES, separationOf, type RoleSeparation } from './roles';
+import {
+  acceptMissingRoles,
+  ensureRoles,
+  OWNER_ROLE,
+  SEPARATE_ROLES,
+  separationOf,
+  type RoleSeparation,
+} from './roles';
 
 export interface PreparedDatabase {
   readonly connections: Connections;

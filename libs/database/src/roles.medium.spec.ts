@@ -147,7 +147,8 @@ describe('a login that may neither create nor use the roles', () => {
   it('still works after somebody grants it the roles', async () => {
     const url = await powerless();
     await started({ url }, () => Promise.resolve());
-    for (const role of ['sibyl_owner', 'sibyl_app', 'sibyl_audit']) await sql(test.url, `GRANT ${role} TO ${users.at(-1)!}`);
+    for (const role of ['sibyl_owner', 'sibyl_app', 'sibyl_audit'])
+      await sql(test.url, `GRANT ${role} TO ${users.at(-1)!}`);
     await started({ url }, async (database) => {
       expect(database.status().separation).toBe('none');
       await database.query('INSERT INTO records.record VALUES (1)');

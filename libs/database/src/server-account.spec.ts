@@ -27,7 +27,11 @@ it('an ordinary user runs the server as himself', () => {
 
 it('root runs it as "postgres" where that user exists, else as "nobody"', () => {
   expect(serverAccount(passwd(nobody, postgres), true)).toEqual({ name: 'postgres', uid: 101, gid: 104 });
-  expect(serverAccount(passwd(nobody, 'postgresql:x:1:1::/:'), true)).toEqual({ name: 'nobody', uid: 65534, gid: 65534 });
+  expect(serverAccount(passwd(nobody, 'postgresql:x:1:1::/:'), true)).toEqual({
+    name: 'nobody',
+    uid: 65534,
+    gid: 65534,
+  });
 });
 
 it('root on a machine with neither user is told why the server cannot start', () => {

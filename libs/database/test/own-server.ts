@@ -30,9 +30,9 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** Stops the whole server in its tracks, as a hung disk or a paused machine does; the result wakes it again. */
+/** Stops the whole server in its tracks, as a hung disk does; the result wakes it again. */
 export function freeze(postmaster: number): () => void {
-  const frozen = processesOf(postmaster);
+  const frozen = processesOf(postmaster).filter((pid) => programOf(pid) === 'postgres');
   for (const pid of frozen) process.kill(pid, 'SIGSTOP');
   return () => frozen.filter(isRunning).forEach((pid) => process.kill(pid, 'SIGCONT'));
 }
@@ -40,6 +40,11 @@ export function freeze(postmaster: number): () => void {
 /** Asks again and again until the answer is yes; the test's own time limit ends it. */
 export async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+function programOf(pid: number): string {
+  if (existsSync('/proc/self/comm')) return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  return path.basename(execFileSync('ps', ['-o', 'comm=', '-p', String(pid)], { encoding: 'utf8' }).trim());
 }
 
 function parents(): (readonly [number, number])[] {

@@ -208,12 +208,17 @@ describe('a runner that is killed', () => {
 });
 
 describe('a pool', () => {
-  it('waits ever longer between runners that end at their start', async () => {
+  it('waits ever longer between runners that end at their start, and says that none is ready', async () => {
+    const starts = path.join(folder, 'starts');
     const broken = path.join(folder, 'broken-runner.js');
-    writeFileSync(broken, 'process.stderr.write("no such luck\\n"); process.exit(7);');
+    writeFileSync(broken, `require('fs').appendFileSync(${JSON.stringify(starts)}, '.'); process.exit(7);`);
     await start();
-    const failing = startTestRuntime({ runnerPath: broken, startLimitMs: 1000, restartDelayMs: 50 });
+    const failing = startTestRuntime({ runnerPath: broken, startLimitMs: 1500, restartDelayMs: 200 });
     await expect(failing).rejects.toMatchObject({ code: 'model_not_ready' });
+    // At 0, 0, 200, 600 and 1400 ms and the time that each takes; without a pause it would be dozens.
+    const count = statSync(starts).size;
+    expect(count).toBeGreaterThanOrEqual(2);
+    expect(count).toBeLessThanOrEqual(5);
   });
 
   it('gives up a model that cannot be loaded again, and serves the others', async () => {
@@ -234,7 +239,8 @@ describe('a pool', () => {
     const patient = await load('patient', patientModel());
     const ask = patient.infer(request([integers('x', [1], ENDLESS)], 1));
     await expect(ask).rejects.toMatchObject({ code: 'model_not_ready' });
-    expect(lost.map(([reason]) => reason)).toEqual(['memory', 'memory']);
+    expect(lost.length).toBeGreaterThanOrEqual(2);
+    expect(new Set(lost.map(([reason]) => reason))).toEqual(new Set(['memory']));
   });
 
   it('stops in order: what runs is answered, what comes is refused, no process stays', async () => {

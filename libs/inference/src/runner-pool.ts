@@ -13,7 +13,7 @@ import type { BatchScheduler } from './batch-scheduler';
 import type { InferenceLog } from './inference-log';
 import type { InferenceObserver } from './inference-observer';
 import type { InferenceOptions } from './inference-options';
-import { RunnerLostError, type Runner } from './runner';
+import { RunnerLostError, type Runner, type RunnerEnd } from './runner';
 import { visibleGpus } from './runner-process';
 import { RunnerSlot, type RunnerSlotHost } from './runner-slot';
 import type { Machine } from './select-providers';
@@ -51,6 +51,7 @@ export class RunnerPool implements RunnerSlotHost {
   private ticks = 0;
   private readonly reloadLosses = new Map<number, number>();
   private awaiting: ReadyWaiter[] = [];
+  private lastEnd: RunnerEnd | undefined;
 
   constructor(deps: RunnerPoolDeps) {
     this.options = deps.options;
@@ -102,7 +103,14 @@ export class RunnerPool implements RunnerSlotHost {
     this.machine = { providers: ready.providers, gpus: visibleGpus() };
     for (const version of this.versions.values()) await this.loadAgain(runner, version);
     for (const session of runner.sessions) if (!this.versions.has(session)) await this.release(runner, session);
+  }
+
+  onReady(): void {
     for (const waiter of this.awaiting.splice(0)) waiter.resolve();
+  }
+
+  onLost(end: RunnerEnd): void {
+    this.lastEnd = end;
   }
 
   feed(runner: Runner): void {
@@ -125,7 +133,8 @@ export class RunnerPool implements RunnerSlotHost {
   private dismiss(now: number): void {
     this.awaiting = this.awaiting.filter((waiter) => {
       if (now <= waiter.limitAt) return true;
-      waiter.reject(new DomainError('model_not_ready', 'No runner could be started.'));
+      const cause = this.lastEnd && new RunnerLostError(this.lastEnd);
+      waiter.reject(new DomainError('model_not_ready', 'No runner could be started.', { cause }));
       return false;
     });
   }

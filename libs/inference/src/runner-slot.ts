@@ -14,6 +14,8 @@ export interface RunnerSlotHost {
   readonly log: InferenceLog;
   /** Brings a new process to where it can take work. */
   prepare(runner: Runner): Promise<void>;
+  onReady(): void;
+  onLost(end: RunnerEnd): void;
   /** The runner has nothing to do. */
   feed(runner: Runner): void;
 }
@@ -62,6 +64,7 @@ export class RunnerSlot implements RunnerListener {
         this.ready = true;
         this.readySince = clock.monotonic();
         observer.onRunnerReady(this.readySince - begun);
+        this.host.onReady();
         this.offer(runner);
       },
       (error: unknown) => {
@@ -113,6 +116,7 @@ export class RunnerSlot implements RunnerListener {
     this.reserved = false;
     this.onceEnded?.();
     if (this.closed) return;
+    this.host.onLost(end);
     const key = runner.work instanceof Batch ? runner.work.version.key : undefined;
     if (end.reason !== 'stopped') observer.onRunnerLost(end.reason, key);
     log.warn({ pid: runner.pid, key, ...end }, 'a runner ended and is replaced');

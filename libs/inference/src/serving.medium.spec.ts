@@ -2,7 +2,18 @@ import { readFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DATATYPES, decodeNested, elementCount, TYPED_ARRAYS, type Datatype, type Tensor } from '@sibyl/protocol';
-import { addModel, gatherModel, identityModel, loopModel, unaryModel, zipMapModel } from '@sibyl/onnx/testing';
+import {
+  addModel,
+  attribute,
+  encodeModel,
+  gatherModel,
+  identityModel,
+  loopModel,
+  node,
+  unaryModel,
+  value,
+  zipMapModel,
+} from '@sibyl/onnx/testing';
 import { NO_OBSERVER, type InferenceObserver } from './inference-observer';
 import type { InferRequest, LoadOptions, LoadedModel } from './model-runtime';
 import { startTestRuntime, type TestRuntime } from './testing';
@@ -189,19 +200,16 @@ describe('batches', () => {
   });
 
   it('are given up for a model that does not answer row for row, without a wrong answer', async () => {
-    // Gather answers one element for each index, however many elements x has.
-    const model = await load('gather-wrong', gatherModel());
-    const ask = (index: bigint): Promise<readonly Tensor[]> =>
-      model.infer(request([{ ...floats('x', 5, 6) }, integers('index', index)], 2));
-    const answers = await withBusyRunner(() => Promise.all([ask(0n), ask(1n)]));
-    expect(answers.map(([y]) => y?.data)).toEqual([Float32Array.of(5), Float32Array.of(6)]);
-    await withBusyRunner(() => Promise.all([ask(0n), ask(1n)]));
-    expect(
-      batches
-        .filter((batch) => batch.key === 'gather-wrong')
-        .slice(-2)
-        .map((batch) => batch.rows),
-    ).toEqual([2, 2]);
+    const model = await load('largest', largestModel());
+    const ask = (...values: number[]): Promise<readonly Tensor[]> =>
+      model.infer(request([floats('x', ...values)], values.length));
+    const round = (): Promise<(readonly Tensor[])[]> =>
+      withBusyRunner(() => Promise.all([ask(1, 2), ask(5), ask(3, 4)]));
+    for (let i = 0; i < 2; i++) {
+      expect((await round()).map(([y]) => y?.data)).toEqual([2, 5, 4].map((value) => Float32Array.of(value)));
+    }
+    const rows = batches.filter((batch) => batch.key === 'largest').map((batch) => batch.rows);
+    expect(rows).toEqual([5, 2, 1, 2, 2, 1, 2]);
   });
 
   it('fail only for the request that the model cannot compute', async () => {
@@ -304,6 +312,30 @@ describe('a request that cannot be sent', () => {
   });
 });
 
+describe('loading', () => {
+  it('runs the warm-up samples, and knows by them how long a batch takes', async () => {
+    const model = await load('warm', unaryModel('Neg'), { warmup: [[floats('x', 1)], [floats('x', 2, 3)]] });
+    expect(model.statistics()).toMatchObject({ requests: 0, batches: 0, lastUsedMs: undefined });
+    expect(model.statistics().batchMs).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['cannot run', [integers('x', 1n)]],
+    ['does not know', [floats('nobody', 1)]],
+  ])('is model_not_ready with a warm-up sample that the model %s', async (name, sample) => {
+    const loading = load(`cold ${name}`, unaryModel('Neg'), { warmup: [sample] });
+    await expect(loading).rejects.toMatchObject({ code: 'model_not_ready' });
+    expect((await occupy(1n))[0]?.data).toEqual(BigInt64Array.of(1n));
+  });
+
+  it('may fail once and succeed when the file is there', async () => {
+    const file = { key: 'later', path: path.join(folder, 'later.onnx') };
+    await expect(test.runtime.load(file, OPTIONS)).rejects.toMatchObject({ code: 'model_not_ready' });
+    const model = await load('later', unaryModel('Neg'));
+    expect((await model.infer(request([floats('x', 1)], 1)))[0]?.data).toEqual(Float32Array.of(-1));
+  });
+});
+
 describe('unloading', () => {
   it('answers what waits and then takes no more', async () => {
     const model = await load('leaving', unaryModel('Neg'));
@@ -317,6 +349,15 @@ describe('unloading', () => {
     expect(test.runtime.status().queueDepth).toBe(0);
   });
 });
+
+/** Answers one number, the largest, however many rows it is given. */
+function largestModel(): Buffer {
+  return encodeModel({
+    nodes: [node('ReduceMax', ['x'], ['y'], { attributes: [attribute('keepdims', { i: 1 })] })],
+    inputs: [value('x', 'FP32', [-1])],
+    outputs: [value('y', 'FP32', [-1])],
+  });
+}
 
 /** Lets `work` queue its requests while the runner is busy, so that batches are made of what waits. */
 async function withBusyRunner<T>(work: () => Promise<T>): Promise<T> {

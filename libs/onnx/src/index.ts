@@ -2,4 +2,4 @@ export { inspectOnnx } from './inspect-onnx';
 export { inspectOnnxFile } from './inspect-onnx-file';
 export { signatureOf } from './signature-of';
 export { OnnxLimits } from './onnx-limits';
-export type { OnnxModel, OnnxValue, ValueKind } from './onnx-model';
+export type { OnnxModel, OnnxValue } from './onnx-model';

@@ -85,7 +85,7 @@ describe('inspectOnnxFile', () => {
   });
 
   it('refuses a pipe without waiting for a writer', async () => {
-    execFileSync('mkfifo', [file]);
+    execFileSync('/usr/bin/env', ['mkfifo', file]);
     expect((await refuse())[0]?.received).toBe('something that is not a regular file');
   });
 
@@ -134,7 +134,7 @@ describe('inspectOnnxFile', () => {
       await mkdir(data);
       expect(await problem()).toBe('"w.bin": not a regular file');
       await rm(data, { recursive: true });
-      execFileSync('mkfifo', [data]);
+      execFileSync('/usr/bin/env', ['mkfifo', data]);
       expect(await problem()).toBe('"w.bin": not a regular file');
     });
 

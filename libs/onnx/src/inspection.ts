@@ -26,18 +26,19 @@ export class Inspection {
 
   count(what: Counted): void {
     const limit = this.limits[what];
-    if (++this.counts[what] > limit) this.pass(`at most ${limit} ${what}`, `more than ${limit}`);
+    if (++this.counts[what] > limit) this.stopAtLimit(`at most ${limit} ${what}`, `more than ${limit}`);
   }
 
   /** Declares that something of this size from the file is kept in memory. */
   retain(bytes: number): void {
     this.retained += bytes;
     const limit = this.limits.retainedBytes;
-    if (this.retained > limit) this.pass(`names and metadata of at most ${limit} bytes together`, `more than ${limit}`);
+    if (this.retained > limit)
+      this.stopAtLimit(`names and metadata of at most ${limit} bytes together`, `more than ${limit}`);
   }
 
   /** Ends the walk because of a limit. */
-  pass(expected: string, received: string): never {
+  stopAtLimit(expected: string, received: string): never {
     this.faults.add({ pointer: '/graph', expected, received });
     throw new LimitPassed(expected);
   }

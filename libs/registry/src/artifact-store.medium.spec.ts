@@ -16,6 +16,7 @@ import {
 } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { SystemClock, UuidV7Source } from '@sibyl/kernel';
 import { CountingIds } from '@sibyl/kernel/testing';
 import { ArtifactStore } from './artifact-store';
 import { packageFolder } from './testing';
@@ -78,6 +79,20 @@ describe('the content store', () => {
     expect(await store.has(unknown)).toBe(false);
     await expect(store.artifactFolder(unknown)).rejects.toMatchObject(damaged);
     await expect(store.artifactFolder('sha256:../../etc')).rejects.toMatchObject({ code: 'internal_error' });
+  });
+
+  it('takes the same bytes from many at once, and none of them ever finds them missing', async () => {
+    const others = Array.from({ length: 8 }, () => new ArtifactStore(options(), new UuidV7Source(new SystemClock())));
+    const folders = await Promise.all(
+      others.map(async (other) => {
+        const staged = await other.stage();
+        await staged.take(source, 'model.onnx');
+        return other.artifactFolder(await other.commit(staged));
+      }),
+    );
+    expect(new Set(folders).size).toBe(1);
+    expect(await readdir(path.join(root, 'packages'))).toHaveLength(1);
+    expect(await readdir(path.join(root, 'staging'))).toEqual([]);
   });
 
   it.each<[string, (folder: string) => Promise<void>]>([

@@ -30,7 +30,10 @@ export class ArtifactStore {
 
   /** Makes the folders and removes what a crash left unfinished. Called by whatever needs the store first, too. */
   start(): Promise<void> {
-    this.started ??= this.prepare();
+    this.started ??= this.prepare().catch((error: unknown) => {
+      this.started = undefined;
+      throw error;
+    });
     return this.started;
   }
 
@@ -60,10 +63,11 @@ export class ArtifactStore {
     const { digest } = staged;
     const target = this.folderOf(digest);
     await staged.sync();
-    if (!(await this.has(digest)) || !(await this.intact(digest))) {
-      await this.setAside(target);
+    const present = await this.has(digest);
+    if (!present || !(await this.intact(digest))) {
+      // What was not there a moment ago may be there now, whole, from another process: only known damage is moved away.
+      if (present) await this.setAside(target);
       await rename(staged.folder, target).catch(async (error: unknown) => {
-        // Another process may have come first with the same bytes.
         if (!(await this.intact(digest))) throw error;
       });
       syncFolder(this.packages);
@@ -138,9 +142,8 @@ export class ArtifactStore {
   }
 
   private async setAside(target: string): Promise<void> {
-    if (!(await stat(target).catch((error: unknown) => ignoreMissing(error)))) return;
     const aside = await this.staging.make();
-    await rename(target, path.join(aside, 'damaged'));
+    await rename(target, path.join(aside, 'damaged')).catch((error: unknown) => ignoreMissing(error));
     await this.staging.remove(aside);
   }
 }

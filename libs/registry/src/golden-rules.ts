@@ -35,15 +35,22 @@ function ruleBroken(rule: ManifestFeature, tensor: Tensor, index: number): strin
   }
   const value = numberAt(tensor, index);
   if (Number.isNaN(value)) return rule.nullable === false ? `a number: '${rule.name}' is not nullable` : undefined;
-  // A bound is compared as the tensor holds it: 0.1 as float32 is more than 0.1.
-  const round = tensor.datatype === 'FP32' ? Math.fround : (number: number) => number;
-  if (value < round(rule.min ?? -Infinity)) return `at least ${rule.min ?? ''}, the min of '${rule.name}'`;
-  if (value > round(rule.max ?? Infinity)) return `at most ${rule.max ?? ''}, the max of '${rule.name}'`;
-  const allowed = rule.allowed?.some((candidate) => round(Number(candidate)) === value) ?? true;
-  return allowed ? undefined : oneOf(rule);
+  return boundBroken(rule, value, tensor.datatype === 'FP32' ? Math.fround : Number);
 }
 
-function oneOf(rule: ManifestFeature): string {
+// A bound is compared as the tensor holds it: 0.1 as float32 is more than 0.1.
+function boundBroken(
+  { name, min, max, allowed }: ManifestFeature,
+  value: number,
+  round: (number: number) => number,
+): string | undefined {
+  if (min !== undefined && value < round(min)) return `at least ${min}, the min of '${name}'`;
+  if (max !== undefined && value > round(max)) return `at most ${max}, the max of '${name}'`;
+  const isAllowed = allowed?.some((candidate) => round(Number(candidate)) === value) ?? true;
+  return isAllowed ? undefined : oneOf({ name });
+}
+
+function oneOf(rule: Pick<ManifestFeature, 'name'>): string {
   return `one of the allowed values of '${rule.name}'`;
 }
 
@@ -52,7 +59,7 @@ function plainValue(tensor: Tensor, index: number): unknown {
 }
 
 /** Pointer to one element of a nested array. */
-export function elementPointer(pointer: string, shape: readonly number[], index: number): string {
+function elementPointer(pointer: string, shape: readonly number[], index: number): string {
   const path: number[] = [];
   let rest = index;
   for (const size of [...shape].reverse()) {

@@ -3,7 +3,7 @@ import { DomainError, type FieldFault } from '@sibyl/kernel';
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** A file of the package that is JSON could not be read as such. */
-export function unreadable(file: string, detail: string, cause?: unknown): DomainError {
+function unreadable(file: string, detail: string, cause?: unknown): DomainError {
   return new DomainError('model_rejected', `${file}: ${detail}`, {
     cause,
     faults: [{ pointer: `/${file}`, expected: 'a JSON object in UTF-8', received: detail }],
@@ -39,7 +39,7 @@ export function pointerTo(pointer: string, member: string | number): string {
 }
 
 /** A value as a fault may show it; manifests are public to whoever may read the model, so short strings are shown. */
-export function shown(value: unknown): string {
+function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (isObject(value)) return 'an object';

@@ -26,6 +26,8 @@ interface Target {
   readonly version: string;
   readonly digest: PackageDigest;
   readonly status: StoredStatus;
+  /** Of its last validation. */
+  readonly passed: boolean | null;
 }
 
 /** Where an alias goes, and the event that a later rollback returns to. */
@@ -157,7 +159,7 @@ export class ModelAliases {
   /** An exact version; a leading `v` is tried without it. */
   private async target(tx: EntityManager, model: string, version: string): Promise<Target> {
     const rows = await tx.query<Target[]>(
-      `SELECT version, digest, status FROM registry.model_version
+      `SELECT version, digest, status, (report->>'passed')::boolean AS passed FROM registry.model_version
        WHERE model = $1 AND (version = $2 OR (left($2, 1) = 'v' AND version = substr($2, 2)))
        ORDER BY version = $2 DESC LIMIT 1`,
       [model, lookupName(version)],
@@ -178,12 +180,11 @@ export async function requireModel(tx: EntityManager, model: string): Promise<vo
   );
 }
 
-function requireServable(model: string, { version, status }: Target): void {
-  if (isServable(status)) return;
-  throw new DomainError(
-    'version_not_servable',
-    `Version ${version} of model '${model}' is ${status} and cannot serve.`,
-  );
+// A version that an alias kept in service although it failed its last validation is not promoted again.
+function requireServable(model: string, { version, status, passed }: Target): void {
+  if (isServable(status) && passed === true) return;
+  const why = isServable(status) ? 'failed its last validation' : `is ${status}`;
+  throw new DomainError('version_not_servable', `Version ${version} of model '${model}' ${why} and cannot serve.`);
 }
 
 // A request names versions and aliases in one place, where the version would hide the alias.

@@ -14,7 +14,7 @@ import type { PackageLimits } from './registry-options';
 import type { StagedPackage } from './staged-package';
 
 /** Files that belong to a package under these names without being named by anything. */
-export const WELL_KNOWN_FILES: readonly string[] = [
+const WELL_KNOWN_FILES: readonly string[] = [
   ...[
     'README.md',
     'LICENSE',

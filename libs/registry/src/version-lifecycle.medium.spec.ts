@@ -139,6 +139,22 @@ describe('validating again', () => {
     });
   });
 
+  it('rejects what a stricter scan refuses, and leaves alone what somebody else changed meanwhile', async () => {
+    const decision = await version();
+    const strict = at.another({ goldenSamples: 1 });
+    expect(await failure(strict.revalidate(ALICE, decision, at.record))).toMatchObject({
+      code: 'model_rejected',
+      faults: [{ pointer: '/golden.json/samples' }],
+    });
+    const other = await version();
+    at.runtime.before = async () => void (await at.registry.approve(ALICE, other, at.record));
+    expect((await failure(at.registry.revalidate(ALICE, other, at.record))).code).toBe('version_conflict');
+    expect((await at.registry.find(other.model, '1.0.0')).status).toBe('approved');
+    expect((await failure(at.registry.revalidate(ALICE, { ...decision, version: '9' }, at.record))).code).toBe(
+      'version_not_found',
+    );
+  });
+
   it('tries nothing whose stored bytes are damaged', async () => {
     const decision = await version();
     const { digest } = await at.registry.find(decision.model, '1.0.0');

@@ -34,8 +34,12 @@ export class HttpMetrics {
         ),
     ).registerIn(registry);
     const name = 'sibyl_http_request_duration_seconds';
-    new CollectedMetric({ name, help: 'Time from the first byte of a request to the end of its answer', type: 'histogram' }, () =>
-      [...this.routes.values()].flatMap(({ route, method, duration }) => histogramSamples(name, { route, method }, duration)),
+    new CollectedMetric(
+      { name, help: 'Time from the first byte of a request to the end of its answer', type: 'histogram' },
+      () =>
+        [...this.routes.values()].flatMap(({ route, method, duration }) =>
+          histogramSamples(name, { route, method }, duration),
+        ),
     ).registerIn(registry);
   }
 

@@ -6,10 +6,62 @@ import { redact } from './redaction';
  * complete: anything else is left out and only its name is kept, under `left_out`.
  */
 const ALLOWED = new Set([
-  ...['action', 'chain', 'channel', 'code', 'epoch', 'exit_code', 'expected', 'file', 'folder', 'found', 'host', 'key', 'key_id'],
-  ...['limit_ms', 'line', 'load_ms', 'loss', 'message', 'method', 'migration', 'migrations', 'model', 'name', 'operation_id'],
-  ...['outcome', 'pid', 'port', 'prediction_id', 'provider', 'reason', 'reasons', 'refused', 'remedy', 'request_id', 'route'],
-  ...['setting', 'settings', 'signal', 'start_ms', 'state', 'status', 'stderr', 'took_ms', 'trace_id', 'uri', 'url', 'user', 'version'],
+  ...[
+    'action',
+    'chain',
+    'channel',
+    'code',
+    'epoch',
+    'exit_code',
+    'expected',
+    'file',
+    'folder',
+    'found',
+    'host',
+    'key',
+    'key_id',
+  ],
+  ...[
+    'limit_ms',
+    'line',
+    'load_ms',
+    'loss',
+    'message',
+    'method',
+    'migration',
+    'migrations',
+    'model',
+    'name',
+    'operation_id',
+  ],
+  ...[
+    'outcome',
+    'pid',
+    'port',
+    'prediction_id',
+    'provider',
+    'reason',
+    'reasons',
+    'refused',
+    'remedy',
+    'request_id',
+    'route',
+  ],
+  ...[
+    'setting',
+    'settings',
+    'signal',
+    'start_ms',
+    'state',
+    'status',
+    'stderr',
+    'took_ms',
+    'trace_id',
+    'uri',
+    'url',
+    'user',
+    'version',
+  ],
 ]);
 
 /** How deep the causes of an error are followed. */
@@ -48,7 +100,8 @@ function plain(value: unknown): unknown {
   if (typeof value === 'string') return redact(value);
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return value;
   if (typeof value === 'bigint') return value.toString();
-  if (Array.isArray(value)) return value.slice(0, 32).map((entry) => (typeof entry === 'object' ? '[object]' : plain(entry)));
+  if (Array.isArray(value))
+    return value.slice(0, 32).map((entry) => (typeof entry === 'object' ? '[object]' : plain(entry)));
   return '[object]';
 }
 

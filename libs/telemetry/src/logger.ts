@@ -13,8 +13,7 @@ export function createLogger(options: TelemetryOptions, destination?: Destinatio
       level: options.logLevel,
       base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }), log: logFields },
-      serializers: {},
+      formatters: { level: (label) => ({ level: label }), log: logFields, bindings: logFields },
     },
     options.prettyLogs ? prettyStream(destination) : (destination ?? pino.destination({ dest: 1, sync: true })),
   );

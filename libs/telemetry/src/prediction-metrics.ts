@@ -65,11 +65,26 @@ export class PredictionMetrics {
       { name: 'sibyl_predictions_total', help: 'Predictions by model version and outcome', type: 'counter' },
       () => this.all().flatMap(outcomes),
     ).registerIn(registry);
-    this.histogram(registry, 'sibyl_prediction_duration_seconds', 'Whole time of answered predict requests', 'duration');
+    this.histogram(
+      registry,
+      'sibyl_prediction_duration_seconds',
+      'Whole time of answered predict requests',
+      'duration',
+    );
     for (const stage of STAGES) {
-      this.histogram(registry, `sibyl_prediction_${stage}_duration_seconds`, `Time predictions spent in: ${stage}`, stage);
+      this.histogram(
+        registry,
+        `sibyl_prediction_${stage}_duration_seconds`,
+        `Time predictions spent in: ${stage}`,
+        stage,
+      );
     }
-    this.histogram(registry, 'sibyl_prediction_value', 'Predicted values, or probabilities of the predicted class', 'value');
+    this.histogram(
+      registry,
+      'sibyl_prediction_value',
+      'Predicted values, or probabilities of the predicted class',
+      'value',
+    );
     new CollectedMetric(
       { name: 'sibyl_prediction_label_total', help: 'Predictions of classifiers by label', type: 'counter' },
       () => this.all().flatMap(labels),

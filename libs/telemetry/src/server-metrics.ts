@@ -42,7 +42,11 @@ export class ServerMetrics {
       labelNames: ['code'],
       registers,
     });
-    this.rateLimited = new Counter({ name: 'sibyl_rate_limited_total', help: 'Requests refused by a limit', registers });
+    this.rateLimited = new Counter({
+      name: 'sibyl_rate_limited_total',
+      help: 'Requests refused by a limit',
+      registers,
+    });
     this.auditEvents = new Counter({
       name: 'sibyl_audit_events_total',
       help: 'Audit events by outcome',
@@ -86,13 +90,21 @@ export class ServerMetrics {
       });
     };
     gauge('sibyl_active_keys', 'API keys that are neither expired nor revoked', readings.activeKeys);
-    gauge('sibyl_audit_spool_backlog', 'Events in the local spool that are not in the database yet', readings.spoolBacklog);
+    gauge(
+      'sibyl_audit_spool_backlog',
+      'Events in the local spool that are not in the database yet',
+      readings.spoolBacklog,
+    );
     gauge('sibyl_models_loaded', 'Model versions that are loaded', () => readings.loadedModels().length);
     this.perModel('sibyl_model_memory_bytes', 'Memory of a loaded version', () =>
-      readings.loadedModels().map(({ model, version, memoryBytes }) => ({ labels: { model, version }, value: memoryBytes })),
+      readings
+        .loadedModels()
+        .map(({ model, version, memoryBytes }) => ({ labels: { model, version }, value: memoryBytes })),
     );
     this.perModel('sibyl_inference_queue_depth', 'Requests that wait for a runner', () =>
-      readings.loadedModels().map(({ model, version, queueDepth }) => ({ labels: { model, version }, value: queueDepth })),
+      readings
+        .loadedModels()
+        .map(({ model, version, queueDepth }) => ({ labels: { model, version }, value: queueDepth })),
     );
   }
 
@@ -101,6 +113,8 @@ export class ServerMetrics {
   }
 
   private collect(name: string, help: string, histogram: FixedHistogram): void {
-    new CollectedMetric({ name, help, type: 'histogram' }, () => histogramSamples(name, {}, histogram)).registerIn(this.registry);
+    new CollectedMetric({ name, help, type: 'histogram' }, () => histogramSamples(name, {}, histogram)).registerIn(
+      this.registry,
+    );
   }
 }

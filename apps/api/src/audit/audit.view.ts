@@ -22,8 +22,18 @@ export function toPageRequest({ limit, order, cursor }: EventListQuery): EventPa
  * round the digits of INT64. What most readers look for stands beside them, parsed.
  */
 export function toPredictionText(id: string, { event, payload }: RecordedPrediction): string {
-  const { request_id, recorded_at, occurred_at, status, outcome, duration_ms, model, inputs_digest, outputs_digest } = event;
-  const recorded = { event_id: event.id, key_id: event.actor.key_id, request_id, recorded_at, occurred_at, status, outcome, duration_ms };
+  const { request_id, recorded_at, occurred_at, status, outcome, duration_ms, model, inputs_digest, outputs_digest } =
+    event;
+  const recorded = {
+    event_id: event.id,
+    key_id: event.actor.key_id,
+    request_id,
+    recorded_at,
+    occurred_at,
+    status,
+    outcome,
+    duration_ms,
+  };
   const head = JSON.stringify({ id, ...answerOf(payload), model, inputs_digest, outputs_digest, recorded });
   return payload === undefined || !isObjectText(payload) ? head : `${head.slice(0, -1)},${payload.trim().slice(1)}`;
 }

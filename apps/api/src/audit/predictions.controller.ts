@@ -17,6 +17,7 @@ export class PredictionsController {
     summary: 'Show a recorded prediction',
     description: 'One made with the same key; those of other keys need `audit:read`.',
     access: 'predict',
+    alsoFor: 'audit:read',
     action: 'prediction.read',
     resource: ['prediction', 'id'],
     answer: 'RecordedPrediction',

@@ -11,7 +11,8 @@ export class RecordedPredictions {
   /** Another key's prediction is as absent as one that never was. */
   async find(caller: Principal, id: string): Promise<RecordedPrediction> {
     const found = await this.log.prediction(id);
-    const visible = found !== undefined && (found.event.actor.key_id === caller.keyId || caller.scopes.includes('audit:read'));
+    const visible =
+      found !== undefined && (found.event.actor.key_id === caller.keyId || caller.scopes.includes('audit:read'));
     if (!visible) throw new DomainError('prediction_not_found', 'There is no prediction with this id.');
     return found;
   }

@@ -13,14 +13,19 @@ const SCRIPT = 'text/javascript; charset=utf-8';
 
 /** Everything below /docs, by name: a list, so that no path of a request ever becomes a path of the disk. */
 const FILES: Readonly<Record<string, DocsFile>> = {
-  'swagger-ui.css': { type: 'text/css; charset=utf-8', source: { packageName: 'swagger-ui-dist', file: 'swagger-ui.css' } },
+  'swagger-ui.css': {
+    type: 'text/css; charset=utf-8',
+    source: { packageName: 'swagger-ui-dist', file: 'swagger-ui.css' },
+  },
   'swagger-ui-bundle.js': { type: SCRIPT, source: { packageName: 'swagger-ui-dist', file: 'swagger-ui-bundle.js' } },
   'favicon.png': { type: 'image/png', source: { packageName: 'swagger-ui-dist', file: 'favicon-32x32.png' } },
   'redoc.js': { type: SCRIPT, source: { packageName: 'redoc', file: 'bundles/redoc.standalone.js' } },
   // Scripts within a page are forbidden by its policy, so that the two lines that start each one are files too.
   'swagger-start.js': {
     type: SCRIPT,
-    source: { text: "window.ui = SwaggerUIBundle({ url: '/openapi.json', dom_id: '#docs', deepLinking: true, validatorUrl: null });\n" },
+    source: {
+      text: "window.ui = SwaggerUIBundle({ url: '/openapi.json', dom_id: '#docs', deepLinking: true, validatorUrl: null });\n",
+    },
   },
   'redoc-start.js': {
     type: SCRIPT,
@@ -48,7 +53,11 @@ export const SWAGGER_PAGE = shell(
   '<script src="/docs/swagger-ui-bundle.js"></script>\n<script src="/docs/swagger-start.js"></script>',
 );
 
-export const REDOC_PAGE = shell('Reference', '', '<script src="/docs/redoc.js"></script>\n<script src="/docs/redoc-start.js"></script>');
+export const REDOC_PAGE = shell(
+  'Reference',
+  '',
+  '<script src="/docs/redoc.js"></script>\n<script src="/docs/redoc-start.js"></script>',
+);
 
 function shell(title: string, head: string, scripts: string): string {
   return `<!doctype html>

@@ -35,14 +35,25 @@ export class DocsController {
   }
 
   @Get('docs/errors')
-  @Endpoint({ summary: 'What each error code means', access: 'public', action: 'docs.read', answer: { mediaType: 'text/html' } })
+  @Endpoint({
+    summary: 'What each error code means',
+    access: 'public',
+    action: 'docs.read',
+    answer: { mediaType: 'text/html' },
+  })
   errors(@Res({ passthrough: true }) response: Response): string {
     response.set({ ...securityHeaders('page', this.options.strictTransport), 'Content-Type': HTML });
     return errorsHtml();
   }
 
   @Get('docs/:file')
-  @Endpoint({ summary: 'Files of the documentation pages', access: 'public', action: 'docs.read', answer: { mediaType: 'text/plain' }, errors: ['route_not_found'] })
+  @Endpoint({
+    summary: 'Files of the documentation pages',
+    access: 'public',
+    action: 'docs.read',
+    answer: { mediaType: 'text/plain' },
+    errors: ['route_not_found'],
+  })
   file(@Param('file') name: string, @Res({ passthrough: true }) response: Response): StreamableFile {
     const file = this.files.open(name);
     response.set('Cache-Control', FOR_AN_HOUR);

@@ -7,7 +7,11 @@ interface Row extends ErrorSpec {
 }
 
 function rows(): Row[] {
-  const all = Object.entries(ERROR_CODES).map(([code, spec]) => ({ ...spec, code: code as ErrorCode, status: statusOf(code as ErrorCode) }));
+  const all = Object.entries(ERROR_CODES).map(([code, spec]) => ({
+    ...spec,
+    code: code as ErrorCode,
+    status: statusOf(code as ErrorCode),
+  }));
   return all.sort((a, b) => a.status - b.status);
 }
 
@@ -27,7 +31,8 @@ ${sections.join('\n')}`;
 /** The same as a page; `type` of every problem points at an anchor of it. */
 export function errorsHtml(): string {
   const sections = rows().map(
-    ({ code, status, title, help }) => `<h2 id="${code}">${code}</h2>\n<p><strong>${status}</strong> ${html(title)}. ${html(help)}</p>`,
+    ({ code, status, title, help }) =>
+      `<h2 id="${code}">${code}</h2>\n<p><strong>${status}</strong> ${html(title)}. ${html(help)}</p>`,
   );
   return page('Errors', `<h1>Errors</h1>\n${sections.join('\n')}`);
 }

@@ -10,7 +10,11 @@ export interface DocumentPart {
 type Node = Record<string, unknown>;
 
 /** Values that the demo answers to, so that examples work as pasted. */
-const PARAMETER_EXAMPLES: Readonly<Record<string, string>> = { name: 'momentum', version: '1.3.0', alias: 'production' };
+const PARAMETER_EXAMPLES: Readonly<Record<string, string>> = {
+  name: 'momentum',
+  version: '1.3.0',
+  alias: 'production',
+};
 
 /** Makes a document of OpenAPI 3.1 of what @nestjs/swagger writes: unique operation ids, examples, `null` as a type. */
 export function finishDocument(document: OpenAPIObject, extra: DocumentPart): OpenAPIObject {
@@ -25,7 +29,9 @@ export function finishDocument(document: OpenAPIObject, extra: DocumentPart): Op
 
 /** Bodies refuse what they do not know. */
 function closed(bodies: object = {}): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(bodies).map(([name, schema]) => [name, { ...(schema as Node), additionalProperties: false }]));
+  return Object.fromEntries(
+    Object.entries(bodies).map(([name, schema]) => [name, { ...(schema as Node), additionalProperties: false }]),
+  );
 }
 
 function finishOperation(path: string, method: string, operation: Node): void {
@@ -33,8 +39,12 @@ function finishOperation(path: string, method: string, operation: Node): void {
   const example = operation['x-request-example'];
   delete operation['x-request-example'];
   const content = (operation['requestBody'] as { content?: Record<string, Node> } | undefined)?.content;
-  if (example !== undefined && content?.['application/json'] !== undefined) content['application/json']['example'] = example;
-  operation['parameters'] = [...pathParameters(path, operation), ...parametersOf(operation).filter((parameter) => parameter['in'] !== 'path')];
+  if (example !== undefined && content?.['application/json'] !== undefined)
+    content['application/json']['example'] = example;
+  operation['parameters'] = [
+    ...pathParameters(path, operation),
+    ...parametersOf(operation).filter((parameter) => parameter['in'] !== 'path'),
+  ];
 }
 
 function parametersOf(operation: Node): Node[] {
@@ -44,9 +54,18 @@ function parametersOf(operation: Node): Node[] {
 /** One for each name in the path, whether or not a method of a controller asks for it. */
 function pathParameters(path: string, operation: Node): Node[] {
   return Array.from(path.matchAll(/\{(\w+)\}/g), ([, name = '']) => {
-    const declared = parametersOf(operation).find((parameter) => parameter['in'] === 'path' && parameter['name'] === name);
+    const declared = parametersOf(operation).find(
+      (parameter) => parameter['in'] === 'path' && parameter['name'] === name,
+    );
     const example = PARAMETER_EXAMPLES[name];
-    return { name, in: 'path', required: true, schema: { type: 'string' }, ...declared, ...(example === undefined ? {} : { example }) };
+    return {
+      name,
+      in: 'path',
+      required: true,
+      schema: { type: 'string' },
+      ...declared,
+      ...(example === undefined ? {} : { example }),
+    };
   });
 }
 

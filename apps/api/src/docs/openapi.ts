@@ -41,5 +41,8 @@ export function openApiDocument(app: INestApplication, extra: DocumentPart): Ope
     .addBearerAuth({ type: 'http', scheme: 'bearer' }, 'bearer')
     .addBasicAuth({ type: 'http', scheme: 'basic' }, 'basic')
     .build();
-  return finishDocument(SwaggerModule.createDocument(app, config), { ...extra, schemas: { ...ALL_SCHEMAS, ...extra.schemas } });
+  return finishDocument(SwaggerModule.createDocument(app, config), {
+    ...extra,
+    schemas: { ...ALL_SCHEMAS, ...extra.schemas },
+  });
 }

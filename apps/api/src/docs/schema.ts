@@ -32,7 +32,9 @@ export function listOf(items: Schema): Schema {
 
 /** The same schema, or null. */
 export function orNull(schema: Schema): Schema {
-  return typeof schema['type'] === 'string' ? { ...schema, type: [schema['type'], 'null'] } : { oneOf: [schema, { type: 'null' }] };
+  return typeof schema['type'] === 'string'
+    ? { ...schema, type: [schema['type'], 'null'] }
+    : { oneOf: [schema, { type: 'null' }] };
 }
 
 export function ref(name: string): Schema {

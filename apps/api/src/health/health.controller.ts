@@ -21,7 +21,13 @@ export class HealthController {
   ) {}
 
   @Get(['health', 'health/live'])
-  @Endpoint({ summary: 'Say that the process lives', access: 'public', action: 'health.live', answer: 'Live', example: { live: true, status: 'ok', uptime_seconds: 12 } })
+  @Endpoint({
+    summary: 'Say that the process lives',
+    access: 'public',
+    action: 'health.live',
+    answer: 'Live',
+    example: { live: true, status: 'ok', uptime_seconds: 12 },
+  })
   live(): Record<string, unknown> {
     return { live: true, status: 'ok', uptime_seconds: Math.round(process.uptime()) };
   }
@@ -29,7 +35,8 @@ export class HealthController {
   @Get(['ready', 'health/ready'])
   @Endpoint({
     summary: 'Say whether this server should get traffic',
-    description: '200 once the preloaded models serve and the audit log can be written; 503 with the reasons otherwise and while shutting down.',
+    description:
+      '200 once the preloaded models serve and the audit log can be written; 503 with the reasons otherwise and while shutting down.',
     access: 'public',
     action: 'health.ready',
     answer: 'Ready',
@@ -42,25 +49,45 @@ export class HealthController {
   }
 
   @Get('health/model')
-  @Endpoint({ summary: 'List the served models and whether they are ready', access: 'public', action: 'health.model', answer: 'ServedModels' })
+  @Endpoint({
+    summary: 'List the served models and whether they are ready',
+    access: 'public',
+    action: 'health.model',
+    answer: 'ServedModels',
+  })
   models(): Record<string, unknown> {
     return { models: this.serving.models().map(({ name, ready }) => ({ name, ready })) };
   }
 
   @Get('health/detailed')
-  @Endpoint({ summary: 'Show every check and part of the server', access: 'ops:read', action: 'health.detailed', answer: 'HealthReport' })
+  @Endpoint({
+    summary: 'Show every check and part of the server',
+    access: 'ops:read',
+    action: 'health.detailed',
+    answer: 'HealthReport',
+  })
   detailed(): Promise<Record<string, unknown>> {
     return this.report.detailed();
   }
 
   @Get('health/system')
-  @Endpoint({ summary: 'Show process and machine', access: 'ops:read', action: 'health.system', answer: 'HealthReport' })
+  @Endpoint({
+    summary: 'Show process and machine',
+    access: 'ops:read',
+    action: 'health.system',
+    answer: 'HealthReport',
+  })
   system(): Record<string, unknown> {
     return this.report.system();
   }
 
   @Get('health/gpu')
-  @Endpoint({ summary: 'Show the execution providers of this machine', access: 'ops:read', action: 'health.gpu', answer: 'HealthReport' })
+  @Endpoint({
+    summary: 'Show the execution providers of this machine',
+    access: 'ops:read',
+    action: 'health.gpu',
+    answer: 'HealthReport',
+  })
   gpu(): Record<string, unknown> {
     return this.report.gpu();
   }

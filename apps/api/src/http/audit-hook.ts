@@ -41,13 +41,19 @@ export class AuditHook {
   }
 
   /** Nothing is answered that cannot be recorded. */
-  private refuse(request: ApiRequest, response: ServerResponse, end: (...parameters: unknown[]) => ServerResponse, error: unknown): void {
+  private refuse(
+    request: ApiRequest,
+    response: ServerResponse,
+    end: (...parameters: unknown[]) => ServerResponse,
+    error: unknown,
+  ): void {
     if (response.headersSent) {
       response.destroy();
       return;
     }
     const problem = problemOf(error, { requestId: request.context.requestId, instance: request.originalUrl });
-    for (const name of ['content-type', 'content-encoding', 'etag', 'location', 'transfer-encoding']) response.removeHeader(name);
+    for (const name of ['content-type', 'content-encoding', 'etag', 'location', 'transfer-encoding'])
+      response.removeHeader(name);
     response.statusCode = problem.status;
     for (const [name, value] of Object.entries(problem.headers)) response.setHeader(name, value);
     response.setHeader('Content-Length', Buffer.byteLength(problem.body));

@@ -16,7 +16,9 @@ export function hasBody(request: IncomingMessage): boolean {
 /** Refuses what is not plain JSON in UTF-8: a compressed body could grow beyond any limit, another charset be misread. */
 export function checkJsonType(request: IncomingMessage): void {
   refuseEncoding(request);
-  const [type = '', ...parameters] = (request.headers['content-type'] ?? '').split(';').map((part) => part.trim().toLowerCase());
+  const [type = '', ...parameters] = (request.headers['content-type'] ?? '')
+    .split(';')
+    .map((part) => part.trim().toLowerCase());
   if (type !== 'application/json') {
     throw new DomainError('unsupported_media_type', 'Send the body as application/json.');
   }
@@ -50,8 +52,10 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
       if (bytes <= limits.bytes) chunks.push(chunk);
       else end(() => reject(tooLarge(limits.bytes)));
     };
-    const onEnd = (): void => end(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes)));
-    const onClose = (): void => end(() => reject(new DomainError('malformed_json', 'The body ended before it was complete.')));
+    const onEnd = (): void =>
+      end(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes)));
+    const onClose = (): void =>
+      end(() => reject(new DomainError('malformed_json', 'The body ended before it was complete.')));
     const timer = setTimeout(() => end(() => reject(tooSlow(limits.timeoutMs))), limits.timeoutMs);
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
   });

@@ -4,7 +4,9 @@ import { problemOf } from './problem';
 import type { ApiRequest } from './request-context';
 
 /** While the server stops, answers end their connections; past the limit of the drain nothing is begun any more. */
-export function drainMiddleware(drain: Drain): (request: ApiRequest, response: ServerResponse, next: () => void) => void {
+export function drainMiddleware(
+  drain: Drain,
+): (request: ApiRequest, response: ServerResponse, next: () => void) => void {
   return (request, response, next) => {
     if (drain.closing) response.setHeader('Connection', 'close');
     try {

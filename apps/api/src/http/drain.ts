@@ -13,6 +13,7 @@ export class Drain {
 
   /** Requests that come after the limit of the drain are not begun. */
   refuseWhenStopped(): void {
-    if (this.state === 'stopped') throw new DomainError('shutting_down', 'This instance is shutting down.', { retryAfterSeconds: 5 });
+    if (this.state === 'stopped')
+      throw new DomainError('shutting_down', 'This instance is shutting down.', { retryAfterSeconds: 5 });
   }
 }

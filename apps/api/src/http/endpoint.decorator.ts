@@ -12,6 +12,8 @@ export interface EndpointFacts {
   readonly action: string;
   /** A scope, any valid key at all, or nobody in particular. There is no default: a route without this is refused. */
   readonly access: Scope | 'any key' | 'public';
+  /** Another scope that opens the route as well. */
+  readonly alsoFor?: Scope;
   /** Codes beyond those that every route of its kind can answer. */
   readonly errors?: readonly ErrorCode[];
   /** Status of success; 200 unless said otherwise. */
@@ -51,7 +53,7 @@ export function Endpoint(facts: EndpointFacts): MethodDecorator {
       ...(facts.access === 'public' ? { security: [] } : {}),
     }),
     ...(facts.access === 'public' ? [] : [ApiSecurity('key'), ApiSecurity('bearer'), ApiSecurity('basic')]),
-    ApiExtension('x-scope', facts.access),
+    ApiExtension('x-scope', facts.alsoFor === undefined ? facts.access : `${facts.access} or ${facts.alsoFor}`),
     ApiExtension('x-event', facts.access === 'public' ? 'none' : facts.action),
     ...Object.entries({ ...(facts.creates === true ? IDEMPOTENCY : {}), ...facts.headers }).map(([name, description]) =>
       ApiHeader({ name, description, required: false, schema: { type: 'string' } }),

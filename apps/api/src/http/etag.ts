@@ -9,6 +9,7 @@ export function etagOf(value: string | number): string {
 export function ifMatchVersion(header: string | undefined): number | undefined {
   if (header === undefined || header.trim() === '*') return undefined;
   const version = /^\s*"(\d{1,15})"\s*$/.exec(header)?.[1];
-  if (version === undefined) throw new DomainError('etag_mismatch', 'If-Match is not an ETag that this resource has had.');
+  if (version === undefined)
+    throw new DomainError('etag_mismatch', 'If-Match is not an ETag that this resource has had.');
   return Number(version);
 }

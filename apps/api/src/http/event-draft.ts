@@ -15,7 +15,12 @@ export interface Digests {
 const NO_DIGESTS: Digests = { inputs: undefined, outputs: undefined };
 
 /** The event of a request that ended with `status` after `durationMs`. */
-export function eventDraft(context: RequestContext, status: number, durationMs: number, digests: Digests = NO_DIGESTS): AuditEventDraft {
+export function eventDraft(
+  context: RequestContext,
+  status: number,
+  durationMs: number,
+  digests: Digests = NO_DIGESTS,
+): AuditEventDraft {
   return {
     action: context.principal === undefined ? REFUSED : (context.action ?? REFUSED),
     outcome: outcomeOf(status),

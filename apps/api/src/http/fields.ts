@@ -28,25 +28,40 @@ interface Field {
 }
 
 /** Text of limited length. */
-export function TextField(field: Field & { readonly min?: number; readonly max: number; readonly pattern?: RegExp }): PropertyDecorator {
+export function TextField(
+  field: Field & { readonly min?: number; readonly max: number; readonly pattern?: RegExp },
+): PropertyDecorator {
   const { min = 1, max, pattern } = field;
-  return fieldOf(field, { type: 'string', minLength: min, maxLength: max, ...(pattern ? { pattern: pattern.source } : {}) }, [
-    IsString(),
-    MinLength(min),
-    MaxLength(max),
-    ...(pattern ? [Matches(pattern, { message: `$property must match ${pattern.source}` })] : []),
-  ]);
+  return fieldOf(
+    field,
+    { type: 'string', minLength: min, maxLength: max, ...(pattern ? { pattern: pattern.source } : {}) },
+    [
+      IsString(),
+      MinLength(min),
+      MaxLength(max),
+      ...(pattern ? [Matches(pattern, { message: `$property must match ${pattern.source}` })] : []),
+    ],
+  );
 }
 
 /** A whole number. In a query it arrives as text, so `query` converts it; in a body text is refused. */
-export function WholeField(field: Field & { readonly min: number; readonly max: number; readonly fallback?: number; readonly query?: boolean }): PropertyDecorator {
+export function WholeField(
+  field: Field & { readonly min: number; readonly max: number; readonly fallback?: number; readonly query?: boolean },
+): PropertyDecorator {
   const { min, max, fallback, query } = field;
-  const shape: ApiPropertyOptions = { type: 'integer', minimum: min, maximum: max, ...(fallback === undefined ? {} : { default: fallback }) };
+  const shape: ApiPropertyOptions = {
+    type: 'integer',
+    minimum: min,
+    maximum: max,
+    ...(fallback === undefined ? {} : { default: fallback }),
+  };
   return fieldOf(field, shape, [IsInt(), Min(min), Max(max), ...(query === true ? [Type(() => Number)] : [])]);
 }
 
 /** One of a few words. */
-export function ChoiceField(field: Field & { readonly of: readonly string[]; readonly fallback?: string }): PropertyDecorator {
+export function ChoiceField(
+  field: Field & { readonly of: readonly string[]; readonly fallback?: string },
+): PropertyDecorator {
   const { of, fallback } = field;
   return fieldOf(field, { type: 'string', enum: [...of], ...(fallback === undefined ? {} : { default: fallback }) }, [
     IsIn(of, { message: `$property must be one of ${of.join(', ')}` }),
@@ -55,13 +70,17 @@ export function ChoiceField(field: Field & { readonly of: readonly string[]; rea
 
 /** Several texts. */
 export function TextListField(field: Field & { readonly most: number; readonly max: number }): PropertyDecorator {
-  return fieldOf(field, { type: 'array', items: { type: 'string', minLength: 1, maxLength: field.max }, maxItems: field.most }, [
-    IsArray(),
-    ArrayMaxSize(field.most),
-    IsString({ each: true }),
-    MinLength(1, { each: true }),
-    MaxLength(field.max, { each: true }),
-  ]);
+  return fieldOf(
+    field,
+    { type: 'array', items: { type: 'string', minLength: 1, maxLength: field.max }, maxItems: field.most },
+    [
+      IsArray(),
+      ArrayMaxSize(field.most),
+      IsString({ each: true }),
+      MinLength(1, { each: true }),
+      MaxLength(field.max, { each: true }),
+    ],
+  );
 }
 
 /** An object with rules of its own. */
@@ -79,7 +98,12 @@ export function InstantField(field: Field): PropertyDecorator {
 
 function fieldOf(field: Field, shape: ApiPropertyOptions, rules: readonly PropertyDecorator[]): PropertyDecorator {
   const { description, example, optional = false, nullable = false } = field;
-  const facts = { description, required: !(optional || nullable), nullable, ...(example === undefined ? {} : { example }) };
+  const facts = {
+    description,
+    required: !(optional || nullable),
+    nullable,
+    ...(example === undefined ? {} : { example }),
+  };
   const presence = nullable ? [IsOptional()] : optional ? [ValidateIf((_, value) => value !== undefined)] : [];
   return applyDecorators(ApiProperty({ ...shape, ...facts } as ApiPropertyOptions), ...presence, ...rules);
 }

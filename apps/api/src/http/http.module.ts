@@ -19,7 +19,10 @@ import { RequestValidationPipe } from './validation.pipe';
     ThrottlerModule.forRootAsync({
       inject: [Gate],
       // The numbers belong to keys; the guard asks the gate for them, so that these are never used.
-      useFactory: (gate: Gate) => ({ throttlers: [{ name: 'key', limit: 1, ttl: 1000 }], storage: new GcraThrottlerStorage(gate.keyLimits) }),
+      useFactory: (gate: Gate) => ({
+        throttlers: [{ name: 'key', limit: 1, ttl: 1000 }],
+        storage: new GcraThrottlerStorage(gate.keyLimits),
+      }),
     }),
   ],
   providers: [

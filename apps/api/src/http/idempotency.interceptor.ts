@@ -28,19 +28,33 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const { principal } = request.context;
     const key = request.headers['idempotency-key'];
     if (creates !== true || key === undefined || principal === undefined) return next.handle();
-    const fingerprint = requestFingerprint(request.method, request.path.replace(/\/+$/, ''), request.bodyFingerprint ?? '');
+    const fingerprint = requestFingerprint(
+      request.method,
+      request.path.replace(/\/+$/, ''),
+      request.bodyFingerprint ?? '',
+    );
     const start = await this.store.begin(principal.keyId, String(key), fingerprint);
     const response = http.getResponse<Response>();
     if (start.kind === 'stored') return of(replay(start.answer, request, response));
     return this.run(start.lease, next, request, response);
   }
 
-  private run(lease: IdempotencyLease, next: CallHandler, request: BodyRequest, response: Response): Observable<unknown> {
+  private run(
+    lease: IdempotencyLease,
+    next: CallHandler,
+    request: BodyRequest,
+    response: Response,
+  ): Observable<unknown> {
     return next.handle().pipe(
       mergeMap((value: unknown) => from(this.keep(lease, answerOf(value, response)).then(() => value))),
       catchError((error: unknown) => {
-        const { status, headers, body } = problemOf(error, { requestId: request.context.requestId, instance: request.originalUrl });
-        return from(this.keep(lease, { status, headers: kept(headers), body })).pipe(mergeMap(() => throwError(() => error)));
+        const { status, headers, body } = problemOf(error, {
+          requestId: request.context.requestId,
+          instance: request.originalUrl,
+        });
+        return from(this.keep(lease, { status, headers: kept(headers), body })).pipe(
+          mergeMap(() => throwError(() => error)),
+        );
       }),
     );
   }
@@ -57,12 +71,18 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
 function answerOf(value: unknown, response: Response): StoredAnswer {
   const headers = kept(response.getHeaders());
-  return { status: response.statusCode, headers: { 'Content-Type': 'application/json; charset=utf-8', ...headers }, body: JSON.stringify(value) };
+  return {
+    status: response.statusCode,
+    headers: { 'Content-Type': 'application/json; charset=utf-8', ...headers },
+    body: JSON.stringify(value),
+  };
 }
 
 function kept(headers: Readonly<Record<string, unknown>>): Record<string, string> {
   const found = KEPT_HEADERS.map((name) => [name, headers[name] ?? headers[name.toLowerCase()]] as const);
-  return Object.fromEntries(found.filter(([, value]) => value !== undefined).map(([name, value]) => [name, String(value)]));
+  return Object.fromEntries(
+    found.filter(([, value]) => value !== undefined).map(([name, value]) => [name, String(value)]),
+  );
 }
 
 function replay(answer: StoredAnswer, request: BodyRequest, response: Response): unknown {

@@ -35,13 +35,19 @@ export class PackageUpload {
 
   /** The same for the same files and fields, whatever the order and the boundary were. */
   fingerprint(): string {
-    const lines = [...this.digests, ...this.fields].map(([name, value]) => `${JSON.stringify(name)} ${JSON.stringify(value)}`);
+    const lines = [...this.digests, ...this.fields].map(
+      ([name, value]) => `${JSON.stringify(name)} ${JSON.stringify(value)}`,
+    );
     return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
   }
 }
 
 /** Streams the parts of a multipart body into the folder of an upload; nothing is held in memory. */
-export async function receivePackage(request: IncomingMessage, upload: PackageUpload, limits: UploadLimits): Promise<void> {
+export async function receivePackage(
+  request: IncomingMessage,
+  upload: PackageUpload,
+  limits: UploadLimits,
+): Promise<void> {
   refuseEncoding(request);
   if (Number(request.headers['content-length'] ?? 0) > limits.bytes) throw tooLarge(limits.bytes);
   await new Reception(upload, limits).run(request);
@@ -88,7 +94,14 @@ class Reception {
         headers: request.headers,
         preservePath: true,
         defParamCharset: 'utf8',
-        limits: { files: parts, fields: 16, parts: parts + 16, fieldSize: FIELD_BYTES, fileSize: this.limits.bytes, headerPairs: HEADER_PAIRS },
+        limits: {
+          files: parts,
+          fields: 16,
+          parts: parts + 16,
+          fieldSize: FIELD_BYTES,
+          fileSize: this.limits.bytes,
+          headerPairs: HEADER_PAIRS,
+        },
       });
     } catch (cause) {
       throw new DomainError('unsupported_media_type', 'The multipart body has no boundary.', { cause });
@@ -130,7 +143,12 @@ class Reception {
     }
   }
 
-  private async write(stream: Readable, name: string, target: string, stop: (error: DomainError) => void): Promise<void> {
+  private async write(
+    stream: Readable,
+    name: string,
+    target: string,
+    stop: (error: DomainError) => void,
+  ): Promise<void> {
     const hash = createHash('sha256');
     stream.on('data', (chunk: Buffer) => {
       hash.update(chunk);
@@ -164,6 +182,7 @@ function asUploadError(error: unknown): DomainError {
   if (error instanceof DomainError) return error;
   // busboy speaks plain English and quotes nothing, but its words are no contract of ours.
   const fromParser = error instanceof Error && !('syscall' in error);
-  if (fromParser) return new DomainError('invalid_parameter', 'The body is not a complete multipart body.', { cause: error });
+  if (fromParser)
+    return new DomainError('invalid_parameter', 'The body is not a complete multipart body.', { cause: error });
   return new DomainError('internal_error', 'The package could not be stored.', { cause: error });
 }

@@ -57,7 +57,8 @@ export class ProblemFilter implements ExceptionFilter {
   private report(error: DomainError, request: ApiRequest): void {
     const fields = { requestId: request.context.requestId, route: request.context.route, code: error.code, err: error };
     if (error.kind === 'internal') this.log.error(fields, 'a request failed inside');
-    else if (error.kind === 'unavailable' && error.cause !== undefined) this.log.warn(fields, 'a request could not be served');
+    else if (error.kind === 'unavailable' && error.cause !== undefined)
+      this.log.warn(fields, 'a request could not be served');
   }
 }
 

@@ -1,6 +1,6 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { Gate } from '@sibyl/auth';
+import { Gate, type Scope } from '@sibyl/auth';
 import { DomainError, invariant } from '@sibyl/kernel';
 import { ENDPOINT, type EndpointFacts } from './endpoint.decorator';
 import type { ApiRequest } from './request-context';
@@ -28,11 +28,19 @@ export class ScopeGuard implements CanActivate {
     }
     if (context.principal === undefined) throw context.refusal ?? keyMissing();
     const model = parameter(request, facts.model);
-    if (facts.resource !== undefined) context.resource = { type: facts.resource[0], id: parameter(request, facts.resource[1]) ?? '' };
-    if (model !== undefined) context.model = { name: model };
-    if (facts.access !== 'any key') this.gate.authorize(context.principal, facts.access, model);
+    if (facts.resource !== undefined)
+      context.resource = { type: facts.resource[0], id: parameter(request, facts.resource[1]) ?? '' };
+    if (model !== undefined) context.model = { name: model, version: parameter(request, 'version') };
+    const scopes = scopesOf(facts);
+    if (scopes.length > 0) this.gate.authorize(context.principal, scopes, model);
     return true;
   }
+}
+
+/** Scopes of which one is enough; none where any key will do. */
+function scopesOf({ access, alsoFor }: EndpointFacts): Scope[] {
+  if (access === 'any key' || access === 'public') return [];
+  return alsoFor === undefined ? [access] : [access, alsoFor];
 }
 
 /** A path parameter, short enough for an event: nothing that exists has a longer name. */

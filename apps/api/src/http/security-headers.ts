@@ -22,7 +22,10 @@ const POLICIES = {
 } as const;
 
 /** The headers of helmet as plain values, so that the hot handler can write them without a middleware. */
-export function securityHeaders(kind: keyof typeof POLICIES, strictTransport: boolean): Readonly<Record<string, string>> {
+export function securityHeaders(
+  kind: keyof typeof POLICIES,
+  strictTransport: boolean,
+): Readonly<Record<string, string>> {
   const headers: Record<string, string> = { 'Cache-Control': 'no-store' };
   const recorder = {
     setHeader: (name: string, value: string) => void (headers[name] = value),

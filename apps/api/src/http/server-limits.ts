@@ -21,8 +21,12 @@ export interface BrokenRequestParts {
  * bytes that are not HTTP are counted and cut off.
  */
 export function answerBrokenRequests(server: Server, parts: BrokenRequestParts): void {
+  // The parser goes on to complain while the first answer is on its way.
+  const answered = new WeakSet<Socket>();
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket;
+    if (answered.has(socket)) return;
+    answered.add(socket);
     if (!socket.writable || error.code === 'ECONNRESET') {
       socket.destroy();
       return;
@@ -52,7 +56,9 @@ const REASONS: Readonly<Record<number, string>> = {
 
 function refusalOf(error: NodeJS.ErrnoException, options: HttpOptions): DomainError {
   if (error.code === 'HPE_HEADER_OVERFLOW') {
-    return new DomainError('headers_too_large', `All headers together may have ${options.headerBytes} bytes.`, { cause: error });
+    return new DomainError('headers_too_large', `All headers together may have ${options.headerBytes} bytes.`, {
+      cause: error,
+    });
   }
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     const detail = `The headers did not arrive within ${options.headersTimeoutMs / 1000} seconds.`;

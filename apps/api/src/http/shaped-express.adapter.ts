@@ -48,10 +48,13 @@ const CONNECTIONS_CHECK_MS = 1_000;
 /** More headers than any client sends; the bytes of all are limited too. */
 const HEADERS_MAX = 100;
 
-/** A constructor of `base` whose instances have `prototype` from the beginning. */
+/**
+ * A constructor of `base` whose instances have `prototype` from the beginning. Node's two classes are plain functions, so
+ * that they can initialize an object that was made with another prototype; building it with Reflect.construct costs twice.
+ */
 function shaped<T>(base: T, prototype: object): T {
-  function Shaped(...parameters: unknown[]): object {
-    return Reflect.construct(base as unknown as new () => object, parameters, Shaped) as object;
+  function Shaped(this: object, first: unknown, second: unknown): void {
+    (base as (this: object, first: unknown, second: unknown) => void).call(this, first, second);
   }
   Shaped.prototype = prototype;
   return Shaped as unknown as T;

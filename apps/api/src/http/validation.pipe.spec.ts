@@ -5,7 +5,11 @@ import { describe as describeValue, RequestValidationPipe } from './validation.p
 
 const pipe = new RequestValidationPipe();
 
-async function refused(metatype: new () => object, value: unknown, type: 'body' | 'query' = 'body'): Promise<DomainError> {
+async function refused(
+  metatype: new () => object,
+  value: unknown,
+  type: 'body' | 'query' = 'body',
+): Promise<DomainError> {
   try {
     await pipe.transform(value, { type, metatype });
   } catch (error) {
@@ -19,7 +23,9 @@ describe('the validation of requests', () => {
   it('names an unknown field and the nearest known one', async () => {
     const error = await refused(IssueKeyBody, { name: 'a', scpes: ['predict'] });
     expect(error.code).toBe('unknown_field');
-    expect(error.faults).toEqual([{ pointer: '/scpes', received: 'a field that does not exist', hint: "did you mean 'scopes'?" }]);
+    expect(error.faults).toEqual([
+      { pointer: '/scpes', received: 'a field that does not exist', hint: "did you mean 'scopes'?" },
+    ]);
   });
 
   it('lists every fault of a body at once, with pointers into nested objects', async () => {
@@ -32,7 +38,9 @@ describe('the validation of requests', () => {
 
   it.each(['__proto__', 'constructor', 'prototype'])('does not take %s for a field of a body', async (name) => {
     const body = JSON.parse(`{"name":"a","role":"team","${name}":{"polluted":true}}`) as object;
-    const result = await pipe.transform(body, { type: 'body', metatype: IssueKeyBody }).catch((error: unknown) => error);
+    const result = await pipe
+      .transform(body, { type: 'body', metatype: IssueKeyBody })
+      .catch((error: unknown) => error);
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
     expect(result instanceof DomainError || !Object.hasOwn(result as object, name)).toBe(true);
   });
@@ -43,7 +51,9 @@ describe('the validation of requests', () => {
   });
 
   it('takes null for what it may take away and refuses it elsewhere', async () => {
-    await expect(pipe.transform({ expires_at: null }, { type: 'body', metatype: ChangeKeyBody })).resolves.toMatchObject({ expires_at: null });
+    await expect(
+      pipe.transform({ expires_at: null }, { type: 'body', metatype: ChangeKeyBody }),
+    ).resolves.toMatchObject({ expires_at: null });
     expect((await refused(ChangeKeyBody, { name: null })).faults?.[0]?.pointer).toBe('/name');
   });
 
@@ -51,7 +61,9 @@ describe('the validation of requests', () => {
     [{ limit: '7' }, 7],
     [{}, undefined],
   ])('reads numbers of a query from text: %j', async (query, limit) => {
-    await expect(pipe.transform(query, { type: 'query', metatype: KeyListQuery })).resolves.toMatchObject({ limit });
+    await expect(pipe.transform(query, { type: 'query', metatype: KeyListQuery })).resolves.toEqual(
+      limit === undefined ? {} : { limit },
+    );
   });
 
   it.each([{ limit: '1001' }, { limit: 'ten' }, { limit: ['1', '2'] }, { limit: '' }])('refuses %j', async (query) => {

@@ -30,7 +30,9 @@ export function validationProblem(errors: readonly ValidationError[]): DomainErr
   if (unknown.length > 0) {
     return new DomainError('unknown_field', `Unknown: ${unknown.slice(0, 8).map(nameOf).join(', ')}.`, { faults });
   }
-  return new DomainError('invalid_parameter', `Wrong or missing: ${wrong.slice(0, 8).map(nameOf).join(', ')}.`, { faults });
+  return new DomainError('invalid_parameter', `Wrong or missing: ${wrong.slice(0, 8).map(nameOf).join(', ')}.`, {
+    faults,
+  });
 }
 
 function collect(error: ValidationError, parent: string, unknown: FieldFault[], wrong: FieldFault[]): void {
@@ -45,7 +47,11 @@ function collect(error: ValidationError, parent: string, unknown: FieldFault[], 
 
 function unknownFault(error: ValidationError, pointer: string): FieldFault {
   const near = error.target === undefined ? [] : nearestWords(error.property, fieldsOf(error.target));
-  return { pointer, received: 'a field that does not exist', ...(near[0] === undefined ? {} : { hint: `did you mean '${near[0]}'?` }) };
+  return {
+    pointer,
+    received: 'a field that does not exist',
+    ...(near[0] === undefined ? {} : { hint: `did you mean '${near[0]}'?` }),
+  };
 }
 
 function fieldsOf(target: object): string[] {

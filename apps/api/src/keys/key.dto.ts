@@ -4,7 +4,12 @@ import { ChoiceField, InstantField, NestedField, TextField, TextListField, Whole
 const LIST = { most: 100, max: 128 };
 
 export class RateLimitBody {
-  @WholeField({ description: 'Requests allowed in the window; the burst is the same number.', example: 100, min: 1, max: 1_000_000 })
+  @WholeField({
+    description: 'Requests allowed in the window; the burst is the same number.',
+    example: 100,
+    min: 1,
+    max: 1_000_000,
+  })
   requests: number;
 
   @WholeField({ description: 'Length of the window in seconds.', example: 60, min: 1, max: 86_400 })
@@ -24,7 +29,12 @@ class KeyRestrictions {
   @TextField({ description: 'Who answers for the key.', example: 'risk team', max: 200, nullable: true })
   owner?: string | null;
 
-  @TextListField({ description: 'Globs of the models that predict and models:* are narrowed to.', example: ['fraud_*'], ...LIST, nullable: true })
+  @TextListField({
+    description: 'Globs of the models that predict and models:* are narrowed to.',
+    example: ['fraud_*'],
+    ...LIST,
+    nullable: true,
+  })
   models?: string[] | null;
 
   @InstantField({ description: 'When the key ends.', example: '2030-01-01T00:00:00Z', nullable: true })
@@ -36,7 +46,12 @@ class KeyRestrictions {
   @NestedField({ description: 'Requests in a calendar period.', nullable: true }, () => QuotaBody)
   quota?: QuotaBody | null;
 
-  @TextListField({ description: 'Networks that the key may be used from.', example: ['10.0.0.0/8', '::1'], ...LIST, nullable: true })
+  @TextListField({
+    description: 'Networks that the key may be used from.',
+    example: ['10.0.0.0/8', '::1'],
+    ...LIST,
+    nullable: true,
+  })
   cidrs?: string[] | null;
 }
 
@@ -44,10 +59,19 @@ export class IssueKeyBody extends KeyRestrictions {
   @TextField({ description: 'What the key is for.', example: 'fraud dashboard', max: 200 })
   name: string;
 
-  @ChoiceField({ description: 'A bundle of scopes; not together with `scopes`.', example: 'team', of: Object.keys(ROLES), optional: true })
+  @ChoiceField({
+    description: 'A bundle of scopes; not together with `scopes`.',
+    example: 'team',
+    of: Object.keys(ROLES),
+    optional: true,
+  })
   role?: Role;
 
-  @TextListField({ description: 'Scopes, `predict:<model glob>` included; not together with `role`.', ...LIST, optional: true })
+  @TextListField({
+    description: 'Scopes, `predict:<model glob>` included; not together with `role`.',
+    ...LIST,
+    optional: true,
+  })
   scopes?: string[];
 }
 
@@ -55,10 +79,19 @@ export class ChangeKeyBody extends KeyRestrictions {
   @TextField({ description: 'What the key is for.', example: 'fraud dashboard', max: 200, optional: true })
   name?: string;
 
-  @ChoiceField({ description: 'A bundle of scopes; not together with `scopes`.', of: Object.keys(ROLES), optional: true })
+  @ChoiceField({
+    description: 'A bundle of scopes; not together with `scopes`.',
+    of: Object.keys(ROLES),
+    optional: true,
+  })
   role?: Role;
 
-  @TextListField({ description: 'Scopes; not together with `role`.', example: ['predict', 'models:read'], ...LIST, optional: true })
+  @TextListField({
+    description: 'Scopes; not together with `role`.',
+    example: ['predict', 'models:read'],
+    ...LIST,
+    optional: true,
+  })
   scopes?: string[];
 }
 

@@ -18,7 +18,8 @@ export class KeysController {
   @Post()
   @Endpoint({
     summary: 'Issue a key',
-    description: 'The answer shows the key this once. With `keys:write` no more than one’s own scopes; `keys:grant` issues any.',
+    description:
+      'The answer shows the key this once. With `keys:write` no more than one’s own scopes; `keys:grant` issues any.',
     access: 'keys:write',
     action: 'key.issue',
     status: 201,
@@ -60,7 +61,10 @@ export class KeysController {
     answer: 'Key',
     errors: ['key_not_found', 'database_unavailable'],
   })
-  async find(@Param('id') id: string, @Res({ passthrough: true }) response: Response): Promise<Record<string, unknown>> {
+  async find(
+    @Param('id') id: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<Record<string, unknown>> {
     const key = await this.keys.find(id);
     response.set('ETag', etagOf(key.version));
     return toKeyView(key);
@@ -103,7 +107,11 @@ export class KeysController {
     answer: 'RevokedKey',
     errors: ['key_not_found', 'database_unavailable'],
   })
-  async revoke(@Caller() caller: Principal, @Param('id') id: string, @Recorded() record: RecordChange): Promise<Record<string, unknown>> {
+  async revoke(
+    @Caller() caller: Principal,
+    @Param('id') id: string,
+    @Recorded() record: RecordChange,
+  ): Promise<Record<string, unknown>> {
     return toRevokedView(await this.keys.revoke(caller.actor, id, record));
   }
 }

@@ -9,7 +9,12 @@ import { toWhoamiView } from './key.view';
 @Controller('v1/whoami')
 export class WhoamiController {
   @Get()
-  @Endpoint({ summary: 'Show the key of this request and what it may do', access: 'any key', action: 'key.whoami', answer: 'Whoami' })
+  @Endpoint({
+    summary: 'Show the key of this request and what it may do',
+    access: 'any key',
+    action: 'key.whoami',
+    answer: 'Whoami',
+  })
   whoami(@Caller() caller: Principal): Record<string, unknown> {
     return toWhoamiView(caller);
   }

@@ -7,13 +7,30 @@ import { SERVER_VERSION } from './server-version';
 @Controller()
 export class MetaController {
   @Get()
-  @Endpoint({ summary: 'Say what this server is and where its documentation lies', access: 'public', action: 'server.index', answer: 'Index' })
+  @Endpoint({
+    summary: 'Say what this server is and where its documentation lies',
+    access: 'public',
+    action: 'server.index',
+    answer: 'Index',
+  })
   index(): Record<string, unknown> {
-    return { name: 'sibyl', docs: '/docs', reference: '/redoc', openapi: '/openapi.json', health: '/health', ready: '/ready' };
+    return {
+      name: 'sibyl',
+      docs: '/docs',
+      reference: '/redoc',
+      openapi: '/openapi.json',
+      health: '/health',
+      ready: '/ready',
+    };
   }
 
   @Get('info')
-  @Endpoint({ summary: 'Show versions and protocols of this server', access: 'any key', action: 'server.info', answer: 'Info' })
+  @Endpoint({
+    summary: 'Show versions and protocols of this server',
+    access: 'any key',
+    action: 'server.info',
+    answer: 'Info',
+  })
   info(): Record<string, unknown> {
     return {
       name: 'sibyl',

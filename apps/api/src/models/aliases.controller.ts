@@ -35,7 +35,11 @@ export class AliasesController {
     @Query() query: AliasQuery,
     @Res({ passthrough: true }) response: Response,
   ): Promise<Record<string, unknown>> {
-    const event = await this.registry.catalog.aliasAt(name, alias, query.at === undefined ? undefined : Date.parse(query.at));
+    const event = await this.registry.catalog.aliasAt(
+      name,
+      alias,
+      query.at === undefined ? undefined : Date.parse(query.at),
+    );
     response.set('ETag', event.etag);
     return toAliasView(event);
   }
@@ -43,7 +47,8 @@ export class AliasesController {
   @Put('aliases/:alias')
   @Endpoint({
     summary: 'Promote: point an alias at a version',
-    description: 'The version is warmed first and then switched to at once. `If-Match` with the ETag of the alias, or `If-None-Match: *` for a new one.',
+    description:
+      'The version is warmed first and then switched to at once. `If-Match` with the ETag of the alias, or `If-None-Match: *` for a new one.',
     access: 'models:promote',
     action: 'model.promote',
     model: 'name',
@@ -70,7 +75,11 @@ export class AliasesController {
     @Recorded() record: RecordChange,
     @Res({ passthrough: true }) response: Response,
   ): Promise<Record<string, unknown>> {
-    const event = await this.serving.promote(caller.actor, { model, alias, ...body, ...preconditionOf(headers) }, record);
+    const event = await this.serving.promote(
+      caller.actor,
+      { model, alias, ...body, ...preconditionOf(headers) },
+      record,
+    );
     response.set('ETag', event.etag);
     return toAliasView(event);
   }
@@ -85,7 +94,15 @@ export class AliasesController {
     headers: { 'If-Match': 'ETag of the alias as you read it' },
     request: { reason: 'too many false alarms' },
     answer: 'Alias',
-    errors: ['model_not_found', 'alias_not_found', 'version_not_servable', 'etag_mismatch', 'precondition_required', 'model_not_ready', 'database_unavailable'],
+    errors: [
+      'model_not_found',
+      'alias_not_found',
+      'version_not_servable',
+      'etag_mismatch',
+      'precondition_required',
+      'model_not_ready',
+      'database_unavailable',
+    ],
   })
   async rollback(
     @Caller() caller: Principal,
@@ -96,7 +113,11 @@ export class AliasesController {
     @Recorded() record: RecordChange,
     @Res({ passthrough: true }) response: Response,
   ): Promise<Record<string, unknown>> {
-    const event = await this.serving.rollback(caller.actor, { model, alias, ...body, ...preconditionOf(headers) }, record);
+    const event = await this.serving.rollback(
+      caller.actor,
+      { model, alias, ...body, ...preconditionOf(headers) },
+      record,
+    );
     response.set('ETag', event.etag);
     return toAliasView(event);
   }

@@ -21,7 +21,9 @@ export class ModelLookup {
       {
         ...(name === undefined ? {} : { model: name }),
         ...(loaded === 'true' ? { among } : {}),
-        ...(caller.models === undefined ? {} : { accepts: (model) => this.gate.allowsModel(caller, 'models:read', model) }),
+        ...(caller.models === undefined
+          ? {}
+          : { accepts: (model) => this.gate.allowsModel(caller, 'models:read', model) }),
       },
       { ...(limit === undefined ? {} : { limit }), ...(cursor === undefined ? {} : { cursor }) },
     );

@@ -7,7 +7,11 @@ export class ModelListQuery {
   @TextField({ description: 'Only this model.', example: 'momentum', max: 128, optional: true })
   name?: string;
 
-  @ChoiceField({ description: 'Only versions that are in memory, or only those that are not.', of: ['true', 'false'], optional: true })
+  @ChoiceField({
+    description: 'Only versions that are in memory, or only those that are not.',
+    of: ['true', 'false'],
+    optional: true,
+  })
   loaded?: 'true' | 'false';
 
   @WholeField({ description: 'Rows of the page.', min: 1, max: 1000, fallback: 100, query: true, optional: true })
@@ -18,7 +22,11 @@ export class ModelListQuery {
 }
 
 export class VersionQuery {
-  @TextField({ description: 'A version, an alias or `latest`. Without it: `production`, else `latest`.', max: 64, optional: true })
+  @TextField({
+    description: 'A version, an alias or `latest`. Without it: `production`, else `latest`.',
+    max: 64,
+    optional: true,
+  })
   version?: string;
 }
 
@@ -45,7 +53,13 @@ export class RegisterVersionBody {
   })
   source_uri?: string;
 
-  @TextField({ description: 'The version, where the package has no manifest to say it.', example: '1.0.0', max: 64, pattern: VERSION, optional: true })
+  @TextField({
+    description: 'The version, where the package has no manifest to say it.',
+    example: '1.0.0',
+    max: 64,
+    pattern: VERSION,
+    optional: true,
+  })
   version?: string;
 }
 
@@ -56,12 +70,20 @@ export class LoadModelBody {
   @TextField({ description: 'A version, an alias or `latest`.', example: '1.3.0', max: 64, pattern: VERSION })
   version: string;
 
-  @TextField({ description: 'Where the package lies, if the version is not registered yet.', max: 2048, optional: true })
+  @TextField({
+    description: 'Where the package lies, if the version is not registered yet.',
+    max: 2048,
+    optional: true,
+  })
   registry_uri?: string;
 }
 
 export class ReasonBody {
-  @TextField({ description: 'Why; kept for ever in the audit log.', example: 'reviewed by risk on 12 January', max: 1000 })
+  @TextField({
+    description: 'Why; kept for ever in the audit log.',
+    example: 'reviewed by risk on 12 January',
+    max: 1000,
+  })
   reason: string;
 }
 

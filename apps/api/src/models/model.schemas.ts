@@ -1,5 +1,17 @@
 import type { ApiBodyOptions } from '@nestjs/swagger';
-import { ANYTHING, INSTANT, listOf, number, object, orNull, ref, text, truth, whole, type Schemas } from '../docs/schema';
+import {
+  ANYTHING,
+  INSTANT,
+  listOf,
+  number,
+  object,
+  orNull,
+  ref,
+  text,
+  truth,
+  whole,
+  type Schemas,
+} from '../docs/schema';
 
 const STATUS = text(undefined, { enum: ['registered', 'validated', 'rejected', 'approved', 'active', 'archived'] });
 const DIGEST = text('`sha256:` and 64 hex digits');
@@ -18,7 +30,11 @@ export const MODEL_SCHEMAS: Schemas = {
     'next?': text('Cursor of the next page'),
   }),
   VersionList: object({ model_name: text(), versions: listOf(object({ ...SUMMARY, digest: DIGEST })) }),
-  Tensor: object({ name: text(), datatype: text('As in the Open Inference Protocol'), 'shape?': listOf(whole('-1 is any size')) }),
+  Tensor: object({
+    name: text(),
+    datatype: text('As in the Open Inference Protocol'),
+    'shape?': listOf(whole('-1 is any size')),
+  }),
   Signature: object({ inputs: listOf(ref('Tensor')), outputs: listOf(ref('Tensor')) }),
   ModelDescription: object({
     name: text(),
@@ -57,7 +73,10 @@ export const MODEL_SCHEMAS: Schemas = {
     manifest: ANYTHING,
     files: listOf(object({ path: text(), sha256: text(), bytes: whole() })),
     onnx: ANYTHING,
-    'report?': object({ passed: truth(), checked_at: INSTANT, reasons: listOf(ANYTHING), notes: listOf(text()) }, { additionalProperties: true }),
+    'report?': object(
+      { passed: truth(), checked_at: INSTANT, reasons: listOf(ANYTHING), notes: listOf(text()) },
+      { additionalProperties: true },
+    ),
     registered_at: INSTANT,
     registered_by: ref('Actor'),
     'validated_at?': INSTANT,
@@ -93,7 +112,8 @@ export const MODEL_SCHEMAS: Schemas = {
 
 /** The two bodies of a registration; multipart cannot be told from a DTO. */
 export const PACKAGE_BODY: ApiBodyOptions = {
-  description: 'The files of a package, or where they lie. `curl -F "f=@model.onnx" -F "f=@sibyl.json" -F "f=@golden.json"` sends one.',
+  description:
+    'The files of a package, or where they lie. `curl -F "f=@model.onnx" -F "f=@sibyl.json" -F "f=@golden.json"` sends one.',
   schema: {
     type: 'object',
     properties: {

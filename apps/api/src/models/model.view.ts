@@ -13,7 +13,13 @@ function known(members: View): View {
 
 /** What lists show of a version. */
 function summaryOf({ version, status, manifest, aliases }: ModelVersion): View {
-  return known({ version, status, accuracy: manifest.metrics['accuracy'], training_date: manifest.trainingDate, aliases });
+  return known({
+    version,
+    status,
+    accuracy: manifest.metrics['accuracy'],
+    training_date: manifest.trainingDate,
+    aliases,
+  });
 }
 
 export function toModelListView(page: Page<ModelVersion>, loaded: (version: ModelVersion) => boolean): View {
@@ -30,7 +36,9 @@ export function toModelListView(page: Page<ModelVersion>, loaded: (version: Mode
 function featureNames({ manifest, signature }: ModelVersion): string[] {
   if (manifest.features !== undefined) return manifest.features.map((feature) => feature.name);
   const inputs = manifest.inputs ?? signature.inputs;
-  return inputs.flatMap((input) => ('columns' in input && input.columns !== undefined ? [...input.columns] : [input.name]));
+  return inputs.flatMap((input) =>
+    'columns' in input && input.columns !== undefined ? [...input.columns] : [input.name],
+  );
 }
 
 export function toVersionsView(name: string, versions: readonly ModelVersion[]): View {

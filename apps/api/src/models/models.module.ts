@@ -6,5 +6,8 @@ import { ModelsController } from './models.controller';
 import { Registrations } from './registrations';
 import { VersionsController } from './versions.controller';
 
-@Module({ controllers: [ModelsController, VersionsController, AliasesController], providers: [ModelLookup, Registrations, LongWork] })
+@Module({
+  controllers: [ModelsController, VersionsController, AliasesController],
+  providers: [ModelLookup, Registrations, LongWork],
+})
 export class ModelsModule {}

@@ -37,7 +37,12 @@ export class Registrations {
   ) {}
 
   /** Registers an uploaded package, or one that `source_uri` names. */
-  register(asked: ModelCall, name: string, body: RegisterVersionBody, upload: PackageUpload | undefined): Promise<Reply> {
+  register(
+    asked: ModelCall,
+    name: string,
+    body: RegisterVersionBody,
+    upload: PackageUpload | undefined,
+  ): Promise<Reply> {
     const { source_uri: uri, version } = body;
     if ((upload === undefined) === (uri === undefined)) throw oneSource();
     // The upload outlives its request where the work does.
@@ -59,7 +64,9 @@ export class Registrations {
     asked.call.context.model = { name, version };
     return this.work.run(asked.call, 'model.load', async () => {
       const known = await this.resolve(name, version, uri !== undefined);
-      const exact = known ?? (await this.take(asked, { uri: uri ?? '', pointer: '/registry_uri' }, { name, version })).version.version;
+      const exact =
+        known ??
+        (await this.take(asked, { uri: uri ?? '', pointer: '/registry_uri' }, { name, version })).version.version;
       return { status: 200, headers: {}, body: toLoadedView(await this.serving.load(name, exact)) };
     });
   }
@@ -69,7 +76,8 @@ export class Registrations {
     try {
       return (await this.registry.find(name, version)).version;
     } catch (error) {
-      const unknown = error instanceof DomainError && (error.code === 'version_not_found' || error.code === 'model_not_found');
+      const unknown =
+        error instanceof DomainError && (error.code === 'version_not_found' || error.code === 'model_not_found');
       if (unknown && fetchable) return undefined;
       throw error;
     }
@@ -83,11 +91,19 @@ export class Registrations {
 
 function registeredReply({ version, created }: Registered): Reply {
   const Location = `/v1/models/${encodeURIComponent(version.model)}/versions/${encodeURIComponent(version.version)}`;
-  return { status: created ? 201 : 200, headers: { Location, ETag: etagOf(version.revision) }, body: toVersionView(version) };
+  return {
+    status: created ? 201 : 200,
+    headers: { Location, ETag: etagOf(version.revision) },
+    body: toVersionView(version),
+  };
 }
 
 function oneSource(): DomainError {
-  return new DomainError('invalid_parameter', 'Send the files of the package as multipart/form-data, or source_uri as JSON.', {
-    faults: [{ pointer: '/source_uri', expected: 'a URI where no files are sent, and none where files are' }],
-  });
+  return new DomainError(
+    'invalid_parameter',
+    'Send the files of the package as multipart/form-data, or source_uri as JSON.',
+    {
+      faults: [{ pointer: '/source_uri', expected: 'a URI where no files are sent, and none where files are' }],
+    },
+  );
 }

@@ -30,7 +30,8 @@ export class VersionsController {
   @Post('load')
   @Endpoint({
     summary: 'Load a version into memory',
-    description: 'Registers it from `registry_uri` first, if it is unknown. Past the wait, or with `Prefer: respond-async`, 202 with an operation.',
+    description:
+      'Registers it from `registry_uri` first, if it is unknown. Past the wait, or with `Prefer: respond-async`, 202 with an operation.',
     access: 'models:write',
     action: 'model.load',
     body: 'json',
@@ -39,7 +40,19 @@ export class VersionsController {
     request: { model_id: 'momentum', version: '1.3.0' },
     answer: 'LoadedModel',
     also: { 202: 'Goes on as an operation' },
-    errors: ['model_not_found', 'version_not_found', 'version_not_servable', 'version_conflict', 'model_forbidden', 'manifest_mismatch', 'model_rejected', 'model_not_ready', 'queue_full', 'execution_provider_unavailable', 'database_unavailable'],
+    errors: [
+      'model_not_found',
+      'version_not_found',
+      'version_not_servable',
+      'version_conflict',
+      'model_forbidden',
+      'manifest_mismatch',
+      'model_rejected',
+      'model_not_ready',
+      'queue_full',
+      'execution_provider_unavailable',
+      'database_unavailable',
+    ],
   })
   async load(
     @Caller() caller: Principal,
@@ -124,7 +137,15 @@ export class VersionsController {
     body: 'json',
     request: { reason: 'the golden samples were extended' },
     answer: 'ModelVersion',
-    errors: ['model_not_found', 'version_not_found', 'version_not_servable', 'model_rejected', 'in_use', 'queue_full', 'database_unavailable'],
+    errors: [
+      'model_not_found',
+      'version_not_found',
+      'version_not_servable',
+      'model_rejected',
+      'in_use',
+      'queue_full',
+      'database_unavailable',
+    ],
   })
   async validate(
     @Caller() caller: Principal,

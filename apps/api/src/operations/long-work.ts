@@ -22,7 +22,10 @@ export interface LongCall {
 export const Waiting = createParamDecorator((_: unknown, execution: ExecutionContext): LongCall => {
   const request = execution.switchToHttp().getRequest<ApiRequest>();
   const preferences = String(request.headers.prefer ?? '').split(',');
-  return { context: request.context, respondAsync: preferences.some((text) => text.trim().toLowerCase() === 'respond-async') };
+  return {
+    context: request.context,
+    respondAsync: preferences.some((text) => text.trim().toLowerCase() === 'respond-async'),
+  };
 });
 
 /** Answers with the result of work where it comes in time, and else with an operation that goes on without its caller. */
@@ -47,10 +50,12 @@ export class LongWork {
       },
     });
     const ended = begun.ended.then(() => true);
-    const inTime = await Promise.race([ended, after(call.respondAsync ? 0 : this.options.syncWaitMs)]).catch((error: unknown) => {
-      this.operations.forget(begun.id);
-      throw error;
-    });
+    const inTime = await Promise.race([ended, after(call.respondAsync ? 0 : this.options.syncWaitMs)]).catch(
+      (error: unknown) => {
+        this.operations.forget(begun.id);
+        throw error;
+      },
+    );
     if (inTime && reply !== undefined) {
       this.operations.forget(begun.id);
       return reply;
@@ -75,7 +80,13 @@ export class LongWork {
     this.log.warn({ operationId: id, code: error.code, err: error }, 'an operation failed');
     const draft = eventDraft(context, statusOf(error.code), 0);
     try {
-      await this.trail.commit({ ...draft, action: kind, requestId: id, reason: error.code, resource: { type: 'operation', id } });
+      await this.trail.commit({
+        ...draft,
+        action: kind,
+        requestId: id,
+        reason: error.code,
+        resource: { type: 'operation', id },
+      });
     } catch (cause) {
       this.log.error({ operationId: id, err: cause }, 'the failure of an operation could not be recorded');
     }

@@ -44,7 +44,8 @@ export class Operations {
     const ended = work(abort.signal);
     ended.then(
       (result) => this.end(id, { status: 'succeeded', progress: { done: 1, total: 1 }, result }),
-      (error: unknown) => this.end(id, { status: 'failed', error: error instanceof DomainError ? error : internalError(error) }),
+      (error: unknown) =>
+        this.end(id, { status: 'failed', error: error instanceof DomainError ? error : internalError(error) }),
     );
     return { id, ended };
   }

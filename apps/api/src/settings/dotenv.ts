@@ -12,7 +12,7 @@ function readDotenv(file: string): Variables {
   try {
     return parseEnv(readFileSync(file, 'utf8')) as Variables;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {};
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
     throw error;
   }
 }

@@ -8,7 +8,9 @@ export type Variables = Readonly<Record<string, string | undefined>>;
 /** Everything that is wrong with the settings, one line each. */
 export class SettingsError extends Error {
   constructor(readonly problems: readonly string[]) {
-    super(`${problems.length} ${problems.length === 1 ? 'setting is' : 'settings are'} wrong:\n${problems.map((line) => `  ${line}`).join('\n')}`);
+    super(
+      `${problems.length} ${problems.length === 1 ? 'setting is' : 'settings are'} wrong:\n${problems.map((line) => `  ${line}`).join('\n')}`,
+    );
     this.name = 'SettingsError';
   }
 }

@@ -76,13 +76,17 @@ export function text(facts: Facts<string> & { readonly pattern?: RegExp; readonl
 }
 
 /** The same for a value that may be absent. */
-export function optionalText(facts: Facts<string | undefined> & { readonly pattern?: RegExp; readonly type: string }): Setting<string | undefined> {
+export function optionalText(
+  facts: Facts<string | undefined> & { readonly pattern?: RegExp; readonly type: string },
+): Setting<string | undefined> {
   const { pattern, type, ...rest } = facts;
   return setting(rest, type, (value) => checked(value, pattern, type));
 }
 
 /** Comma-separated values; an empty text is an empty list. */
-export function list(facts: Facts<readonly string[]> & { readonly pattern?: RegExp; readonly type: string }): Setting<readonly string[]> {
+export function list(
+  facts: Facts<readonly string[]> & { readonly pattern?: RegExp; readonly type: string },
+): Setting<readonly string[]> {
   const { pattern, type, ...rest } = facts;
   return setting(rest, `comma-separated: ${type}`, (value) => {
     const parts = value.split(',').map((part) => part.trim());

@@ -3,7 +3,9 @@ import { SETTING_GROUPS } from './settings';
 
 /** docs/settings.md, made from the table that the reader uses. */
 export function settingsPage(): string {
-  const sections = Object.entries(SETTING_GROUPS).map(([title, group]) => `## ${title}\n\n${table(Object.values(group))}`);
+  const sections = Object.entries(SETTING_GROUPS).map(
+    ([title, group]) => `## ${title}\n\n${table(Object.values(group))}`,
+  );
   return `# Settings
 
 Made by \`npm run generate\` from the table in \`apps/api/src/settings/settings.ts\`; a test compares both.
@@ -32,7 +34,9 @@ function shown(setting: Setting<unknown>): string {
 /** .env.example: every setting, commented out, with its default. */
 export function envExample(): string {
   const sections = Object.entries(SETTING_GROUPS).map(([title, group]) => {
-    const lines = (Object.values(group) as Setting<unknown>[]).map((setting) => `${comment(setting)}\n# ${setting.name}=${exampleOf(setting)}`);
+    const lines = (Object.values(group) as Setting<unknown>[]).map(
+      (setting) => `${comment(setting)}\n# ${setting.name}=${exampleOf(setting)}`,
+    );
     return `# --- ${title} ---\n\n${lines.join('\n\n')}`;
   });
   return `# Settings of Sibyl. Copy to .env and take the # away where a default does not suit. docs/settings.md has them as tables.

@@ -35,10 +35,15 @@ export async function startTestRuntime(
   const workFolder = mkdtempSync(path.join(tmpdir(), 'sibyl-runner-'));
   const options = Object.assign(new InferenceOptions(), { runnerPath: builtRunner(), workFolder, runners: 1 }, changes);
   const runtime = new OnnxRuntime({ options, clock: new SystemClock(), log, ...(observer && { observer }) });
-  await runtime.start();
   const close = async (): Promise<void> => {
     await runtime.close();
     rmSync(workFolder, { recursive: true, force: true });
   };
+  try {
+    await runtime.start();
+  } catch (error) {
+    await close();
+    throw error;
+  }
   return { runtime, options, close };
 }

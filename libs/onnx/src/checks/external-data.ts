@@ -87,7 +87,10 @@ function note(location: string, end: number, { inspection, pointer }: External):
     return;
   }
   if (facts.externalFiles.size >= limits.externalFiles) {
-    inspection.pass(`at most ${limits.externalFiles} files of external data`, `more than ${limits.externalFiles}`);
+    inspection.stopAtLimit(
+      `at most ${limits.externalFiles} files of external data`,
+      `more than ${limits.externalFiles}`,
+    );
   }
   inspection.retain(location.length + pointer.length);
   facts.externalFiles.set(location, { pointer, end });

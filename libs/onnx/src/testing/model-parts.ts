@@ -110,7 +110,7 @@ export interface ExternalParts {
   readonly length?: string;
 }
 
-/** A tensor of floats that lies in another file. */
+/** A tensor whose elements lie in another file. */
 export function externalTensor(
   name: string,
   element: Element,

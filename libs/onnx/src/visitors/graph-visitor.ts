@@ -55,7 +55,7 @@ export class MainGraphVisitor extends GraphVisitor {
 
   private value(field: FieldShape, values: DeclaredValue[], limit: number): MessageVisitor {
     const index = values.length;
-    if (index >= limit) this.inspection.pass(`at most ${limit} ${field.name}s`, `more than ${limit}`);
+    if (index >= limit) this.inspection.stopAtLimit(`at most ${limit} ${field.name}s`, `more than ${limit}`);
     return new ValueVisitor(this.inspection, this.next(field), (value) => {
       this.inspection.retain(value.name.length);
       values.push({ index, ...value });

@@ -25,7 +25,7 @@ export class OpsetVisitor extends MessageVisitor {
   override close(): void {
     const { facts, limits } = this.inspection;
     if (facts.opsets.length >= limits.opsets) {
-      this.inspection.pass(`at most ${limits.opsets} operator sets`, `more than ${limits.opsets}`);
+      this.inspection.stopAtLimit(`at most ${limits.opsets} operator sets`, `more than ${limits.opsets}`);
     }
     this.inspection.retain(this.domain.length);
     facts.opsets.push({ domain: this.domain, version: this.version });

@@ -65,7 +65,8 @@ export interface RegistryFixture {
 
 /** A registry on a database and a content store of its own. */
 export async function registryFixture(given: Partial<RegistryOptions> = {}): Promise<RegistryFixture> {
-  const { database, url, drop } = await createTestDatabase(registryMigrations);
+  const test = await createTestDatabase(registryMigrations);
+  const { database, url } = test;
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sibyl-registry-'));
   const options = Object.assign(new RegistryOptions(), { artifactFolder: folder }, given);
   const runtime = new LinearRuntime();
@@ -88,7 +89,7 @@ export async function registryFixture(given: Partial<RegistryOptions> = {}): Pro
     },
     another: make,
     end: async () => {
-      await drop();
+      await test.drop();
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { loadConfig, SettingsError } from './config';
+
+describe('the configuration', () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'sibyl-config-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('gives every library its own frozen options', () => {
+    const config = loadConfig(
+      { SIBYL_DATA_DIR: '/srv/sibyl', SIBYL_BODY_SECONDS: '5', SIBYL_AUTH_FAILURES: '7', SIBYL_ARTIFACT_BYTES: '2048' },
+      folder,
+    );
+    expect(config.http).toMatchObject({ bodyTimeoutMs: 5000, artifactBytes: 2048 });
+    expect(config.registry).toMatchObject({ artifactFolder: '/srv/sibyl/artifacts', artifactBytes: 2048 });
+    expect(config.auth.failedAuthentications).toBe(7);
+    expect(config.database.embeddedFolder).toBe('/srv/sibyl/postgres');
+    expect(config.inference.runnerPath).toMatch(/runner\/main\.js$/);
+    for (const options of Object.values(config))
+      if (typeof options === 'object') expect(Object.isFrozen(options) || Array.isArray(options)).toBe(true);
+  });
+
+  it('reads .env of the folder, beneath the environment', () => {
+    writeFileSync(path.join(folder, '.env'), 'SIBYL_PORT=9001\nSIBYL_HOST="0.0.0.0" # all\n');
+    expect(loadConfig({ SIBYL_PORT: '9002' }, folder).server).toMatchObject({ port: 9002, host: '0.0.0.0' });
+  });
+
+  it('lists all five errors of a settings file', () => {
+    const lines = ['SIBYL_PORT=eighty', 'SIBYL_ENV=live', 'SIBYL_WORKERS=0', 'SIBYL_JSON_DEPTH=1e9', 'SIBYL_UNKNOWN=1'];
+    writeFileSync(path.join(folder, '.env'), lines.join('\n'));
+    let problems: readonly string[] = [];
+    try {
+      loadConfig({}, folder);
+    } catch (error) {
+      problems = (error as SettingsError).problems;
+    }
+    expect(problems).toHaveLength(5);
+    for (const name of ['SIBYL_PORT', 'SIBYL_ENV', 'SIBYL_WORKERS', 'SIBYL_JSON_DEPTH', 'SIBYL_UNKNOWN']) {
+      expect(problems.join('\n')).toContain(name);
+    }
+  });
+
+  it('asks for separate database roles in production', () => {
+    writeFileSync(path.join(folder, '.env'), '');
+    expect(loadConfig({ SIBYL_ENV: 'production' }, folder).database.requireSeparateRoles).toBe(true);
+    expect(loadConfig({}, folder).database.requireSeparateRoles).toBe(false);
+  });
+
+  it('names settings that nothing uses yet', () => {
+    expect(loadConfig({ REDIS_URL: 'redis://cache:6379' }, folder).server.unused).toEqual(['REDIS_URL']);
+  });
+});

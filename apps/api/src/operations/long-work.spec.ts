@@ -1,0 +1,112 @@
+import type { AuditEventDraft, AuditTrail } from '@sibyl/audit';
+import type { Principal } from '@sibyl/auth';
+import { DomainError } from '@sibyl/kernel';
+import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
+import { capturingLogger } from '@sibyl/telemetry/testing';
+import { HttpOptions } from '../http/http-options';
+import { RequestContext } from '../http/request-context';
+import { LongWork, type LongCall } from './long-work';
+import { Operations } from './operations';
+import { send } from './reply';
+import type { Response } from 'express';
+
+const REPLY = { status: 201, headers: { Location: '/x' }, body: { name: 'churn' } };
+
+describe('long work', () => {
+  const clock = new FakeClock();
+  const events: AuditEventDraft[] = [];
+  const { log, lines } = capturingLogger();
+  let trailFails = false;
+  const trail = {
+    commit: (event: AuditEventDraft) => {
+      events.push(event);
+      return trailFails ? Promise.reject(new Error('disk full')) : Promise.resolve();
+    },
+  } as unknown as AuditTrail;
+  let operations: Operations;
+  let call: LongCall;
+
+  beforeEach(() => {
+    events.length = lines.length = 0;
+    trailFails = false;
+    operations = new Operations(new CountingIds(), clock, 10);
+    const context = new RequestContext({ requestId: 'r-1', ip: '192.0.2.1', startedAt: 0, occurredAtMs: clock.now() });
+    context.principal = { keyId: 'k', actor: { type: 'key', id: 'k', keyId: 'k', name: 'n' } } as unknown as Principal;
+    call = { context, respondAsync: false };
+  });
+
+  const longWork = (syncWaitMs: number): LongWork =>
+    new LongWork(operations, trail, Object.assign(new HttpOptions(), { syncWaitMs }), log);
+  const events_ = async (count: number): Promise<void> => {
+    while (events.length < count) await new Promise((resolve) => setImmediate(resolve));
+  };
+
+  it('that comes in time is answered with its result and leaves no operation', async () => {
+    await expect(longWork(10_000).run(call, 'model.register', () => Promise.resolve(REPLY))).resolves.toEqual(REPLY);
+    expect(call.context.operationId).toBeUndefined();
+    expect(() => operations.find('00000000-0000-7000-8000-000000000001', 'k', true)).toThrow();
+  });
+
+  it('that fails in time is answered with its failure, by the request itself', async () => {
+    const failed = longWork(10_000).run(call, 'model.register', () =>
+      Promise.reject(new DomainError('model_rejected', 'no')),
+    );
+    await expect(failed).rejects.toMatchObject({ code: 'model_rejected' });
+    expect(events).toEqual([]);
+  });
+
+  it('becomes an operation when it takes longer, or at once when that was asked for', async () => {
+    let end: (reply: typeof REPLY) => void = () => undefined;
+    const reply = await longWork(0).run(
+      { ...call, respondAsync: true },
+      'model.register',
+      () => new Promise((resolve) => (end = resolve)),
+    );
+    const { id } = reply.body as { id: string };
+    expect(reply).toMatchObject({
+      status: 202,
+      headers: { Location: `/v1/operations/${id}`, 'Preference-Applied': 'respond-async' },
+      body: { kind: 'model.register', status: 'running' },
+    });
+    end(REPLY);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(operations.find(id, 'k', false)).toMatchObject({ status: 'succeeded', result: REPLY.body });
+  });
+
+  it('that fails later is on record under the id of its operation', async () => {
+    let fail: (error: unknown) => void = () => undefined;
+    const reply = await longWork(0).run(call, 'model.register', () => new Promise((_, reject) => (fail = reject)));
+    const { id } = reply.body as { id: string };
+    fail(new DomainError('model_rejected', 'no'));
+    await events_(1);
+    expect(events).toEqual([
+      expect.objectContaining({
+        action: 'model.register',
+        requestId: id,
+        status: 422,
+        outcome: 'failed',
+        reason: 'model_rejected',
+      }),
+    ]);
+  });
+
+  it('whose failure cannot be recorded at least says so in the log', async () => {
+    trailFails = true;
+    let fail: (error: unknown) => void = () => undefined;
+    await longWork(0).run(call, 'model.register', () => new Promise((_, reject) => (fail = reject)));
+    fail(new Error('unforeseen'));
+    await events_(1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(lines.map((line) => line['level'])).toEqual(['warn', 'error']);
+  });
+});
+
+describe('a reply', () => {
+  it('sets status and headers and hands back the body', () => {
+    const set = jest.fn();
+    const status = jest.fn(() => ({ set }));
+    expect(send(REPLY, { status } as unknown as Response)).toBe(REPLY.body);
+    expect(status).toHaveBeenCalledWith(201);
+    expect(set).toHaveBeenCalledWith(REPLY.headers);
+  });
+});

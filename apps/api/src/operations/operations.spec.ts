@@ -1,0 +1,101 @@
+import { DomainError } from '@sibyl/kernel';
+import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
+import { OperationAccess } from './operation-access';
+import { toOperationView } from './operation.view';
+import { Operations } from './operations';
+import type { Principal } from '@sibyl/auth';
+
+/** Work that ends when the test says so. */
+function work(): {
+  run: (signal: AbortSignal) => Promise<unknown>;
+  end: (value: unknown) => void;
+  fail: (error: unknown) => void;
+  signal?: AbortSignal;
+} {
+  const controls: ReturnType<typeof work> = {
+    run: () => Promise.resolve(),
+    end: () => undefined,
+    fail: () => undefined,
+  };
+  const done = new Promise((resolve, reject) => Object.assign(controls, { end: resolve, fail: reject }));
+  controls.run = (signal) => {
+    controls.signal = signal;
+    return done;
+  };
+  return controls;
+}
+
+const settled = (promise: Promise<unknown>): Promise<unknown> => promise.catch(() => undefined);
+
+describe('operations', () => {
+  const clock = new FakeClock();
+  let operations: Operations;
+  beforeEach(() => (operations = new Operations(new CountingIds(), clock, 2)));
+
+  it('run, and end with their result', async () => {
+    const job = work();
+    const { id, ended } = operations.begin({ kind: 'model.register', keyId: 'a', work: job.run });
+    expect(toOperationView(operations.find(id, 'a', false))).toEqual({
+      id,
+      kind: 'model.register',
+      status: 'running',
+      progress: { done: 0, total: 1 },
+      started_at: '2026-01-15T10:30:00.000Z',
+    });
+    job.end({ name: 'churn' });
+    await ended;
+    expect(toOperationView(operations.find(id, 'a', false))).toMatchObject({
+      status: 'succeeded',
+      progress: { done: 1, total: 1 },
+      result: { name: 'churn' },
+    });
+  });
+
+  it('say why they failed, and nothing of the inside', async () => {
+    const job = work();
+    const other = work();
+    const rejected = operations.begin({ kind: 'x', keyId: 'a', work: job.run });
+    const broken = operations.begin({ kind: 'x', keyId: 'a', work: other.run });
+    job.fail(new DomainError('model_rejected', 'no', { faults: [{ pointer: '/model.onnx' }] }));
+    other.fail(new Error('SELECT secret'));
+    await Promise.all([settled(rejected.ended), settled(broken.ended)]);
+    expect(toOperationView(operations.find(rejected.id, 'a', false))['error']).toEqual({
+      code: 'model_rejected',
+      status: 422,
+      detail: 'no',
+      errors: [{ pointer: '/model.onnx' }],
+    });
+    expect(JSON.stringify(toOperationView(operations.find(broken.id, 'a', false)))).not.toContain('SELECT');
+  });
+
+  it('are nobody else’s business, except for those who may see all', () => {
+    const { id } = operations.begin({ kind: 'x', keyId: 'a', work: work().run });
+    const access = new OperationAccess(operations);
+    const caller = (keyId: string, ...scopes: string[]): Principal => ({ keyId, scopes }) as unknown as Principal;
+    expect(() => access.find(caller('b', 'predict'), id)).toThrow('There is no operation');
+    expect(() => access.cancel(caller('b', 'predict'), id)).toThrow('There is no operation');
+    expect(access.find(caller('b', 'ops:read'), id).id).toBe(id);
+    expect(() => access.find(caller('a'), 'another')).toThrow('There is no operation');
+  });
+
+  it('stop when they are cancelled, and stay cancelled whatever their work does', async () => {
+    const job = work();
+    const { id, ended } = operations.begin({ kind: 'x', keyId: 'a', work: job.run });
+    expect(operations.cancel(id, 'a', false).status).toBe('cancelled');
+    expect(job.signal?.aborted).toBe(true);
+    job.end('late');
+    await ended;
+    expect(operations.find(id, 'a', false)).toMatchObject({ status: 'cancelled' });
+    expect(operations.find(id, 'a', false)).not.toHaveProperty('result');
+  });
+
+  it('make room by the oldest that has ended, never by one that runs', async () => {
+    const done = operations.begin({ kind: 'x', keyId: 'a', work: () => Promise.resolve(1) });
+    await done.ended;
+    const running = operations.begin({ kind: 'x', keyId: 'a', work: work().run });
+    operations.begin({ kind: 'x', keyId: 'a', work: work().run });
+    expect(() => operations.find(done.id, 'a', false)).toThrow();
+    expect(operations.find(running.id, 'a', false).status).toBe('running');
+    expect(() => operations.begin({ kind: 'x', keyId: 'a', work: work().run })).toThrow('operations running');
+  });
+});

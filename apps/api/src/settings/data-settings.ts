@@ -1,0 +1,101 @@
+import { AuditOptions } from '@sibyl/audit';
+import { AuthOptions } from '@sibyl/auth';
+import { DatabaseOptions } from '@sibyl/database';
+import { optionalText, whole } from './setting';
+import { weakDatabasePassword } from './unsafe';
+
+const MEBIBYTE = 1024 * 1024;
+const GIBIBYTE = 1024 * MEBIBYTE;
+
+// Defaults are those of the options that the settings become, so that they are written once.
+const AUDIT = new AuditOptions();
+const AUTH = new AuthOptions();
+const DATABASE = new DatabaseOptions();
+
+/** Where data lies. */
+export const DATA = {
+  databaseUrl: optionalText({
+    name: 'DATABASE_URL',
+    type: 'postgres://…',
+    pattern: /^postgres(ql)?:\/\/\S+$/,
+    fallback: undefined,
+    unsafe: weakDatabasePassword,
+    meaning: 'PostgreSQL. Unset: an embedded server starts and stops with this one.',
+  }),
+  databaseOwnerUrl: optionalText({
+    name: 'SIBYL_DATABASE_OWNER_URL',
+    type: 'postgres://…',
+    pattern: /^postgres(ql)?:\/\/\S+$/,
+    fallback: undefined,
+    unsafe: weakDatabasePassword,
+    meaning: 'The owner of the schemas, for migrations, where `DATABASE_URL` may not create anything.',
+  }),
+  databasePool: whole({
+    name: 'SIBYL_DATABASE_POOL',
+    min: 2,
+    max: 200,
+    fallback: DATABASE.poolSize,
+    meaning: 'Connections to PostgreSQL that a process holds at most.',
+  }),
+  databaseConnectMs: whole({
+    name: 'SIBYL_DATABASE_CONNECT_MS',
+    min: 50,
+    max: 60_000,
+    fallback: DATABASE.connectTimeoutMs,
+    meaning: 'How long a connection to PostgreSQL may take before the call is answered 503.',
+  }),
+  databaseStatementMs: whole({
+    name: 'SIBYL_DATABASE_STATEMENT_MS',
+    min: 50,
+    max: 60_000,
+    fallback: DATABASE.statementTimeoutMs,
+    meaning: 'How long one statement may take.',
+  }),
+  redisUrl: optionalText({
+    name: 'REDIS_URL',
+    type: 'redis://…',
+    pattern: /^rediss?:\/\/\S+$/,
+    fallback: undefined,
+    meaning: 'Shared limits and caches for several servers. Unset: limits and caches of this process.',
+  }),
+} as const;
+
+/** Keys and the audit log. */
+export const SECURITY = {
+  adminKey: optionalText({
+    name: 'SIBYL_ADMIN_KEY',
+    type: 'sk_…, as `npm run key` prints it',
+    pattern: /^sk_[A-Za-z0-9]+_[A-Za-z0-9]+$/,
+    fallback: undefined,
+    meaning:
+      'The first admin key. Unset: made at the first start and written to `<data dir>/admin-key` (0600), never printed.',
+  }),
+  authFailures: whole({
+    name: 'SIBYL_AUTH_FAILURES',
+    min: 1,
+    max: 1_000_000,
+    fallback: AUTH.failedAuthentications,
+    meaning: 'Failed authentications of one address before it is answered 429.',
+  }),
+  authFailureSeconds: whole({
+    name: 'SIBYL_AUTH_FAILURE_SECONDS',
+    min: 1,
+    max: 86_400,
+    fallback: AUTH.failedAuthenticationSeconds,
+    meaning: 'The time in which those failures are counted.',
+  }),
+  keysMax: whole({
+    name: 'SIBYL_KEYS_MAX',
+    min: 1,
+    max: 10_000_000,
+    fallback: AUTH.keys,
+    meaning: 'Keys that may exist; all of them are held in memory.',
+  }),
+  auditSpoolBytes: whole({
+    name: 'SIBYL_AUDIT_SPOOL_BYTES',
+    min: MEBIBYTE,
+    max: 1024 * GIBIBYTE,
+    fallback: AUDIT.spoolBytes,
+    meaning: 'Events that may wait on disk for PostgreSQL; past it nothing is answered that needs recording.',
+  }),
+} as const;

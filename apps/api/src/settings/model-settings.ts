@@ -1,0 +1,183 @@
+import path from 'node:path';
+import { InferenceOptions } from '@sibyl/inference';
+import { OnnxLimits } from '@sibyl/onnx';
+import { PredictionOptions } from '@sibyl/prediction';
+import { RegistryOptions } from '@sibyl/registry';
+import { PredictOptions } from '../predict/predict-options';
+import { choice, folders, list, optionalText, whole } from './setting';
+import { wholeFileSystem } from './unsafe';
+
+const KIBIBYTE = 1024;
+const MEBIBYTE = 1024 * KIBIBYTE;
+const GIBIBYTE = 1024 * MEBIBYTE;
+
+// Defaults are those of the options that the settings become, so that they are written once.
+const INFERENCE = new InferenceOptions();
+const ONNX = new OnnxLimits();
+const PREDICTION = new PredictionOptions();
+const REGISTRY = new RegistryOptions();
+const PREDICT = new PredictOptions();
+
+/** Models, where they come from and what they may be. */
+export const MODELS = {
+  defaultModel: optionalText({
+    name: 'SIBYL_DEFAULT_MODEL',
+    type: 'model name',
+    pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
+    fallback: ({ environment }) => (environment === 'development' ? 'momentum' : undefined),
+    shown: '`momentum` in development',
+    meaning: 'The model of `/predict` when the request names none.',
+  }),
+  models: list({
+    name: 'SIBYL_MODELS',
+    type: 'paths or URIs',
+    fallback: ({ environment }) => (environment === 'development' ? [path.join('examples', 'models', '*')] : []),
+    shown: '`examples/models/*` in development',
+    meaning:
+      'Packages that are registered at the start if they are absent. The first version of a model to arrive gets the alias `production`.',
+  }),
+  importFolders: folders({
+    name: 'SIBYL_IMPORT_FOLDERS',
+    fallback: ({ dataDir }) => [path.join(dataDir, 'import')],
+    shown: '`<data dir>/import`',
+    unsafe: wholeFileSystem,
+    meaning: 'Folders that `source_uri` may read.',
+  }),
+  importHosts: list({
+    name: 'SIBYL_IMPORT_HOSTS',
+    type: 'host[:port]',
+    pattern: /^[A-Za-z0-9.-]{1,253}(:\d{1,5})?$/,
+    fallback: [],
+    meaning: 'Hosts that `source_uri` may read from; private addresses only if named here.',
+  }),
+  mlflowUri: optionalText({
+    name: 'MLFLOW_TRACKING_URI',
+    type: 'http(s)://…',
+    pattern: /^https?:\/\/\S+$/,
+    fallback: undefined,
+    meaning: 'MLflow server that `models:/…` URIs are read from.',
+  }),
+  s3Bucket: optionalText({
+    name: 'AWS_S3_BUCKET',
+    type: 'bucket name',
+    pattern: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+    fallback: undefined,
+    meaning: 'Bucket that holds artifacts instead of the local content store.',
+  }),
+  artifactBytes: whole({
+    name: 'SIBYL_ARTIFACT_BYTES',
+    min: KIBIBYTE,
+    max: 64 * GIBIBYTE,
+    fallback: REGISTRY.artifactBytes,
+    meaning: 'All files of one package together.',
+  }),
+  validationSeconds: whole({
+    name: 'SIBYL_VALIDATION_SECONDS',
+    min: 1,
+    max: 3600,
+    fallback: REGISTRY.validationMs / 1000,
+    meaning: 'How long the trial load and the golden samples of a version may take.',
+  }),
+  packageFiles: whole({
+    name: 'SIBYL_PACKAGE_FILES',
+    min: 1,
+    max: 100_000,
+    fallback: REGISTRY.files,
+    meaning: 'Files of one package.',
+  }),
+  modelNodes: whole({
+    name: 'SIBYL_MODEL_NODES',
+    min: 1,
+    max: 10_000_000,
+    fallback: ONNX.nodes,
+    meaning: 'Nodes of an ONNX graph, subgraphs included.',
+  }),
+  modelSubgraphDepth: whole({
+    name: 'SIBYL_MODEL_SUBGRAPH_DEPTH',
+    min: 1,
+    max: 64,
+    fallback: ONNX.subgraphDepth,
+    meaning: 'How deep If, Loop and Scan may be nested in an ONNX graph.',
+  }),
+  modelFileBytes: whole({
+    name: 'SIBYL_MODEL_FILE_BYTES',
+    min: KIBIBYTE,
+    max: 64 * GIBIBYTE,
+    fallback: ONNX.fileBytes,
+    meaning: 'An ONNX file itself, without external data.',
+  }),
+  modelTensorBytes: whole({
+    name: 'SIBYL_MODEL_TENSOR_BYTES',
+    min: KIBIBYTE,
+    max: 64 * GIBIBYTE,
+    fallback: ONNX.tensorBytes,
+    meaning: 'The largest tensor that an ONNX graph may declare.',
+  }),
+} as const;
+
+/** How models run and what a prediction may ask. */
+export const SERVING = {
+  devicePolicy: choice({
+    name: 'SIBYL_DEVICE_POLICY',
+    of: ['gpu_required', 'gpu_preferred', 'cpu_only'],
+    fallback: PREDICTION.devicePolicy,
+    meaning: 'Where models run when their manifest does not say. `gpu_required` never falls back.',
+  }),
+  runnerMemoryMib: whole({
+    name: 'SIBYL_RUNNER_MEMORY_MIB',
+    min: 64,
+    max: 1_048_576,
+    fallback: INFERENCE.runnerMemoryBytes / MEBIBYTE,
+    meaning: 'Memory of one runner process; one that needs more is ended and replaced.',
+  }),
+  trialMemoryMib: whole({
+    name: 'SIBYL_TRIAL_MEMORY_MIB',
+    min: 64,
+    max: 1_048_576,
+    fallback: INFERENCE.trialMemoryBytes / MEBIBYTE,
+    meaning: 'Memory of the throwaway runner that tries a new version.',
+  }),
+  runners: whole({
+    name: 'SIBYL_RUNNERS',
+    min: 1,
+    max: 256,
+    fallback: INFERENCE.runners,
+    shown: 'cores less one, at most 4',
+    meaning: 'Processes that run models.',
+  }),
+  predictDeadlineMs: whole({
+    name: 'SIBYL_PREDICT_DEADLINE_MS',
+    min: 10,
+    max: 60_000,
+    fallback: PREDICT.deadlineMs,
+    meaning: 'Deadline of a predict request; `X-Request-Timeout-Ms` asks for another, up to 60,000.',
+  }),
+  batchRequests: whole({
+    name: 'SIBYL_BATCH_REQUESTS',
+    min: 1,
+    max: 100_000,
+    fallback: PREDICT.batchRequests,
+    meaning: 'Requests in one batch.',
+  }),
+  callRows: whole({
+    name: 'SIBYL_CALL_ROWS',
+    min: 1,
+    max: 1_000_000,
+    fallback: PREDICT.rows,
+    meaning: 'Rows of one call with tensors or columns.',
+  }),
+  tensorBodyBytes: whole({
+    name: 'SIBYL_TENSOR_BODY_BYTES',
+    min: KIBIBYTE,
+    max: GIBIBYTE,
+    fallback: PREDICT.tensorBodyBytes,
+    meaning: 'Body of `/models/{name}/predict`, `/v1/infer` and `/v2`.',
+  }),
+  queueRequests: whole({
+    name: 'SIBYL_QUEUE_REQUESTS',
+    min: 1,
+    max: 100_000,
+    fallback: INFERENCE.queueRequests,
+    meaning: 'Requests that may wait for one model; more are answered 503 `queue_full`.',
+  }),
+} as const;

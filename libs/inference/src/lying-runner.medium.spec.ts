@@ -1,0 +1,126 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Tensor } from '@sibyl/protocol';
+import { NO_OBSERVER, type RunnerLoss } from './inference-observer';
+import type { InferenceOptions } from './inference-options';
+import type { LoadOptions } from './model-runtime';
+import { builtRunner, startTestRuntime, type TestRuntime } from './testing';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'sibyl-lies-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const OPTIONS: LoadOptions = { devicePolicy: 'cpu_only', batchable: true, maxBatchRows: 8, warmup: [] };
+const X: Tensor = { name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) };
+
+let test: TestRuntime;
+let lost: RunnerLoss[];
+afterEach(() => test.close());
+
+/** A runner that says it is ready and answers with whatever `answer`, a JavaScript expression over `frame`, gives. */
+async function start(answer: string, changes: Partial<InferenceOptions> = {}): Promise<void> {
+  const protocol = path.resolve(builtRunner(), '../../../libs/protocol/src/index.js');
+  const runnerPath = path.join(folder, 'runner.js');
+  writeFileSync(
+    runnerPath,
+    `const { FrameDecoder, FrameEncoder, FRAME_TYPES: T } = require(${JSON.stringify(protocol)});
+    const socket = new (require('net').Socket)({ fd: 3 });
+    const encoder = new FrameEncoder(1e6);
+    const decoder = new FrameDecoder(1e6);
+    const say = (type, request, message) => Buffer.from(encoder.message(type, 1, request, message));
+    const tensor = { name: 'x', datatype: 'FP32', shape: [-1] };
+    const loaded = (frame) => say(T.loaded, frame.request, { provider: 'cpu', inputs: [tensor], outputs: [tensor], loadMs: 1, memoryBytes: 1 });
+    socket.write(say(T.ready, 0, { runtime: '0', providers: ['cpu'] }));
+    socket.on('end', () => process.exit(0));
+    socket.on('data', (chunk) => {
+      decoder.push(chunk);
+      for (let frame = decoder.next(); frame; frame = decoder.next()) socket.write(${answer});
+    });`,
+  );
+  lost = [];
+  test = await startTestRuntime(
+    { runnerPath, ...changes },
+    { ...NO_OBSERVER, onRunnerLost: (reason) => lost.push(reason) },
+  );
+}
+
+const load = () => test.runtime.load({ key: 'model', path: '/nowhere' }, OPTIONS);
+const ask = async (): Promise<unknown> =>
+  (await load()).infer({ inputs: [X], rows: 1, deadlineAt: performance.now() + 20_000, aborted: false });
+const answerRuns = (bytes: string): string => `frame.type === T.load ? loaded(frame) : ${bytes}`;
+
+describe('a runner that lies', () => {
+  it.each([
+    ['sends bytes that are no frame', 'Buffer.alloc(64, 255)'],
+    ['answers another request', 'say(T.outputs, frame.request + 1)'],
+    [
+      'sends tensors that are none',
+      '(() => { const f = say(T.outputs, frame.request, { a: "long enough for a header" }); return f; })()',
+    ],
+    [
+      'fails with a message that is none',
+      '(() => { const f = say(T.runFailed, frame.request); f[16] = 63; return f; })()',
+    ],
+  ])('and %s is killed, and its request is not answered with it', async (_, bytes) => {
+    await start(answerRuns(bytes));
+    await expect(ask()).rejects.toMatchObject({ code: 'model_not_ready' });
+    expect(lost.slice(0, 2)).toEqual(['protocol', 'protocol']);
+  });
+
+  it('about a load is killed, and the load is model_not_ready', async () => {
+    await start('Buffer.alloc(64, 255)');
+    await expect(load()).rejects.toMatchObject({ code: 'model_not_ready' });
+    expect(lost).toEqual(['protocol', 'protocol']);
+  });
+
+  it('and answers a load with something else has not loaded it', async () => {
+    await start('say(T.unloaded, frame.request)');
+    await expect(load()).rejects.toMatchObject({ code: 'model_not_ready' });
+  });
+
+  it('about a session that it does not have fails the request: model_not_ready', async () => {
+    await start(answerRuns('say(T.runFailed, frame.request, { reason: "unknown_session", message: "" })'));
+    await expect(ask()).rejects.toMatchObject({ code: 'model_not_ready' });
+  });
+
+  it('about the size of its answer fails the request: model_run_failed', async () => {
+    await start(answerRuns('say(T.runFailed, frame.request, { reason: "too_large", message: "" })'));
+    await expect(ask()).rejects.toMatchObject({ code: 'model_run_failed' });
+  });
+
+  it('about providers fails the load: execution_provider_unavailable', async () => {
+    await start('say(T.loadFailed, frame.request, { reason: "provider", message: "" })');
+    await expect(load()).rejects.toMatchObject({ code: 'execution_provider_unavailable' });
+  });
+
+  it('in a trial has its model rejected', async () => {
+    await start('Buffer.alloc(64, 255)');
+    const trial = test.runtime.trial({ key: 'model', path: '/nowhere' }, []);
+    await expect(trial).rejects.toMatchObject({ code: 'model_rejected', faults: [{ expected: 'readable answers' }] });
+  });
+
+  it('in a trial, about a sample, has its model rejected', async () => {
+    await start(answerRuns('say(T.outputs, frame.request, { a: "long enough for a header" })'));
+    const trial = test.runtime.trial({ key: 'model', path: '/nowhere' }, [[X]]);
+    await expect(trial).rejects.toMatchObject({ code: 'model_rejected', faults: [{ pointer: '/model.onnx' }] });
+  });
+
+  it('and kills the next one too while models are loaded again: the model is given up', async () => {
+    // Only the first process loads the model; those that follow it end in the attempt.
+    const first = path.join(folder, 'first');
+    rmSync(first, { force: true });
+    const once = `(() => {
+      const fs = require('fs');
+      if (frame.type !== T.load || fs.existsSync(${JSON.stringify(first)})) process.exit(1);
+      fs.writeFileSync(${JSON.stringify(first)}, '');
+      return loaded(frame);
+    })()`;
+    await start(once, { restartDelayMs: 1 });
+    await expect(ask()).rejects.toMatchObject({
+      code: 'model_not_ready',
+      message: 'The model could not be loaded again.',
+    });
+    expect(lost.length).toBeGreaterThanOrEqual(4);
+    expect(test.runtime.status().models).toBe(1);
+  });
+});

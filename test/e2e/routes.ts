@@ -1,0 +1,66 @@
+/**
+ * Every route and who may call it, written by hand from the contract: `public`, `any key`, or a scope. The build fails when
+ * a route is missing here or says something else, so that nobody opens a door by mistake.
+ */
+export const ROUTES: readonly (readonly [method: string, path: string, access: string])[] = [
+  ['GET', '/', 'public'],
+  ['GET', '/docs', 'public'],
+  ['GET', '/docs/errors', 'public'],
+  ['GET', '/docs/{file}', 'public'],
+  ['GET', '/redoc', 'public'],
+  ['GET', '/openapi.json', 'public'],
+  ['GET', '/health', 'public'],
+  ['GET', '/health/live', 'public'],
+  ['GET', '/health/ready', 'public'],
+  ['GET', '/ready', 'public'],
+  ['GET', '/health/model', 'public'],
+
+  ['GET', '/health/detailed', 'ops:read'],
+  ['GET', '/health/system', 'ops:read'],
+  ['GET', '/health/gpu', 'ops:read'],
+  ['POST', '/health/model/reload', 'ops:write'],
+  ['GET', '/metrics', 'ops:read'],
+  ['GET', '/info', 'any key'],
+
+  ['POST', '/predict', 'predict'],
+  ['POST', '/v1/predict', 'predict'],
+  ['POST', '/predict/batch', 'predict'],
+  ['POST', '/v1/predict/batch', 'predict'],
+  ['POST', '/models/{name}/predict', 'predict'],
+  ['POST', '/v1/models/{name}/predict', 'predict'],
+  ['POST', '/v1/infer', 'predict'],
+  ['GET', '/v1/predictions/{id}', 'predict'],
+
+  ['GET', '/models', 'models:read'],
+  ['GET', '/v1/models', 'models:read'],
+  ['GET', '/models/{name}/versions', 'models:read'],
+  ['GET', '/v1/models/{name}/versions', 'models:read'],
+  ['GET', '/models/{name}/info', 'models:read'],
+  ['GET', '/v1/models/{name}/info', 'models:read'],
+  ['GET', '/models/{name}/health', 'models:read'],
+  ['GET', '/v1/models/{name}/health', 'models:read'],
+  ['POST', '/v1/models/load', 'models:write'],
+  ['DELETE', '/v1/models/{name}/{version}', 'models:write'],
+  ['POST', '/v1/models/{name}/versions', 'models:write'],
+  ['GET', '/v1/models/{name}/versions/{version}', 'models:read'],
+  ['POST', '/v1/models/{name}/versions/{version}/validate', 'models:write'],
+  ['POST', '/v1/models/{name}/versions/{version}/approve', 'models:promote'],
+  ['POST', '/v1/models/{name}/versions/{version}/archive', 'models:promote'],
+  ['GET', '/v1/models/{name}/aliases/{alias}', 'models:read'],
+  ['PUT', '/v1/models/{name}/aliases/{alias}', 'models:promote'],
+  ['POST', '/v1/models/{name}/aliases/{alias}/rollback', 'models:promote'],
+  ['GET', '/v1/models/{name}/history', 'models:read'],
+
+  ['POST', '/v1/keys', 'keys:write'],
+  ['GET', '/v1/keys', 'keys:read'],
+  ['GET', '/v1/keys/{id}', 'keys:read'],
+  ['PATCH', '/v1/keys/{id}', 'keys:write'],
+  ['DELETE', '/v1/keys/{id}', 'keys:write'],
+  ['GET', '/v1/whoami', 'any key'],
+
+  ['GET', '/v1/audit/events', 'audit:read'],
+  ['GET', '/v1/audit/events/{id}', 'audit:read'],
+
+  ['GET', '/v1/operations/{id}', 'any key'],
+  ['DELETE', '/v1/operations/{id}', 'any key'],
+];
