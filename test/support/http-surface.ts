@@ -8,7 +8,7 @@ import { Body, Controller, Get, Module, Param, Post, Query, Res, type INestAppli
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AuditTrail, type AuditEventDraft } from '@sibyl/audit';
-import { Gate, IdempotencyStore, type Principal, type StoredAnswer } from '@sibyl/auth';
+import { Gate, IdempotencyStore, ROLES, type Principal, type StoredAnswer } from '@sibyl/auth';
 import { Clock, DomainError, IdSource, SystemClock, UuidV7Source } from '@sibyl/kernel';
 import { ModelRegistry } from '@sibyl/registry';
 import { Metrics } from '@sibyl/telemetry';
@@ -57,15 +57,24 @@ export class HttpSurface {
     uploadParts: 3,
   });
   /** Thrown by the routes while it is set. */
-  failure: unknown = undefined;
+  failure: Error | undefined = undefined;
   url = '';
   private readonly folder = mkdtempSync(path.join(os.tmpdir(), 'sibyl-http-'));
   private uploads = 0;
   private app: INestApplication | undefined;
 
+  /** Modules whose routes are served too, and stand-ins for what they ask for. */
+  constructor(
+    private readonly modules: readonly object[] = [],
+    private readonly standIns: ReadonlyMap<unknown, unknown> = new Map(),
+  ) {}
+
   async start(): Promise<this> {
     use(this);
-    @Module({ imports: [this.parts() as never, HttpModule], controllers: [ThingController] })
+    @Module({
+      imports: [this.parts() as never, HttpModule, ...(this.modules as never[])],
+      controllers: [ThingController],
+    })
     class App {}
     const app = await NestFactory.create<NestExpressApplication>(App, { logger: false, bodyParser: false });
     app.disable('etag');
@@ -145,6 +154,7 @@ export class HttpSurface {
       [Clock, this.clock],
       [IdSource, this.ids],
       [LOG, this.captured.log],
+      ...this.standIns,
     ]);
     const providers = [...values].map(([provide, useValue]) => ({ provide, useValue }));
     return { module: Parts, global: true, providers, exports: [...values.keys()] };
@@ -233,13 +243,14 @@ const PRINCIPAL = {
   keyId: 'k',
   prefix: 'p',
   name: 'tester',
-  scopes: ['models:read', 'models:write'],
+  scopes: ROLES.admin as readonly string[],
   actor: { type: 'key', id: 'k', name: 'tester' },
 };
 
 class FakeGate {
   limited = false;
-  authorize(_principal: Principal, [scope]: string[], model?: string): void {
+  authorize(_principal: Principal, scopes: string | readonly string[], model?: string): void {
+    const scope = typeof scopes === 'string' ? scopes : scopes[0];
     if (!PRINCIPAL.scopes.includes(scope ?? ''))
       throw new DomainError('scope_missing', `The key lacks the scope \`${scope}\`.`);
     if (model === 'secret') throw new DomainError('model_forbidden', 'x');

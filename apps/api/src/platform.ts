@@ -35,7 +35,7 @@ export async function startPlatform(config: ApiConfig, log: Logger) {
   const trailParts = { folder: path.join(config.dataDir, 'audit'), database, payloadKey, clock, ids, log, expecting: () => underway.count };
   const trail = new AuditTrail(trailParts, config.audit);
   await trail.start();
-  const auditLog = new AuditLog({ database, trail, clock, payloadKeys: [payloadKey] });
+  const auditLog = new AuditLog({ database, trail, payloadKeys: [payloadKey] });
   const record = systemRecord(trail, clock, ids);
 
   const keyDigest = new KeyDigest(secrets.pepper);

@@ -1,4 +1,5 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { FRAME_TYPES, FrameDecoder, FrameEncoder, type RunnerFrame } from '@sibyl/protocol';
@@ -17,25 +18,27 @@ function framesOf(bytes: Uint8Array): RunnerFrame[] {
   return frames;
 }
 
-/** Serves a file as if it were a socket: what it holds is received, what is said is appended. */
+/** Serves a pipe that holds frames already; what the loop says comes behind them, and ends it when it comes back. */
 async function serve(sent: readonly Uint8Array[]): Promise<{ received: number[]; said: RunnerFrame[] }> {
-  const file = path.join(folder, 'socket');
-  const request = Buffer.concat(sent);
-  writeFileSync(file, request);
-  const fd = openSync(file, 'a+');
+  const pipe = path.join(folder, 'pipe');
+  rmSync(pipe, { force: true });
+  execFileSync('mkfifo', [pipe]);
+  const fd = openSync(pipe, 'r+');
+  writeSync(fd, Buffer.concat(sent));
   const received: number[] = [];
   const answerer = {
     greeting: () => encoder.message(FRAME_TYPES.ready, 0, 0),
     answer: (frame: RunnerFrame) => {
-      // Its own answers come back to it here; they end the conversation like a stop.
-      if (frame.type !== FRAME_TYPES.run) return undefined;
+      if (frame.type === FRAME_TYPES.ready) return undefined;
       received.push(frame.request);
       return encoder.message(FRAME_TYPES.outputs, frame.session, frame.request);
     },
   };
   await serveFrames(fd, answerer, LIMIT);
+  const said = Buffer.alloc(64 * 1024);
+  const length = readSync(fd, said);
   closeSync(fd);
-  return { received, said: framesOf(readFileSync(file).subarray(request.length)) };
+  return { received, said: framesOf(said.subarray(0, length)) };
 }
 
 const run = (request: number): Uint8Array => Uint8Array.from(encoder.message(FRAME_TYPES.run, 1, request));
@@ -45,7 +48,6 @@ describe('serveFrames', () => {
     const { received, said } = await serve([run(1), run(2), run(3)]);
     expect(received).toEqual([1, 2, 3]);
     expect(said.map((frame) => [frame.type, frame.request])).toEqual([
-      [FRAME_TYPES.ready, 0],
       [FRAME_TYPES.outputs, 1],
       [FRAME_TYPES.outputs, 2],
       [FRAME_TYPES.outputs, 3],

@@ -11,6 +11,7 @@ import {
   type LoadedMessage,
   type RunnerFrame,
   type TensorData,
+  type UnloadedMessage,
   TYPED_ARRAYS,
 } from '@sibyl/protocol';
 import { OnnxSession, ProviderError, runtimeVersion, usableProviders } from './onnx-session';
@@ -89,8 +90,8 @@ export class FrameService {
   private unload(frame: RunnerFrame): Uint8Array {
     this.sessions.get(frame.session)?.release();
     this.sessions.delete(frame.session);
-    const rssBytes = process.memoryUsage.rss();
-    return this.encoder.message(FRAME_TYPES.unloaded, frame.session, frame.request, { rssBytes });
+    const unloaded: UnloadedMessage = { rssBytes: process.memoryUsage.rss() };
+    return this.encoder.message(FRAME_TYPES.unloaded, frame.session, frame.request, unloaded);
   }
 
   private failed(

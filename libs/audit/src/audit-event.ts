@@ -53,7 +53,12 @@ export interface AuditEvent {
   readonly request_id: string;
   readonly trace_id?: string;
   readonly resource: AuditedResource;
-  readonly model?: { readonly name: string; readonly version?: string; readonly digest?: string; readonly alias?: string };
+  readonly model?: {
+    readonly name: string;
+    readonly version?: string;
+    readonly digest?: string;
+    readonly alias?: string;
+  };
   readonly prediction_id?: string;
   readonly duration_ms: number;
   readonly inputs_digest?: string;

@@ -21,7 +21,14 @@ let log: AuditLog;
 beforeAll(async () => {
   db = await createTestDatabase(auditMigrations);
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sibyl-log-'));
-  trail = new AuditTrail({ folder, database: db.database, payloadKey, clock, ids: new UuidV7Source(clock), log: silentTrailLog });
+  trail = new AuditTrail({
+    folder,
+    database: db.database,
+    payloadKey,
+    clock,
+    ids: new UuidV7Source(clock),
+    log: silentTrailLog,
+  });
   await trail.start();
   log = new AuditLog({ database: db.database, trail, payloadKeys: [payloadKey] });
 });
@@ -35,7 +42,11 @@ function commitAll(drafts: readonly Partial<AuditEventDraft>[]): Promise<unknown
   return Promise.all(drafts.map((draft) => trail.commit(anEvent(draft))));
 }
 
-async function walk(filter: EventFilter, page: EventPageRequest, between?: () => Promise<unknown>): Promise<AuditEvent[]> {
+async function walk(
+  filter: EventFilter,
+  page: EventPageRequest,
+  between?: () => Promise<unknown>,
+): Promise<AuditEvent[]> {
   const items: AuditEvent[] = [];
   for (let cursor: string | undefined; ;) {
     const found = await log.list(filter, { ...page, cursor });
@@ -47,20 +58,28 @@ async function walk(filter: EventFilter, page: EventPageRequest, between?: () =>
 }
 
 const requestIds = (items: readonly AuditEvent[]): string[] => items.map((event) => event.request_id);
-const named = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+const named = (prefix: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
 
 describe('AuditLog.list', () => {
   it('shows what was committed just before, exactly as it was committed', async () => {
     await trail.commit(anEvent({ requestId: 'just now', reason: 'ü', changes: { a: [1, null] } }));
     const { items } = await log.list({ requestId: 'just now' });
     expect(items).toEqual([
-      expect.objectContaining({ request_id: 'just now', reason: 'ü', changes: { a: [1, null] }, chain: trail.status().chains.spool }),
+      expect.objectContaining({
+        request_id: 'just now',
+        reason: 'ü',
+        changes: { a: [1, null] },
+        chain: trail.status().chains.spool,
+      }),
     ]);
     expect(await log.find(items[0]?.id ?? '')).toEqual(items[0]);
   });
 
   it('shows changes of other transactions as soon as they are committed', async () => {
-    await db.database.transaction((tx) => trail.commitInTransaction(tx, anEvent({ action: 'key.issue', requestId: 'a change' })));
+    await db.database.transaction((tx) =>
+      trail.commitInTransaction(tx, anEvent({ action: 'key.issue', requestId: 'a change' })),
+    );
     expect(requestIds((await log.list({ action: 'key.issue' })).items)).toEqual(['a change']);
   });
 
@@ -99,9 +118,20 @@ describe('AuditLog.list', () => {
     ['address', { ip: '203.0.113.7' }],
     ['request', { requestId: 'filter-request' }],
     ['prediction', { predictionId: '0199aaaa-0000-7000-8000-0000000000f1' }],
-    ['all at once', { actor: 'filter-actor', keyId: 'filter-key', action: 'model.promote', outcome: 'denied', status: 403, ip: '203.0.113.7' }],
+    [
+      'all at once',
+      {
+        actor: 'filter-actor',
+        keyId: 'filter-key',
+        action: 'model.promote',
+        outcome: 'denied',
+        status: 403,
+        ip: '203.0.113.7',
+      },
+    ],
   ])('filters by %s', async (_, filter) => {
-    if ((await log.list({ requestId: 'filter-request' })).items.length === 0) await commitAll([wanted, {}, { status: 404 }]);
+    if ((await log.list({ requestId: 'filter-request' })).items.length === 0)
+      await commitAll([wanted, {}, { status: 404 }]);
     expect(requestIds((await log.list(filter)).items)).toEqual(['filter-request']);
     expect((await log.list({ ...filter, ip: 'elsewhere' })).items).toEqual([]);
   });
@@ -131,7 +161,9 @@ describe('AuditLog.list', () => {
   it('refuses a cursor of another search', async () => {
     await commitAll([{}, {}, {}]);
     const { next } = await log.list({}, { limit: 1 });
-    await expect(log.list({ actor: 'somebody' }, { limit: 1, cursor: next })).rejects.toMatchObject({ code: 'invalid_parameter' });
+    await expect(log.list({ actor: 'somebody' }, { limit: 1, cursor: next })).rejects.toMatchObject({
+      code: 'invalid_parameter',
+    });
   });
 });
 
@@ -143,10 +175,20 @@ describe('AuditLog.find', () => {
 });
 
 it('a search for rare events uses an index instead of reading all', async () => {
-  for (const sql of ["action = 'key.issue'", "outcome = 'denied'", 'status = 403', "request_id = 'x'", "key_id = 'x'", "ip = 'x'", "model_name = 'x'"]) {
+  for (const sql of [
+    "action = 'key.issue'",
+    "outcome = 'denied'",
+    'status = 403',
+    "request_id = 'x'",
+    "key_id = 'x'",
+    "ip = 'x'",
+    "model_name = 'x'",
+  ]) {
     const plan = await db.database.transaction(async (tx) => {
       await tx.query('SET LOCAL enable_seqscan = off');
-      return (await tx.query(`EXPLAIN SELECT body FROM audit.event WHERE ${sql} ORDER BY recorded_at DESC, id DESC LIMIT 10`)) as unknown;
+      return (await tx.query(
+        `EXPLAIN SELECT body FROM audit.event WHERE ${sql} ORDER BY recorded_at DESC, id DESC LIMIT 10`,
+      )) as unknown;
     });
     expect(JSON.stringify(plan)).toMatch(/Index Cond|Bitmap Index/);
   }

@@ -8,7 +8,7 @@ import { createTestDatabase, type TestDatabase } from '@sibyl/database/testing';
 import { AuditLog } from './audit-log';
 import { AuditOptions } from './audit-options';
 import { AuditTrail, type AuditTrailParts } from './audit-trail';
-import { FaultyDisk } from './faulty-disk';
+import { FaultyDisk } from './testing/faulty-disk';
 import { auditMigrations } from './migrations';
 import { anEvent, silentTrailLog } from './testing';
 import { verifyChain, type ChainRow, type ChainVerdict } from './verify-chain';
@@ -36,7 +36,10 @@ afterEach(async () => {
 
 async function aTrail(given: Partial<AuditOptions> = {}, parts: Partial<AuditTrailParts> = {}): Promise<AuditTrail> {
   const options = Object.assign(new AuditOptions(), { ...FAST, ...given });
-  const trail = new AuditTrail({ folder, database: db.database, payloadKey, clock, ids, log: silentTrailLog, ...parts }, options);
+  const trail = new AuditTrail(
+    { folder, database: db.database, payloadKey, clock, ids, log: silentTrailLog, ...parts },
+    options,
+  );
   await trail.start();
   trails.push(trail);
   return trail;
@@ -64,7 +67,9 @@ function flaky(fault: { before?: () => void; after?: () => void }): Database {
 }
 
 async function storedRows(chain: string): Promise<ChainRow[]> {
-  const rows = await db.database.auditQuery<Record<string, string> & { body: Buffer; leaf: Buffer; chain_hash: Buffer }>(
+  const rows = await db.database.auditQuery<
+    Record<string, string> & { body: Buffer; leaf: Buffer; chain_hash: Buffer }
+  >(
     `SELECT chain_id, seq, body, leaf, chain_hash, id, recorded_at::text, occurred_at::text, action, outcome, status::text,
        actor_type, actor_id, actor_name, key_id, ip, request_id, resource_type, resource_id, model_name, model_version,
        prediction_id
@@ -99,7 +104,8 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 const outage = (): never => {
   throw new DomainError('database_unavailable', 'The database cannot be reached at the moment.');
 };
-const named = (count: number, prefix = 'r'): string[] => Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
+const named = (count: number, prefix = 'r'): string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
 
 describe('shipping', () => {
   it('brings thousands of concurrent events into one chain without a gap, a fork or a change', async () => {
@@ -114,7 +120,16 @@ describe('shipping', () => {
 
   it('brings hostile texts, and columns that say what the body says', async () => {
     const trail = await aTrail();
-    const hostile = ['\0', '\ud800', '\udfff\ud800', '\\u0000', '"; DROP TABLE audit.event; --', '😀 Ω', 'x'.repeat(70_000), '\u2028\u0001'];
+    const hostile = [
+      '\0',
+      '\ud800',
+      '\udfff\ud800',
+      '\\u0000',
+      '"; DROP TABLE audit.event; --',
+      '😀 Ω',
+      'x'.repeat(70_000),
+      '\u2028\u0001',
+    ];
     for (const text of hostile) {
       await trail.commit(
         anEvent({
@@ -186,7 +201,9 @@ describe('shipping', () => {
     const { chains } = trail.status();
     await trail.close();
     expect(fs.readdirSync(path.join(folder, 'spool'))).toEqual([]);
-    const open = await db.database.query('SELECT 1 FROM audit.chain WHERE chain_id = $1 AND closed_at IS NULL', [chains.spool]);
+    const open = await db.database.query('SELECT 1 FROM audit.chain WHERE chain_id = $1 AND closed_at IS NULL', [
+      chains.spool,
+    ]);
     expect(open).toEqual([]);
     await expect(trail.commit(anEvent())).rejects.toMatchObject({ code: 'audit_unavailable' });
   });
@@ -213,7 +230,10 @@ describe('what an earlier process left behind', () => {
 
   it('arrives once, though part of it arrived before and several processes take it over at once', async () => {
     let inserts = 0;
-    const chain = await leftBehind(100, { after: () => (++inserts > 3 ? outage() : undefined), before: () => (inserts > 3 ? outage() : undefined) });
+    const chain = await leftBehind(100, {
+      after: () => (++inserts > 3 ? outage() : undefined),
+      before: () => (inserts > 3 ? outage() : undefined),
+    });
     expect((await storedRows(chain)).length).toBeLessThan(100);
     const next = await Promise.all([aTrail({ shipEvents: 3 }), aTrail({ shipEvents: 5 }), aTrail()]);
     await until(async () => (await storedRows(chain)).length === 100);
@@ -317,7 +337,14 @@ describe('what the application may not do', () => {
   let month: string;
 
   beforeAll(async () => {
-    const trail = new AuditTrail({ folder: fs.mkdtempSync(path.join(os.tmpdir(), 'sibyl-guard-')), database: db.database, payloadKey, clock, ids, log: silentTrailLog });
+    const trail = new AuditTrail({
+      folder: fs.mkdtempSync(path.join(os.tmpdir(), 'sibyl-guard-')),
+      database: db.database,
+      payloadKey,
+      clock,
+      ids,
+      log: silentTrailLog,
+    });
     await trail.start();
     await trail.commit(anEvent(), '{}');
     await trail.close();
@@ -328,34 +355,53 @@ describe('what the application may not do', () => {
     await expect(db.database.query(sql)).rejects.toThrow(/denied|must be owner|only grows|never changed/);
   });
 
-  it.each(['UPDATE audit.event_MONTH SET status = 500', 'DELETE FROM audit.event_MONTH', 'TRUNCATE audit.event_MONTH', 'TRUNCATE audit.payload_MONTH'])(
-    '%s (the partition of this month)',
-    async (sql) => {
-      await expect(db.database.query(sql.replace('MONTH', month))).rejects.toThrow(/denied/);
-    },
-  );
+  it.each([
+    'UPDATE audit.event_MONTH SET status = 500',
+    'DELETE FROM audit.event_MONTH',
+    'TRUNCATE audit.event_MONTH',
+    'TRUNCATE audit.payload_MONTH',
+  ])('%s (the partition of this month)', async (sql) => {
+    await expect(db.database.query(sql.replace('MONTH', month))).rejects.toThrow(/denied/);
+  });
 
   it('nor may even the owner, by an ordinary statement on table or partition', async () => {
     const client = new Client({ connectionString: db.url });
     await client.connect();
     try {
       await client.query('SET ROLE sibyl_owner');
-      for (const table of ['event', 'event_default', `event_${month}`, 'payload', 'payload_default', `payload_${month}`]) {
-        for (const sql of [`UPDATE audit.${table} SET recorded_at = now()`, `DELETE FROM audit.${table}`, `TRUNCATE audit.${table}`]) {
+      for (const table of [
+        'event',
+        'event_default',
+        `event_${month}`,
+        'payload',
+        'payload_default',
+        `payload_${month}`,
+      ]) {
+        for (const sql of [
+          `UPDATE audit.${table} SET recorded_at = now()`,
+          `DELETE FROM audit.${table}`,
+          `TRUNCATE audit.${table}`,
+        ]) {
           await expect(client.query(sql)).rejects.toThrow('audit rows are never changed or removed');
         }
       }
       for (const sql of ['DELETE FROM audit.chain', 'TRUNCATE audit.chain']) {
         await expect(client.query(sql)).rejects.toThrow('audit rows are never changed or removed');
       }
-      await expect(client.query('UPDATE audit.chain SET last_seq = last_seq - 1')).rejects.toThrow('a chain only grows');
+      await expect(client.query('UPDATE audit.chain SET last_seq = last_seq - 1')).rejects.toThrow(
+        'a chain only grows',
+      );
     } finally {
       await client.end();
     }
   });
 
   it('and a reader may only read', async () => {
-    await expect(db.database.auditQuery(`INSERT INTO audit.chain (chain_id, kind, instance) VALUES (gen_random_uuid(), 'spool', '')`)).rejects.toThrow(/denied|read-only/);
+    await expect(
+      db.database.auditQuery(
+        `INSERT INTO audit.chain (chain_id, kind, instance) VALUES (gen_random_uuid(), 'spool', '')`,
+      ),
+    ).rejects.toThrow(/denied|read-only/);
     await expect(db.database.auditQuery('SELECT 1 FROM audit.event LIMIT 1')).resolves.toHaveLength(1);
   });
 
@@ -369,7 +415,11 @@ describe('what the application may not do', () => {
     await client.query('SET session_replication_role = replica');
     await client.query(`UPDATE audit.event SET actor_id = 'nobody' WHERE chain_id = $1 AND seq = 3`, [spool]);
     await client.end();
-    expect(await verdictOn(spool)).toMatchObject({ ok: false, checked: 2, firstBad: { seq: 3, kind: 'column_mismatch' } });
+    expect(await verdictOn(spool)).toMatchObject({
+      ok: false,
+      checked: 2,
+      firstBad: { seq: 3, kind: 'column_mismatch' },
+    });
   });
 });
 
@@ -380,7 +430,10 @@ describe('partitions', () => {
     await trail.commit(anEvent({ requestId: 'odd' }));
     await trail.flush(5000);
     const { spool } = trail.status().chains;
-    const [row] = await db.database.auditQuery<{ part: string }>('SELECT tableoid::regclass::text AS part FROM audit.event WHERE chain_id = $1', [spool]);
+    const [row] = await db.database.auditQuery<{ part: string }>(
+      'SELECT tableoid::regclass::text AS part FROM audit.event WHERE chain_id = $1',
+      [spool],
+    );
     expect(row?.part).toMatch(/^audit\.event_(2019_05|default)$/);
   });
 
@@ -388,7 +441,12 @@ describe('partitions', () => {
     const early = Object.assign(new SystemClock(), { now: () => Date.parse('2018-05-05T00:00:00.000Z') });
     const trail = await aTrail();
     const database = db.database;
-    await database.transaction((tx) => new AuditTrail({ folder, database, payloadKey, clock: early, ids, log: silentTrailLog }).commitInTransaction(tx, anEvent()));
+    await database.transaction((tx) =>
+      new AuditTrail({ folder, database, payloadKey, clock: early, ids, log: silentTrailLog }).commitInTransaction(
+        tx,
+        anEvent(),
+      ),
+    );
     const [made] = await database.query<{ ensure_month: boolean }>(`SELECT audit.ensure_month('2018-05-20')`);
     expect(made?.ensure_month).toBe(false);
     const [again] = await database.query<{ ensure_month: boolean }>(`SELECT audit.ensure_month('2017-05-20')`);
@@ -403,7 +461,10 @@ describe('a full disk under the spool', () => {
     const trail = await aTrail({}, { disk });
     const kept: string[] = [];
     const attempt = (requestId: string): Promise<unknown> =>
-      trail.commit(anEvent({ requestId }), '{}').then(() => kept.push(requestId), () => undefined);
+      trail.commit(anEvent({ requestId }), '{}').then(
+        () => kept.push(requestId),
+        () => undefined,
+      );
     for (const requestId of named(10, 'before')) await attempt(requestId);
     disk.writesLeft = 0;
     for (const requestId of named(10, 'full')) await attempt(requestId);
@@ -425,7 +486,9 @@ describe('a recorded prediction', () => {
     const log = logOf(trail);
     const predictions = Array.from({ length: 20 }, () => ids.next());
     await Promise.all([
-      ...predictions.map((predictionId) => trail.commit(anEvent({ predictionId }), `{"inputs":"of ${predictionId} ü"}`)),
+      ...predictions.map((predictionId) =>
+        trail.commit(anEvent({ predictionId }), `{"inputs":"of ${predictionId} ü"}`),
+      ),
       trail.commit(anEvent({ action: 'prediction.read', predictionId: predictions[3] })),
     ]);
     for (const predictionId of predictions) {
@@ -459,6 +522,9 @@ describe('a recorded prediction', () => {
     await trail.commit(anEvent({ predictionId: short }), 'ü'.repeat(512));
     await trail.commit(anEvent({ predictionId: long }), 'ü'.repeat(513));
     expect((await logOf(trail).prediction(short))?.payload).toBe('ü'.repeat(512));
-    expect(JSON.parse((await logOf(trail).prediction(long))?.payload ?? '')).toEqual({ omitted_bytes: 1026, sha256: expect.any(String) });
+    expect(JSON.parse((await logOf(trail).prediction(long))?.payload ?? '')).toEqual({
+      omitted_bytes: 1026,
+      sha256: expect.any(String),
+    });
   });
 });

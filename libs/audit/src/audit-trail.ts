@@ -97,7 +97,10 @@ export class AuditTrail {
     this.writer = new SpoolWriter(writerParts, options);
     const reader = new SpoolReader(this.chainFolder, chain, () => this.writer.durableEnd());
     const release = (segment: number): Promise<void> => this.supply.giveBack(segment);
-    this.live = new ChainShipment({ chain, folder: this.chainFolder, reader, store: this.store, log, release }, options);
+    this.live = new ChainShipment(
+      { chain, folder: this.chainFolder, reader, store: this.store, log, release },
+      options,
+    );
   }
 
   /** Opens the spool, takes over what dead processes left behind, and begins to ship; needs no database. */
@@ -117,7 +120,10 @@ export class AuditTrail {
    * JSON text that is kept encrypted beside the event.
    */
   commit(event: AuditEventDraft, payload?: string): Promise<void> {
-    return this.writer.commit(event, payload === undefined ? undefined : boundedPayload(payload, this.options.payloadBytes));
+    return this.writer.commit(
+      event,
+      payload === undefined ? undefined : boundedPayload(payload, this.options.payloadBytes),
+    );
   }
 
   /** Adds the event to the transaction of the change that it records: both become durable together, or neither. */

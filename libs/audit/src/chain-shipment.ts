@@ -1,6 +1,7 @@
 import type { AuditOptions } from './audit-options';
 import type { ChainHead, EventStore } from './event-store';
-import { segmentNumbers, type SpoolBatch, type SpoolReader } from './spool-reader';
+import type { SpoolBatch } from './spool-batch';
+import { segmentNumbers, type SpoolReader } from './spool-reader';
 import type { TrailLog } from './trail-log';
 
 export interface ShipmentParts {
@@ -85,7 +86,10 @@ export class ChainShipment {
     for (const number of await segmentNumbers(this.parts.folder)) {
       if (number <= this.released || number >= current) continue;
       await this.parts.release(number).catch((error: unknown) => {
-        this.parts.log.warn({ err: error, chain: this.chain }, 'a shipped segment of the audit spool could not be freed');
+        this.parts.log.warn(
+          { err: error, chain: this.chain },
+          'a shipped segment of the audit spool could not be freed',
+        );
       });
     }
     this.released = current - 1;

@@ -2,7 +2,7 @@ import type { Database } from '@sibyl/database';
 import { invariant } from '@sibyl/kernel';
 import type { EntityManager } from 'typeorm';
 import { chainHash, ChainHasher, HASH_BYTES, leafHash } from './hash-chain';
-import type { SpoolBatch } from './spool-reader';
+import type { SpoolBatch } from './spool-batch';
 
 export type ChainKind = 'spool' | 'database';
 
@@ -71,14 +71,18 @@ export class EventStore {
   }
 
   async head(chain: string): Promise<ChainHead> {
-    const rows = await this.database.query<HeadRow>('SELECT last_seq, head FROM audit.chain WHERE chain_id = $1', [chain]);
+    const rows = await this.database.query<HeadRow>('SELECT last_seq, head FROM audit.chain WHERE chain_id = $1', [
+      chain,
+    ]);
     const [row] = rows;
     invariant(row, 'the chain was opened');
     return toHead(row);
   }
 
   async closeChain(chain: string): Promise<void> {
-    await this.database.query('UPDATE audit.chain SET closed_at = now() WHERE chain_id = $1 AND closed_at IS NULL', [chain]);
+    await this.database.query('UPDATE audit.chain SET closed_at = now() WHERE chain_id = $1 AND closed_at IS NULL', [
+      chain,
+    ]);
   }
 
   /** Partitions of the month of each of these times. */
@@ -133,7 +137,9 @@ export class EventStore {
   }
 
   private async lockHead(tx: EntityManager, chain: string): Promise<ChainHead | undefined> {
-    const rows: unknown = await tx.query('SELECT last_seq, head FROM audit.chain WHERE chain_id = $1 FOR UPDATE', [chain]);
+    const rows: unknown = await tx.query('SELECT last_seq, head FROM audit.chain WHERE chain_id = $1 FOR UPDATE', [
+      chain,
+    ]);
     const [row] = rows as HeadRow[];
     return row && toHead(row);
   }

@@ -7,12 +7,17 @@ export type {
   Outcome,
   RecordChange,
 } from './audit-event';
-export { AuditLog, type AuditLogParts, type EventPage, type EventPageRequest, type RecordedPrediction } from './audit-log';
+export {
+  AuditLog,
+  type AuditLogParts,
+  type EventPage,
+  type EventPageRequest,
+  type RecordedPrediction,
+} from './audit-log';
 export { AuditOptions } from './audit-options';
 export { AuditTrail, type AuditTrailParts, type AuditTrailStatus } from './audit-trail';
 export type { EventFilter } from './event-filter';
 export { auditMigrations } from './migrations';
 export type { EventOrder } from './page-cursor';
-export { REFUSAL_LIMITS, RefusalFold, type RefusalLimits } from './refusal-fold';
+export { RefusalFold, type RefusalLimits } from './refusal-fold';
 export type { TrailLog } from './trail-log';
-export { verifyChain, type BadLink, type ChainRow, type ChainStart, type ChainVerdict } from './verify-chain';

@@ -97,7 +97,14 @@ describe('valueText', () => {
   });
 
   it('keeps what JSON cannot say as text, and cleans names as well as values', () => {
-    const value = { big: 2n ** 70n, nan: NaN, far: -Infinity, 'na\0me\ud800': 'va\0lue', gone: () => 1, bad: new Date(NaN) };
+    const value = {
+      big: 2n ** 70n,
+      nan: NaN,
+      far: -Infinity,
+      'na\0me\ud800': 'va\0lue',
+      gone: () => 1,
+      bad: new Date(NaN),
+    };
     expect(JSON.parse(valueText(value, 1000))).toEqual({
       big: '1180591620717411303424',
       nan: 'NaN',

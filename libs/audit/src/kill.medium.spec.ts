@@ -4,14 +4,16 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { SpoolReader } from './spool-reader';
+import { KILLED_WRITER } from './testing/killed-writer';
 
 const KILLS = 12;
 const LOADER = path.resolve(__dirname, '../../../test/support/load-typescript.cjs');
-const CHILD = path.join(__dirname, 'spool-writer.child.ts');
 
 /** Runs the writer until it has acknowledged some, kills it without warning, and answers what it acknowledged. */
 async function acknowledgedBeforeKill(folder: string, least: number): Promise<string[]> {
-  const child = spawn(process.execPath, ['-r', LOADER, CHILD, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['-r', LOADER, KILLED_WRITER, folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text;

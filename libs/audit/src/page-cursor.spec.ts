@@ -23,7 +23,10 @@ describe('page cursor', () => {
     ['another version', coded(2, 'desc', digest, last.recordedAt, last.id, asOf.recordedAt, asOf.id)],
     ['another order', coded(1, 'sideways', digest, last.recordedAt, last.id, asOf.recordedAt, asOf.id)],
     ['a time that is SQL', coded(1, 'desc', digest, "'; DROP TABLE audit.event", last.id, asOf.recordedAt, asOf.id)],
-    ['a time that does not exist', coded(1, 'desc', digest, '2026-13-45T99:99:99.999Z', last.id, asOf.recordedAt, asOf.id)],
+    [
+      'a time that does not exist',
+      coded(1, 'desc', digest, '2026-13-45T99:99:99.999Z', last.id, asOf.recordedAt, asOf.id),
+    ],
     ['an id that is none', coded(1, 'desc', digest, last.recordedAt, 'x', asOf.recordedAt, asOf.id)],
     ['a bound that is none', coded(1, 'desc', digest, last.recordedAt, last.id, 7, asOf.id)],
     ['too much', coded(1, 'desc', 'a'.repeat(2000), last.recordedAt, last.id, asOf.recordedAt, asOf.id)],
@@ -32,7 +35,10 @@ describe('page cursor', () => {
     ['a cursor of another search', encodeCursor({ ...position, filterDigest: filterDigest({ actor: 'bob' }) })],
   ])('refuses %s as an invalid parameter', (_, cursor) => {
     expect(() => decodeCursor(cursor, position)).toThrow(
-      expect.objectContaining({ code: 'invalid_parameter', faults: [expect.objectContaining({ pointer: '/cursor' })] }) as DomainError,
+      expect.objectContaining({
+        code: 'invalid_parameter',
+        faults: [expect.objectContaining({ pointer: '/cursor' })],
+      }) as DomainError,
     );
   });
 });

@@ -38,7 +38,8 @@ export function decodeCursor(cursor: string, search: Pick<PagePosition, 'order' 
 }
 
 function instantOf(recordedAt: unknown, id: unknown): EventInstant | undefined {
-  if (typeof recordedAt !== 'string' || !INSTANT.test(recordedAt) || Number.isNaN(Date.parse(recordedAt))) return undefined;
+  if (typeof recordedAt !== 'string' || !INSTANT.test(recordedAt) || Number.isNaN(Date.parse(recordedAt)))
+    return undefined;
   return typeof id === 'string' && isUuid(id) ? { recordedAt, id } : undefined;
 }
 

@@ -13,7 +13,6 @@ export interface SealedPayloads {
   readonly ciphertext: Buffer;
 }
 
-
 /**
  * AES-256-GCM with a key derived for one chain. A chain lives as long as its process, so random 96-bit IVs stay far
  * below the 2^32 messages that SP 800-38D allows for one key.

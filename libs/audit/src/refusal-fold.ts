@@ -11,7 +11,7 @@ export interface RefusalLimits {
 }
 
 /** What the contract promises: the first 100 in 10 s singly. */
-export const REFUSAL_LIMITS: RefusalLimits = { singly: 100, windowMs: 10_000, sources: 20_000 };
+const REFUSAL_LIMITS: RefusalLimits = { singly: 100, windowMs: 10_000, sources: 20_000 };
 
 interface Window {
   readonly endsAt: number;

@@ -130,21 +130,21 @@ export class Shipper {
       }
       this.recovered();
     } catch (error) {
-      this.failed(error instanceof Error ? error : new Error(String(error)), asked);
+      this.failed(asError(error), asked);
     }
   }
 
   /** One batch of every chain, so that a long backlog of a dead process does not hold up what happens now. */
   private async round(): Promise<boolean> {
     let more = false;
-    let failure: unknown;
+    let failure: Error | undefined;
     for (const shipment of [...this.shipments]) {
       try {
         more = (await this.stepOf(shipment)) || more;
       } catch (error) {
         // One chain that the database refuses must not hold up the others; a database that is away is away for all.
         if (error instanceof DomainError) throw error;
-        failure ??= error;
+        failure ??= asError(error);
       }
     }
     if (failure !== undefined && !more) throw failure;
@@ -177,10 +177,15 @@ export class Shipper {
   }
 
   private failed(error: Error, asked: readonly FlushWaiter[]): void {
-    if (this.retryMs === 0) this.parts.log.warn({ err: error }, 'audit events stay in the spool: the database does not take them');
+    if (this.retryMs === 0)
+      this.parts.log.warn({ err: error }, 'audit events stay in the spool: the database does not take them');
     this.failure = error;
     const { shipRetryMs, shipRetryMostMs } = this.options;
     this.retryMs = Math.min(shipRetryMostMs, this.retryMs === 0 ? shipRetryMs : 2 * this.retryMs);
     for (const waiter of asked) waiter.reject(error);
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

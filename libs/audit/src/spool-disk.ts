@@ -69,7 +69,9 @@ class SyncedFile implements SegmentFile {
 
   /** Once only: by the second time the number of the descriptor may belong to another file. */
   close(): Promise<void> {
-    this.closing ??= new Promise((resolve, reject) => fs.close(this.fd, (error) => (error ? reject(error) : resolve())));
+    this.closing ??= new Promise((resolve, reject) =>
+      fs.close(this.fd, (error) => (error ? reject(error) : resolve())),
+    );
     return this.closing;
   }
 }

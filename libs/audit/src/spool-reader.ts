@@ -1,33 +1,9 @@
 import { open, readdir, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { findFrame, FRAME_HEADER_BYTES, frameBytesAt, frameSeed, readFrame, type Frame } from './frame';
+import { findFrame, FRAME_HEADER_BYTES, frameBytesAt, frameSeed, readFrame } from './frame';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentName, segmentNumber, type SegmentHeader } from './segment';
+import { addBodies, payloadIn, type BatchLimits, type BatchPayload, type SpoolBatch } from './spool-batch';
 import type { DurableEnd } from './spool-writer';
-
-export interface BatchLimits {
-  readonly events: number;
-  readonly bytes: number;
-}
-
-/** Sealed payloads of one frame, lying in the chunk of their batch. */
-export interface BatchPayload {
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-  readonly keyId: Buffer;
-  readonly iv: Buffer;
-  readonly tag: Buffer;
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** Consecutive events of one chain: where each body lies in `chunk`, which holds the bytes of the file untouched. */
-export interface SpoolBatch {
-  readonly chunk: Buffer;
-  readonly firstSeq: number;
-  readonly offsets: readonly number[];
-  readonly lengths: readonly number[];
-  readonly payloads: readonly BatchPayload[];
-}
 
 interface Place {
   readonly segment: number;
@@ -58,6 +34,8 @@ export class SpoolReader {
   private place: Place | undefined;
   private segment: Segment | undefined;
   private exhausted = false;
+  /** Used for every batch: a new megabyte for each would cost more in garbage collection than all the rest. */
+  private buffer = Buffer.alloc(0);
 
   constructor(
     private readonly folder: string,
@@ -85,7 +63,7 @@ export class SpoolReader {
     return this.place?.segment ?? 0;
   }
 
-  /** The next events after number `after`, or undefined while there are none. */
+  /** The next events after number `after`, or undefined while there are none. Good until the next call. */
   async next(after: number, limits: BatchLimits): Promise<SpoolBatch | undefined> {
     for (;;) {
       const segment = await this.current();
@@ -177,10 +155,11 @@ export class SpoolReader {
   /** At least one whole frame where there is one, up to about `most` bytes. */
   private async read(segment: Segment, from: number, stop: number, most: number): Promise<Buffer> {
     const wanted = Math.min(stop - from, Math.max(most, FRAME_HEADER_BYTES));
-    const chunk = await readAt(segment.handle, from, wanted);
+    if (this.buffer.length < wanted) this.buffer = Buffer.allocUnsafeSlow(wanted);
+    const chunk = await readAt(segment.handle, from, this.buffer.subarray(0, wanted));
     const first = frameBytesAt(chunk, 0);
     if (first === undefined || first <= chunk.length || first > stop - from) return chunk;
-    return readAt(segment.handle, from, first);
+    return readAt(segment.handle, from, Buffer.allocUnsafeSlow(first));
   }
 
   private collect(chunk: Buffer, segment: Segment, after: number, limits: BatchLimits): SpoolBatch | undefined {
@@ -240,7 +219,7 @@ export class SpoolReader {
   }
 
   private async findAfterDamage(segment: Segment, from: number, stop: number): Promise<number | undefined> {
-    const rest = await readAt(segment.handle, from, stop - from);
+    const rest = await readAt(segment.handle, from, Buffer.allocUnsafeSlow(stop - from));
     for (let at = findFrame(rest, 1); at !== undefined; at = findFrame(rest, at + 1)) {
       if (readFrame(rest, at, segment.seed)) return from + at;
     }
@@ -258,44 +237,10 @@ export async function segmentNumbers(folder: string): Promise<number[]> {
   return numbers.sort((a, b) => a - b);
 }
 
-function addBodies(
-  chunk: Buffer,
-  frame: Frame,
-  part: { readonly from: number; readonly most: number },
-  offsets: number[],
-  lengths: number[],
-): number {
-  let at = frame.eventsAt;
-  let taken = 0;
-  for (let seq = frame.firstSeq; seq < frame.firstSeq + frame.count && taken < part.most; seq++) {
-    const length = chunk.readUInt32LE(at);
-    if (seq >= part.from) {
-      offsets.push(at + 4);
-      lengths.push(length);
-      taken++;
-    }
-    at += 4 + length;
-  }
-  return taken;
-}
-
-function payloadIn(frame: Frame): BatchPayload {
-  return {
-    firstSeq: frame.firstSeq,
-    lastSeq: frame.firstSeq + frame.count - 1,
-    keyId: frame.keyId,
-    iv: frame.iv,
-    tag: frame.tag,
-    offset: frame.payloadAt,
-    length: frame.payloadBytes,
-  };
-}
-
-async function readAt(handle: FileHandle, from: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length);
+async function readAt(handle: FileHandle, from: number, buffer: Buffer): Promise<Buffer> {
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, from + filled);
+  while (filled < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, from + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

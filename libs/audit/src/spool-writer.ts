@@ -145,7 +145,8 @@ export class SpoolWriter {
   private writeFilling(): void {
     this.scheduled = false;
     const segment = this.segment;
-    if (this.inFlight !== undefined || this.filling.count === 0 || segment === undefined || this.state === 'failed') return;
+    if (this.inFlight !== undefined || this.filling.count === 0 || segment === undefined || this.state === 'failed')
+      return;
     if (this.state === 'open' && this.hold.begin(this.filling.count, this.writeMs)) return;
     const frame = this.filling;
     const waiting = this.waiting;

@@ -19,14 +19,22 @@ const CALLERS = [1, 16, 64, 256];
 const clock = new SystemClock();
 const ids = new UuidV7Source(clock);
 const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
-const payload = JSON.stringify({ inputs: { x: Array.from({ length: 30 }, (_, i) => i * 1.37) }, outputs: { p: [0.1, 0.9] } });
+const payload = JSON.stringify({
+  inputs: { x: Array.from({ length: 30 }, (_, i) => i * 1.37) },
+  outputs: { p: [0.1, 0.9] },
+});
 
 function aPrediction(): AuditEventDraft {
   return {
     action: 'prediction.create',
     outcome: 'succeeded',
     status: 200,
-    actor: { type: 'key', id: '0199aaaa-0000-7000-8000-000000000001', keyId: '0199aaaa-0000-7000-8000-000000000001', name: 'bench' },
+    actor: {
+      type: 'key',
+      id: '0199aaaa-0000-7000-8000-000000000001',
+      keyId: '0199aaaa-0000-7000-8000-000000000001',
+      name: 'bench',
+    },
     ip: '127.0.0.1',
     requestId: ids.next(),
     occurredAtMs: clock.now(),

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { SystemClock, UuidV7Source } from '@sibyl/kernel';
 import type { AuditEvent } from './audit-event';
 import { AuditOptions } from './audit-options';
-import { FaultyDisk } from './faulty-disk';
+import { FaultyDisk } from './testing/faulty-disk';
 import { PayloadCipher } from './payload-cipher';
 import { segmentName } from './segment';
 import { SegmentSupply } from './segment-supply';

@@ -1,6 +1,4 @@
-import type { EntityManager } from 'typeorm';
-
-import type { AuditEventDraft, ChangeRecord, RecordChange } from './audit-event';
+import type { AuditEventDraft } from './audit-event';
 import type { TrailLog } from './trail-log';
 
 /** A valid event; name what the test is about. */
@@ -18,16 +16,6 @@ export function anEvent(given: Partial<AuditEventDraft> = {}): AuditEventDraft {
   };
 }
 
-/** Stands in for the app's recorder of admin changes and keeps what it was told. */
-export function collectChanges(): { readonly changes: ChangeRecord[]; readonly record: RecordChange } {
-  const changes: ChangeRecord[] = [];
-  const record: RecordChange = (_tx: EntityManager, change) => {
-    changes.push(change);
-    return Promise.resolve();
-  };
-  return { changes, record };
-}
-
 /** For trails of which nobody reads the log. */
 export const silentTrailLog: TrailLog = {
   info: () => undefined,
@@ -35,4 +23,6 @@ export const silentTrailLog: TrailLog = {
   error: () => undefined,
 };
 
-export { FaultyDisk } from './faulty-disk';
+export { FaultyDisk } from './testing/faulty-disk';
+/** For drills: whether what PostgreSQL holds is what was recorded. */
+export { verifyChain, type ChainRow, type ChainVerdict } from './verify-chain';

@@ -14,7 +14,14 @@ function rowsOf(count: number): ChainRow[] {
     const body = Buffer.from(text, 'latin1');
     const leaf = leafHash(body);
     head = chainHash(head, leaf);
-    rows.push({ chain, seq, body, leaf, chainHash: head, columns: { id, request_id: `r-${seq}`, key_id: 'key-1', status: '200' } });
+    rows.push({
+      chain,
+      seq,
+      body,
+      leaf,
+      chainHash: head,
+      columns: { id, request_id: `r-${seq}`, key_id: 'key-1', status: '200' },
+    });
   }
   return rows;
 }
@@ -30,10 +37,14 @@ function edited(row: ChainRow): Buffer {
 
 describe('hash chain', () => {
   it('hashes as RFC 6962 leaves and a plain chain of them', () => {
-    expect(leafHash(Buffer.alloc(0)).toString('hex')).toBe('6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d');
+    expect(leafHash(Buffer.alloc(0)).toString('hex')).toBe(
+      '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d',
+    );
     const leaf = leafHash(Buffer.from('a'));
     expect(leaf.toString('hex')).toBe('022a6979e6dab7aa5ae4c3e5e45f7e977112a7e63593820dbec1ec738a24f93c');
-    expect(chainHash(GENESIS, leaf).toString('hex')).toBe('2538f5089fcffe16ba234e55cb0a349e160c25bafeffdc3f308e30f18758ad12');
+    expect(chainHash(GENESIS, leaf).toString('hex')).toBe(
+      '2538f5089fcffe16ba234e55cb0a349e160c25bafeffdc3f308e30f18758ad12',
+    );
   });
 
   it('gives the same hashes in batches as one by one', () => {
@@ -60,14 +71,24 @@ describe('verifyChain', () => {
     expect(verifyChain([])).toEqual({ ok: true, checked: 0 });
   });
 
-  const seven = (kind: string): object => ({ ok: false, firstBad: { chain, seq: 7, kind, detail: expect.any(String) } });
+  const seven = (kind: string): object => ({
+    ok: false,
+    firstBad: { chain, seq: 7, kind, detail: expect.any(String) },
+  });
 
   it('finds an edited body', () => {
-    expect(verifyChain(changed(rowsOf(10), 6, (row) => ({ ...row, body: edited(row) })))).toMatchObject(seven('content_mismatch'));
+    expect(verifyChain(changed(rowsOf(10), 6, (row) => ({ ...row, body: edited(row) })))).toMatchObject(
+      seven('content_mismatch'),
+    );
   });
 
   it('finds an edited body whose leaf was made to fit', () => {
-    const rows = changed(rowsOf(10), 6, (row) => ({ ...row, body: edited(row), leaf: leafHash(edited(row)), columns: {} }));
+    const rows = changed(rowsOf(10), 6, (row) => ({
+      ...row,
+      body: edited(row),
+      leaf: leafHash(edited(row)),
+      columns: {},
+    }));
     expect(verifyChain(rows)).toMatchObject(seven('chain_break'));
   });
 
@@ -87,7 +108,8 @@ describe('verifyChain', () => {
   });
 
   it('finds a time column that was moved, and accepts another way of writing the same time', () => {
-    const at = (text: string): ChainRow[] => changed(rowsOf(8), 6, (row) => ({ ...row, columns: { recorded_at: text } }));
+    const at = (text: string): ChainRow[] =>
+      changed(rowsOf(8), 6, (row) => ({ ...row, columns: { recorded_at: text } }));
     expect(verifyChain(at('2023-11-14 22:13:20+00')).ok).toBe(true);
     expect(verifyChain(at('2023-11-14 22:13:21+00'))).toMatchObject(seven('column_mismatch'));
   });

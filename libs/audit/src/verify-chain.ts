@@ -54,10 +54,7 @@ export interface ChainStart {
  * Checks the rows of one chain in the order of their numbers. Independent of the code that writes: it hashes the
  * stored bytes again and compares every searchable column with the body, so that no one can edit only what people query.
  */
-export function verifyChain(
-  rows: Iterable<ChainRow>,
-  start: ChainStart = { seq: 0, head: GENESIS },
-): ChainVerdict {
+export function verifyChain(rows: Iterable<ChainRow>, start: ChainStart = { seq: 0, head: GENESIS }): ChainVerdict {
   let checked = 0;
   let seq = start.seq;
   let head = start.head;

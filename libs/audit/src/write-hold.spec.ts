@@ -5,7 +5,10 @@ describe('WriteHold', () => {
   beforeEach(() => jest.useFakeTimers());
   afterEach(() => jest.useRealTimers());
 
-  function aHold(expecting: (() => number) | undefined, fraction = 1): { hold: WriteHold; clock: FakeClock; wake: jest.Mock } {
+  function aHold(
+    expecting: (() => number) | undefined,
+    fraction = 1,
+  ): { hold: WriteHold; clock: FakeClock; wake: jest.Mock } {
     const clock = new FakeClock();
     const wake = jest.fn();
     return { hold: new WriteHold(clock, expecting, fraction, wake), clock, wake };

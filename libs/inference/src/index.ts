@@ -11,7 +11,6 @@ export {
 } from './model-runtime';
 export { type RunnerStatus, type RuntimeStatus } from './runtime-status';
 export { InferenceOptions } from './inference-options';
-export { NO_OBSERVER, type InferenceObserver, type RunnerLoss } from './inference-observer';
+export { type InferenceObserver, type RunnerLoss } from './inference-observer';
 export { type InferenceLog } from './inference-log';
 export { OnnxRuntime, type OnnxRuntimeDeps } from './onnx-runtime';
-export { selectProviders, type Machine } from './select-providers';

@@ -64,7 +64,7 @@ describe('a runner that lies', () => {
   ])('and %s is killed, and its request is not answered with it', async (_, bytes) => {
     await start(answerRuns(bytes));
     await expect(ask()).rejects.toMatchObject({ code: 'model_not_ready' });
-    expect(lost.slice(0, 2)).toEqual(['protocol', 'protocol']);
+    expect(new Set(lost)).toEqual(new Set(['protocol']));
   });
 
   it('about a load is killed, and the load is model_not_ready', async () => {

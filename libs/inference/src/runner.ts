@@ -101,8 +101,9 @@ export class Runner {
     return this.child.pid;
   }
 
+  /** Whether it can take work; not while it is being ended. */
   get idle(): boolean {
-    return this.work === undefined && !this.ended;
+    return this.work === undefined && !this.ended && this.reason === 'crashed';
   }
 
   rssBytes(): number | undefined {

@@ -11,7 +11,7 @@ import {
   loopModel,
   node,
   unaryModel,
-  value,
+  value as declare,
   zipMapModel,
 } from '@sibyl/onnx/testing';
 import { NO_OBSERVER, type InferenceObserver } from './inference-observer';
@@ -354,8 +354,8 @@ describe('unloading', () => {
 function largestModel(): Buffer {
   return encodeModel({
     nodes: [node('ReduceMax', ['x'], ['y'], { attributes: [attribute('keepdims', { i: 1 })] })],
-    inputs: [value('x', 'FP32', [-1])],
-    outputs: [value('y', 'FP32', [-1])],
+    inputs: [declare('x', 'FP32', [-1])],
+    outputs: [declare('y', 'FP32', [-1])],
   });
 }
 

@@ -13,11 +13,9 @@ export { float16ToNumber, numberToFloat16 } from './float16';
 export { elementWriter, hasNaN, writeNaN, type ElementFault, type ElementWriter } from './element';
 export { decodeNested, describe, encodeNested, numberAt, type DecodeOptions } from './nested';
 export {
-  FRAME_HEADER_BYTES,
   FRAME_TYPES,
   FrameError,
   FrameTooLargeError,
-  MAX_TENSOR_RANK,
   type DeclaredTensor,
   type FailedMessage,
   type FrameType,

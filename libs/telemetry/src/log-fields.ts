@@ -83,7 +83,7 @@ export function logFields(fields: Record<string, unknown>): Record<string, unkno
 }
 
 /** What a line tells of an error. Driver errors carry rows and statements beside their message; those stay out. */
-export function errorFields(thrown: unknown, depth = 0): Record<string, unknown> {
+function errorFields(thrown: unknown, depth = 0): Record<string, unknown> {
   if (!(thrown instanceof Error)) return { message: redact(String(thrown)) };
   const code: unknown = 'code' in thrown ? thrown.code : undefined;
   return {

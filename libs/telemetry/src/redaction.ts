@@ -3,7 +3,7 @@ const CREDENTIALS_IN_URL = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@]*@/gi;
 const CREDENTIAL_HEADER = /\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}/gi;
 
 /** Longest text of one field of a log line: enough for a stack, too little to hold a payload. */
-export const LOG_TEXT_CHARACTERS = 4096;
+const LOG_TEXT_CHARACTERS = 4096;
 
 /** Takes out what authenticates: API keys, credentials in URLs and headers. The last guard, behind the allow-list. */
 export function redact(text: string): string {

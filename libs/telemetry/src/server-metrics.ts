@@ -25,7 +25,6 @@ const LOAD_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 export class ServerMetrics {
   readonly authRefusals: Counter<'code'>;
   readonly rateLimited: Counter;
-  readonly auditEvents: Counter<'outcome'>;
   /** Requests to public routes: they leave no event, so this is their only account. */
   readonly publicRequests: Counter;
   /** Connections that did not speak HTTP, by what was wrong with them. */
@@ -33,6 +32,9 @@ export class ServerMetrics {
   readonly modelLoadSeconds: Histogram<'model' | 'version'>;
   readonly batchSize = new FixedHistogram(BATCH_BUCKETS);
   readonly auditCommitSeconds = new FixedHistogram(DURATION_BUCKETS);
+
+  /** Plain numbers: every prediction adds to them. */
+  private readonly events = { succeeded: 0, denied: 0, failed: 0 };
 
   constructor(private readonly registry: Registry) {
     const registers = [registry];
@@ -45,12 +47,6 @@ export class ServerMetrics {
     this.rateLimited = new Counter({
       name: 'sibyl_rate_limited_total',
       help: 'Requests refused by a limit',
-      registers,
-    });
-    this.auditEvents = new Counter({
-      name: 'sibyl_audit_events_total',
-      help: 'Audit events by outcome',
-      labelNames: ['outcome'],
       registers,
     });
     this.publicRequests = new Counter({
@@ -73,7 +69,13 @@ export class ServerMetrics {
     });
     this.collect('sibyl_inference_batch_size', 'Rows that one run of a model took', this.batchSize);
     this.collect('sibyl_audit_commit_duration_seconds', 'Time until an event was durable', this.auditCommitSeconds);
-    for (const outcome of ['succeeded', 'denied', 'failed']) this.auditEvents.inc({ outcome }, 0);
+    new CollectedMetric({ name: 'sibyl_audit_events_total', help: 'Audit events by outcome', type: 'counter' }, () =>
+      Object.entries(this.events).map(([outcome, value]) => ({ labels: { outcome }, value })),
+    ).registerIn(registry);
+  }
+
+  countEvent(outcome: 'succeeded' | 'denied' | 'failed'): void {
+    this.events[outcome]++;
   }
 
   /** Declares the gauges whose numbers other parts hold. Called once, by the composition root. */

@@ -38,7 +38,7 @@ export function errorsHtml(): string {
 }
 
 /** A page without scripts. */
-export function page(title: string, body: string): string {
+function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en">
 <head>

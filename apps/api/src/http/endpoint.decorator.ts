@@ -73,7 +73,7 @@ export function both(path: string): string[] {
 }
 
 /** Every code that a route can answer: its own and those of its kind. */
-export function errorsOf(facts: EndpointFacts): ErrorCode[] {
+function errorsOf(facts: EndpointFacts): ErrorCode[] {
   const codes = new Set<ErrorCode>(facts.errors ?? []);
   const add = (...more: ErrorCode[]): void => more.forEach((code) => codes.add(code));
   if (facts.access !== 'public') {

@@ -25,7 +25,7 @@ export function eventDraft(
     action: context.principal === undefined ? REFUSED : (context.action ?? REFUSED),
     outcome: outcomeOf(status),
     status,
-    actor: context.principal?.actor ?? anonymous(context.ip),
+    actor: context.principal?.actor ?? context.holder ?? anonymous(context.ip),
     ip: context.ip,
     requestId: context.requestId,
     occurredAtMs: context.occurredAtMs,

@@ -129,7 +129,7 @@ function IsPlainObject(): PropertyDecorator {
 }
 
 /** Milliseconds of a time of RFC 3339; undefined for anything else. */
-export function instantOf(text: string): number | undefined {
+function instantOf(text: string): number | undefined {
   if (!RFC3339.test(text)) return undefined;
   const ms = Date.parse(text);
   // Date.parse turns 30 February into 1 or 2 March; the day of the month tells.

@@ -17,9 +17,11 @@ export function gateMiddleware(gate: Gate, hook: AuditHook, clock: Clock, ids: I
     response.setHeader('X-Request-Id', context.requestId);
     if (request.method === 'OPTIONS') context.isPublic = true;
     hook.watch(request, response);
+    const credential = credentialOf(request.headers);
     try {
-      if (!context.isPublic) context.principal = gate.authenticate(credentialOf(request.headers), context.ip);
+      if (!context.isPublic) context.principal = gate.authenticate(credential, context.ip);
     } catch (error) {
+      context.holder = gate.holderOf(credential);
       context.refusal = error instanceof DomainError ? error : internalError(error);
     }
     next();

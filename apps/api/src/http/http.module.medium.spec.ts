@@ -51,7 +51,7 @@ describe('the HTTP surface', () => {
       ['401 on a path that cannot be decoded, with a wrong key', 'GET', '/things/%zz', 'bad', 401, 'key_unknown'],
       ['400 on a path that cannot be decoded, with a key', 'GET', '/things/%zz', 'good', 400, 'invalid_parameter'],
       ['500 on a route that nobody gave a scope', 'GET', '/forgotten', 'good', 500, 'internal_error'],
-    ])('%s', async (_name, method, route, key, status, code) => {
+    ])('%s', async (...[, method, route, key, status, code]) => {
       const answer = await surface.call(method, route, { key });
       expect(answer.status).toBe(status);
       expect(answer.headers.get('content-type')).toContain('application/problem+json');

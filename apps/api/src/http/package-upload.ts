@@ -56,7 +56,7 @@ export async function receivePackage(
 /** One multipart body on its way to disk. */
 class Reception {
   private readonly writes: Promise<void>[] = [];
-  private fault: unknown;
+  private fault: DomainError | undefined;
   private bytes = 0;
 
   constructor(

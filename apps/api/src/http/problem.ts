@@ -1,7 +1,7 @@
 import { DomainError, errorSpec, type ErrorCode, type ErrorKind } from '@sibyl/kernel';
 
 /** The only place that knows which status a kind of failure has. */
-export const STATUS_OF_KIND: Readonly<Record<ErrorKind, number>> = {
+const STATUS_OF_KIND: Readonly<Record<ErrorKind, number>> = {
   invalid_argument: 400,
   unauthenticated: 401,
   permission_denied: 403,
@@ -22,7 +22,7 @@ export const STATUS_OF_KIND: Readonly<Record<ErrorKind, number>> = {
   deadline_exceeded: 504,
 };
 
-export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 /** What the answer repeats of the request. */
 export interface ProblemPlace {

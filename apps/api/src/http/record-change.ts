@@ -32,7 +32,7 @@ export class RecordChangePipe implements PipeTransform<ChangeRequest, RecordChan
       const detached = context.operationId !== undefined;
       const draft = this.draftOf(context, change, status);
       await this.trail.commitInTransaction(tx, draft);
-      this.metrics.server.auditEvents.inc({ outcome: draft.outcome });
+      this.metrics.server.countEvent(draft.outcome);
       if (!detached) context.recorded = true;
     };
   }

@@ -1,5 +1,5 @@
 import type { AuditedModel } from '@sibyl/audit';
-import type { ErrorCode, DomainError } from '@sibyl/kernel';
+import type { Actor, DomainError, ErrorCode } from '@sibyl/kernel';
 import type { LimitState, Principal } from '@sibyl/auth';
 import type { Request } from 'express';
 
@@ -25,6 +25,8 @@ export class RequestContext implements Arrival {
   principal: Principal | undefined = undefined;
   /** Why authentication failed; thrown by the scope guard where the route is not public. */
   refusal: DomainError | undefined = undefined;
+  /** Whose key it was that is refused: revoked, expired or from a wrong address. For the record only. */
+  holder: Actor | undefined = undefined;
   limitState: LimitState | undefined = undefined;
 
   /** The pattern of the route that answers, for metrics: `/v1/keys/{id}`. */

@@ -64,7 +64,8 @@ export function routesOf(controller: object, scanner = new MetadataScanner()): R
 }
 
 function listOf(metadata: unknown): string[] {
-  return Array.isArray(metadata) ? (metadata as string[]) : [String(metadata ?? '')];
+  if (Array.isArray(metadata)) return metadata as string[];
+  return [typeof metadata === 'string' ? metadata : ''];
 }
 
 function join(prefix: string, path: string): string {

@@ -44,7 +44,7 @@ export function answerBrokenRequests(server: Server, parts: BrokenRequestParts):
     ];
     const finish = (): void => void socket.end(`${answer.join('\r\n')}\r\n\r\n${body}`);
     if (status === 400) finish();
-    else record(parts, socket, requestId, refusal, status).finally(finish);
+    else void record(parts, socket, requestId, refusal, status).finally(finish);
   });
 }
 
@@ -84,7 +84,7 @@ async function record(
   context.problem = refusal.code;
   // A refusal that cannot be recorded is still a refusal: there is nothing here to hold back.
   await trail.commit(eventDraft(context, status, 0)).then(
-    () => metrics.server.auditEvents.inc({ outcome: 'failed' }),
+    () => metrics.server.countEvent('failed'),
     () => undefined,
   );
 }

@@ -22,7 +22,7 @@ export class RequestValidationPipe extends ValidationPipe {
 }
 
 /** One error for all faults; unknown fields come first, because they are most often the reason for the others. */
-export function validationProblem(errors: readonly ValidationError[]): DomainError {
+function validationProblem(errors: readonly ValidationError[]): DomainError {
   const unknown: FieldFault[] = [];
   const wrong: FieldFault[] = [];
   for (const error of errors) collect(error, '', unknown, wrong);

@@ -3,7 +3,7 @@ import { ChoiceField, InstantField, NestedField, TextField, TextListField, Whole
 
 const LIST = { most: 100, max: 128 };
 
-export class RateLimitBody {
+class RateLimitBody {
   @WholeField({
     description: 'Requests allowed in the window; the burst is the same number.',
     example: 100,
@@ -16,7 +16,7 @@ export class RateLimitBody {
   seconds: number;
 }
 
-export class QuotaBody {
+class QuotaBody {
   @WholeField({ description: 'Requests allowed in the period.', example: 100_000, min: 1, max: 1_000_000_000_000 })
   requests: number;
 

@@ -63,19 +63,20 @@ export function toModelInfoView(version: ModelVersion, served: ServedStatus | un
   });
 }
 
-export function toModelHealthView(version: ModelVersion, served: ServedStatus | undefined): View {
+export function toModelHealthView({ model, version }: ModelVersion, served: ServedStatus | undefined): View {
+  const status: ServedStatus = served ?? { model, version, state: 'unloaded', loaded: false, ready: false };
   return known({
-    name: version.model,
-    version: version.version,
-    ready: served?.ready ?? false,
-    state: served?.state ?? 'unloaded',
-    reason: served?.reason,
-    provider: served?.provider,
-    latency_ms: served?.latencyMs ?? null,
-    requests: served?.requests ?? 0,
-    errors: served?.errors ?? 0,
-    queue_depth: served?.queueDepth ?? 0,
-    last_used_at: served?.lastUsedAtMs === undefined ? null : timestamp(served.lastUsedAtMs),
+    name: model,
+    version,
+    ready: status.ready,
+    state: status.state,
+    reason: status.reason,
+    provider: status.provider,
+    latency_ms: status.latencyMs ?? null,
+    requests: status.requests ?? 0,
+    errors: status.errors ?? 0,
+    queue_depth: status.queueDepth ?? 0,
+    last_used_at: status.lastUsedAtMs === undefined ? null : timestamp(status.lastUsedAtMs),
   });
 }
 
@@ -151,7 +152,7 @@ function toReportView(report: ValidationReport): View {
   });
 }
 
-export function toActorView(actor: Actor): View {
+function toActorView(actor: Actor): View {
   return known({ type: actor.type, id: actor.id, key_id: actor.keyId, name: actor.name });
 }
 

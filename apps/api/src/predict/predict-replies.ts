@@ -1,6 +1,6 @@
 /** Hot path. See docs/paths/predict.md. */
 import type { ServerResponse } from 'node:http';
-import type { Gate } from '@sibyl/auth';
+import { credentialOf, type Gate } from '@sibyl/auth';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { PayloadDigest, RowAnswer, ServedVersion } from '@sibyl/prediction';
 import type { Metrics } from '@sibyl/telemetry';
@@ -76,6 +76,7 @@ export class PredictReplies {
     let status = exchange.closed ? CLIENT_CLOSED : problem.status;
     context.problem = problem.code;
     context.predictionId = undefined;
+    if (context.principal === undefined) context.holder = this.parts.gate.holderOf(credentialOf(request.headers));
     if (thrown instanceof DomainError) countRefusal(this.parts.metrics.server, thrown);
     if (problem.code === 'internal_error') this.parts.recorder.unexpected(context, thrown);
     // What could not be recorded a moment ago is not tried again: its caller waits.

@@ -45,14 +45,15 @@ function setting<T>(facts: Facts<T>, type: string, parse: (text: string) => T): 
 }
 
 function textOf(value: unknown): string {
-  return Array.isArray(value) ? value.join(',') : value === undefined ? '' : String(value);
+  if (Array.isArray(value)) return value.join(',');
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
 }
 
 /** A whole number between two limits, both allowed. */
 export function whole(facts: Facts<number> & { readonly min: number; readonly max: number }): Setting<number> {
   const { min, max, ...rest } = facts;
-  return setting(rest, `whole number, ${min} to ${max}`, (text) => {
-    const value = /^-?\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  return setting(rest, `whole number, ${min} to ${max}`, (given) => {
+    const value = /^-?\d{1,16}$/.test(given) ? Number(given) : Number.NaN;
     if (!(value >= min && value <= max)) throw new Error(`a whole number from ${min} to ${max}`);
     return value;
   });
@@ -61,10 +62,10 @@ export function whole(facts: Facts<number> & { readonly min: number; readonly ma
 /** One of a few words. */
 export function choice<const T extends string>(facts: Facts<T> & { readonly of: readonly T[] }): Setting<T> {
   const { of, ...rest } = facts;
-  return setting(rest, of.join(', '), (text) => {
-    const found = of.find((word) => word === text);
+  return setting(rest, of.join(', '), (given) => {
+    const found = of.find((word) => word === given);
     if (found !== undefined) return found;
-    const near = nearestWords(text, of)[0];
+    const near = nearestWords(given, of)[0];
     throw new Error(`one of ${of.join(', ')}${near === undefined ? '' : ` (did you mean ${near}?)`}`);
   });
 }

@@ -1,5 +1,5 @@
 // What a request costs between `infer` and its answer: processor time of the server's thread and of the runner, with so
-// many requests in flight. `node libs/inference/inference.bench.mjs [model.onnx] [columns]`, after `npm run build`.
+// many requests in flight. `node test/bench/inference.mjs [model.onnx] [columns]`, after `npm run build`.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const require = createRequire(import.meta.url);
-const { InferenceOptions, NO_OBSERVER, OnnxRuntime } = require(`${root}/dist/libs/inference/src/index.js`);
+const { InferenceOptions, OnnxRuntime } = require(`${root}/dist/libs/inference/src/index.js`);
 const { SystemClock } = require(`${root}/dist/libs/kernel/src/index.js`);
 
 const model = path.resolve(process.argv[2] ?? `${root}/test/bench/models/fraud_transactions-3.1.0/model.onnx`);
@@ -24,14 +24,19 @@ const options = Object.assign(new InferenceOptions(), {
 });
 let batches = 0;
 let rows = 0;
+const nothing = () => undefined;
 const observer = {
-  ...NO_OBSERVER,
+  onDropped: nothing,
+  onModelLoaded: nothing,
+  onModelUnloaded: nothing,
+  onRunnerLost: nothing,
+  onRunnerReady: nothing,
   onBatch: (_key, count) => {
     batches++;
     rows += count;
   },
 };
-const log = { info: () => undefined, warn: console.warn, error: console.error };
+const log = { info: nothing, warn: console.warn, error: console.error };
 const runtime = new OnnxRuntime({ options, clock: new SystemClock(), log, observer });
 const begun = performance.now();
 await runtime.start();
@@ -93,7 +98,7 @@ async function measure(inFlight) {
 
 /** Linux: ticks of 10 ms in user and system mode. */
 function runnerCpuMs() {
-  const [runner] = runtime.status().runners;
-  const fields = readFileSync(`/proc/${runner.pid}/stat`, 'utf8').split(' ');
+  const { pid } = runtime.status().runners[0];
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ');
   return (Number(fields[13]) + Number(fields[14])) * 10;
 }

@@ -1,4 +1,4 @@
-import { SpoolDisk, type SegmentFile } from './spool-disk';
+import { SpoolDisk, type SegmentFile } from '../spool-disk';
 
 /** A real disk that can be made to fail: what an operator meets as ENOSPC, EIO or a device that hangs. */
 export class FaultyDisk extends SpoolDisk {

@@ -3,12 +3,15 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { SystemClock, UuidV7Source } from '@sibyl/kernel';
-import { AuditOptions } from './audit-options';
-import { PayloadCipher } from './payload-cipher';
-import { SegmentSupply } from './segment-supply';
-import { SpoolDisk } from './spool-disk';
-import { SpoolWriter } from './spool-writer';
-import { anEvent, silentTrailLog } from './testing';
+import { AuditOptions } from '../audit-options';
+import { PayloadCipher } from '../payload-cipher';
+import { SegmentSupply } from '../segment-supply';
+import { SpoolDisk } from '../spool-disk';
+import { SpoolWriter } from '../spool-writer';
+import { anEvent, silentTrailLog } from '../testing';
+
+/** What to run. */
+export const KILLED_WRITER = __filename;
 
 const CALLERS = 8;
 
@@ -32,4 +35,4 @@ async function main(folder: string): Promise<void> {
   await Promise.all(Array.from({ length: CALLERS }, (_, name) => caller(name)));
 }
 
-void main(process.argv[2] ?? '');
+if (require.main === module) void main(process.argv[2] ?? '');

@@ -1,0 +1,294 @@
+import { DomainError } from '@sibyl/kernel';
+import { FakeClock } from '@sibyl/kernel/testing';
+import { FakeRuntime, type FakeModel } from '@sibyl/inference/testing';
+import type { AliasEvent, ModelVersion, RegistrySnapshot } from '@sibyl/registry';
+import { aModelVersion } from '@sibyl/registry/testing';
+import { ManifestDefaults } from './feature-reader';
+import { ModelReconciler } from './model-reconciler';
+import { PredictionOptions } from './prediction-options';
+import { PredictCall, PredictionService } from './prediction-service';
+import { Promotion } from './promotion';
+import { ServedVersion } from './served-version';
+
+/** Answers the sum of each row. */
+const SUM: FakeModel = {
+  signature: {
+    inputs: [{ name: 'features', datatype: 'FP32', shape: [-1, 2] }],
+    outputs: [{ name: 'variable', datatype: 'FP32', shape: [-1, 1] }],
+  },
+  respond: ([features]) => {
+    const rows = features?.shape[0] ?? 0;
+    const data = Float32Array.from({ length: rows }, (_, i) => Number(features?.data[2 * i]) + Number(features?.data[2 * i + 1]));
+    return [{ name: 'variable', datatype: 'FP32', shape: [rows, 1], data }];
+  },
+};
+
+const DOCUMENT = {
+  task: 'regression',
+  metrics: { accuracy: 0.5 },
+  training_date: '2024-01-01T00:00:00Z',
+  inputs: [{ name: 'features', datatype: 'FP32', shape: [-1, 2], columns: ['a', 'b'] }],
+  features: [{ name: 'a' }, { name: 'b', default: 10 }],
+  decision: { value_output: 'variable' },
+};
+
+const digest = (n: number): ModelVersion['digest'] => `sha256:${String(n).padStart(64, '0')}`;
+const version = (name: string, n: number, parts: Partial<ModelVersion> = {}): ModelVersion =>
+  aModelVersion({ model: 'm', version: name, digest: digest(n), arrival: n, document: DOCUMENT, ...parts });
+
+class Fixture {
+  readonly clock = new FakeClock();
+  readonly runtime = new FakeRuntime(SUM);
+  readonly options = new PredictionOptions();
+  readonly warnings: string[] = [];
+  versions: ModelVersion[] = [version('1', 1), version('2', 2)];
+  aliases: { alias: string; version: string; revision: number }[] = [{ alias: 'production', version: '1', revision: 1 }];
+  broken: Error | undefined;
+  snapshots = 0;
+  readonly reconciler = new ModelReconciler({
+    source: { snapshot: () => this.snapshot(), artifactFolder: (of) => Promise.resolve(`/packages/${of}`) },
+    runtime: this.runtime,
+    clock: this.clock,
+    options: this.options,
+    log: { info: () => undefined, warn: (_, message) => void this.warnings.push(message) },
+  });
+  readonly service = new PredictionService(this.reconciler, new ManifestDefaults(), this.clock);
+
+  call(ms = 1000): PredictCall {
+    return new PredictCall(this.clock.monotonic() + ms);
+  }
+
+  private snapshot(): Promise<RegistrySnapshot> {
+    this.snapshots++;
+    if (this.broken) return Promise.reject(this.broken);
+    return Promise.resolve({ models: [{ name: 'm', versions: this.versions, aliases: this.aliases }] });
+  }
+}
+
+let fixture: Fixture;
+beforeEach(() => (fixture = new Fixture()));
+afterEach(() => fixture.reconciler.stop());
+
+const code = async (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'no error',
+    (error: unknown) => (error instanceof DomainError ? error.code : 'another error'),
+  );
+
+describe('ModelReconciler', () => {
+  it('is ready when what aliases point at and the latest are loaded', async () => {
+    const { reconciler, runtime } = fixture;
+    expect(reconciler.missing()).toHaveLength(1);
+    await reconciler.start();
+    expect(reconciler.missing()).toEqual([]);
+    expect(runtime.loads).toEqual([`m@1@${digest(1)}`, `m@2@${digest(2)}`]);
+    expect(reconciler.table.resolve('m', undefined)).toMatchObject({ alias: 'production', served: { version: '1', state: 'ready' } });
+  });
+
+  it('keeps what is loaded when the registry changes, and loads what an alias moves to', async () => {
+    const { reconciler } = fixture;
+    await reconciler.start();
+    const before = reconciler.table.resolve('m', '2').served;
+    fixture.versions.push(version('3', 3));
+    fixture.aliases = [{ alias: 'production', version: '2', revision: 2 }];
+    await reconciler.refresh();
+    expect(reconciler.table.resolve('m', undefined).served).toBe(before);
+    expect(reconciler.table.resolve('m', 'latest').served.version).toBe('3');
+    await reconciler.ready(reconciler.table.resolve('m', '3').served, fixture.clock.monotonic() + 1000);
+    expect(reconciler.missing()).toEqual([]);
+  });
+
+  it('ends versions that may not serve any more, and takes replaced bytes for another version', async () => {
+    const { reconciler, runtime } = fixture;
+    await reconciler.start();
+    fixture.versions = [version('1', 1), version('2', 2, { status: 'archived' })];
+    await reconciler.refresh();
+    expect(runtime.unloads).toEqual([`m@2@${digest(2)}`]);
+    expect(() => reconciler.table.resolve('m', '2')).toThrow(/archived/);
+    fixture.versions = [version('1', 9)];
+    await reconciler.refresh();
+    await reconciler.ready(reconciler.table.resolve('m', '1').served, fixture.clock.monotonic() + 1000);
+    expect(runtime.loads.at(-1)).toBe(`m@1@${digest(9)}`);
+    expect(runtime.unloads).toContain(`m@1@${digest(1)}`);
+  });
+
+  it('goes on with the last table when the registry cannot be read', async () => {
+    const { reconciler } = fixture;
+    await reconciler.start();
+    fixture.broken = new DomainError('database_unavailable', 'The database cannot be reached.');
+    await reconciler.follow();
+    expect(fixture.warnings).toContain('the registry could not be read; the last serving table goes on');
+    expect((await fixture.service.predictRow(reconciler.table.resolve('m', '1').served, row({ a: 1, b: 2 }), fixture.call())).json).toBe('{"value":3}');
+  });
+
+  it('answers a refresh that comes while one runs with one more run', async () => {
+    await Promise.all([fixture.reconciler.refresh(), fixture.reconciler.refresh(), fixture.reconciler.refresh()]);
+    expect(fixture.snapshots).toBe(2);
+  });
+
+  it('does not try again at once what would not load, and says why', async () => {
+    const { reconciler, runtime, clock } = fixture;
+    runtime.define(`m@1@${digest(1)}`, { ...SUM, loadError: new Error('/secret/path is broken') });
+    await reconciler.start();
+    const { served } = reconciler.table.resolve('m', '1');
+    expect(served).toMatchObject({ state: 'unavailable', reason: 'The model could not be loaded.' });
+    expect(reconciler.missing()).toHaveLength(1);
+    expect(await code(reconciler.ready(served, clock.monotonic() + 1000))).toBe('model_not_ready');
+    runtime.define(`m@1@${digest(1)}`, SUM);
+    clock.advance(fixture.options.loadRetryMs);
+    await reconciler.ready(served, clock.monotonic() + 1000);
+    expect(reconciler.missing()).toEqual([]);
+  });
+
+  it('keeps a version that was unloaded by hand out until somebody asks for it', async () => {
+    const { reconciler, runtime } = fixture;
+    await reconciler.start();
+    const { served } = reconciler.table.resolve('m', '1');
+    await reconciler.unload(served);
+    await reconciler.unload(served);
+    await reconciler.refresh();
+    expect(served.state).toBe('unloaded');
+    expect(reconciler.missing()).toEqual([]);
+    expect((await fixture.service.predictRow(served, row({ a: 1 }), fixture.call())).json).toBe('{"value":11}');
+    expect(runtime.loads.filter((key) => key.startsWith('m@1@'))).toHaveLength(2);
+  });
+
+  it('reloads on demand, one model or all, and knows what it does not know', async () => {
+    const { reconciler, runtime, clock } = fixture;
+    runtime.define(`m@1@${digest(1)}`, { ...SUM, loadError: new Error('broken') });
+    await reconciler.start();
+    runtime.define(`m@1@${digest(1)}`, SUM);
+    clock.advance(1);
+    await reconciler.reload('m');
+    expect(reconciler.missing()).toEqual([]);
+    await reconciler.reload(undefined);
+    expect(await code(reconciler.reload('n'))).toBe('model_not_found');
+    expect(await code(reconciler.known('m', '7'))).toBe('version_not_found');
+  });
+});
+
+const row = (features: Record<string, unknown>) => ({ features, query: {}, pointer: '/features' });
+
+describe('PredictionService', () => {
+  let served: ServedVersion;
+  beforeEach(async () => {
+    await fixture.reconciler.start();
+    served = fixture.service.resolve('m', '1').served;
+  });
+
+  it('says which features a default stood in for', async () => {
+    expect(await fixture.service.predictRow(served, row({ a: 1, b: 2 }), fixture.call())).toEqual({ json: '{"value":3}', defaulted: undefined, value: 3 });
+    expect(await fixture.service.predictRow(served, row({ a: 1 }), fixture.call())).toMatchObject({ json: '{"value":11}', defaulted: ['b'] });
+    expect(JSON.parse(served.infoJson)).toEqual({ name: 'm', version: '1', training_date: '2024-01-01T00:00:00Z', accuracy: 0.5 });
+  });
+
+  it('names all features that nobody has', async () => {
+    expect(await code(fixture.service.predictRow(served, row({}), fixture.call()))).toBe('incomplete_features');
+  });
+
+  it('answers rows together, each with its own fate', async () => {
+    const answers = await fixture.service.predictRows(served, [row({ a: 1 }), row({ a: 'x' }), row({}), row({ a: 2, b: 2 })], fixture.call());
+    expect(answers.map((answer) => (answer instanceof DomainError ? answer.code : answer.json))).toEqual([
+      '{"value":11}',
+      'input_type_mismatch',
+      'incomplete_features',
+      '{"value":4}',
+    ]);
+    expect(await fixture.service.predictRows(served, [row({})], fixture.call())).toEqual([expect.objectContaining({ code: 'incomplete_features' })]);
+  });
+
+  it('fails only the rows whose answers are not finite', async () => {
+    const answers = await fixture.service.predictRows(served, [row({ a: 3.4e38, b: 3.4e38 }), row({ a: 1, b: 1 })], fixture.call());
+    expect(answers.map((answer) => (answer instanceof DomainError ? answer.code : answer.json))).toEqual(['model_output_invalid', '{"value":2}']);
+  });
+
+  it('answers tensors with tensors, and decides where there is one row', async () => {
+    expect(await fixture.service.predictTensors(served, { features: [[1, 2]] }, fixture.call())).toEqual({
+      outputsJson: '{"variable":[[3]]}',
+      prediction: { json: '{"value":3}', value: 3 },
+    });
+    const two = await fixture.service.predictTensors(served, { features: [[1, 2], [3, 4]] }, fixture.call());
+    expect(two).toEqual({ outputsJson: '{"variable":[[3],[7]]}', prediction: undefined });
+  });
+
+  it('waits for a version that is being loaded, up to the deadline', async () => {
+    await fixture.reconciler.unload(served);
+    fixture.runtime.hold();
+    const late = fixture.service.predictRow(served, row({ a: 1 }), fixture.call(20));
+    expect(await code(late)).toBe('model_not_ready');
+    const inTime = fixture.service.predictRow(served, row({ a: 1 }), fixture.call(10_000));
+    fixture.runtime.release();
+    expect((await inTime).json).toBe('{"value":11}');
+  });
+
+  it('drops what waits when the caller hangs up', () => {
+    const call = fixture.call();
+    const first = call.request([], 0);
+    call.abort();
+    expect([first.aborted, call.request([], 0).aborted]).toEqual([true, true]);
+  });
+
+  it('asks one by one where rows cannot be stacked', async () => {
+    fixture.versions = [
+      version('1', 5, {
+        signature: { ...SUM.signature, inputs: [{ name: 'features', datatype: 'FP32', shape: [1, 2] }] },
+        document: { ...DOCUMENT, inputs: [{ name: 'features', datatype: 'FP32', shape: [1, 2], columns: ['a', 'b'] }] },
+      } as Partial<ModelVersion>),
+      version('2', 6, {
+        signature: { ...SUM.signature, inputs: [{ name: 'features', datatype: 'FP32', shape: [-1, -1] }] },
+        document: { task: 'regression', inputs: [{ name: 'features', datatype: 'FP32', shape: [-1, -1] }] },
+      } as Partial<ModelVersion>),
+    ];
+    await fixture.reconciler.refresh();
+    const fixed = fixture.service.resolve('m', '1').served;
+    const answers = await fixture.service.predictRows(fixed, [row({ a: 1, b: 2 }), row({ a: 'x' })], fixture.call());
+    expect(answers.map((answer) => (answer instanceof DomainError ? answer.code : answer.json))).toEqual(['{"value":3}', 'input_type_mismatch']);
+    const dynamic = fixture.service.resolve('m', '2').served;
+    expect((await fixture.service.predictRow(dynamic, row({ features: [4, 5] }), fixture.call())).json).toBe('{"value":9}');
+    expect(await code(fixture.service.predictRow(dynamic, row({}), fixture.call()))).toBe('incomplete_features');
+  });
+});
+
+describe('Promotion', () => {
+  const actor = { type: 'system' as const, id: 'test', name: 'test' };
+  const move = { model: 'm', alias: 'production', version: '2', reason: 'better', ifMatch: '"1"' };
+  const event = {} as AliasEvent;
+
+  it('warms the version, moves the alias, then switches', async () => {
+    await fixture.reconciler.start();
+    await fixture.reconciler.unload(fixture.reconciler.table.resolve('m', '2').served);
+    let loadedAtMove = false;
+    const aliases = {
+      move: () => {
+        loadedAtMove = fixture.reconciler.table.resolve('m', '2').served.loaded !== undefined;
+        fixture.aliases = [{ alias: 'production', version: '2', revision: 2 }];
+        return Promise.resolve(event);
+      },
+      rollback: () => {
+        fixture.aliases = [{ alias: 'production', version: '1', revision: 3 }];
+        return Promise.resolve(event);
+      },
+    };
+    const promotion = new Promotion(aliases, fixture.reconciler, fixture.clock, fixture.options);
+    await promotion.promote(actor, move, () => Promise.resolve());
+    expect(loadedAtMove).toBe(true);
+    expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
+    await promotion.rollback(actor, { model: 'm', alias: 'production', reason: 'worse', ifMatch: '"2"' }, () => Promise.resolve());
+    expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('1');
+  });
+
+  it('leaves the refusal of unknown versions to the move, and does not move to what will not load', async () => {
+    await fixture.reconciler.start();
+    const refused = new DomainError('alias_not_found', 'no');
+    const promotion = new Promotion(
+      { move: () => Promise.reject(refused), rollback: () => Promise.reject(refused) },
+      fixture.reconciler,
+      fixture.clock,
+      fixture.options,
+    );
+    expect(await code(promotion.promote(actor, { ...move, version: '9' }, () => Promise.resolve()))).toBe('alias_not_found');
+    fixture.runtime.define(`m@2@${digest(2)}`, { ...SUM, loadError: new Error('broken') });
+    await fixture.reconciler.unload(fixture.reconciler.table.resolve('m', '2').served);
+    expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('model_not_ready');
+  });
+});
