@@ -11,7 +11,7 @@ export interface ServerOptions {
   readyTimeoutMs?: number;
 }
 
-export interface Answer<Body = any> {
+export interface Answer<Body = unknown> {
   status: number;
   headers: Headers;
   /** Parsed where the answer is JSON, else its text. */
@@ -36,7 +36,7 @@ export declare class TestServer {
   terminate(): Promise<{ code: number | null; signal: NodeJS.Signals | null; ms: number }>;
   stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null; ms: number }>;
   remove(): void;
-  call<Body = any>(
+  call<Body = unknown>(
     method: string,
     route: string,
     options?: {
