@@ -14,6 +14,9 @@ export class NestLog implements LoggerService {
   }
 
   error(message: unknown): void {
-    this.logger.error({ err: message instanceof Error ? message : undefined }, message instanceof Error ? message.message : String(message));
+    this.logger.error(
+      { err: message instanceof Error ? message : undefined },
+      message instanceof Error ? message.message : String(message),
+    );
   }
 }

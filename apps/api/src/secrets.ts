@@ -28,7 +28,8 @@ export function loadSecrets(dataDir: string): Secrets {
   if (!existsSync(file)) atomicWriteFile(file, randomBytes(KEY_BYTES), 0o600);
   const master = readFileSync(file);
   if (master.length !== KEY_BYTES) throw new Error(`${file} must have ${KEY_BYTES} bytes; it has ${master.length}`);
-  const derive = (purpose: string): Uint8Array => new Uint8Array(hkdfSync('sha256', master, '', `sibyl ${purpose}`, KEY_BYTES));
+  const derive = (purpose: string): Uint8Array =>
+    new Uint8Array(hkdfSync('sha256', master, '', `sibyl ${purpose}`, KEY_BYTES));
   return {
     pepper: derive('api key pepper'),
     payloadKey: derive('prediction payloads'),

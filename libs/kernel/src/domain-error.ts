@@ -46,6 +46,8 @@ function defaultRetryAfter(kind: ErrorKind): number | undefined {
 /** Throws `internal_error` when something that the code relies on does not hold: a fault of ours, not the caller's. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (condition === false || condition === undefined || condition === null || condition === 0 || condition === '') {
-    throw new DomainError('internal_error', 'Something went wrong inside.', { cause: new Error(`invariant: ${message}`) });
+    throw new DomainError('internal_error', 'Something went wrong inside.', {
+      cause: new Error(`invariant: ${message}`),
+    });
   }
 }

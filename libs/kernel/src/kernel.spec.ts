@@ -65,7 +65,9 @@ describe('SingleFlight', () => {
     const flights = new SingleFlight<number>();
     let calls = 0;
     const work = () => Promise.resolve(++calls);
-    expect(await Promise.all([flights.run('a', work), flights.run('a', work), flights.run('b', work)])).toEqual([1, 1, 2]);
+    expect(await Promise.all([flights.run('a', work), flights.run('a', work), flights.run('b', work)])).toEqual([
+      1, 1, 2,
+    ]);
     await expect(flights.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(await flights.run('a', work)).toBe(3);
   });

@@ -40,20 +40,33 @@ export const UNKNOWN_TASK = 'unknown';
 
 /** The reader that fits the task and outputs: classifier, regression, or all outputs as they are. */
 export function compileDecision(source: DecisionSource): DecisionReader {
-  const rule = source.decision ?? {};
-  const label = rule.labelOutput ?? undeclared(source, rule, isLabelOutput);
-  const scores = rule.probabilityOutput ?? rule.logitOutput ?? undeclared(source, rule, isScoresOutput);
-  const classifies = source.task === 'classification' || (source.task === UNKNOWN_TASK && label !== undefined && scores !== undefined);
-  if (classifies && (label !== undefined || scores !== undefined)) return new ClassReader(source, rule, label, scores);
-  const value = rule.valueOutput ?? rule.scoreOutput ?? (source.outputs.length === 1 ? source.outputs[0]?.name : undefined);
-  const single = value !== undefined && isSingleValue(source.outputs.find((output) => output.name === value));
-  const isNumber = source.task === 'regression' || source.task === UNKNOWN_TASK || rule.valueOutput !== undefined;
-  if (single && isNumber && rule.scoreOutput === undefined) return new ValueReader(value, rule.field ?? 'value');
-  if (single && rule.scoreOutput !== undefined) return new ValueReader(value, rule.field ?? 'score');
-  return new OutputsReader();
+  return compileClassifier(source, source.decision ?? {}) ?? compileValue(source, source.decision ?? {}) ?? new OutputsReader();
 }
 
-function undeclared(source: DecisionSource, rule: DecisionRule, fits: (output: TensorSpec) => boolean): string | undefined {
+function compileClassifier(source: DecisionSource, rule: DecisionRule): DecisionReader | undefined {
+  const label = rule.labelOutput ?? undeclared(source, rule, isLabelOutput);
+  const scores = rule.probabilityOutput ?? rule.logitOutput ?? undeclared(source, rule, isScoresOutput);
+  if (source.task === 'classification') {
+    return label === undefined && scores === undefined ? undefined : new ClassReader(source, rule, label, scores);
+  }
+  const looksLikeOne = source.task === UNKNOWN_TASK && label !== undefined && scores !== undefined;
+  return looksLikeOne ? new ClassReader(source, rule, label, scores) : undefined;
+}
+
+function compileValue(source: DecisionSource, rule: DecisionRule): DecisionReader | undefined {
+  const sole = source.outputs.length === 1 ? source.outputs[0]?.name : undefined;
+  const output = rule.valueOutput ?? rule.scoreOutput ?? sole;
+  if (output === undefined || !isSingleValue(source.outputs.find(({ name }) => name === output))) return undefined;
+  if (rule.valueOutput === undefined && rule.scoreOutput !== undefined) return new ValueReader(output, rule.field ?? 'score');
+  const isNumber = source.task === 'regression' || source.task === UNKNOWN_TASK || rule.valueOutput !== undefined;
+  return isNumber ? new ValueReader(output, rule.field ?? 'value') : undefined;
+}
+
+function undeclared(
+  source: DecisionSource,
+  rule: DecisionRule,
+  fits: (output: TensorSpec) => boolean,
+): string | undefined {
   if (rule.labelOutput ?? rule.probabilityOutput ?? rule.logitOutput ?? rule.valueOutput) return undefined;
   const found = source.outputs.filter(fits);
   return found.length === 1 ? found[0]?.name : undefined;
@@ -75,13 +88,19 @@ function isSingleValue(output: TensorSpec | undefined): boolean {
 
 function outputNamed(outputs: readonly Tensor[], name: string): Tensor {
   for (const tensor of outputs) if (tensor.name === name) return tensor;
-  throw new DomainError('internal_error', 'Something went wrong inside.', { cause: new Error(`the model gave no output '${name}'`) });
+  throw new DomainError('internal_error', 'Something went wrong inside.', {
+    cause: new Error(`the model gave no output '${name}'`),
+  });
 }
 
 function invalid(value: number, output: string): DomainError {
-  return new DomainError('model_output_invalid', `The model answered ${value} in output '${output}', which is not a finite number.`, {
-    faults: [{ pointer: `/outputs/${output}`, expected: 'a finite number', received: String(value) }],
-  });
+  return new DomainError(
+    'model_output_invalid',
+    `The model answered ${value} in output '${output}', which is not a finite number.`,
+    {
+      faults: [{ pointer: `/outputs/${output}`, expected: 'a finite number', received: String(value) }],
+    },
+  );
 }
 
 class ValueReader implements DecisionReader {
@@ -104,7 +123,9 @@ class ValueReader implements DecisionReader {
 /** Every output of the row under its name. */
 class OutputsReader implements DecisionReader {
   read(outputs: readonly Tensor[], row: number, rows: number): RowPrediction {
-    const parts = outputs.map((tensor) => `${JSON.stringify(tensor.name)}:${encodeNested(rows > 0 ? rowOf(tensor, row, rows) : tensor)}`);
+    const parts = outputs.map(
+      (tensor) => `${JSON.stringify(tensor.name)}:${encodeNested(rows > 0 ? rowOf(tensor, row, rows) : tensor)}`,
+    );
     return { json: `{"outputs":{${parts.join(',')}}}` };
   }
 }

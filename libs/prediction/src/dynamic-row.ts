@@ -8,9 +8,15 @@ import { pointerTo, RequestFaults } from './request-faults';
  * One row for a model whose rows have no fixed size: each feature is a nested array, and features that share an input by
  * columns must agree in their dimensions. `supplied` holds what the feature service or the manifest knows.
  */
-export function decodeDynamicRow(contract: ModelContract, features: JsonObject, supplied: JsonObject, pointer: string): Tensor[] {
+export function decodeDynamicRow(
+  contract: ModelContract,
+  features: JsonObject,
+  supplied: JsonObject,
+  pointer: string,
+): Tensor[] {
   const faults = new RequestFaults();
-  for (const name of Object.keys(features)) if (!contract.slotNames.has(name)) faults.unknown(pointer, name, contract.slotNames);
+  for (const name of Object.keys(features))
+    if (!contract.slotNames.has(name)) faults.unknown(pointer, name, contract.slotNames);
   faults.throwIfAny();
   const values = { ...supplied, ...features };
   return contract.inputs.map((input, index) => {
@@ -22,7 +28,9 @@ export function decodeDynamicRow(contract: ModelContract, features: JsonObject, 
 
 function decodePart(slot: FeatureSlot, value: unknown, pointer: string): Tensor {
   const at = pointerTo(pointer, slot.name);
-  const tensor = decodeNested(value, { name: slot.name, datatype: slot.datatype, shape: slot.shape }, at, { nullable: () => slot.nullable });
+  const tensor = decodeNested(value, { name: slot.name, datatype: slot.datatype, shape: slot.shape }, at, {
+    nullable: () => slot.nullable,
+  });
   checkTensorRules(tensor, () => slot, at);
   return tensor;
 }
@@ -41,9 +49,19 @@ function interleaved(input: InputSpec, parts: readonly Tensor[], pointer: string
   const data = allocate(input.datatype, size * parts.length);
   parts.forEach((part, column) => {
     if (part.data.length !== size) {
-      throw new DomainError('input_shape_mismatch', `Feature '${part.name}' has ${part.data.length} values and '${first?.name ?? ''}' ${size}.`, {
-        faults: [{ pointer: pointerTo(pointer, part.name), expected: `${size} values`, received: `${part.data.length} values` }],
-      });
+      throw new DomainError(
+        'input_shape_mismatch',
+        `Feature '${part.name}' has ${part.data.length} values and '${first?.name ?? ''}' ${size}.`,
+        {
+          faults: [
+            {
+              pointer: pointerTo(pointer, part.name),
+              expected: `${size} values`,
+              received: `${part.data.length} values`,
+            },
+          ],
+        },
+      );
     }
     for (let k = 0; k < size; k++) data[k * parts.length + column] = part.data[k] as number;
   });

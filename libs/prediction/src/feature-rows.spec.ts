@@ -4,7 +4,12 @@ import { FeatureRows } from './feature-rows';
 import { compileContract, type FeatureRule, type InputSpec } from './model-contract';
 import { decodeTensorInputs, rowsOf } from './tensor-inputs';
 
-const market: InputSpec = { name: 'features', datatype: 'FP32', shape: [-1, 4], columns: ['price', 'volume', 'rsi', 'macd'] };
+const market: InputSpec = {
+  name: 'features',
+  datatype: 'FP32',
+  shape: [-1, 4],
+  columns: ['price', 'volume', 'rsi', 'macd'],
+};
 const rules: FeatureRule[] = [
   { name: 'price', min: 0, max: 1e7 },
   { name: 'volume', min: 0 },
@@ -17,7 +22,8 @@ function fault(work: () => unknown): { code: string; pointers: (string | undefin
   try {
     work();
   } catch (error) {
-    if (error instanceof DomainError) return { code: error.code, pointers: (error.faults ?? []).map((f) => f.pointer), detail: error.detail };
+    if (error instanceof DomainError)
+      return { code: error.code, pointers: (error.faults ?? []).map((f) => f.pointer), detail: error.detail };
     throw error;
   }
   return { code: 'no error', pointers: [], detail: '' };
@@ -30,7 +36,9 @@ describe('FeatureRows', () => {
     const missing = rows.add({ price: 5, volume: 6, rsi: 7 }, '/f');
     expect(missing.map((slot) => slot.name)).toEqual(['macd']);
     rows.supply(missing[0]!, 0.25);
-    expect(rows.tensors()).toEqual([{ name: 'features', datatype: 'FP32', shape: [2, 4], data: Float32Array.of(1, 2, 3, NaN, 5, 6, 7, 0.25) }]);
+    expect(rows.tensors()).toEqual([
+      { name: 'features', datatype: 'FP32', shape: [2, 4], data: Float32Array.of(1, 2, 3, NaN, 5, 6, 7, 0.25) },
+    ]);
   });
 
   it('leaves no trace of a row that is refused', () => {
@@ -46,14 +54,21 @@ describe('FeatureRows', () => {
     ['infinity', { price: 1e999, volume: 2, rsi: 3 }, 'non_finite_input', ['/f/price']],
     ['null where it means nothing', { price: null, volume: 2, rsi: 3 }, 'input_missing', ['/f/price']],
     ['an unknown feature', { price: 1, volume: 2, rsi: 3, rsl: 4 }, 'unknown_field', ['/f/rsl']],
-    ['a name that objects inherit', { price: 1, volume: 2, rsi: 3, constructor: 4 }, 'unknown_field', ['/f/constructor']],
+    [
+      'a name that objects inherit',
+      { price: 1, volume: 2, rsi: 3, constructor: 4 },
+      'unknown_field',
+      ['/f/constructor'],
+    ],
     ['an array for a number', { price: [1], volume: 2, rsi: 3 }, 'input_type_mismatch', ['/f/price']],
   ])('refuses %s', (_, features, code, pointers) => {
     expect(fault(() => new FeatureRows(contract, 1).add(features, '/f'))).toMatchObject({ code, pointers });
   });
 
   it('names the feature that was probably meant, and escapes pointers', () => {
-    expect(fault(() => new FeatureRows(contract, 1).add({ price: 1, volume: 2, rsi: 3, mac: 4 }, '/f')).detail).toContain("'macd'");
+    expect(
+      fault(() => new FeatureRows(contract, 1).add({ price: 1, volume: 2, rsi: 3, mac: 4 }, '/f')).detail,
+    ).toContain("'macd'");
     expect(fault(() => new FeatureRows(contract, 1).add({ 'a/b~c': 1 }, '/f')).pointers).toEqual(['/f/a~1b~0c']);
   });
 
@@ -66,7 +81,10 @@ describe('FeatureRows', () => {
       [{ name: 'purpose', allowed: ['car', 'house'] }],
     );
     const rows = new FeatureRows(loan, 1);
-    expect(fault(() => rows.add({ income: 1, purpose: 'boat' }, ''))).toMatchObject({ code: 'input_not_allowed', pointers: ['/purpose'] });
+    expect(fault(() => rows.add({ income: 1, purpose: 'boat' }, ''))).toMatchObject({
+      code: 'input_not_allowed',
+      pointers: ['/purpose'],
+    });
     rows.add({ income: 1, purpose: 'car' }, '');
     expect(rows.tensors().map((tensor) => [tensor.name, tensor.shape, [...tensor.data]])).toEqual([
       ['income', [1, 1], [1]],
@@ -75,7 +93,10 @@ describe('FeatureRows', () => {
   });
 
   it('takes features named like members of every object', () => {
-    const odd = compileContract([{ name: 'x', datatype: 'FP32', shape: [-1, 2], columns: ['constructor', 'valueOf'] }], []);
+    const odd = compileContract(
+      [{ name: 'x', datatype: 'FP32', shape: [-1, 2], columns: ['constructor', 'valueOf'] }],
+      [],
+    );
     const rows = new FeatureRows(odd, 1);
     expect(rows.add({}, '').map((slot) => slot.name)).toEqual(['constructor', 'valueOf']);
     rows.drop();
@@ -83,7 +104,10 @@ describe('FeatureRows', () => {
   });
 
   it('takes sequences: each feature is a series, and columns are interleaved', () => {
-    const lstm = compileContract([{ name: 'sequence', datatype: 'FP32', shape: [-1, 3, 2], columns: ['price', 'rsi'] }], [{ name: 'rsi', max: 100 }]);
+    const lstm = compileContract(
+      [{ name: 'sequence', datatype: 'FP32', shape: [-1, 3, 2], columns: ['price', 'rsi'] }],
+      [{ name: 'rsi', max: 100 }],
+    );
     const rows = new FeatureRows(lstm, 1);
     rows.add({ price: [1, 2, 3], rsi: [10, 20, 30] }, '/f');
     expect(rows.tensors()[0]).toMatchObject({ shape: [1, 3, 2], data: Float32Array.of(1, 10, 2, 20, 3, 30) });
@@ -91,13 +115,23 @@ describe('FeatureRows', () => {
       code: 'input_out_of_range',
       pointers: ['/f/rsi/1'],
     });
-    expect(fault(() => new FeatureRows(lstm, 1).add({ price: [1, 2], rsi: [1, 2, 3] }, '/f'))).toMatchObject({ code: 'input_shape_mismatch' });
+    expect(fault(() => new FeatureRows(lstm, 1).add({ price: [1, 2], rsi: [1, 2, 3] }, '/f'))).toMatchObject({
+      code: 'input_shape_mismatch',
+    });
   });
 
   it('takes tensors of fixed size as one feature', () => {
     const image = compileContract([{ name: 'image', datatype: 'FP32', shape: [-1, 2, 2, 1] }], []);
     const rows = new FeatureRows(image, 1);
-    rows.add({ image: [[[1], [2]], [[3], [4]]] }, '');
+    rows.add(
+      {
+        image: [
+          [[1], [2]],
+          [[3], [4]],
+        ],
+      },
+      '',
+    );
     expect(rows.tensors()[0]).toMatchObject({ shape: [1, 2, 2, 1], data: Float32Array.of(1, 2, 3, 4) });
   });
 
@@ -112,17 +146,37 @@ describe('FeatureRows', () => {
 describe('decodeDynamicRow', () => {
   it('reads rows of any size', () => {
     const text = compileContract([{ name: 'ids', datatype: 'INT64', shape: [-1, -1] }], []);
-    expect(decodeDynamicRow(text, { ids: [1, 2, 3] }, {}, '')[0]).toMatchObject({ shape: [1, 3], data: BigInt64Array.of(1n, 2n, 3n) });
+    expect(decodeDynamicRow(text, { ids: [1, 2, 3] }, {}, '')[0]).toMatchObject({
+      shape: [1, 3],
+      data: BigInt64Array.of(1n, 2n, 3n),
+    });
     const series = compileContract([{ name: 's', datatype: 'FP32', shape: [-1, -1, 2], columns: ['a', 'b'] }], []);
-    expect(decodeDynamicRow(series, { a: [1, 2] }, { b: [3, 4] }, '')[0]).toMatchObject({ shape: [1, 2, 2], data: Float32Array.of(1, 3, 2, 4) });
-    expect(fault(() => decodeDynamicRow(series, { a: [1, 2], b: [3] }, {}, '/f'))).toMatchObject({ code: 'input_shape_mismatch', pointers: ['/f/b'] });
-    expect(fault(() => decodeDynamicRow(series, { a: [1], c: [2] }, {}, '/f'))).toMatchObject({ code: 'unknown_field' });
+    expect(decodeDynamicRow(series, { a: [1, 2] }, { b: [3, 4] }, '')[0]).toMatchObject({
+      shape: [1, 2, 2],
+      data: Float32Array.of(1, 3, 2, 4),
+    });
+    expect(fault(() => decodeDynamicRow(series, { a: [1, 2], b: [3] }, {}, '/f'))).toMatchObject({
+      code: 'input_shape_mismatch',
+      pointers: ['/f/b'],
+    });
+    expect(fault(() => decodeDynamicRow(series, { a: [1], c: [2] }, {}, '/f'))).toMatchObject({
+      code: 'unknown_field',
+    });
   });
 });
 
 describe('decodeTensorInputs', () => {
   it('reads every input of the model, in its order', () => {
-    const tensors = decodeTensorInputs(contract, { features: [[1, 2, 3, null], [4, 5, 6, 7]] }, '/inputs');
+    const tensors = decodeTensorInputs(
+      contract,
+      {
+        features: [
+          [1, 2, 3, null],
+          [4, 5, 6, 7],
+        ],
+      },
+      '/inputs',
+    );
     expect(tensors[0]).toMatchObject({ shape: [2, 4], data: Float32Array.of(1, 2, 3, NaN, 4, 5, 6, 7) });
     expect(rowsOf(contract, tensors)).toBe(2);
   });

@@ -66,7 +66,8 @@ export class FeatureRows {
     return this.contract.inputs.map((input, i) => {
       const shape = [this.rows, ...(input.shape ?? [-1]).slice(1)];
       const data = this.data[i] as TensorData;
-      const filled = this.rows === this.capacity ? data : shorter(data, this.rows * (this.contract.rowElements[i] ?? 0));
+      const filled =
+        this.rows === this.capacity ? data : shorter(data, this.rows * (this.contract.rowElements[i] ?? 0));
       return { name: input.name, datatype: input.datatype, shape, data: filled };
     });
   }
@@ -99,7 +100,11 @@ export class FeatureRows {
     const at = pointerTo(pointer, slot.name);
     const received = describe(value);
     if (value === null) {
-      faults.add('input_missing', `Feature '${slot.name}' is null and not nullable.`, { pointer: at, expected: slot.datatype, received });
+      faults.add('input_missing', `Feature '${slot.name}' is null and not nullable.`, {
+        pointer: at,
+        expected: slot.datatype,
+        received,
+      });
       return faults;
     }
     const fault = slot.shape.length ? undefined : slot.write(allocate(slot.datatype, 1), 0, value);
@@ -111,10 +116,18 @@ export class FeatureRows {
       });
     } else if (slot.allowed !== undefined && !slot.allowed.has(value)) {
       const expected = `one of ${[...slot.allowed].slice(0, 20).map(String).join(', ')}`;
-      faults.add('input_not_allowed', `Feature '${slot.name}' must be ${expected}.`, { pointer: at, expected, received });
+      faults.add('input_not_allowed', `Feature '${slot.name}' must be ${expected}.`, {
+        pointer: at,
+        expected,
+        received,
+      });
     } else {
       const expected = `a number ${rangeText(slot)}`;
-      faults.add('input_out_of_range', `Feature '${slot.name}' must be ${expected}; got ${received}.`, { pointer: at, expected, received });
+      faults.add('input_out_of_range', `Feature '${slot.name}' must be ${expected}; got ${received}.`, {
+        pointer: at,
+        expected,
+        received,
+      });
     }
     return faults;
   }
@@ -122,7 +135,8 @@ export class FeatureRows {
   private unknown(features: JsonObject, pointer: string, known: RequestFaults | undefined): RequestFaults | undefined {
     let faults = known;
     for (const name of Object.keys(features)) {
-      if (!this.contract.slotNames.has(name)) (faults ??= new RequestFaults()).unknown(pointer, name, this.contract.slotNames);
+      if (!this.contract.slotNames.has(name))
+        (faults ??= new RequestFaults()).unknown(pointer, name, this.contract.slotNames);
     }
     return faults;
   }
@@ -147,7 +161,11 @@ function nested(slot: FeatureSlot, value: unknown, pointer: string): Tensor {
 }
 
 /** Checks ranges and allowed values of a tensor whose last dimension has named columns. */
-export function checkTensorRules(tensor: Tensor, slotOf: (column: number) => FeatureSlot | undefined, pointer: string): void {
+export function checkTensorRules(
+  tensor: Tensor,
+  slotOf: (column: number) => FeatureSlot | undefined,
+  pointer: string,
+): void {
   const columns = tensor.shape.at(-1) ?? 1;
   for (let i = 0; i < tensor.data.length; i++) {
     const slot = slotOf(i % columns);

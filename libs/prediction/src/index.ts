@@ -1,5 +1,11 @@
 export { PredictionOptions } from './prediction-options';
-export { PredictCall, PredictionService, type RowAnswer, type RowRequest, type TensorAnswer } from './prediction-service';
+export {
+  PredictCall,
+  PredictionService,
+  type RowAnswer,
+  type RowRequest,
+  type TensorAnswer,
+} from './prediction-service';
 export { FeatureReader, ManifestDefaults, type FeatureQuery } from './feature-reader';
 export { Promotion } from './promotion';
 export { ModelReconciler, type ReconcilerLog, type ServingSource } from './model-reconciler';

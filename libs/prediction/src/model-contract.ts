@@ -1,4 +1,11 @@
-import { elementCount, elementWriter, hasNaN, type Datatype, type ElementWriter, type TensorSpec } from '@sibyl/protocol';
+import {
+  elementCount,
+  elementWriter,
+  hasNaN,
+  type Datatype,
+  type ElementWriter,
+  type TensorSpec,
+} from '@sibyl/protocol';
 
 /** A tensor that a request fills; `columns` name its last dimension. */
 export interface InputSpec extends TensorSpec {
@@ -73,16 +80,18 @@ function slotsOf(input: InputSpec, index: number, rules: ReadonlyMap<string, Fea
   if (!input.columns) {
     // [N] and [N,1] take one number or string a row, as people write it.
     const shape = elementCountOrNaN(row) === 1 && row.length <= 1 ? [] : row;
-    return [slot(input, rules.get(input.name) ?? { name: input.name }, { input: index, offset: 0, stride: 1, shape })];
+    return [slotOf(input, rules.get(input.name) ?? { name: input.name }, { input: index, offset: 0, stride: 1, shape })];
   }
   const stride = input.columns.length;
   const shape = row.slice(0, -1);
-  return input.columns.map((name, offset) => slot(input, rules.get(name) ?? { name }, { input: index, offset, stride, shape }));
+  return input.columns.map((name, offset) =>
+    slotOf(input, rules.get(name) ?? { name }, { input: index, offset, stride, shape }),
+  );
 }
 
 type Place = Pick<FeatureSlot, 'input' | 'offset' | 'stride' | 'shape'>;
 
-function slot(input: InputSpec, rule: FeatureRule, place: Place): FeatureSlot {
+function slotOf(input: InputSpec, rule: FeatureRule, place: Place): FeatureSlot {
   return {
     ...place,
     name: rule.name,

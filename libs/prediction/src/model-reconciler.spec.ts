@@ -18,7 +18,10 @@ const SUM: FakeModel = {
   },
   respond: ([features]) => {
     const rows = features?.shape[0] ?? 0;
-    const data = Float32Array.from({ length: rows }, (_, i) => Number(features?.data[2 * i]) + Number(features?.data[2 * i + 1]));
+    const data = Float32Array.from(
+      { length: rows },
+      (_, i) => Number(features?.data[2 * i]) + Number(features?.data[2 * i + 1]),
+    );
     return [{ name: 'variable', datatype: 'FP32', shape: [rows, 1], data }];
   },
 };
@@ -42,7 +45,9 @@ class Fixture {
   readonly options = new PredictionOptions();
   readonly warnings: string[] = [];
   versions: ModelVersion[] = [version('1', 1), version('2', 2)];
-  aliases: { alias: string; version: string; revision: number }[] = [{ alias: 'production', version: '1', revision: 1 }];
+  aliases: { alias: string; version: string; revision: number }[] = [
+    { alias: 'production', version: '1', revision: 1 },
+  ];
   broken: Error | undefined;
   snapshots = 0;
   readonly reconciler = new ModelReconciler({
@@ -82,7 +87,10 @@ describe('ModelReconciler', () => {
     await reconciler.start();
     expect(reconciler.missing()).toEqual([]);
     expect(runtime.loads).toEqual([`m@1@${digest(1)}`, `m@2@${digest(2)}`]);
-    expect(reconciler.table.resolve('m', undefined)).toMatchObject({ alias: 'production', served: { version: '1', state: 'ready' } });
+    expect(reconciler.table.resolve('m', undefined)).toMatchObject({
+      alias: 'production',
+      served: { version: '1', state: 'ready' },
+    });
   });
 
   it('keeps what is loaded when the registry changes, and loads what an alias moves to', async () => {
@@ -118,7 +126,10 @@ describe('ModelReconciler', () => {
     fixture.broken = new DomainError('database_unavailable', 'The database cannot be reached.');
     await reconciler.follow();
     expect(fixture.warnings).toContain('the registry could not be read; the last serving table goes on');
-    expect((await fixture.service.predictRow(reconciler.table.resolve('m', '1').served, row({ a: 1, b: 2 }), fixture.call())).json).toBe('{"value":3}');
+    expect(
+      (await fixture.service.predictRow(reconciler.table.resolve('m', '1').served, row({ a: 1, b: 2 }), fixture.call()))
+        .json,
+    ).toBe('{"value":3}');
   });
 
   it('answers a refresh that comes while one runs with one more run', async () => {
@@ -177,9 +188,21 @@ describe('PredictionService', () => {
   });
 
   it('says which features a default stood in for', async () => {
-    expect(await fixture.service.predictRow(served, row({ a: 1, b: 2 }), fixture.call())).toEqual({ json: '{"value":3}', defaulted: undefined, value: 3 });
-    expect(await fixture.service.predictRow(served, row({ a: 1 }), fixture.call())).toMatchObject({ json: '{"value":11}', defaulted: ['b'] });
-    expect(JSON.parse(served.infoJson)).toEqual({ name: 'm', version: '1', training_date: '2024-01-01T00:00:00Z', accuracy: 0.5 });
+    expect(await fixture.service.predictRow(served, row({ a: 1, b: 2 }), fixture.call())).toEqual({
+      json: '{"value":3}',
+      defaulted: undefined,
+      value: 3,
+    });
+    expect(await fixture.service.predictRow(served, row({ a: 1 }), fixture.call())).toMatchObject({
+      json: '{"value":11}',
+      defaulted: ['b'],
+    });
+    expect(JSON.parse(served.infoJson)).toEqual({
+      name: 'm',
+      version: '1',
+      training_date: '2024-01-01T00:00:00Z',
+      accuracy: 0.5,
+    });
   });
 
   it('names all features that nobody has', async () => {
@@ -187,19 +210,32 @@ describe('PredictionService', () => {
   });
 
   it('answers rows together, each with its own fate', async () => {
-    const answers = await fixture.service.predictRows(served, [row({ a: 1 }), row({ a: 'x' }), row({}), row({ a: 2, b: 2 })], fixture.call());
+    const answers = await fixture.service.predictRows(
+      served,
+      [row({ a: 1 }), row({ a: 'x' }), row({}), row({ a: 2, b: 2 })],
+      fixture.call(),
+    );
     expect(answers.map((answer) => (answer instanceof DomainError ? answer.code : answer.json))).toEqual([
       '{"value":11}',
       'input_type_mismatch',
       'incomplete_features',
       '{"value":4}',
     ]);
-    expect(await fixture.service.predictRows(served, [row({})], fixture.call())).toEqual([expect.objectContaining({ code: 'incomplete_features' })]);
+    expect(await fixture.service.predictRows(served, [row({})], fixture.call())).toEqual([
+      expect.objectContaining({ code: 'incomplete_features' }),
+    ]);
   });
 
   it('fails only the rows whose answers are not finite', async () => {
-    const answers = await fixture.service.predictRows(served, [row({ a: 3.4e38, b: 3.4e38 }), row({ a: 1, b: 1 })], fixture.call());
-    expect(answers.map((answer) => (answer instanceof DomainError ? answer.code : answer.json))).toEqual(['model_output_invalid', '{"value":2}']);
+    const answers = await fixture.service.predictRows(
+      served,
+      [row({ a: 3.4e38, b: 3.4e38 }), row({ a: 1, b: 1 })],
+      fixture.call(),
+    );
+    expect(answers.map((answer) => (answer instanceof DomainError ? answer.code : answer.json))).toEqual([
+      'model_output_invalid',
+      '{"value":2}',
+    ]);
   });
 
   it('answers tensors with tensors, and decides where there is one row', async () => {
@@ -207,7 +243,16 @@ describe('PredictionService', () => {
       outputsJson: '{"variable":[[3]]}',
       prediction: { json: '{"value":3}', value: 3 },
     });
-    const two = await fixture.service.predictTensors(served, { features: [[1, 2], [3, 4]] }, fixture.call());
+    const two = await fixture.service.predictTensors(
+      served,
+      {
+        features: [
+          [1, 2],
+          [3, 4],
+        ],
+      },
+      fixture.call(),
+    );
     expect(two).toEqual({ outputsJson: '{"variable":[[3],[7]]}', prediction: undefined });
   });
 
@@ -242,9 +287,14 @@ describe('PredictionService', () => {
     await fixture.reconciler.refresh();
     const fixed = fixture.service.resolve('m', '1').served;
     const answers = await fixture.service.predictRows(fixed, [row({ a: 1, b: 2 }), row({ a: 'x' })], fixture.call());
-    expect(answers.map((answer) => (answer instanceof DomainError ? answer.code : answer.json))).toEqual(['{"value":3}', 'input_type_mismatch']);
+    expect(answers.map((answer) => (answer instanceof DomainError ? answer.code : answer.json))).toEqual([
+      '{"value":3}',
+      'input_type_mismatch',
+    ]);
     const dynamic = fixture.service.resolve('m', '2').served;
-    expect((await fixture.service.predictRow(dynamic, row({ features: [4, 5] }), fixture.call())).json).toBe('{"value":9}');
+    expect((await fixture.service.predictRow(dynamic, row({ features: [4, 5] }), fixture.call())).json).toBe(
+      '{"value":9}',
+    );
     expect(await code(fixture.service.predictRow(dynamic, row({}), fixture.call()))).toBe('incomplete_features');
   });
 });
@@ -273,7 +323,9 @@ describe('Promotion', () => {
     await promotion.promote(actor, move, () => Promise.resolve());
     expect(loadedAtMove).toBe(true);
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
-    await promotion.rollback(actor, { model: 'm', alias: 'production', reason: 'worse', ifMatch: '"2"' }, () => Promise.resolve());
+    await promotion.rollback(actor, { model: 'm', alias: 'production', reason: 'worse', ifMatch: '"2"' }, () =>
+      Promise.resolve(),
+    );
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('1');
   });
 
@@ -286,7 +338,9 @@ describe('Promotion', () => {
       fixture.clock,
       fixture.options,
     );
-    expect(await code(promotion.promote(actor, { ...move, version: '9' }, () => Promise.resolve()))).toBe('alias_not_found');
+    expect(await code(promotion.promote(actor, { ...move, version: '9' }, () => Promise.resolve()))).toBe(
+      'alias_not_found',
+    );
     fixture.runtime.define(`m@2@${digest(2)}`, { ...SUM, loadError: new Error('broken') });
     await fixture.reconciler.unload(fixture.reconciler.table.resolve('m', '2').served);
     expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('model_not_ready');

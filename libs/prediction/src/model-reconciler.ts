@@ -129,7 +129,8 @@ export class ModelReconciler {
       for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
     } while (this.again);
     for (const served of this.wanted()) {
-      const due = served.loaded === undefined && served.state !== 'loading' && served.retryAt <= this.parts.clock.monotonic();
+      const due =
+        served.loaded === undefined && served.state !== 'loading' && served.retryAt <= this.parts.clock.monotonic();
       if (due) void this.load(served).catch(() => undefined);
     }
   }
@@ -177,7 +178,10 @@ export class ModelReconciler {
     try {
       return new ServedVersion(facts);
     } catch (error) {
-      this.parts.log.warn({ model: facts.model, version: facts.version, err: error }, 'version cannot be served: its contract does not compile');
+      this.parts.log.warn(
+        { model: facts.model, version: facts.version, err: error },
+        'version cannot be served: its contract does not compile',
+      );
       return undefined;
     }
   }
@@ -218,7 +222,10 @@ export class ModelReconciler {
       served.loaded = loaded;
       served.state = 'ready';
       served.reason = undefined;
-      this.parts.log.info({ model: served.model, version: served.version, provider: loaded.provider, loadMs: loaded.loadMs }, 'model loaded');
+      this.parts.log.info(
+        { model: served.model, version: served.version, provider: loaded.provider, loadMs: loaded.loadMs },
+        'model loaded',
+      );
       return loaded;
     } catch (error) {
       served.state = 'unavailable';
@@ -235,8 +242,12 @@ export class ModelReconciler {
 }
 
 function notReady(served: ServedVersion, cause?: unknown): DomainError {
-  return new DomainError('model_not_ready', `Model '${served.model}' version ${served.version} is not ready: ${served.state}.`, {
-    retryAfterSeconds: 2,
-    ...(cause === undefined ? {} : { cause }),
-  });
+  return new DomainError(
+    'model_not_ready',
+    `Model '${served.model}' version ${served.version} is not ready: ${served.state}.`,
+    {
+      retryAfterSeconds: 2,
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
 }

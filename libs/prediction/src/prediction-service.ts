@@ -72,7 +72,11 @@ export class PredictionService {
    * Many rows of one version in as few runs as the model takes; an item is the answer or what was wrong with that row.
    * A row that the model itself cannot answer fails alone.
    */
-  async predictRows(served: ServedVersion, requests: readonly RowRequest[], call: PredictCall): Promise<(RowAnswer | DomainError)[]> {
+  async predictRows(
+    served: ServedVersion,
+    requests: readonly RowRequest[],
+    call: PredictCall,
+  ): Promise<(RowAnswer | DomainError)[]> {
     if (!served.contract.stackable) {
       return Promise.all(requests.map((row) => this.predictRow(served, row, call).catch(asDomainError)));
     }
@@ -96,7 +100,8 @@ export class PredictionService {
     const outputs = await this.infer(served, call.request(tensors, rows));
     const single = tensors.every((tensor) => tensor.shape[0] === 1);
     const outputsJson = `{${outputs.map((tensor) => `${JSON.stringify(tensor.name)}:${encodeNested(tensor)}`).join(',')}}`;
-    const prediction = single && served.facts.manifest.task !== undefined ? served.decision.read(outputs, 0, 1) : undefined;
+    const prediction =
+      single && served.facts.manifest.task !== undefined ? served.decision.read(outputs, 0, 1) : undefined;
     return { outputsJson, prediction };
   }
 
@@ -180,12 +185,18 @@ function fill(
       defaulted.push(slot.name);
     } else if (slot.nullable) values[slot.name] = null;
     else {
-      const names = missing.filter((other) => other.defaultValue === undefined && !other.nullable).map((other) => other.name);
-      (faults ??= new RequestFaults()).add('incomplete_features', `Missing features: ${names.slice(0, 64).join(', ')}.`, {
-        pointer: pointerTo(pointer, slot.name),
-        expected: slot.datatype,
-        received: 'nothing',
-      });
+      const names = missing
+        .filter((other) => other.defaultValue === undefined && !other.nullable)
+        .map((other) => other.name);
+      (faults ??= new RequestFaults()).add(
+        'incomplete_features',
+        `Missing features: ${names.slice(0, 64).join(', ')}.`,
+        {
+          pointer: pointerTo(pointer, slot.name),
+          expected: slot.datatype,
+          received: 'nothing',
+        },
+      );
     }
   }
   if (faults) {

@@ -2,10 +2,18 @@ import { DomainError } from '@sibyl/kernel';
 import type { ServedVersion } from './served-version';
 import { ServingTable, type ServedModel } from './serving-table';
 
-const served = (version: string, servable = true): ServedVersion => ({ model: 'm', version, servable, facts: { status: servable ? 'validated' : 'archived' } }) as unknown as ServedVersion;
+const served = (version: string, servable = true): ServedVersion =>
+  ({
+    model: 'm',
+    version,
+    servable,
+    facts: { status: servable ? 'validated' : 'archived' },
+  }) as unknown as ServedVersion;
 
 function table(model: Partial<ServedModel>): ServingTable {
-  return new ServingTable(new Map([['m', { name: 'm', versions: new Map(), aliases: new Map(), latest: undefined, ...model }]]));
+  return new ServingTable(
+    new Map([['m', { name: 'm', versions: new Map(), aliases: new Map(), latest: undefined, ...model }]]),
+  );
 }
 
 const one = served('1.0.0');
@@ -15,7 +23,14 @@ const versions = new Map([
   ['2.0.0', two],
   ['0.9', served('0.9', false)],
 ]);
-const full = table({ versions, aliases: new Map([['production', one], ['canary', two]]), latest: two });
+const full = table({
+  versions,
+  aliases: new Map([
+    ['production', one],
+    ['canary', two],
+  ]),
+  latest: two,
+});
 
 const codeOf = (work: () => unknown): string => {
   try {

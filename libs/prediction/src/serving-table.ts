@@ -34,7 +34,10 @@ export class ServingTable {
     if (found === undefined) throw unknownVersion(known, version);
     if (!found.served.servable) {
       const { status } = found.served.facts;
-      throw new DomainError('version_not_servable', `Version ${found.served.version} of model '${model}' is ${status} and cannot serve.`);
+      throw new DomainError(
+        'version_not_servable',
+        `Version ${found.served.version} of model '${model}' is ${status} and cannot serve.`,
+      );
     }
     return found;
   }

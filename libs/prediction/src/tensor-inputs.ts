@@ -23,7 +23,13 @@ export function decodeTensorInputs(contract: ModelContract, inputs: JsonObject, 
   return contract.inputs.map((input, index) => decodeInput(contract, input, index, inputs[input.name], pointer));
 }
 
-function decodeInput(contract: ModelContract, input: InputSpec, index: number, value: unknown, pointer: string): Tensor {
+function decodeInput(
+  contract: ModelContract,
+  input: InputSpec,
+  index: number,
+  value: unknown,
+  pointer: string,
+): Tensor {
   const at = pointerTo(pointer, input.name);
   const tensor = decodeNested(value, input, at, { nullable: contract.nullableColumns[index] ?? (() => false) });
   const slots = contract.slots.filter((slot) => slot.input === index);
@@ -39,7 +45,13 @@ export function rowsOf(contract: ModelContract, tensors: readonly Tensor[]): num
   if (rows === undefined || !tensors.every((tensor) => tensor.shape[0] === rows)) return 0;
   if (rows > ROWS_MAX) {
     throw new DomainError('batch_too_large', `A call may have ${ROWS_MAX} rows; this one has ${rows}.`, {
-      faults: [{ pointer: pointerTo('/inputs', first?.name ?? ''), expected: `at most ${ROWS_MAX} rows`, received: `${rows} rows` }],
+      faults: [
+        {
+          pointer: pointerTo('/inputs', first?.name ?? ''),
+          expected: `at most ${ROWS_MAX} rows`,
+          received: `${rows} rows`,
+        },
+      ],
     });
   }
   return contract.stackable && rows > 0 ? rows : 0;

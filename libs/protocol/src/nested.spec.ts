@@ -4,7 +4,11 @@ import { float16ToNumber, numberToFloat16 } from './float16';
 import { decodeNested, encodeNested, numberAt } from './nested';
 import { elementCount, type TensorSpec } from './tensor';
 
-const spec = (datatype: TensorSpec['datatype'], shape?: number[]): TensorSpec => ({ name: 'x', datatype, ...(shape ? { shape } : {}) });
+const spec = (datatype: TensorSpec['datatype'], shape?: number[]): TensorSpec => ({
+  name: 'x',
+  datatype,
+  ...(shape ? { shape } : {}),
+});
 
 function codeOf(work: () => unknown): string {
   try {
@@ -18,7 +22,16 @@ function codeOf(work: () => unknown): string {
 
 describe('decodeNested', () => {
   it('reads arrays of any rank and a scalar for rank 0', () => {
-    expect(decodeNested([[1, 2], [3, 4]], spec('FP32', [-1, 2]), '/x')).toEqual({
+    expect(
+      decodeNested(
+        [
+          [1, 2],
+          [3, 4],
+        ],
+        spec('FP32', [-1, 2]),
+        '/x',
+      ),
+    ).toEqual({
       name: 'x',
       datatype: 'FP32',
       shape: [2, 2],
@@ -66,12 +79,16 @@ describe('decodeNested', () => {
   });
 
   it('reads infinities only where outputs are read', () => {
-    expect(decodeNested(['-Infinity', 'Infinity'], spec('FP32', [2]), '/x', { infinities: true }).data).toEqual(Float32Array.of(-Infinity, Infinity));
+    expect(decodeNested(['-Infinity', 'Infinity'], spec('FP32', [2]), '/x', { infinities: true }).data).toEqual(
+      Float32Array.of(-Infinity, Infinity),
+    );
     expect(codeOf(() => decodeNested(['Infinity'], spec('FP32', [1]), '/x'))).toBe('input_type_mismatch /x/0');
   });
 
   it('refuses more elements or dimensions than the limits', () => {
-    expect(codeOf(() => decodeNested([1, 2, 3], spec('FP32', [-1]), '/x', { maxElements: 2 }))).toBe('batch_too_large /x');
+    expect(codeOf(() => decodeNested([1, 2, 3], spec('FP32', [-1]), '/x', { maxElements: 2 }))).toBe(
+      'batch_too_large /x',
+    );
     const deep = Array.from({ length: 40 }).reduce<unknown>((inner) => [inner], 1);
     expect(codeOf(() => decodeNested(deep, spec('FP32'), '/x'))).toBe('input_shape_mismatch /x');
   });
@@ -79,12 +96,19 @@ describe('decodeNested', () => {
 
 describe('encodeNested', () => {
   it('writes what JSON has no number for', () => {
-    const tensor = { name: 'x', datatype: 'FP32' as const, shape: [2, 2], data: Float32Array.of(NaN, Infinity, -Infinity, 0.5) };
+    const tensor = {
+      name: 'x',
+      datatype: 'FP32' as const,
+      shape: [2, 2],
+      data: Float32Array.of(NaN, Infinity, -Infinity, 0.5),
+    };
     expect(encodeNested(tensor)).toBe('[[null,"Infinity"],["-Infinity",0.5]]');
   });
 
   it('writes strings, booleans, halves and empty shapes', () => {
-    expect(encodeNested({ name: 'x', datatype: 'BYTES', shape: [2], data: ['a"b', '\u2028'] })).toBe(JSON.stringify(['a"b', '\u2028']));
+    expect(encodeNested({ name: 'x', datatype: 'BYTES', shape: [2], data: ['a"b', '\u2028'] })).toBe(
+      JSON.stringify(['a"b', '\u2028']),
+    );
     expect(encodeNested({ name: 'x', datatype: 'BOOL', shape: [2], data: Uint8Array.of(1, 0) })).toBe('[true,false]');
     expect(encodeNested({ name: 'x', datatype: 'FP16', shape: [], data: Uint16Array.of(0x3c00) })).toBe('1');
     expect(encodeNested({ name: 'x', datatype: 'FP32', shape: [0, 3], data: new Float32Array(0) })).toBe('[]');

@@ -25,9 +25,19 @@ export function decodeNested(value: unknown, spec: TensorSpec, pointer: string, 
   checkShape(shape, spec, pointer);
   const count = elementCount(shape);
   if (!(count <= (options.maxElements ?? ELEMENTS_MAX))) {
-    throw new DomainError('batch_too_large', `Input '${spec.name}' has more than ${options.maxElements ?? ELEMENTS_MAX} elements.`, {
-      faults: [{ pointer, expected: `at most ${options.maxElements ?? ELEMENTS_MAX} elements`, received: `shape ${show(shape)}` }],
-    });
+    throw new DomainError(
+      'batch_too_large',
+      `Input '${spec.name}' has more than ${options.maxElements ?? ELEMENTS_MAX} elements.`,
+      {
+        faults: [
+          {
+            pointer,
+            expected: `at most ${options.maxElements ?? ELEMENTS_MAX} elements`,
+            received: `shape ${show(shape)}`,
+          },
+        ],
+      },
+    );
   }
   const decoder = new NestedDecoder(spec, shape, options);
   decoder.fill(value, 0, pointer);
@@ -52,7 +62,9 @@ function checkShape(shape: readonly number[], spec: TensorSpec, pointer: string)
   if (!declared) return;
   // An empty array hides the dimensions inside it: [] stands for every shape with a zero where it stops.
   const hidden = shape.includes(0) && shape.length < declared.length;
-  const fits = (hidden || shape.length === declared.length) && shape.every((size, i) => declared[i] === -1 || declared[i] === size);
+  const fits =
+    (hidden || shape.length === declared.length) &&
+    shape.every((size, i) => declared[i] === -1 || declared[i] === size);
   if (!fits) throw shapeMismatch(spec, `shape ${show(shape)}`, pointer);
   if (hidden) for (const dimension of declared.slice(shape.length)) (shape as number[]).push(Math.max(dimension, 0));
 }
@@ -126,9 +138,13 @@ class NestedDecoder {
       return;
     }
     if (Array.isArray(value)) throw shapeMismatch(this.spec, 'an array where an element is expected', pointer);
-    throw new DomainError(fault.code, `Input '${this.spec.name}' at column ${column}: expected ${fault.expected}, got ${describe(value)}.`, {
-      faults: [{ pointer, expected: fault.expected, received: describe(value) }],
-    });
+    throw new DomainError(
+      fault.code,
+      `Input '${this.spec.name}' at column ${column}: expected ${fault.expected}, got ${describe(value)}.`,
+      {
+        faults: [{ pointer, expected: fault.expected, received: describe(value) }],
+      },
+    );
   }
 }
 

@@ -2,7 +2,10 @@ import type { ServerResponse } from 'node:http';
 import { CLIENT_CLOSED } from './event-draft';
 import type { EventRecorder } from './event-recorder';
 import { problemOf } from './problem';
-import type { ApiRequest, RequestContext } from './request-context';
+import type { ApiRequest } from './request-context';
+
+/** Work without a caller that has not ended by then is recorded as hung up. */
+const ABANDONED_MS = 60_000;
 
 type End = ServerResponse['end'];
 
@@ -17,11 +20,14 @@ export class AuditHook {
     const { context } = request;
     const end = response.end.bind(response) as (...parameters: unknown[]) => ServerResponse;
     let held = false;
+    let hungUp: NodeJS.Timeout | undefined;
     response.end = ((...parameters: unknown[]) => {
       if (held) return response;
       held = true;
-      if (this.settled(context, response.statusCode)) return end(...parameters);
-      this.recorder.record(context, response.statusCode).then(
+      clearTimeout(hungUp);
+      // A change brought its own event, in its transaction; public routes leave none.
+      if (context.isPublic || context.recorded) return end(...parameters);
+      this.recorder.record(context, hungUp === undefined ? response.statusCode : CLIENT_CLOSED).then(
         () => end(...parameters),
         (error: unknown) => this.refuse(request, response, end, error),
       );
@@ -29,15 +35,9 @@ export class AuditHook {
     }) as End;
     response.once('close', () => {
       if (held || context.isPublic) return;
-      held = true;
-      // Nobody is left to tell; the recorder has logged what went wrong.
-      this.recorder.record(context, CLIENT_CLOSED).catch(() => undefined);
+      // What the caller began goes on, and may yet commit with an event of its own; its end is waited for.
+      hungUp = setTimeout(() => response.end(), ABANDONED_MS).unref();
     });
-  }
-
-  /** Public routes leave no event; a change that succeeded brought its own, in its transaction. */
-  private settled(context: RequestContext, status: number): boolean {
-    return context.isPublic || (context.recorded && status < 400);
   }
 
   /** Nothing is answered that cannot be recorded. */

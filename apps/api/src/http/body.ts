@@ -54,8 +54,7 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
     };
     const onEnd = (): void =>
       end(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes)));
-    const onClose = (): void =>
-      end(() => reject(new DomainError('malformed_json', 'The body ended before it was complete.')));
+    const onClose = (): void => end(() => reject(bodyCutOff()));
     const timer = setTimeout(() => end(() => reject(tooSlow(limits.timeoutMs))), limits.timeoutMs);
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
   });
@@ -63,6 +62,10 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
 
 export function tooLarge(limitBytes: number): DomainError {
   return new DomainError('body_too_large', `The body may have ${limitBytes} bytes on this route.`);
+}
+
+export function bodyCutOff(): DomainError {
+  return new DomainError('malformed_json', 'The body ended before it was complete.');
 }
 
 export function tooSlow(limitMs: number): DomainError {

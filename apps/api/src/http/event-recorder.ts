@@ -17,7 +17,11 @@ export class EventRecorder {
     private readonly log: Pick<Logger, 'warn' | 'error'>,
   ) {
     this.refusals = new RefusalFold(clock, (event) => {
-      trail.commit(event).catch((error: unknown) => log.warn({ err: error }, 'the shared event of refused requests could not be recorded'));
+      trail
+        .commit(event)
+        .catch((error: unknown) =>
+          log.warn({ err: error }, 'the shared event of refused requests could not be recorded'),
+        );
     });
   }
 

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { DomainError } from '@sibyl/kernel';
 
 const QUOTE = 0x22;
@@ -7,17 +8,22 @@ const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+const BYTE_ORDER_MARK = 0xfeff;
 
 /** Reads strict UTF-8 JSON. The depth is counted before parsing, because whatever walks the value later recurses. */
-export function parseJson(bytes: Uint8Array, maxDepth: number): unknown {
+export function parseJson(bytes: Buffer, maxDepth: number): unknown {
+  return parseJsonText(decodeJson(bytes, maxDepth));
+}
+
+/** The text of a body whose depth is within the limit. */
+export function decodeJson(bytes: Buffer, maxDepth: number): string {
   checkDepth(bytes, maxDepth);
-  let text: string;
-  try {
-    text = utf8.decode(bytes);
-  } catch (cause) {
-    throw new DomainError('malformed_json', 'The body is not valid UTF-8.', { cause });
-  }
+  if (!isUtf8(bytes)) throw new DomainError('malformed_json', 'The body is not valid UTF-8.');
+  const text = bytes.toString('utf8');
+  return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
+}
+
+export function parseJsonText(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {

@@ -17,7 +17,9 @@ export class ShapedExpressAdapter extends ExpressAdapter {
   front: FrontHandler = () => false;
 
   constructor(private readonly limits: HttpOptions) {
-    super(express());
+    const app = express();
+    app.enable('case sensitive routing');
+    super(app);
   }
 
   override initHttpServer(_options: NestApplicationOptions): void {

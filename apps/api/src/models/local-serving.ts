@@ -2,6 +2,7 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Actor, Clock } from '@sibyl/kernel';
 import type { ModelReconciler, Promotion, ServedModel, ServedVersion } from '@sibyl/prediction';
 import type { AliasEvent, AliasMove, AliasRollback } from '@sibyl/registry';
+import type { ModelReading } from '@sibyl/telemetry';
 import { Serving, type ServedModelStatus, type ServedStatus, type ServingReadiness } from './serving';
 
 /** Serving as this process does it: the reconciler's table and the runners behind it. */
@@ -51,6 +52,13 @@ export class LocalServing extends Serving {
       .flatMap((model) => [...model.versions.values()])
       .filter((served) => served.state !== 'unloaded')
       .map(statusOf);
+  }
+
+  /** For metrics. */
+  loadedModels(): ModelReading[] {
+    return this.statuses()
+      .filter(({ loaded }) => loaded)
+      .map(({ model, version, memoryBytes = 0, queueDepth = 0 }) => ({ model, version, memoryBytes, queueDepth }));
   }
 
   readiness(): ServingReadiness {

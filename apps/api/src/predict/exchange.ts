@@ -11,6 +11,8 @@ export class Exchange {
   call: PredictCall;
   /** The caller hung up; what is still waiting was dropped. */
   closed = false;
+  /** Told when the connection closes while the body is still read. */
+  onClosed: (() => void) | undefined = undefined;
   /** Counted among the predictions whose events are still to come. */
   underway = false;
   rawText: string | undefined = undefined;
@@ -28,6 +30,7 @@ export class Exchange {
     response.once('close', () => {
       this.closed = !response.writableEnded;
       this.call.abort();
+      this.onClosed?.();
     });
   }
 

@@ -19,7 +19,11 @@ export function batchAnswer(items: readonly string[], infoJson: string, nowMs: n
 }
 
 /** One item of a batch; `infoJson` where another model than the batch's answered it. */
-export function batchItem(symbol: string | undefined, row: RowAnswer | DomainError, infoJson: string | undefined): string {
+export function batchItem(
+  symbol: string | undefined,
+  row: RowAnswer | DomainError,
+  infoJson: string | undefined,
+): string {
   const head = symbol === undefined ? '' : `"symbol":${JSON.stringify(symbol)},`;
   if (row instanceof DomainError) return `{${head}"error":${itemProblem(row)}}`;
   const info = infoJson === undefined ? '' : `,"model_info":${infoJson}`;
@@ -45,7 +49,9 @@ export function inferAnswer({ id, served, rows, requestId, latencyMs }: InferAns
 }
 
 function degraded(defaulted: readonly string[] | undefined): string {
-  return defaulted === undefined ? '' : `,"degraded":{"reasons":["features_defaulted"],"features":${JSON.stringify(defaulted)}}`;
+  return defaulted === undefined
+    ? ''
+    : `,"degraded":{"reasons":["features_defaulted"],"features":${JSON.stringify(defaulted)}}`;
 }
 
 function itemProblem(error: DomainError): string {

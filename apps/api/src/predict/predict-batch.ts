@@ -1,5 +1,12 @@
 import { DomainError } from '@sibyl/kernel';
-import type { PredictCall, PredictionService, Resolution, RowAnswer, RowRequest, ServedVersion } from '@sibyl/prediction';
+import type {
+  PredictCall,
+  PredictionService,
+  Resolution,
+  RowAnswer,
+  RowRequest,
+  ServedVersion,
+} from '@sibyl/prediction';
 import { internalError } from '../http/problem';
 import { batchItem } from './predict-answers';
 import { readEnvelope, type BatchEnvelope, type PredictEnvelope } from './predict-envelope';
@@ -54,7 +61,11 @@ export class PredictBatch {
     return this.answers.map((answer, index) => {
       const served = this.served[index];
       const info = served === undefined || served === main ? undefined : served.infoJson;
-      return batchItem(this.envelopes[index]?.symbol, answer ?? internalError(new Error('a batch item was not answered')), info);
+      return batchItem(
+        this.envelopes[index]?.symbol,
+        answer ?? internalError(new Error('a batch item was not answered')),
+        info,
+      );
     });
   }
 
@@ -74,7 +85,10 @@ export class PredictBatch {
     const pointer = `/requests/${index}`;
     const envelope = readEnvelope(item, pointer, false);
     this.envelopes[index] = envelope;
-    const { served } = this.resolve(envelope.model ?? batch.model, envelope.version ?? (envelope.model === undefined ? batch.version : undefined));
+    const { served } = this.resolve(
+      envelope.model ?? batch.model,
+      envelope.version ?? (envelope.model === undefined ? batch.version : undefined),
+    );
     this.served[index] = served;
     let group = this.groups.get(served);
     if (!group) this.groups.set(served, (group = { served, rows: [], indexes: [] }));

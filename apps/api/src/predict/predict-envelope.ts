@@ -28,7 +28,8 @@ export function readEnvelope(body: unknown, pointer: string, withInputs: boolean
   const entity = entityAt(fields, pointer);
   const timestamp = timestampAt(fields, pointer);
   const inputs = fields['inputs'] === undefined ? undefined : objectAt(fields['inputs'], pointerTo(pointer, 'inputs'));
-  const features = fields['features'] === undefined ? NO_FEATURES : objectAt(fields['features'], pointerTo(pointer, 'features'));
+  const features =
+    fields['features'] === undefined ? NO_FEATURES : objectAt(fields['features'], pointerTo(pointer, 'features'));
   if (inputs !== undefined && fields['features'] !== undefined) {
     throw new DomainError('invalid_parameter', "Send either 'features' or 'inputs'.", {
       faults: [{ pointer: pointerTo(pointer, 'inputs'), expected: "no 'features' beside 'inputs'" }],
@@ -112,7 +113,12 @@ function textAt(fields: JsonObject, name: string, pointer: string): string | und
   const value = fields[name];
   if (value === undefined) return undefined;
   if (typeof value === 'string' && value.length > 0 && value.length <= TEXT_MAX) return value;
-  throw wrong(`'${name}' must be a string of 1 to ${TEXT_MAX} characters.`, pointerTo(pointer, name), `a string of 1 to ${TEXT_MAX} characters`, value);
+  throw wrong(
+    `'${name}' must be a string of 1 to ${TEXT_MAX} characters.`,
+    pointerTo(pointer, name),
+    `a string of 1 to ${TEXT_MAX} characters`,
+    value,
+  );
 }
 
 /** An entity is its key, or several keys by name; the feature service reads it. */
@@ -121,15 +127,26 @@ function entityAt(fields: JsonObject, pointer: string): string | undefined {
   if (value === undefined || typeof value === 'string') return textAt(fields, 'entity', pointer);
   const keys = Object.values(objectAt(value, pointerTo(pointer, 'entity')));
   const text = JSON.stringify(value);
-  if (text.length <= 4 * TEXT_MAX && keys.every((key) => typeof key === 'string' || typeof key === 'number')) return text;
-  throw wrong("'entity' must be a string, or an object of strings and numbers.", pointerTo(pointer, 'entity'), 'a string or keys by name', value);
+  if (text.length <= 4 * TEXT_MAX && keys.every((key) => typeof key === 'string' || typeof key === 'number'))
+    return text;
+  throw wrong(
+    "'entity' must be a string, or an object of strings and numbers.",
+    pointerTo(pointer, 'entity'),
+    'a string or keys by name',
+    value,
+  );
 }
 
 function timestampAt(fields: JsonObject, pointer: string): string | undefined {
   const value = fields['timestamp'];
   if (value === undefined) return undefined;
   if (typeof value === 'string' && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value))) return value;
-  throw wrong("'timestamp' must be an RFC 3339 time.", pointerTo(pointer, 'timestamp'), 'an RFC 3339 time, like 2024-01-15T10:30:00Z', value);
+  throw wrong(
+    "'timestamp' must be an RFC 3339 time.",
+    pointerTo(pointer, 'timestamp'),
+    'an RFC 3339 time, like 2024-01-15T10:30:00Z',
+    value,
+  );
 }
 
 function wrong(detail: string, pointer: string, expected: string, value: unknown): DomainError {
@@ -137,5 +154,7 @@ function wrong(detail: string, pointer: string, expected: string, value: unknown
 }
 
 function missing(pointer: string, expected: string): DomainError {
-  return new DomainError('input_missing', `'${pointer.slice(1)}' is missing or empty.`, { faults: [{ pointer, expected, received: 'nothing' }] });
+  return new DomainError('input_missing', `'${pointer.slice(1)}' is missing or empty.`, {
+    faults: [{ pointer, expected, received: 'nothing' }],
+  });
 }

@@ -114,15 +114,24 @@ export class PredictReplies {
     const seconds = (this.parts.clock.monotonic() - exchange.context.startedAt) / 1000;
     this.parts.metrics.http.of(exchange.route.pattern, 'POST').record(status, seconds);
     const served = exchange.resolution?.served;
-    if (served) this.parts.metrics.predictions.of(served.model, served.version).fail(status === 403 ? 'denied' : 'failed');
+    if (served)
+      this.parts.metrics.predictions.of(served.model, served.version).fail(status === 403 ? 'denied' : 'failed');
   }
 
   private write(exchange: Exchange, status: number, own: readonly string[], body: string): void {
     const { response, request, context } = exchange;
     if (response.destroyed || response.headersSent) return;
-    const headers = [...this.fixedHeaders, ...own, 'Content-Length', String(Buffer.byteLength(body)), 'X-Request-Id', context.requestId];
+    const headers = [
+      ...this.fixedHeaders,
+      ...own,
+      'Content-Length',
+      String(Buffer.byteLength(body)),
+      'X-Request-Id',
+      context.requestId,
+    ];
     if (context.limitState !== undefined) headers.push(...Object.entries(limitHeaders(context.limitState)).flat());
-    if (request.headers.origin !== undefined) headers.push(...Object.entries(this.parts.cors(request.headers.origin)).flat());
+    if (request.headers.origin !== undefined)
+      headers.push(...Object.entries(this.parts.cors(request.headers.origin)).flat());
     // A body that was not read to its end would be taken for the next request.
     if (this.parts.drain.closing || !request.complete) headers.push('Connection', 'close');
     end(response, status, headers, body);

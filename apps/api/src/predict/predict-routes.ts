@@ -28,7 +28,9 @@ export function predictRoute(url: string): PredictRoute | undefined {
   if (fixed !== undefined) return fixed;
   const match = OF_MODEL.exec(path);
   const model = match?.[2] === undefined ? undefined : decoded(match[2]);
-  return model === undefined ? undefined : { kind: 'model', pattern: `${match?.[1] ?? ''}/models/{name}/predict`, model };
+  return model === undefined
+    ? undefined
+    : { kind: 'model', pattern: `${match?.[1] ?? ''}/models/{name}/predict`, model };
 }
 
 function decoded(segment: string): string | undefined {

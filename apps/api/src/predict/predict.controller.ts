@@ -6,9 +6,23 @@ import { internalError } from '../http/problem';
 import { BATCH_EXAMPLE, INFER_EXAMPLE, MODEL_EXAMPLES, SINGLE_EXAMPLE } from './predict-examples';
 
 const PREDICT_ERRORS: readonly ErrorCode[] = [
-  'model_not_found', 'version_not_found', 'version_not_servable', 'model_forbidden', 'input_missing', 'input_type_mismatch',
-  'input_shape_mismatch', 'input_out_of_range', 'non_finite_input', 'input_not_allowed', 'batch_too_large', 'incomplete_features',
-  'model_output_invalid', 'model_not_ready', 'queue_full', 'execution_provider_unavailable', 'deadline_exceeded',
+  'model_not_found',
+  'version_not_found',
+  'version_not_servable',
+  'model_forbidden',
+  'input_missing',
+  'input_type_mismatch',
+  'input_shape_mismatch',
+  'input_out_of_range',
+  'non_finite_input',
+  'input_not_allowed',
+  'batch_too_large',
+  'incomplete_features',
+  'model_output_invalid',
+  'model_not_ready',
+  'queue_full',
+  'execution_provider_unavailable',
+  'deadline_exceeded',
 ];
 
 /**
@@ -19,7 +33,14 @@ const PREDICT_ERRORS: readonly ErrorCode[] = [
 @Controller()
 export class PredictController {
   @Post(both('/predict'))
-  @Endpoint({ summary: 'Predict one request', access: 'predict', action: 'prediction.create', body: 'raw', answer: 'Prediction', errors: PREDICT_ERRORS })
+  @Endpoint({
+    summary: 'Predict one request',
+    access: 'predict',
+    action: 'prediction.create',
+    body: 'raw',
+    answer: 'Prediction',
+    errors: PREDICT_ERRORS,
+  })
   @ApiBody({ schema: { $ref: '#/components/schemas/PredictRequest' }, examples: { signal: { value: SINGLE_EXAMPLE } } })
   predict(): never {
     throw unreachable();
@@ -34,7 +55,10 @@ export class PredictController {
     answer: 'PredictionBatch',
     errors: PREDICT_ERRORS,
   })
-  @ApiBody({ schema: { $ref: '#/components/schemas/PredictBatchRequest' }, examples: { signals: { value: BATCH_EXAMPLE } } })
+  @ApiBody({
+    schema: { $ref: '#/components/schemas/PredictBatchRequest' },
+    examples: { signals: { value: BATCH_EXAMPLE } },
+  })
   predictBatch(): never {
     throw unreachable();
   }

@@ -5,9 +5,10 @@ import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
 import type { PredictionService, Resolution, RowAnswer } from '@sibyl/prediction';
 import { acceptsJson, notAcceptable } from '../http/accept';
 import { arrive } from '../http/arrival';
-import { checkJsonType, readBody } from '../http/body';
-import { parseJson } from '../http/json-text';
+import { checkJsonType } from '../http/body';
+import { decodeJson, parseJsonText } from '../http/json-text';
 import type { HttpOptions } from '../http/http-options';
+import { BodyReads } from './body-reads';
 import { Exchange } from './exchange';
 import { batchAnswer, inferAnswer, singleAnswer, tensorAnswer } from './predict-answers';
 import { PredictBatch } from './predict-batch';
@@ -28,7 +29,11 @@ export interface PredictParts {
 
 /** The predict routes, from the first byte to the last, in front of the ordinary stack and through the same gate. */
 export class PredictHandler {
-  constructor(private readonly parts: PredictParts) {}
+  private readonly bodies: BodyReads;
+
+  constructor(private readonly parts: PredictParts) {
+    this.bodies = new BodyReads(parts.clock, parts.http.bodyTimeoutMs);
+  }
 
   /** Takes the request if it is a prediction; everything else, other methods too, is left to the ordinary stack. */
   take(request: IncomingMessage, response: ServerResponse): boolean {
@@ -70,9 +75,10 @@ export class PredictHandler {
     const { kind } = exchange.route;
     const { options, http } = this.parts;
     const large = kind === 'model' || kind === 'infer';
-    const bytes = await readBody(exchange.request, { bytes: large ? options.tensorBodyBytes : options.bodyBytes, timeoutMs: http.bodyTimeoutMs });
-    const body = parseJson(bytes, http.jsonDepth);
-    exchange.rawText = bytes.length <= options.recordedBytes ? bytes.toString('utf8') : undefined;
+    const bytes = await this.bodies.read(exchange, large ? options.tensorBodyBytes : options.bodyBytes);
+    const text = decodeJson(bytes, http.jsonDepth);
+    const body = parseJsonText(text);
+    exchange.rawText = bytes.length <= options.recordedBytes ? text : undefined;
     exchange.context.predictionId = this.parts.ids.next();
     if (kind === 'batch') return this.batch(exchange, body);
     if (kind === 'infer') return this.infer(exchange, body);
@@ -124,12 +130,22 @@ export class PredictHandler {
     const resolution = this.resolve(exchange, envelope.model, envelope.version);
     exchange.resolved(resolution);
     exchange.rows = envelope.rows.length;
-    const rows = envelope.rows.map((row, i) => ({ features: objectAt(row, `/inputs/${i}`), query: {}, pointer: `/inputs/${i}` }));
+    const rows = envelope.rows.map((row, i) => ({
+      features: objectAt(row, `/inputs/${i}`),
+      query: {},
+      pointer: `/inputs/${i}`,
+    }));
     const answers = await service.predictRows(resolution.served, rows, call);
     const answered = allAnswered(answers);
     for (const answer of answered) replies.count(resolution.served, answer);
     const latencyMs = clock.monotonic() - context.startedAt;
-    return inferAnswer({ id: context.predictionId ?? '', served: resolution.served, rows: answered, requestId: context.requestId, latencyMs });
+    return inferAnswer({
+      id: context.predictionId ?? '',
+      served: resolution.served,
+      rows: answered,
+      requestId: context.requestId,
+      latencyMs,
+    });
   }
 
   private resolve(exchange: Exchange, model: string | undefined, version: string | undefined): Resolution {
@@ -159,7 +175,9 @@ function allAnswered(answers: readonly (RowAnswer | DomainError)[]): RowAnswer[]
   const errors = answers.filter((answer) => answer instanceof DomainError);
   const [first] = errors;
   if (first === undefined) return answers as RowAnswer[];
-  const faults = errors.flatMap((error) => (error.code === first.code ? (error.faults ?? []) : [])).slice(0, FAULTS_MAX);
+  const faults = errors
+    .flatMap((error) => (error.code === first.code ? (error.faults ?? []) : []))
+    .slice(0, FAULTS_MAX);
   throw new DomainError(first.code, first.detail, {
     cause: first.cause,
     faults,

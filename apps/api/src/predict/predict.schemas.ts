@@ -1,6 +1,9 @@
 import { ANYTHING, ID, INSTANT, listOf, number, object, ref, text, type Schemas } from '../docs/schema';
 
-const FEATURES = { ...ANYTHING, description: 'Values by feature name; what is left out takes the default of the manifest' };
+const FEATURES = {
+  ...ANYTHING,
+  description: 'Values by feature name; what is left out takes the default of the manifest',
+};
 const SINGLE = {
   'symbol?': text(),
   'entity?': { oneOf: [text(), ANYTHING] },
@@ -12,19 +15,32 @@ const SINGLE = {
 const DEGRADED = object({ reasons: listOf(text()), 'features?': listOf(text()), 'instead_of?': text() });
 const ANSWER = {
   ...ANYTHING,
-  description: 'Of a classifier the label under the field that the manifest names, with `probability` and `confidence`; `value`; or `outputs`',
+  description:
+    'Of a classifier the label under the field that the manifest names, with `probability` and `confidence`; `value`; or `outputs`',
 };
 const CLOSED = { additionalProperties: false };
 
 /** Bodies and answers of the predict routes. */
 export const PREDICT_SCHEMAS: Schemas = {
   PredictRequest: object(SINGLE, CLOSED),
-  ModelPredictRequest: object({ ...SINGLE, 'inputs?': { ...ANYTHING, description: 'Nested arrays by tensor name' } }, CLOSED),
-  PredictBatchRequest: object({ requests: listOf(ref('PredictRequest')), 'model?': text(), 'model_version?': text() }, CLOSED),
+  ModelPredictRequest: object(
+    { ...SINGLE, 'inputs?': { ...ANYTHING, description: 'Nested arrays by tensor name' } },
+    CLOSED,
+  ),
+  PredictBatchRequest: object(
+    { requests: listOf(ref('PredictRequest')), 'model?': text(), 'model_version?': text() },
+    CLOSED,
+  ),
   InferRequest: object({ model_id: text(), 'model_version?': text(), inputs: listOf(ANYTHING) }, CLOSED),
   ModelInfo: object({ name: text(), version: text(), 'training_date?': text(), 'accuracy?': number() }),
   Degraded: DEGRADED,
-  Prediction: object({ id: ID, prediction: ANSWER, model_info: ref('ModelInfo'), 'degraded?': ref('Degraded'), timestamp: INSTANT }),
+  Prediction: object({
+    id: ID,
+    prediction: ANSWER,
+    model_info: ref('ModelInfo'),
+    'degraded?': ref('Degraded'),
+    timestamp: INSTANT,
+  }),
   ModelPrediction: object({
     id: ID,
     'outputs?': { ...ANYTHING, description: 'Nested arrays by tensor name, where tensors were sent' },
@@ -35,7 +51,13 @@ export const PREDICT_SCHEMAS: Schemas = {
   }),
   PredictionBatch: object({
     predictions: listOf(
-      object({ 'symbol?': text(), 'prediction?': ANSWER, 'model_info?': ref('ModelInfo'), 'degraded?': ref('Degraded'), 'error?': ANYTHING }),
+      object({
+        'symbol?': text(),
+        'prediction?': ANSWER,
+        'model_info?': ref('ModelInfo'),
+        'degraded?': ref('Degraded'),
+        'error?': ANYTHING,
+      }),
     ),
     model_info: { oneOf: [ref('ModelInfo'), { type: 'null' }] },
     timestamp: INSTANT,
