@@ -14,7 +14,10 @@ const INFO_130 = { name: 'momentum', version: '1.3.0', training_date: '2024-03-0
 const INFO_123 = { name: 'momentum', version: '1.2.3', training_date: '2024-01-10T00:00:00Z', accuracy: 0.6671 };
 
 interface Golden {
-  readonly samples: readonly { readonly inputs: { readonly features: number[][] }; readonly outputs: { readonly label: number[]; readonly probabilities: number[][] } }[];
+  readonly samples: readonly {
+    readonly inputs: { readonly features: number[][] };
+    readonly outputs: { readonly label: number[]; readonly probabilities: number[][] };
+  }[];
 }
 interface Manifest {
   readonly classes: readonly string[];
@@ -37,7 +40,10 @@ describe('predictions', () => {
   }, 30_000);
 
   async function register(name: string, model: Uint8Array, manifest: Record<string, unknown> = {}): Promise<void> {
-    const answer = await calls.post(`/v1/models/${name}/versions`, packageForm(model, { name, version: '1', ...manifest }));
+    const answer = await calls.post(
+      `/v1/models/${name}/versions`,
+      packageForm(model, { name, version: '1', ...manifest }),
+    );
     expect([answer.status, answer.text]).toEqual([201, answer.text]);
   }
 
@@ -74,16 +80,28 @@ describe('predictions', () => {
       ['another exact version', '1.2.3', INFO_123],
       ['a leading v', 'v1.3.0', INFO_130],
     ])('takes the version %s', async (_, version, info) => {
-      const { body } = await calls.post('/predict', { features: FEATURES, ...(version === undefined ? {} : { model_version: version }) });
+      const { body } = await calls.post('/predict', {
+        features: FEATURES,
+        ...(version === undefined ? {} : { model_version: version }),
+      });
       expect(body.model_info).toEqual(info);
     });
 
-    it.each(['/predict', '/v1/predict', '/predict/', '/v1/predict/', '/predict?x=1'])('answers at %s', async (route) => {
-      expect((await calls.post(route, { features: FEATURES, model: 'momentum' })).body).toMatchObject({ model_info: INFO_123 });
-    });
+    it.each(['/predict', '/v1/predict', '/predict/', '/v1/predict/', '/predict?x=1'])(
+      'answers at %s',
+      async (route) => {
+        expect((await calls.post(route, { features: FEATURES, model: 'momentum' })).body).toMatchObject({
+          model_info: INFO_123,
+        });
+      },
+    );
 
     it('takes an entity, an offset in the timestamp, and features in any order', async () => {
-      const body = { entity: { account: 7 }, timestamp: '2024-01-15T10:30:00.5+02:00', features: { macd: 0.5, rsi: 65.5, volume: 1e6, price: 45e3 } };
+      const body = {
+        entity: { account: 7 },
+        timestamp: '2024-01-15T10:30:00.5+02:00',
+        features: { macd: 0.5, rsi: 65.5, volume: 1e6, price: 45e3 },
+      };
       const one = await calls.post('/predict', body);
       const other = await calls.post('/predict', { features: FEATURES });
       expect(one.body.prediction).toEqual(other.body.prediction);
@@ -93,32 +111,35 @@ describe('predictions', () => {
   it.each([
     ['breast_cancer-1.0.0', 'malignant', 0.3],
     ['fraud_detection-2.0.0', 'fraud', 0.5],
-  ])('%s: the threshold of the positive class decides, and probabilities are those of the training library', async (folder, positive, threshold) => {
-    const [model = ''] = folder.split('-');
-    const { classes, inputs } = example(folder, 'sibyl.json') as Manifest;
-    const columns = inputs[0]?.columns ?? [];
-    const rows = (example(folder, 'golden.json') as Golden).samples.flatMap(({ inputs: { features }, outputs }) =>
-      features.map((row, i) => ({ row, probabilities: outputs.probabilities[i] ?? [] })),
-    );
-    const answer = await calls.post('/v1/infer', {
-      model_id: model,
-      inputs: rows.map(({ row }) => Object.fromEntries(row.map((value, i) => [columns[i], value]))),
-    });
-    expect(answer.body).toEqual({
-      id: expect.stringMatching(UUID7),
-      model_id: model,
-      model_version: folder.split('-')[1],
-      outputs: rows.map(({ probabilities }) => {
-        const at = classes.indexOf(positive);
-        const won = (probabilities[at] ?? 0) >= threshold ? at : 1 - at;
-        const probability = expect.closeTo(probabilities[won] ?? NaN, 5);
-        return { label: classes[won], probability, confidence: probability };
-      }),
-      request_id: answer.requestId,
-      latency_ms: expect.any(Number),
-    });
-    expect(new Set(answer.body.outputs.map(({ label }: { label: string }) => label)).size).toBe(2);
-  });
+  ])(
+    '%s: the threshold of the positive class decides, and probabilities are those of the training library',
+    async (folder, positive, threshold) => {
+      const [model = ''] = folder.split('-');
+      const { classes, inputs } = example(folder, 'sibyl.json') as Manifest;
+      const columns = inputs[0]?.columns ?? [];
+      const rows = (example(folder, 'golden.json') as Golden).samples.flatMap(({ inputs: { features }, outputs }) =>
+        features.map((row, i) => ({ row, probabilities: outputs.probabilities[i] ?? [] })),
+      );
+      const answer = await calls.post('/v1/infer', {
+        model_id: model,
+        inputs: rows.map(({ row }) => Object.fromEntries(row.map((value, i) => [columns[i], value]))),
+      });
+      expect(answer.body).toEqual({
+        id: expect.stringMatching(UUID7),
+        model_id: model,
+        model_version: folder.split('-')[1],
+        outputs: rows.map(({ probabilities }) => {
+          const at = classes.indexOf(positive);
+          const won = (probabilities[at] ?? 0) >= threshold ? at : 1 - at;
+          const probability = expect.closeTo(probabilities[won] ?? NaN, 5);
+          return { label: classes[won], probability, confidence: probability };
+        }),
+        request_id: answer.requestId,
+        latency_ms: expect.any(Number),
+      });
+      expect(new Set(answer.body.outputs.map(({ label }: { label: string }) => label)).size).toBe(2);
+    },
+  );
 
   describe('POST /predict/batch', () => {
     it('answers every item in its place; bad ones fail alone and are told where', async () => {
@@ -178,24 +199,49 @@ describe('predictions', () => {
     });
 
     it('is answered whole when none of its items can be', async () => {
-      const { status, body } = await calls.post('/predict/batch', { requests: [{ features: { x: 1 } }, { features: { price: 'a' } }] });
+      const { status, body } = await calls.post('/predict/batch', {
+        requests: [{ features: { x: 1 } }, { features: { price: 'a' } }],
+      });
       expect(status).toBe(200);
-      expect(body.predictions.map((item: { error: { code: string } }) => item.error.code)).toEqual(['unknown_field', 'input_type_mismatch']);
+      expect(body.predictions.map((item: { error: { code: string } }) => item.error.code)).toEqual([
+        'unknown_field',
+        'input_type_mismatch',
+      ]);
     });
   });
 
   describe('POST /models/{name}/predict', () => {
     it('answers as /predict does, with the model of the path', async () => {
-      const { body } = await calls.post('/models/momentum/predict', { symbol: 'A', features: FEATURES, model_version: 'v1.3.0' });
-      expect(body).toEqual({ id: expect.stringMatching(UUID7), prediction: expect.any(Object), model_info: INFO_130, timestamp: expect.stringMatching(INSTANT) });
+      const { body } = await calls.post('/models/momentum/predict', {
+        symbol: 'A',
+        features: FEATURES,
+        model_version: 'v1.3.0',
+      });
+      expect(body).toEqual({
+        id: expect.stringMatching(UUID7),
+        prediction: expect.any(Object),
+        model_info: INFO_130,
+        timestamp: expect.stringMatching(INSTANT),
+      });
       const again = await calls.post('/v1/models/momentum/predict/', { features: FEATURES, model: 'momentum' });
       expect(again.body.model_info).toEqual(INFO_123);
     });
 
     it('takes tensors, and predicts where there is one row', async () => {
       const one = await calls.post('/models/fraud_detection/predict', { inputs: { features: [[1, 2]] } });
-      expect(one.body).toMatchObject({ outputs: { label: [0] }, prediction: { label: 'legitimate', probability: expect.closeTo(0.90325, 4) } });
-      const three = await calls.post('/models/fraud_detection/predict', { inputs: { features: [[1, 2], [3, 0], [5, 1]] } });
+      expect(one.body).toMatchObject({
+        outputs: { label: [0] },
+        prediction: { label: 'legitimate', probability: expect.closeTo(0.90325, 4) },
+      });
+      const three = await calls.post('/models/fraud_detection/predict', {
+        inputs: {
+          features: [
+            [1, 2],
+            [3, 0],
+            [5, 1],
+          ],
+        },
+      });
       expect(three.body.outputs.label).toHaveLength(3);
       expect(three.body.outputs.probabilities[0]).toEqual(one.body.outputs.probabilities[0]);
     });
@@ -212,33 +258,64 @@ describe('predictions', () => {
       ['an absent tensor', {}, 'input_missing', '/inputs/features'],
       ['a tensor that is null', { features: null }, 'input_missing', '/inputs/features'],
     ])('refuses %s with a pointer', async (_, inputs, code, pointer) => {
-      const answer = await calls.post('/models/fraud_detection/predict', typeof inputs === 'string' ? inputs : { inputs });
+      const answer = await calls.post(
+        '/models/fraud_detection/predict',
+        typeof inputs === 'string' ? inputs : { inputs },
+      );
       expect([answer.status, answer.body.code, answer.body.errors[0].pointer]).toEqual([422, code, pointer]);
     });
 
     it('refuses no rows at all', async () => {
-      expect(await calls.post('/models/fraud_detection/predict', { inputs: { features: [] } })).toMatchObject({ status: 422 });
+      expect(await calls.post('/models/fraud_detection/predict', { inputs: { features: [] } })).toMatchObject({
+        status: 422,
+      });
     });
 
     it('refuses unknown tensors and features beside tensors', async () => {
-      const unknown = await calls.post('/models/fraud_detection/predict', { inputs: { feature: [[1, 2]], features: [[1, 2]] } });
-      expect(unknown).toMatchObject({ status: 400, body: { code: 'unknown_field', errors: [{ pointer: '/inputs/feature', hint: expect.stringContaining('features') }] } });
-      const both = await calls.post('/models/fraud_detection/predict', { inputs: { features: [[1, 2]] }, features: {} });
+      const unknown = await calls.post('/models/fraud_detection/predict', {
+        inputs: { feature: [[1, 2]], features: [[1, 2]] },
+      });
+      expect(unknown).toMatchObject({
+        status: 400,
+        body: {
+          code: 'unknown_field',
+          errors: [{ pointer: '/inputs/feature', hint: expect.stringContaining('features') }],
+        },
+      });
+      const both = await calls.post('/models/fraud_detection/predict', {
+        inputs: { features: [[1, 2]] },
+        features: {},
+      });
       expect(both).toMatchObject({ status: 400, body: { code: 'invalid_parameter' } });
     });
 
     it('holds tensors with columns against the ranges of the manifest', async () => {
-      const answer = await calls.post('/models/momentum/predict', { inputs: { features: [[45000, 1, 50, 0], [45000, 1, 101, 0]] } });
-      expect(answer).toMatchObject({ status: 422, body: { code: 'input_out_of_range', errors: [{ pointer: '/inputs/features/1/2' }] } });
+      const answer = await calls.post('/models/momentum/predict', {
+        inputs: {
+          features: [
+            [45000, 1, 50, 0],
+            [45000, 1, 101, 0],
+          ],
+        },
+      });
+      expect(answer).toMatchObject({
+        status: 422,
+        body: { code: 'input_out_of_range', errors: [{ pointer: '/inputs/features/1/2' }] },
+      });
     });
   });
 
   describe('datatypes', () => {
     beforeAll(async () => {
-      await register('int64', identityModel('INT64', [-1]), { inputs: [{ name: 'x', datatype: 'INT64', shape: [-1] }], features: [{ name: 'x', datatype: 'INT64', max: 9e15 }] });
+      await register('int64', identityModel('INT64', [-1]), {
+        inputs: [{ name: 'x', datatype: 'INT64', shape: [-1] }],
+        features: [{ name: 'x', datatype: 'INT64', max: 9e15 }],
+      });
       await register('scalar', identityModel('FP32', []));
       await register('cube', identityModel('FP32', [-1, 2, 2]));
-      await register('text', identityModel('BYTES', [-1]), { features: [{ name: 'x', datatype: 'BYTES', allowed: ['red', 'blue'] }] });
+      await register('text', identityModel('BYTES', [-1]), {
+        features: [{ name: 'x', datatype: 'BYTES', allowed: ['red', 'blue'] }],
+      });
       await register('log', unaryModel('Log'), { task: 'generic' });
       await register('value', unaryModel('Log'), { task: 'regression' });
       await register('sum', addModel());
@@ -251,6 +328,7 @@ describe('predictions', () => {
         ],
       });
       await register('half', identityModel('FP16', [-1, 1]), {
+        task: 'generic',
         inputs: [{ name: 'x', datatype: 'FP16', shape: [-1, 1], columns: ['x'] }],
         features: [{ name: 'x', datatype: 'FP16', min: -5, max: 5 }],
       });
@@ -263,23 +341,41 @@ describe('predictions', () => {
       const answer = await infer('int64', { x: [1, '9007199254740993', '-9223372036854775808'] });
       expect(answer.status).toBe(422); // beyond the range of the manifest
       await register('wide', identityModel('INT64', [-1]));
-      expect((await infer('wide', { x: [1, '9007199254740993', '-9223372036854775808', 9007199254740991] })).text).toContain(
-        '"y":[1,9007199254740993,-9223372036854775808,9007199254740991]',
-      );
-      for (const [value, code] of [['9223372036854775808', 'input_out_of_range'], ['1.5', 'input_type_mismatch'], ['one', 'input_type_mismatch'], [1.5, 'input_type_mismatch']])
-        expect((await infer('wide', { x: [value] })).body).toMatchObject({ code, errors: [{ pointer: '/inputs/x/0' }] });
+      expect(
+        (await infer('wide', { x: [1, '9007199254740993', '-9223372036854775808', 9007199254740991] })).text,
+      ).toContain('"y":[1,9007199254740993,-9223372036854775808,9007199254740991]');
+      for (const [value, code] of [
+        ['9223372036854775808', 'input_out_of_range'],
+        ['1.5', 'input_type_mismatch'],
+        ['one', 'input_type_mismatch'],
+        [1.5, 'input_type_mismatch'],
+      ])
+        expect((await infer('wide', { x: [value] })).body).toMatchObject({
+          code,
+          errors: [{ pointer: '/inputs/x/0' }],
+        });
     });
 
     it('ranges hold for INT64 too, also in strings, by tensor and by feature', async () => {
       for (const x of [9.1e15, '9100000000000000']) {
-        expect(await infer('int64', { x: [x] })).toMatchObject({ status: 422, body: { code: expect.stringMatching(/input_(out_of_range|type_mismatch)/) } });
+        expect(await infer('int64', { x: [x] })).toMatchObject({
+          status: 422,
+          body: { code: expect.stringMatching(/input_(out_of_range|type_mismatch)/) },
+        });
         expect(await calls.post('/models/int64/predict', { features: { x } })).toMatchObject({ status: 422 });
       }
       expect((await infer('int64', { x: ['8999999999999999'] })).text).toContain('8999999999999999');
     });
 
     it('ranges and allowed values mean the numbers that were sent, not what FP32 makes of them', async () => {
-      for (const [share, level, status] of [[0.7, 0.3, 200], [0.1, 0.1, 200], [0.7001, 0.1, 422], [0.0999, 0.1, 422], [0.5, 0.2, 422], [0.5, null, 422]] as const) {
+      for (const [share, level, status] of [
+        [0.7, 0.3, 200],
+        [0.1, 0.1, 200],
+        [0.7001, 0.1, 422],
+        [0.0999, 0.1, 422],
+        [0.5, 0.2, 422],
+        [0.5, null, 422],
+      ] as const) {
         const byTensor = await infer('ruled', { features: [[share, level]] });
         const byName = await calls.post('/models/ruled/predict', { features: { share, level } });
         expect([share, level, byTensor.status, byName.status]).toEqual([share, level, status, status]);
@@ -297,21 +393,49 @@ describe('predictions', () => {
     it('a scalar has rank 0, a tensor any rank', async () => {
       expect((await infer('scalar', { x: 1.5 })).body.outputs.y).toBe(1.5);
       expect((await infer('scalar', { x: [1.5] })).body.code).toBe('input_shape_mismatch');
-      expect((await infer('cube', { x: [[[1, 2], [3, 4]]] })).body.outputs.y).toEqual([[[1, 2], [3, 4]]]);
+      expect(
+        (
+          await infer('cube', {
+            x: [
+              [
+                [1, 2],
+                [3, 4],
+              ],
+            ],
+          })
+        ).body.outputs.y,
+      ).toEqual([
+        [
+          [1, 2],
+          [3, 4],
+        ],
+      ]);
     });
 
     it('texts are texts, and only the allowed ones', async () => {
       expect((await infer('text', { x: ['red', 'blue'] })).body.outputs.y).toEqual(['red', 'blue']);
-      expect((await infer('text', { x: ['red', 'green'] })).body).toMatchObject({ code: 'input_not_allowed', errors: [{ pointer: '/inputs/x/1' }] });
+      expect((await infer('text', { x: ['red', 'green'] })).body).toMatchObject({
+        code: 'input_not_allowed',
+        errors: [{ pointer: '/inputs/x/1' }],
+      });
       expect((await infer('text', { x: [1] })).body.code).toBe('input_type_mismatch');
     });
 
     it('outputs write NaN as null and infinities as words; a prediction must be finite', async () => {
       expect((await infer('log', { x: [-1, 0, 1] })).body.outputs.y).toEqual([null, '-Infinity', 0]);
       expect((await infer('value', { x: [1] })).body.prediction).toEqual({ value: 0 });
-      expect(await calls.post('/models/value/predict', { features: { x: 0 } })).toMatchObject({ status: 422, body: { code: 'model_output_invalid' } });
-      const batch = await calls.post('/predict/batch', { model: 'value', requests: [{ features: { x: 1 } }, { features: { x: -1 } }] });
-      expect(batch.body.predictions).toMatchObject([{ prediction: { value: 0 } }, { error: { code: 'model_output_invalid' } }]);
+      expect(await calls.post('/models/value/predict', { features: { x: 0 } })).toMatchObject({
+        status: 422,
+        body: { code: 'model_output_invalid' },
+      });
+      const batch = await calls.post('/predict/batch', {
+        model: 'value',
+        requests: [{ features: { x: 1 } }, { features: { x: -1 } }],
+      });
+      expect(batch.body.predictions).toMatchObject([
+        { prediction: { value: 0 } },
+        { error: { code: 'model_output_invalid' } },
+      ]);
     });
 
     it('inputs that do not fit together are refused and leave the model able to answer', async () => {
@@ -327,7 +451,12 @@ describe('predictions', () => {
       const made = await calls.post('/predict', README_BODY, { key });
       const shown = await calls.get(`/v1/predictions/${made.body.id}`, { key });
       expect(shown.status).toBe(200);
-      expect(shown.body).toMatchObject({ ...(made.body as object), degraded: undefined, request: JSON.parse(README_BODY), answer: made.body });
+      expect(shown.body).toMatchObject({
+        id: made.body.id,
+        prediction: made.body.prediction,
+        request: JSON.parse(README_BODY) as unknown,
+        answer: made.body,
+      });
       expect(shown.text).toContain(README_BODY);
       expect(shown.body.recorded).toMatchObject({ request_id: made.requestId, status: 200, outcome: 'succeeded' });
     });
@@ -338,11 +467,17 @@ describe('predictions', () => {
       const other = await keyWith({ scopes: ['predict'] });
       const auditor = await keyWith({ scopes: ['audit:read'] });
       const stranger = await keyWith({ scopes: ['models:read'] });
-      expect(await calls.get(route, { key: other })).toMatchObject({ status: 404, body: { code: 'prediction_not_found' } });
+      expect(await calls.get(route, { key: other })).toMatchObject({
+        status: 404,
+        body: { code: 'prediction_not_found' },
+      });
       expect((await calls.get(route, { key: auditor })).body.answer).toEqual(made.body);
       expect(await calls.get(route, { key: stranger })).toMatchObject({ status: 403 });
       for (const id of ['01a1fe4f-7ecc-7000-ad22-6c15c302932f', 'nothing', '%00', "'--"])
-        expect(await calls.get(`/v1/predictions/${id}`)).toMatchObject({ status: 404, body: { code: 'prediction_not_found' } });
+        expect(await calls.get(`/v1/predictions/${id}`)).toMatchObject({
+          status: 404,
+          body: { code: 'prediction_not_found' },
+        });
     });
 
     it.each([
@@ -353,7 +488,10 @@ describe('predictions', () => {
     ])('shows requests with %s', async (_, body) => {
       const made = await calls.post('/predict', body);
       expect(made.status).toBe(200);
-      expect((await calls.get(`/v1/predictions/${made.body.id}`)).body).toMatchObject({ answer: made.body, request: { features: { price: expect.any(Number) } } });
+      expect((await calls.get(`/v1/predictions/${made.body.id}`)).body).toMatchObject({
+        answer: made.body,
+        request: { features: { price: expect.any(Number) } },
+      });
     });
 
     it.each([
@@ -363,7 +501,10 @@ describe('predictions', () => {
     ])('shows what %s answered', async (route, body) => {
       const { requestId, body: answer } = await calls.post(route, body);
       const [event] = await calls.events(`&request_id=${requestId}`);
-      expect(await calls.get(`/v1/predictions/${event?.['prediction_id'] as string}`)).toMatchObject({ status: 200, body: { request: body, answer } });
+      expect(await calls.get(`/v1/predictions/${event?.['prediction_id'] as string}`)).toMatchObject({
+        status: 200,
+        body: { request: body, answer },
+      });
     });
   });
 

@@ -21,10 +21,18 @@ interface RawOptions {
 }
 
 /** Sends bytes as they are, which no HTTP client would: a piece at a time, and whatever is wrong with them. */
-export async function sendRaw(url: string, pieces: readonly (string | Buffer)[], options: RawOptions = {}): Promise<RawAnswer> {
+export async function sendRaw(
+  url: string,
+  pieces: readonly (string | Buffer)[],
+  options: RawOptions = {},
+): Promise<RawAnswer> {
   const { until = () => false, timeoutMs = 10_000, localAddress } = options;
   const { hostname, port } = new URL(url);
-  const socket = net.connect({ host: hostname, port: Number(port), ...(localAddress === undefined ? {} : { localAddress }) });
+  const socket = net.connect({
+    host: hostname,
+    port: Number(port),
+    ...(localAddress === undefined ? {} : { localAddress }),
+  });
   let text = '';
   let closed = false;
   const finished = new Promise<void>((resolve) => {
@@ -69,6 +77,8 @@ export async function sendAndHangUp(url: string, bytes: string | Buffer, sent: (
 function parseAnswer(text: string): Pick<RawAnswer, 'status' | 'headers' | 'body'> {
   const [head = '', ...rest] = text.split('\r\n\r\n');
   const [first = '', ...lines] = head.split('\r\n');
-  const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
+  const headers = new Map(
+    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+  );
   return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(first)?.[1] ?? 0), headers, body: rest.join('\r\n\r\n') };
 }

@@ -58,7 +58,11 @@ export class RecordedCalls {
     return `${this.prefix}-${++this.count}`;
   }
 
-  async call(method: string, path: string, { key, headers = {}, body, events = 1 }: CallOptions = {}): Promise<RecordedAnswer> {
+  async call(
+    method: string,
+    path: string,
+    { key, headers = {}, body, events = 1 }: CallOptions = {},
+  ): Promise<RecordedAnswer> {
     const server = this.server();
     const requestId = headers['X-Request-Id'] ?? this.nextId();
     const credential = key === undefined ? server.adminKey : key;
@@ -75,9 +79,19 @@ export class RecordedCalls {
     });
     const text = await answer.text();
     const { status } = answer;
-    this.sent.set(answer.headers.get('x-request-id') ?? requestId, { what: `${method} ${path} → ${status}`, events, status });
+    this.sent.set(answer.headers.get('x-request-id') ?? requestId, {
+      what: `${method} ${path} → ${status}`,
+      events,
+      status,
+    });
     const isJson = /\bjson\b/.test(answer.headers.get('content-type') ?? '') && text !== '';
-    const recorded = { requestId, status, headers: answer.headers, text, body: isJson ? (JSON.parse(text) as unknown) : text };
+    const recorded = {
+      requestId,
+      status,
+      headers: answer.headers,
+      text,
+      body: isJson ? (JSON.parse(text) as unknown) : text,
+    };
     if (status >= 400 && method !== 'HEAD') checkProblem(`${method} ${path}`, recorded);
     return recorded;
   }
@@ -96,7 +110,10 @@ export class RecordedCalls {
     let cursor: string | undefined;
     do {
       const next: string = cursor === undefined ? '' : `&cursor=${encodeURIComponent(cursor)}`;
-      const { body } = await this.server().call<{ items: ListedEvent[]; next?: string }>('GET', `/v1/audit/events?order=asc&limit=1000${filter}${next}`);
+      const { body } = await this.server().call<{ items: ListedEvent[]; next?: string }>(
+        'GET',
+        `/v1/audit/events?order=asc&limit=1000${filter}${next}`,
+      );
       found.push(...body.items);
       cursor = body.next;
     } while (cursor !== undefined);
@@ -106,17 +123,23 @@ export class RecordedCalls {
   /** Requests whose events are not what was expected: too few, too many, or with another status. */
   async wrongEvents(): Promise<string[]> {
     const byRequest = new Map<string, ListedEvent[]>();
-    for (const event of await this.events()) byRequest.set(event.request_id, [...(byRequest.get(event.request_id) ?? []), event]);
+    for (const event of await this.events())
+      byRequest.set(event.request_id, [...(byRequest.get(event.request_id) ?? []), event]);
     return [...this.sent].flatMap(([id, { what, events, status }]) => {
       const found = byRequest.get(id) ?? [];
       if (found.length !== events) return [`${what}: ${found.length} events`];
-      return found.every((event) => event.status === status && event.outcome === outcomeOf(status)) ? [] : [`${what}: ${JSON.stringify(found)}`];
+      return found.every((event) => event.status === status && event.outcome === outcomeOf(status))
+        ? []
+        : [`${what}: ${JSON.stringify(found)}`];
     });
   }
 }
 
 /** Throws where an error is not the problem document that every caller may rely on, or tells something of the inside. */
-export function checkProblem(what: string, answer: Pick<RecordedAnswer, 'status' | 'text'> & { readonly contentType?: string; readonly headers?: Headers }): void {
+export function checkProblem(
+  what: string,
+  answer: Pick<RecordedAnswer, 'status' | 'text'> & { readonly contentType?: string; readonly headers?: Headers },
+): void {
   const type = answer.contentType ?? answer.headers?.get('content-type') ?? '';
   const fail = (reason: string): never => {
     throw new Error(`${what} was answered ${answer.status}, ${reason}: ${answer.text.slice(0, 500)}`);
@@ -125,7 +148,8 @@ export function checkProblem(what: string, answer: Pick<RecordedAnswer, 'status'
   const problem = JSON.parse(answer.text) as Record<string, unknown>;
   const missing = PROBLEM_MEMBERS.filter((name) => typeof problem[name] !== (name === 'status' ? 'number' : 'string'));
   if (missing.length > 0) fail(`without ${missing.join(', ')}`);
-  if (problem['status'] !== answer.status || problem['type'] !== `/docs/errors#${String(problem['code'])}`) fail('which contradicts itself');
+  if (problem['status'] !== answer.status || problem['type'] !== `/docs/errors#${String(problem['code'])}`)
+    fail('which contradicts itself');
   const { instance: _, type: __, ...own } = problem;
   if (INSIDE.test(JSON.stringify(own))) fail('and it tells something of the inside');
   if (answer.status >= 500 && problem['code'] === 'internal_error') fail('a fault of the server');

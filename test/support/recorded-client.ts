@@ -101,7 +101,7 @@ export class RecordedClient {
   /** All events that match, oldest first. */
   async events(filter = ''): Promise<AuditEvent[]> {
     const found: AuditEvent[] = [];
-    for (let cursor: string | undefined; ; ) {
+    for (let cursor: string | undefined; ;) {
       const page = cursor === undefined ? '' : `&cursor=${encodeURIComponent(cursor)}`;
       const { status, body } = await this.get(`/v1/audit/events?order=asc&limit=1000${filter && `&${filter}`}${page}`);
       if (status !== 200) throw new Error(`the audit log answered ${status}: ${JSON.stringify(body)}`);
@@ -126,11 +126,13 @@ export class RecordedClient {
     for (const { request_id: id, status } of events) statuses.set(id, [...(statuses.get(id) ?? []), status]);
     return sent
       .filter(([id, { status }]) => String(statuses.get(id)) !== String([status]))
-      .map(([id, { what, status }]) => `${id} ${what} ${status}: events with ${statuses.get(id)?.join(', ') ?? 'none'}`);
+      .map(
+        ([id, { what, status }]) => `${id} ${what} ${status}: events with ${statuses.get(id)?.join(', ') ?? 'none'}`,
+      );
   }
 }
 
-const PUBLIC = /^\w+ \/(?:$|\?|health(?:\/live|\/ready|\/model)?\/?$|ready\/?$|docs|redoc|openapi\.json)/;
+const PUBLIC = /^\w+ \/(?:(?:health(?:\/live|\/ready|\/model)?|ready)?\/?(?:\?|$)|docs|redoc|openapi\.json)/;
 
 function isPublic(what: string): boolean {
   return PUBLIC.test(what);

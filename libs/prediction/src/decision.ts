@@ -40,7 +40,11 @@ export const UNKNOWN_TASK = 'unknown';
 
 /** The reader that fits the task and outputs: classifier, regression, or all outputs as they are. */
 export function compileDecision(source: DecisionSource): DecisionReader {
-  return compileClassifier(source, source.decision ?? {}) ?? compileValue(source, source.decision ?? {}) ?? new OutputsReader();
+  return (
+    compileClassifier(source, source.decision ?? {}) ??
+    compileValue(source, source.decision ?? {}) ??
+    new OutputsReader()
+  );
 }
 
 function compileClassifier(source: DecisionSource, rule: DecisionRule): DecisionReader | undefined {
@@ -57,7 +61,8 @@ function compileValue(source: DecisionSource, rule: DecisionRule): DecisionReade
   const sole = source.outputs.length === 1 ? source.outputs[0]?.name : undefined;
   const output = rule.valueOutput ?? rule.scoreOutput ?? sole;
   if (output === undefined || !isSingleValue(source.outputs.find(({ name }) => name === output))) return undefined;
-  if (rule.valueOutput === undefined && rule.scoreOutput !== undefined) return new ValueReader(output, rule.field ?? 'score');
+  if (rule.valueOutput === undefined && rule.scoreOutput !== undefined)
+    return new ValueReader(output, rule.field ?? 'score');
   const isNumber = source.task === 'regression' || source.task === UNKNOWN_TASK || rule.valueOutput !== undefined;
   return isNumber ? new ValueReader(output, rule.field ?? 'value') : undefined;
 }

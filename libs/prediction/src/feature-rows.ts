@@ -1,6 +1,6 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError } from '@sibyl/kernel';
-import { allocate, decodeNested, describe, writeNaN, type Tensor, type TensorData } from '@sibyl/protocol';
+import { allocate, decodeNested, describe, numberAt, writeNaN, type Tensor, type TensorData } from '@sibyl/protocol';
 import type { FeatureSlot, ModelContract } from './model-contract';
 import { pointerTo, RequestFaults } from './request-faults';
 
@@ -74,9 +74,10 @@ export class FeatureRows {
 
   private put(slot: FeatureSlot, value: unknown, pointer: string): boolean {
     if (value === null) return slot.nullable && this.missing(slot, this.rows);
-    if (typeof value === 'number' && (value < slot.min || value > slot.max)) return false;
-    if (slot.allowed !== undefined && !slot.allowed.has(value)) return false;
-    return this.write(slot, value, this.rows, pointer);
+    if (!this.write(slot, value, this.rows, pointer)) return false;
+    if (slot.rule === undefined || slot.shape.length > 0) return true;
+    const base = this.rows * (this.contract.rowElements[slot.input] ?? 0) + slot.offset;
+    return slot.rule.broken(this.data[slot.input] as TensorData, base) === undefined;
   }
 
   private write(slot: FeatureSlot, value: unknown, row: number, pointer: string): boolean {
@@ -107,25 +108,12 @@ export class FeatureRows {
       });
       return faults;
     }
-    const fault = slot.shape.length ? undefined : slot.write(allocate(slot.datatype, 1), 0, value);
+    const element = allocate(slot.datatype, 1);
+    const fault = slot.shape.length ? undefined : (slot.write(element, 0, value) ?? slot.rule?.broken(element, 0));
     if (fault) {
       faults.add(fault.code, `Feature '${slot.name}' must be ${fault.expected}; got ${received}.`, {
         pointer: at,
         expected: fault.expected,
-        received,
-      });
-    } else if (slot.allowed !== undefined && !slot.allowed.has(value)) {
-      const expected = `one of ${[...slot.allowed].slice(0, 20).map(String).join(', ')}`;
-      faults.add('input_not_allowed', `Feature '${slot.name}' must be ${expected}.`, {
-        pointer: at,
-        expected,
-        received,
-      });
-    } else {
-      const expected = `a number ${rangeText(slot)}`;
-      faults.add('input_out_of_range', `Feature '${slot.name}' must be ${expected}; got ${received}.`, {
-        pointer: at,
-        expected,
         received,
       });
     }
@@ -148,11 +136,6 @@ function shorter(data: TensorData, length: number): TensorData {
   return Array.isArray(data) ? data.slice(0, length) : data.subarray(0, length);
 }
 
-function rangeText(slot: FeatureSlot): string {
-  if (slot.min === -Infinity) return `up to ${slot.max}`;
-  return slot.max === Infinity ? `from ${slot.min}` : `from ${slot.min} to ${slot.max}`;
-}
-
 function nested(slot: FeatureSlot, value: unknown, pointer: string): Tensor {
   const spec = { name: slot.name, datatype: slot.datatype, shape: slot.shape };
   const tensor = decodeNested(value, spec, pointer, { nullable: () => slot.nullable });
@@ -169,20 +152,14 @@ export function checkTensorRules(
   const columns = tensor.shape.at(-1) ?? 1;
   for (let i = 0; i < tensor.data.length; i++) {
     const slot = slotOf(i % columns);
-    if (!slot) continue;
-    const value = tensor.data[i];
-    if (typeof value === 'number' && (value < slot.min || value > slot.max)) {
-      const expected = `a number ${rangeText(slot)}`;
-      throw new DomainError('input_out_of_range', `Feature '${slot.name}' must be ${expected}; got ${value}.`, {
-        faults: [{ pointer: elementPointer(pointer, tensor.shape, i), expected, received: String(value) }],
-      });
-    }
-    if (slot.allowed !== undefined && !slot.allowed.has(value)) {
-      const expected = `one of ${[...slot.allowed].slice(0, 20).map(String).join(', ')}`;
-      throw new DomainError('input_not_allowed', `Feature '${slot.name}' must be ${expected}.`, {
-        faults: [{ pointer: elementPointer(pointer, tensor.shape, i), expected, received: describe(value) }],
-      });
-    }
+    if (slot?.rule === undefined) continue;
+    const breach = slot.rule.broken(tensor.data, i);
+    if (breach === undefined) continue;
+    const element = tensor.datatype === 'FP16' ? numberAt(tensor, i) : tensor.data[i];
+    const received = typeof element === 'string' ? describe(element) : String(element);
+    throw new DomainError(breach.code, `Feature '${slot.name}' must be ${breach.expected}; got ${received}.`, {
+      faults: [{ pointer: elementPointer(pointer, tensor.shape, i), expected: breach.expected, received }],
+    });
   }
 }
 

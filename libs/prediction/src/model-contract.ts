@@ -6,6 +6,7 @@ import {
   type ElementWriter,
   type TensorSpec,
 } from '@sibyl/protocol';
+import { compileElementRule, type ElementRule } from './element-rule';
 
 /** A tensor that a request fills; `columns` name its last dimension. */
 export interface InputSpec extends TensorSpec {
@@ -36,9 +37,8 @@ export interface FeatureSlot {
   readonly write: ElementWriter;
   readonly hasNaN: boolean;
   readonly nullable: boolean;
-  readonly min: number;
-  readonly max: number;
-  readonly allowed: ReadonlySet<unknown> | undefined;
+  /** What the manifest asks of each element; undefined where it asks nothing. */
+  readonly rule: ElementRule | undefined;
   readonly defaultValue: unknown;
   /** The name is also a member of every object, so that only own properties count. */
   readonly inherited: boolean;
@@ -80,7 +80,9 @@ function slotsOf(input: InputSpec, index: number, rules: ReadonlyMap<string, Fea
   if (!input.columns) {
     // [N] and [N,1] take one number or string a row, as people write it.
     const shape = elementCountOrNaN(row) === 1 && row.length <= 1 ? [] : row;
-    return [slotOf(input, rules.get(input.name) ?? { name: input.name }, { input: index, offset: 0, stride: 1, shape })];
+    return [
+      slotOf(input, rules.get(input.name) ?? { name: input.name }, { input: index, offset: 0, stride: 1, shape }),
+    ];
   }
   const stride = input.columns.length;
   const shape = row.slice(0, -1);
@@ -100,9 +102,7 @@ function slotOf(input: InputSpec, rule: FeatureRule, place: Place): FeatureSlot 
     write: elementWriter(input.datatype),
     hasNaN: hasNaN(input.datatype),
     nullable: (rule.nullable ?? false) && hasNaN(input.datatype),
-    min: rule.min ?? -Infinity,
-    max: rule.max ?? Infinity,
-    allowed: rule.allowed ? new Set<unknown>(rule.allowed) : undefined,
+    rule: compileElementRule(input.datatype, rule),
     defaultValue: rule.defaultValue,
     inherited: rule.name in Object.prototype,
   };

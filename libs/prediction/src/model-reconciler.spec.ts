@@ -239,7 +239,7 @@ describe('PredictionService', () => {
   });
 
   it('answers tensors with tensors, and decides where there is one row', async () => {
-    expect(await fixture.service.predictTensors(served, { features: [[1, 2]] }, fixture.call())).toEqual({
+    expect(await fixture.service.predictTensors(served, { features: [[1, 2]] }, fixture.call(), 2)).toEqual({
       outputsJson: '{"variable":[[3]]}',
       prediction: { json: '{"value":3}', value: 3 },
     });
@@ -252,6 +252,7 @@ describe('PredictionService', () => {
         ],
       },
       fixture.call(),
+      2,
     );
     expect(two).toEqual({ outputsJson: '{"variable":[[3],[7]]}', prediction: undefined });
   });

@@ -95,7 +95,9 @@ export class ModelReconciler {
 
   /** The version of this name, if it may serve. */
   async find(model: string, version: string): Promise<ServedVersion> {
-    await this.known(model, version);
+    const known = await this.known(model, version);
+    // It may have passed its validation, or been approved, a moment ago.
+    if (!known.servable) await this.refresh();
     return this.table.resolve(model, version).served;
   }
 
@@ -106,9 +108,10 @@ export class ModelReconciler {
     return found() ?? this.table.resolve(model, version).served;
   }
 
-  /** Reads the registry anew and loads what should serve, also what failed to load a moment ago. */
+  /** Reads the registry anew and loads what should serve, also what failed to load a moment ago or was unloaded by hand. */
   async reload(model: string | undefined): Promise<void> {
     await this.refresh();
+    for (const served of this.all()) if (model === undefined || served.model === model) served.parked = false;
     const due = this.wanted().filter((served) => model === undefined || served.model === model);
     if (model !== undefined) this.table.resolve(model, undefined);
     await Promise.all(due.map((served) => this.load(served).catch(() => undefined)));

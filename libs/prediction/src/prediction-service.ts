@@ -94,9 +94,14 @@ export class PredictionService {
   }
 
   /** Tensors in, tensors out; a prediction too where there is one row to decide about. */
-  async predictTensors(served: ServedVersion, inputs: JsonObject, call: PredictCall): Promise<TensorAnswer> {
+  async predictTensors(
+    served: ServedVersion,
+    inputs: JsonObject,
+    call: PredictCall,
+    rowsMax: number,
+  ): Promise<TensorAnswer> {
     const tensors = decodeTensorInputs(served.contract, inputs, '/inputs');
-    const rows = rowsOf(served.contract, tensors);
+    const rows = rowsOf(served.contract, tensors, rowsMax);
     const outputs = await this.infer(served, call.request(tensors, rows));
     const single = tensors.every((tensor) => tensor.shape[0] === 1);
     const outputsJson = `{${outputs.map((tensor) => `${JSON.stringify(tensor.name)}:${encodeNested(tensor)}`).join(',')}}`;

@@ -3,11 +3,24 @@ import type { Clock } from '@sibyl/kernel';
 import { bodyCutOff, tooLarge, tooSlow } from '../http/body';
 import type { Exchange } from './exchange';
 
-interface Read {
-  readonly exchange: Exchange;
-  readonly startedAt: number;
-  readonly fail: (error: Error) => void;
+/** A body on its way. */
+class BodyRead {
+  slot = NOWHERE;
+
+  constructor(
+    private readonly reads: BodyReads,
+    readonly exchange: Exchange,
+    readonly startedAt: number,
+    readonly fail: (error: Error) => void,
+  ) {}
+
+  /** The connection closed before the body was complete. */
+  cutOff(): void {
+    this.reads.end(this, bodyCutOff());
+  }
 }
+
+const NOWHERE = -1;
 
 /** How often slow bodies are looked for. */
 const SWEEP_MS = 1_000;
@@ -17,7 +30,10 @@ const SWEEP_MS = 1_000;
  * listeners for each would cost more than the reading: one sweep looks after all bodies that are under way.
  */
 export class BodyReads {
-  private readonly reads = new Set<Read>();
+  // Slots and not a Set: a Set that is filled and emptied all the time leaves old tables behind that keep what was in
+  // them, and with it whole requests, until the next major collection.
+  private readonly slots: (BodyRead | undefined)[] = [];
+  private readonly free: number[] = [];
   private sweeper: NodeJS.Timeout | undefined;
 
   constructor(
@@ -29,7 +45,7 @@ export class BodyReads {
     const { request } = exchange;
     if (Number(request.headers['content-length'] ?? 0) > limitBytes) return Promise.reject(tooLarge(limitBytes));
     return new Promise((resolve, reject) => {
-      const read: Read = { exchange, startedAt: this.clock.monotonic(), fail: reject };
+      const read = new BodyRead(this, exchange, this.clock.monotonic(), reject);
       this.begin(read);
       let first: Buffer | undefined;
       let rest: Buffer[] | undefined;
@@ -44,28 +60,32 @@ export class BodyReads {
         this.end(read, undefined);
         resolve(rest === undefined ? (first ?? EMPTY) : Buffer.concat(rest, bytes));
       });
-      exchange.onClosed = () => this.end(read, bodyCutOff());
+      // An object with a method: a closure in this place keeps requests alive past minor collections (measured: 6 ms of
+      // every 40 ms).
+      exchange.reading = read;
     });
   }
 
-  private begin(read: Read): void {
-    this.reads.add(read);
-    this.sweeper ??= setInterval(() => this.sweep(), SWEEP_MS).unref();
+  /** Ends a read once; later calls change nothing. */
+  end(read: BodyRead, error: Error | undefined): void {
+    if (read.slot === NOWHERE) return;
+    this.slots[read.slot] = undefined;
+    this.free.push(read.slot);
+    read.slot = NOWHERE;
+    read.exchange.reading = undefined;
+    if (error !== undefined) read.fail(error);
   }
 
-  private end(read: Read, error: Error | undefined): void {
-    if (!this.reads.delete(read)) return;
-    read.exchange.onClosed = undefined;
-    if (error !== undefined) read.fail(error);
+  private begin(read: BodyRead): void {
+    read.slot = this.free.pop() ?? this.slots.length;
+    this.slots[read.slot] = read;
+    this.sweeper ??= setInterval(() => this.sweep(), SWEEP_MS).unref();
   }
 
   private sweep(): void {
     const latest = this.clock.monotonic() - this.timeoutMs;
-    for (const read of this.reads) {
-      // Reads are kept in the order in which they began.
-      if (read.startedAt > latest) return;
-      this.end(read, tooSlow(this.timeoutMs));
-    }
+    for (const read of this.slots)
+      if (read !== undefined && read.startedAt <= latest) this.end(read, tooSlow(this.timeoutMs));
   }
 }
 

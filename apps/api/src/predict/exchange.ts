@@ -11,8 +11,8 @@ export class Exchange {
   call: PredictCall;
   /** The caller hung up; what is still waiting was dropped. */
   closed = false;
-  /** Told when the connection closes while the body is still read. */
-  onClosed: (() => void) | undefined = undefined;
+  /** The body while it is read: told when the connection closes. */
+  reading: { cutOff(): void } | undefined = undefined;
   /** Counted among the predictions whose events are still to come. */
   underway = false;
   rawText: string | undefined = undefined;
@@ -30,7 +30,7 @@ export class Exchange {
     response.once('close', () => {
       this.closed = !response.writableEnded;
       this.call.abort();
-      this.onClosed?.();
+      this.reading?.cutOff();
     });
   }
 

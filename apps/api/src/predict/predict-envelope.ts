@@ -140,13 +140,19 @@ function entityAt(fields: JsonObject, pointer: string): string | undefined {
 function timestampAt(fields: JsonObject, pointer: string): string | undefined {
   const value = fields['timestamp'];
   if (value === undefined) return undefined;
-  if (typeof value === 'string' && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value))) return value;
+  if (typeof value === 'string' && TIMESTAMP.test(value) && isOnCalendar(value)) return value;
   throw wrong(
     "'timestamp' must be an RFC 3339 time.",
     pointerTo(pointer, 'timestamp'),
     'an RFC 3339 time, like 2024-01-15T10:30:00Z',
     value,
   );
+}
+
+/** Date.parse turns 30 February into 1 or 2 March; the day of the month tells. */
+function isOnCalendar(text: string): boolean {
+  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`).getUTCDate();
+  return !Number.isNaN(Date.parse(text)) && day === Number(text.slice(8, 10));
 }
 
 function wrong(detail: string, pointer: string, expected: string, value: unknown): DomainError {

@@ -86,7 +86,7 @@ export class PredictHandler {
   }
 
   private async single(exchange: Exchange, body: unknown): Promise<string> {
-    const { service, clock } = this.parts;
+    const { service, clock, options } = this.parts;
     const { route, context, call } = exchange;
     const envelope = readEnvelope(body, '', route.kind === 'model');
     const model = modelOf(route.model, envelope.model);
@@ -95,7 +95,7 @@ export class PredictHandler {
     exchange.rows = 1;
     const id = context.predictionId ?? '';
     if (envelope.inputs !== undefined) {
-      const answer = await service.predictTensors(resolution.served, envelope.inputs, call);
+      const answer = await service.predictTensors(resolution.served, envelope.inputs, call, options.rows);
       if (answer.prediction) this.parts.replies.count(resolution.served, answer.prediction);
       return tensorAnswer(id, resolution.served, answer, clock.now());
     }
