@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { sendAndHangUp, sendRaw, type RawAnswer } from '../support/raw-http';
-import { checkProblem, RecordedCalls, type RecordedAnswer } from '../support/recorded-calls';
+import { checkProblem, RecordedCalls, type ListedEvent, type RecordedAnswer } from '../support/recorded-calls';
 import { startServer, type TestServer } from '../support/server.mjs';
 
 const FEATURES = { price: 45000, volume: 1000000, rsi: 65.5 };
@@ -25,12 +25,22 @@ describe('bad input', () => {
   /** The head of a request as text, under an id of its own. */
   function head(route: string, lines: readonly string[], method = 'POST'): { id: string; text: string } {
     const id = calls.nextId();
-    const all = [`${method} ${route} HTTP/1.1`, 'Host: x', `X-API-Key: ${server.adminKey}`, `X-Request-Id: ${id}`, ...lines];
+    const all = [
+      `${method} ${route} HTTP/1.1`,
+      'Host: x',
+      `X-API-Key: ${server.adminKey}`,
+      `X-Request-Id: ${id}`,
+      ...lines,
+    ];
     return { id, text: `${all.join('\r\n')}\r\n\r\n` };
   }
 
   function checkRaw(answer: RawAnswer, status: number, code: string): void {
-    checkProblem('a raw request', { status: answer.status, text: answer.body, contentType: answer.headers.get('content-type') ?? '' });
+    checkProblem('a raw request', {
+      status: answer.status,
+      text: answer.body,
+      contentType: answer.headers.get('content-type') ?? '',
+    });
     expect([answer.status, (JSON.parse(answer.body) as { code: string }).code]).toEqual([status, code]);
   }
 
@@ -60,7 +70,10 @@ describe('bad input', () => {
     });
 
     it('an empty body is refused', async () => {
-      expect(await calls.post(route, '')).toMatchObject({ status: 400, body: { code: expect.stringMatching(/^(malformed_json|invalid_parameter)$/) } });
+      expect(await calls.post(route, '')).toMatchObject({
+        status: 400,
+        body: { code: expect.stringMatching(/^(malformed_json|invalid_parameter)$/) },
+      });
     });
 
     it('nesting is counted before it is parsed', async () => {
@@ -72,12 +85,15 @@ describe('bad input', () => {
       expect((await calls.post(route, `{"name":"${'['.repeat(40)}"}`)).body.code).not.toBe('json_too_deep');
     });
 
-    it.each(['text/plain', 'application/x-www-form-urlencoded', 'application/jsonx', 'application/json; charset=latin1', 'text/json'])(
-      'the content type %s is refused',
-      async (type) => {
-        refused(await calls.post(route, '{}', { headers: { 'Content-Type': type } }), 415, 'unsupported_media_type');
-      },
-    );
+    it.each([
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'application/jsonx',
+      'application/json; charset=latin1',
+      'text/json',
+    ])('the content type %s is refused', async (type) => {
+      refused(await calls.post(route, '{}', { headers: { 'Content-Type': type } }), 415, 'unsupported_media_type');
+    });
 
     it('a missing content type is refused, parameters and capitals are not', async () => {
       const { text } = head(route, ['Content-Length: 2', 'Connection: close']);
@@ -86,10 +102,17 @@ describe('bad input', () => {
       expect(answer.status).not.toBe(415);
     });
 
-    it.each(['gzip', 'br', 'deflate', 'identity, gzip'])('Content-Encoding %s is refused, whatever it would grow to', async (encoding) => {
-      const bomb = gzipSync(Buffer.alloc(20 * MEBIBYTE, 0x20));
-      refused(await calls.post(route, bomb, { headers: { 'Content-Encoding': encoding } }), 415, 'unsupported_media_type');
-    });
+    it.each(['gzip', 'br', 'deflate', 'identity, gzip'])(
+      'Content-Encoding %s is refused, whatever it would grow to',
+      async (encoding) => {
+        const bomb = gzipSync(Buffer.alloc(20 * MEBIBYTE, 0x20));
+        refused(
+          await calls.post(route, bomb, { headers: { 'Content-Encoding': encoding } }),
+          415,
+          'unsupported_media_type',
+        );
+      },
+    );
 
     it.each(['null', '5', '"text"', '[]', 'true'])('%s is no request', async (body) => {
       expect((await calls.post(route, body)).status).toBe(400);
@@ -131,7 +154,9 @@ describe('bad input', () => {
     it('a body that says nothing of its length is cut off at the limit', async () => {
       const { id, text } = head('/predict', ['Content-Type: application/json', 'Transfer-Encoding: chunked']);
       const chunk = `${MEBIBYTE.toString(16)}\r\n${' '.repeat(MEBIBYTE)}\r\n`;
-      const answer = await sendRaw(server.url, [text, ...Array.from({ length: 11 }, () => chunk)], { until: (got) => got.includes('request_id') });
+      const answer = await sendRaw(server.url, [text, ...Array.from({ length: 11 }, () => chunk)], {
+        until: (got) => got.includes('request_id'),
+      });
       checkRaw(answer, 413, 'body_too_large');
       calls.sent.set(id, { what: 'chunked and oversized', events: 1, status: 413 });
     });
@@ -149,13 +174,30 @@ describe('bad input', () => {
     });
 
     it('a call has 1 to 10,000 rows', async () => {
-      refused(await calls.post('/v1/infer', { model_id: 'fraud_detection', inputs: [] }), 422, 'input_missing', '/inputs');
+      refused(
+        await calls.post('/v1/infer', { model_id: 'fraud_detection', inputs: [] }),
+        422,
+        'input_missing',
+        '/inputs',
+      );
       refused(await calls.post('/v1/infer', { model_id: 'fraud_detection' }), 422, 'input_missing', '/inputs');
       const rows = Array.from({ length: 10_001 }, () => ROW);
-      refused(await calls.post('/v1/infer', { model_id: 'fraud_detection', inputs: rows }), 422, 'batch_too_large', '/inputs');
-      expect((await calls.post('/v1/infer', { model_id: 'fraud_detection', inputs: rows.slice(1) })).body.outputs).toHaveLength(10_000);
+      refused(
+        await calls.post('/v1/infer', { model_id: 'fraud_detection', inputs: rows }),
+        422,
+        'batch_too_large',
+        '/inputs',
+      );
+      expect(
+        (await calls.post('/v1/infer', { model_id: 'fraud_detection', inputs: rows.slice(1) })).body.outputs,
+      ).toHaveLength(10_000);
       const features = rows.map(() => [1, 2]);
-      refused(await calls.post('/models/fraud_detection/predict', { inputs: { features } }), 422, 'batch_too_large', '/inputs/features');
+      refused(
+        await calls.post('/models/fraud_detection/predict', { inputs: { features } }),
+        422,
+        'batch_too_large',
+        '/inputs/features',
+      );
     });
   });
 
@@ -180,31 +222,71 @@ describe('bad input', () => {
     });
 
     it.each(['1e999', '-1e999'])('%s is not finite', async (number) => {
-      refused(await calls.post('/predict', `{"features":{"price":1,"volume":1,"rsi":1,"macd":${number}}}`), 422, 'non_finite_input', '/features/macd');
+      refused(
+        await calls.post('/predict', `{"features":{"price":1,"volume":1,"rsi":1,"macd":${number}}}`),
+        422,
+        'non_finite_input',
+        '/features/macd',
+      );
     });
 
     it('__proto__ and constructor are features that do not exist', async () => {
       for (const name of ['__proto__', 'constructor', 'toString'])
-        refused(await calls.post('/predict', `{"features":{"price":1,"volume":1,"rsi":1,"${name}":{"price":2}}}`), 400, 'unknown_field', `/features/${name}`);
-      refused(await calls.post('/predict', '{"features":{"__proto__":{"price":1,"volume":1,"rsi":1}}}'), 400, 'unknown_field', '/features/__proto__');
+        refused(
+          await calls.post('/predict', `{"features":{"price":1,"volume":1,"rsi":1,"${name}":{"price":2}}}`),
+          400,
+          'unknown_field',
+          `/features/${name}`,
+        );
+      refused(
+        await calls.post('/predict', '{"features":{"__proto__":{"price":1,"volume":1,"rsi":1}}}'),
+        400,
+        'unknown_field',
+        '/features/__proto__',
+      );
     });
 
     it('all that is wrong is told at once', async () => {
       const { body } = await calls.post('/predict', { features: { price: -1, volume: -1, rsi: 101 } });
-      expect(body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(['/features/price', '/features/volume', '/features/rsi']);
+      expect(body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+        '/features/price',
+        '/features/volume',
+        '/features/rsi',
+      ]);
       const missing = await calls.post('/predict', { features: {} });
-      expect(missing.body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(['/features/price', '/features/volume', '/features/rsi']);
+      expect(missing.body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+        '/features/price',
+        '/features/volume',
+        '/features/rsi',
+      ]);
     });
 
     it('the nearest known name is told', async () => {
-      expect((await calls.post('/predict', { feature: FEATURES })).body).toMatchObject({ code: 'unknown_field', errors: [{ pointer: '/feature', hint: expect.stringContaining('features') }] });
-      expect((await calls.post('/predict', { features: { ...FEATURES, volum: 1 } })).body.errors[0].hint).toContain('volume');
+      expect((await calls.post('/predict', { feature: FEATURES })).body).toMatchObject({
+        code: 'unknown_field',
+        errors: [{ pointer: '/feature', hint: expect.stringContaining('features') }],
+      });
+      expect((await calls.post('/predict', { features: { ...FEATURES, volum: 1 } })).body.errors[0].hint).toContain(
+        'volume',
+      );
     });
 
     it('of duplicate members the last one counts', async () => {
       expect((await calls.post('/predict', '{"features":{"price":-1,"price":1,"volume":1,"rsi":1}}')).status).toBe(200);
-      refused(await calls.post('/predict', '{"features":{"price":1,"price":-1,"volume":1,"rsi":1}}'), 422, 'input_out_of_range', '/features/price');
-      expect((await calls.post('/predict', '{"model":"nothing","model":"momentum","features":{"price":1,"volume":1,"rsi":1}}')).status).toBe(200);
+      refused(
+        await calls.post('/predict', '{"features":{"price":1,"price":-1,"volume":1,"rsi":1}}'),
+        422,
+        'input_out_of_range',
+        '/features/price',
+      );
+      expect(
+        (
+          await calls.post(
+            '/predict',
+            '{"model":"nothing","model":"momentum","features":{"price":1,"volume":1,"rsi":1}}',
+          )
+        ).status,
+      ).toBe(200);
     });
 
     it.each([
@@ -235,16 +317,32 @@ describe('bad input', () => {
       expect(answer.body.detail).toContain(near);
       refused(await calls.post(`/models/${model}/predict`, { features: FEATURES }), 404, 'model_not_found');
       refused(await calls.post('/v1/infer', { model_id: model, inputs: [ROW] }), 404, 'model_not_found');
-      refused(await calls.post('/predict/batch', { model, requests: [{ features: FEATURES }] }), 404, 'model_not_found');
+      refused(
+        await calls.post('/predict/batch', { model, requests: [{ features: FEATURES }] }),
+        404,
+        'model_not_found',
+      );
       refused(await calls.get(`/models/${model}/info`), 404, 'model_not_found');
     });
 
-    it.each(['9.9.9', 'v', 'champion', '__proto__', 'vv1.3.0', '1.3', '../1.3.0', 'x'.repeat(256)])('an unknown version or alias %s is not found', async (version) => {
-      const answer = await calls.post('/predict', { features: FEATURES, model_version: version });
-      expect([answer.status, answer.body.code]).toEqual([404, expect.stringMatching(/^(version|alias)_not_found$/)]);
-    });
+    it.each(['9.9.9', 'v', 'champion', '__proto__', 'vv1.3.0', '1.3', '../1.3.0', 'x'.repeat(256)])(
+      'an unknown version or alias %s is not found',
+      async (version) => {
+        const answer = await calls.post('/predict', { features: FEATURES, model_version: version });
+        expect([answer.status, answer.body.code]).toEqual([404, expect.stringMatching(/^(version|alias)_not_found$/)]);
+      },
+    );
 
-    it.each(['__proto__', 'constructor', '..%2f..%2fetc%2fpasswd', '%00', '%F0%9F%98%80', 'a b', "'%3B--", 'x'.repeat(1000)])('a path with the model %s is answered', async (model) => {
+    it.each([
+      '__proto__',
+      'constructor',
+      '..%2f..%2fetc%2fpasswd',
+      '%00',
+      '%F0%9F%98%80',
+      'a b',
+      "'%3B--",
+      'x'.repeat(1000),
+    ])('a path with the model %s is answered', async (model) => {
       refused(await calls.post(`/models/${model}/predict`, { features: FEATURES }), 404, 'model_not_found');
       expect((await calls.get(`/models/${model}/info`)).status).toBe(404);
       expect((await calls.get(`/v1/models/momentum/aliases/${model}`)).status).toBe(404);
@@ -252,7 +350,8 @@ describe('bad input', () => {
     });
 
     it('a path that cannot be decoded is refused', async () => {
-      for (const route of ['/models/%E0%A4%A/info', '/v1/keys/%ff', '/%']) expect([400, 404]).toContain((await calls.get(route)).status);
+      for (const route of ['/models/%E0%A4%A/info', '/v1/keys/%ff', '/%'])
+        expect([400, 404]).toContain((await calls.get(route)).status);
       expect([400, 404]).toContain((await calls.post('/models/%E0%A4%A/predict', { features: FEATURES })).status);
     });
 
@@ -262,19 +361,33 @@ describe('bad input', () => {
   });
 
   describe('headers', () => {
-    it.each(['0', '-1', '60001', '1.5', 'soon', '', '1e3', '99999999999'])('X-Request-Timeout-Ms: %s is refused', async (value) => {
-      refused(await calls.post('/predict', { features: FEATURES }, { headers: { 'X-Request-Timeout-Ms': value } }), 400, 'invalid_parameter');
-    });
+    it.each(['0', '-1', '60001', '1.5', 'soon', '', '1e3', '99999999999'])(
+      'X-Request-Timeout-Ms: %s is refused',
+      async (value) => {
+        refused(
+          await calls.post('/predict', { features: FEATURES }, { headers: { 'X-Request-Timeout-Ms': value } }),
+          400,
+          'invalid_parameter',
+        );
+      },
+    );
 
     it('a deadline that cannot be met is 504, one that can be is kept', async () => {
       const rows = Array.from({ length: 10_000 }, () => ROW);
       const body = { model_id: 'fraud_detection', inputs: rows };
-      refused(await calls.post('/v1/infer', body, { headers: { 'X-Request-Timeout-Ms': '1' } }), 504, 'deadline_exceeded');
+      refused(
+        await calls.post('/v1/infer', body, { headers: { 'X-Request-Timeout-Ms': '1' } }),
+        504,
+        'deadline_exceeded',
+      );
       expect((await calls.post('/v1/infer', body, { headers: { 'X-Request-Timeout-Ms': '60000' } })).status).toBe(200);
     });
 
     it('headers of more than 16 KiB are 431', async () => {
-      for (const line of [`X-Large: ${'x'.repeat(17_000)}`, Array.from({ length: 900 }, (_, i) => `X-${i}: ${'y'.repeat(20)}`).join('\r\n')]) {
+      for (const line of [
+        `X-Large: ${'x'.repeat(17_000)}`,
+        Array.from({ length: 900 }, (_, i) => `X-${i}: ${'y'.repeat(20)}`).join('\r\n'),
+      ]) {
         const { text } = head('/predict', [line, 'Content-Length: 0']);
         checkRaw(await sendRaw(server.url, [text]), 431, 'headers_too_large');
       }
@@ -286,7 +399,11 @@ describe('bad input', () => {
       expect(slow.closed).toBe(true);
       for (const route of ['/predict', '/v1/keys']) {
         const { id, text } = head(route, ['Content-Type: application/json', 'Content-Length: 100']);
-        checkRaw(await sendRaw(server.url, [text, '{"a":'], { until: (got) => got.includes('request_id') }), 408, 'request_timeout');
+        checkRaw(
+          await sendRaw(server.url, [text, '{"a":'], { until: (got) => got.includes('request_id') }),
+          408,
+          'request_timeout',
+        );
         calls.sent.set(id, { what: `slow body ${route}`, events: 1, status: 408 });
       }
     }, 40_000);
@@ -297,7 +414,10 @@ describe('bad input', () => {
       ['a bad version', 'GET / HTTP/9.9\r\nHost: x\r\n\r\n'],
       ['a header without a colon', 'GET /ready HTTP/1.1\r\nHost x\r\n\r\n'],
       ['two lengths', 'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}'],
-      ['length and chunks', 'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+      [
+        'length and chunks',
+        'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      ],
       ['a negative length', 'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n'],
     ])('%s is 400 and the end of the connection', async (_, bytes) => {
       const answer = await sendRaw(server.url, [bytes]);
@@ -306,13 +426,123 @@ describe('bad input', () => {
     });
   });
 
+  describe('request targets', () => {
+    const ask = async (target: string, lines: readonly string[] = []): Promise<RawAnswer> => {
+      const body = JSON.stringify({ features: FEATURES });
+      const { id, text } = head(target, [
+        'Content-Type: application/json',
+        `Content-Length: ${body.length}`,
+        'Connection: close',
+        ...lines,
+      ]);
+      const answer = await sendRaw(server.url, [text, body]);
+      const status = Number(/HTTP\/1\.1 ([2-5]\d\d) /.exec(answer.text)?.[1]);
+      calls.sent.set(id, { what: `${target} ${lines.join()}`, events: 1, status });
+      return answer;
+    };
+
+    it.each([
+      'http://other.example/predict',
+      'http://x:1/v1/predict?a=/',
+      '/predict#fragment',
+      '/models/%6Domentum/predict',
+      '/predict/?/predict',
+    ])('%s is the route that it looks like', async (target) => {
+      expect((await ask(target)).status).toBe(200);
+    });
+
+    it.each(['/Predict', '//predict', '/predict//', '/%70redict', '/predict;x', '/./predict', '/models//predict'])(
+      '%s is none',
+      async (target) => {
+        expect([400, 404, 405]).toContain((await ask(target)).status);
+      },
+    );
+
+    it('an expectation that nobody knows is no reason for an answer without a record', async () => {
+      expect([200, 417]).toContain((await ask('/predict', ['Expect: miracles'])).status);
+      expect((await ask('/predict', ['Expect: 100-continue'])).text).toContain('HTTP/1.1 200');
+    });
+
+    it('the key is found behind two hundred other headers', async () => {
+      const lines = Array.from({ length: 200 }, (_, i) => `X-${i}: y`).join('\r\n');
+      const id = calls.nextId();
+      const answer = await sendRaw(server.url, [
+        `GET /v1/whoami HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\n${lines}\r\nX-API-Key: ${server.adminKey}\r\nConnection: close\r\n\r\n`,
+      ]);
+      expect(answer.status).toBe(200);
+    });
+  });
+
+  it('a thousand mutilated bodies are answered without a fault of the server', async () => {
+    const random = generator(42);
+    const seeds: [string, string][] = [
+      [
+        '/predict',
+        JSON.stringify({ symbol: 'A', timestamp: '2024-01-15T10:30:00Z', features: FEATURES, model_version: 'latest' }),
+      ],
+      [
+        '/predict/batch',
+        JSON.stringify({ requests: [{ features: FEATURES }, { model: 'fraud_detection', features: ROW }] }),
+      ],
+      [
+        '/models/fraud_detection/predict',
+        JSON.stringify({
+          inputs: {
+            features: [
+              [1, 2],
+              [3, 4],
+            ],
+          },
+        }),
+      ],
+      ['/v1/infer', JSON.stringify({ model_id: 'fraud_detection', inputs: [ROW, ROW] })],
+      ['/v1/models/load', JSON.stringify({ model_id: 'momentum', version: '1.3.0' })],
+    ];
+    const statuses = new Set<number>();
+    for (let round = 0; round < 50; round++) {
+      const batch = Array.from({ length: 20 }, () => seeds[Math.floor(random() * seeds.length)] ?? ['/predict', '{}']);
+      const answers = await Promise.all(
+        batch.map(([route = '', body = '']) => calls.post(route, mutilated(body, random))),
+      );
+      for (const { status } of answers) statuses.add(status);
+    }
+    expect([...statuses].filter((status) => status >= 500)).toEqual([]);
+    expect(statuses).toContain(422);
+  }, 60_000);
+
   describe('callers who do not wait', () => {
-    it.each(['/predict', '/v1/keys', '/v1/models/momentum/versions'])('half a request to %s leaves one event with 499', async (route) => {
-      const type = route.endsWith('versions') ? 'multipart/form-data; boundary=x' : 'application/json';
-      const { id, text } = head(route, [`Content-Type: ${type}`, 'Content-Length: 1000']);
-      await sendAndHangUp(server.url, `${text}{"features":`, () => new Promise((resolve) => setTimeout(resolve, 100)));
-      await eventually(async () => (await calls.events(`&request_id=${id}`)).length > 0);
-      expect(await calls.events(`&request_id=${id}`)).toMatchObject([{ status: 499, outcome: 'failed' }]);
+    it.each(['/predict', '/v1/keys', '/v1/models/momentum/versions'])(
+      'half a request to %s leaves one event with 499',
+      async (route) => {
+        const type = route.endsWith('versions') ? 'multipart/form-data; boundary=x' : 'application/json';
+        const { id, text } = head(route, [`Content-Type: ${type}`, 'Content-Length: 1000']);
+        await sendAndHangUp(
+          server.url,
+          `${text}{"features":`,
+          () => new Promise((resolve) => setTimeout(resolve, 100)),
+        );
+        await eventually(async () => (await calls.events(`&request_id=${id}`)).length > 0);
+        expect(await calls.events(`&request_id=${id}`)).toMatchObject([{ status: 499, outcome: 'failed' }]);
+      },
+    );
+
+    it('a caller that hangs up after the whole request leaves one event, answered or not', async () => {
+      const inputs = Array.from({ length: 2_000 }, () => ROW);
+      const ids: string[] = [];
+      for (const body of [{ model_id: 'fraud_detection', inputs }, { model_id: 'nothing', inputs }]) {
+        for (let i = 0; i < 5; i++) {
+          const bytes = JSON.stringify(body);
+          const { id, text } = head('/v1/infer', ['Content-Type: application/json', `Content-Length: ${bytes.length}`]);
+          ids.push(id);
+          await sendAndHangUp(server.url, text + bytes, () => new Promise((resolve) => setTimeout(resolve, i)));
+        }
+      }
+      const recorded = async (): Promise<ListedEvent[]> =>
+        (await calls.events()).filter(({ request_id: id }) => ids.includes(id));
+      await eventually(async () => (await recorded()).length >= ids.length);
+      const events = await recorded();
+      expect(events.map(({ request_id: id }) => id).sort()).toEqual(ids.toSorted());
+      for (const { status } of events) expect([200, 404, 499]).toContain(status);
     });
 
     it('pipelined requests are each answered, in their order, with one event each', async () => {
@@ -328,7 +558,13 @@ describe('bad input', () => {
       });
       const { text } = await sendRaw(server.url, [pieces.join('')]);
       expect([...text.matchAll(/X-Request-Id: (\S+)/gi)].map(([, id]) => id)).toEqual(ids);
-      expect([...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => status)).toEqual(['200', '200', '200', '404', '200']);
+      expect([...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => status)).toEqual([
+        '200',
+        '200',
+        '200',
+        '404',
+        '200',
+      ]);
     });
   });
 
@@ -343,4 +579,43 @@ describe('bad input', () => {
 async function eventually(condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 5000;
   while (!(await condition()) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** A small generator of numbers in [0, 1) that starts where the seed says, so that a failure can be repeated. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1664525 + 1013904223) % 2 ** 32;
+    return state / 2 ** 32;
+  };
+}
+
+const SCRAPS = [
+  'null',
+  '-1',
+  '1e999',
+  '""',
+  '[]',
+  '{}',
+  '"\\u0000"',
+  '"\\ud800"',
+  'true',
+  '0.1',
+  '99999999999999999999',
+  '"__proto__"',
+  '[[[]]]',
+  '-0',
+  '1e-400',
+];
+
+/** The body with one or two values or characters replaced. */
+function mutilated(body: string, random: () => number): string {
+  let text = body;
+  for (let i = 0; i <= random() * 2; i++) {
+    const values = [...text.matchAll(/"[^"]*"|-?[\d.]+(?:e\d+)?|\[|\{|\]|\}/g)];
+    const at = values[Math.floor(random() * values.length)];
+    const scrap = SCRAPS[Math.floor(random() * SCRAPS.length)] ?? '';
+    if (at !== undefined) text = text.slice(0, at.index) + scrap + text.slice(at.index + at[0].length);
+  }
+  return text;
 }

@@ -41,7 +41,8 @@ describe('keys', () => {
     return answer.body as Issued;
   }
 
-  const whoami = (key: string | null, headers: Record<string, string> = {}): Promise<RecordedAnswer> => calls.get('/v1/whoami', { key, headers });
+  const whoami = (key: string | null, headers: Record<string, string> = {}): Promise<RecordedAnswer> =>
+    calls.get('/v1/whoami', { key, headers });
 
   const is = (answer: RecordedAnswer, status: number, code: string): void => {
     expect([answer.status, answer.body.code]).toEqual([status, code]);
@@ -72,7 +73,12 @@ describe('keys', () => {
         ...restrictions,
         expires_at: expect.stringMatching(/^2090-01-01T00:00:00(\.000)?Z$/),
       };
-      expect(answer.body).toEqual({ ...facts, key, created_at: expect.stringMatching(INSTANT), created_by: expect.any(String) });
+      expect(answer.body).toEqual({
+        ...facts,
+        key,
+        created_at: expect.stringMatching(INSTANT),
+        created_by: expect.any(String),
+      });
 
       const found = await calls.get(`/v1/keys/${shown.id}`);
       expect(found.body).toEqual(shown);
@@ -82,13 +88,23 @@ describe('keys', () => {
       expect((await whoami(key)).body).toEqual(facts);
 
       const etag = found.headers.get('etag') ?? '';
-      const changed = await calls.call('PATCH', `/v1/keys/${shown.id}`, { body: { name: 'renamed', quota: null, models: null }, headers: { 'If-Match': etag } });
+      const changed = await calls.call('PATCH', `/v1/keys/${shown.id}`, {
+        body: { name: 'renamed', quota: null, models: null },
+        headers: { 'If-Match': etag },
+      });
       expect(changed).toMatchObject({ status: 200, body: { name: 'renamed', quota: null, owner: 'risk team' } });
       expect(changed.body.models ?? null).toBeNull();
-      is(await calls.call('PATCH', `/v1/keys/${shown.id}`, { body: { name: 'again' }, headers: { 'If-Match': etag } }), 412, 'etag_mismatch');
+      is(
+        await calls.call('PATCH', `/v1/keys/${shown.id}`, { body: { name: 'again' }, headers: { 'If-Match': etag } }),
+        412,
+        'etag_mismatch',
+      );
 
       const revoked = await calls.call('DELETE', `/v1/keys/${shown.id}`);
-      expect(revoked).toMatchObject({ status: 200, body: { id: shown.id, revoked_at: expect.stringMatching(INSTANT) } });
+      expect(revoked).toMatchObject({
+        status: 200,
+        body: { id: shown.id, revoked_at: expect.stringMatching(INSTANT) },
+      });
       expect(Object.keys(revoked.body as object)).toEqual(['id', 'revoked_at']);
       is(await whoami(key), 401, 'key_revoked');
     });
@@ -127,7 +143,11 @@ describe('keys', () => {
 
     it.each(['GET', 'PATCH', 'DELETE'])('%s of a key that is not there is 404', async (method) => {
       for (const id of [NOWHERE, 'x', '%00'])
-        is(await calls.call(method, `/v1/keys/${id}`, method === 'PATCH' ? { body: { name: 'x' } } : {}), 404, 'key_not_found');
+        is(
+          await calls.call(method, `/v1/keys/${id}`, method === 'PATCH' ? { body: { name: 'x' } } : {}),
+          404,
+          'key_not_found',
+        );
     });
   });
 
@@ -154,7 +174,10 @@ describe('keys', () => {
         [elsewhere.key, 403, 'address_forbidden'],
       ];
       for (const [credential, status, code] of faults) {
-        for (const answer of [await whoami(null, headersOf(credential)), await calls.post('/predict', PREDICT, { key: null, headers: headersOf(credential) })]) {
+        for (const answer of [
+          await whoami(null, headersOf(credential)),
+          await calls.post('/predict', PREDICT, { key: null, headers: headersOf(credential) }),
+        ]) {
           is(answer, status, code);
           expect(answer.text).not.toContain(credential);
           if (status === 401) expect(answer.headers.get('www-authenticate')).toMatch(/Bearer.*Basic/);
@@ -170,7 +193,10 @@ describe('keys', () => {
     const [unknown, wrongSecret] = [await whoami(newKeyText()), await whoami(wrong)];
     is(unknown, 401, 'key_unknown');
     is(wrongSecret, 401, 'key_unknown');
-    expect({ ...(wrongSecret.body as object), request_id: '' }).toEqual({ ...(unknown.body as object), request_id: '' });
+    expect({ ...(wrongSecret.body as object), request_id: '' }).toEqual({
+      ...(unknown.body as object),
+      request_id: '',
+    });
   });
 
   it.each([
@@ -182,9 +208,12 @@ describe('keys', () => {
     is(await calls.post('/predict', PREDICT, { key: null, headers }), 401, 'key_missing');
   });
 
-  it.each(['Bearer', 'Bearer ', 'Basic', 'Basic %%%', 'Basic eA==', `Basic ${Buffer.from('x:').toString('base64')}`])('Authorization: %s is refused', async (value) => {
-    expect((await whoami(null, { Authorization: value })).status).toBe(401);
-  });
+  it.each(['Bearer', 'Bearer ', 'Basic', 'Basic %%%', 'Basic eA==', `Basic ${Buffer.from('x:').toString('base64')}`])(
+    'Authorization: %s is refused',
+    async (value) => {
+      expect((await whoami(null, { Authorization: value })).status).toBe(401);
+    },
+  );
 
   describe('what a key may do', () => {
     it('models narrow predictions and what is shown of models', async () => {
@@ -192,17 +221,38 @@ describe('keys', () => {
       is(await calls.post('/predict', PREDICT, { key }), 403, 'model_forbidden');
       is(await calls.post('/models/momentum/predict', PREDICT, { key }), 403, 'model_forbidden');
       is(await calls.get('/models/momentum/info', { key }), 403, 'model_forbidden');
-      expect((await calls.post('/v1/infer', { model_id: 'fraud_detection', inputs: [{ feature1: 1, feature2: 2 }] }, { key })).status).toBe(200);
+      expect(
+        (
+          await calls.post(
+            '/v1/infer',
+            { model_id: 'fraud_detection', inputs: [{ feature1: 1, feature2: 2 }] },
+            { key },
+          )
+        ).status,
+      ).toBe(200);
       const { body } = await calls.get('/models', { key });
       expect(body.models.map(({ name }: { name: string }) => name)).toEqual(['fraud_detection']);
-      const batch = await calls.post('/predict/batch', { model: 'fraud_detection', requests: [{ features: { feature1: 1, feature2: 2 } }, { model: 'momentum', ...PREDICT }] }, { key });
-      expect(batch.body.predictions).toMatchObject([{ prediction: { label: 'legitimate' } }, { error: { code: 'model_forbidden' } }]);
+      const batch = await calls.post(
+        '/predict/batch',
+        {
+          model: 'fraud_detection',
+          requests: [{ features: { feature1: 1, feature2: 2 } }, { model: 'momentum', ...PREDICT }],
+        },
+        { key },
+      );
+      expect(batch.body.predictions).toMatchObject([
+        { prediction: { label: 'legitimate' } },
+        { error: { code: 'model_forbidden' } },
+      ]);
     });
 
     it('predict:<glob> is predict for those models alone', async () => {
       const { key } = await issue({ scopes: ['predict:mom*'] });
       expect((await calls.post('/predict', PREDICT, { key })).status).toBe(200);
-      expect([403]).toContain((await calls.post('/models/fraud_detection/predict', { features: { feature1: 1, feature2: 2 } }, { key })).status);
+      expect([403]).toContain(
+        (await calls.post('/models/fraud_detection/predict', { features: { feature1: 1, feature2: 2 } }, { key }))
+          .status,
+      );
       expect((await calls.get('/models', { key })).status).toBe(403);
     });
 
@@ -216,22 +266,36 @@ describe('keys', () => {
     it('nobody issues more than they have, unless they may grant', async () => {
       const { key } = await issue({ scopes: ['keys:write', 'predict'] });
       await issue({ scopes: ['predict'] }, { key });
-      for (const more of [{ scopes: ['models:write'] }, { role: 'admin' }, { role: 'team' }, { scopes: ['audit:export'] }, { scopes: ['keys:grant'] }])
+      for (const more of [
+        { scopes: ['models:write'] },
+        { role: 'admin' },
+        { role: 'team' },
+        { scopes: ['audit:export'] },
+        { scopes: ['keys:grant'] },
+      ])
         is(await calls.post('/v1/keys', { name: 'more', ...more }, { key }), 403, 'scope_missing');
       const { id } = await issue({ scopes: ['models:write'] });
-      expect((await calls.call('PATCH', `/v1/keys/${id}`, { key, body: { scopes: ['models:write', 'predict'] } })).status).toBe(403);
+      expect(
+        (await calls.call('PATCH', `/v1/keys/${id}`, { key, body: { scopes: ['models:write', 'predict'] } })).status,
+      ).toBe(403);
       const self = (await whoami(key)).body.id as string;
       expect((await calls.call('PATCH', `/v1/keys/${self}`, { key, body: { role: 'admin' } })).status).toBe(403);
       const narrow = await issue({ scopes: ['keys:write', 'predict'], models: ['fraud_*'] });
-      expect((await calls.post('/v1/keys', { name: 'wider', scopes: ['predict'] }, { key: narrow.key })).status).toBe(403);
+      expect((await calls.post('/v1/keys', { name: 'wider', scopes: ['predict'] }, { key: narrow.key })).status).toBe(
+        403,
+      );
     });
 
     it('a grant is an event of its own kind', async () => {
       const answer = await calls.post('/v1/keys', { name: 'exporter', role: 'compliance' });
       expect(answer.status).toBe(201); // audit:export is more than the administrator has
-      expect(await calls.events(`&request_id=${answer.requestId}`)).toMatchObject([{ action: 'key.grant', outcome: 'succeeded', status: 201 }]);
+      expect(await calls.events(`&request_id=${answer.requestId}`)).toMatchObject([
+        { action: 'key.grant', outcome: 'succeeded', status: 201 },
+      ]);
       const ordinary = await calls.post('/v1/keys', { name: 'ordinary', role: 'team' });
-      expect(await calls.events(`&request_id=${ordinary.requestId}`)).toMatchObject([{ action: 'key.issue', resource: { type: 'key', id: ordinary.body.id } }]);
+      expect(await calls.events(`&request_id=${ordinary.requestId}`)).toMatchObject([
+        { action: 'key.issue', resource: { type: 'key', id: ordinary.body.id } },
+      ]);
     });
 
     it.each([
@@ -321,7 +385,9 @@ describe('keys', () => {
       expect([second.status, second.body]).toEqual([201, first.body]);
       expect(second.headers.get('location')).toBe(first.headers.get('location'));
       expect(second.headers.get('x-request-id')).toBe(second.requestId);
-      expect((await calls.get('/v1/keys?limit=1000')).body.items.filter(({ id }: Issued) => id === first.body.id)).toHaveLength(1);
+      expect(
+        (await calls.get('/v1/keys?limit=1000')).body.items.filter(({ id }: Issued) => id === first.body.id),
+      ).toHaveLength(1);
     });
 
     it('another body is a conflict, another key another request', async () => {
@@ -343,7 +409,8 @@ describe('keys', () => {
       const answers = await Promise.all(Array.from({ length: 6 }, () => once(JSON.stringify(body), 'd')));
       const made = answers.filter(({ status }) => status === 201);
       expect(new Set(made.map((answer) => answer.body.id as string)).size).toBe(1);
-      for (const { status, body: problem } of answers) if (status !== 201) expect([status, problem.code]).toEqual([409, 'idempotency_running']);
+      for (const { status, body: problem } of answers)
+        if (status !== 201) expect([status, problem.code]).toEqual([409, 'idempotency_running']);
     });
 
     it('has at most 255 characters', async () => {
@@ -361,9 +428,12 @@ describe('keys', () => {
   it('an address that fails 100 times in 10 s has to wait, and good keys from it are still served', async () => {
     const localAddress = '127.0.0.77';
     const ask = async (key: string): Promise<{ status: number; text: string; headers: ReadonlyMap<string, string> }> =>
-      sendRaw(server.url, [`GET /v1/whoami HTTP/1.1\r\nHost: x\r\nX-API-Key: ${key}\r\nConnection: close\r\n\r\n`], { localAddress });
+      sendRaw(server.url, [`GET /v1/whoami HTTP/1.1\r\nHost: x\r\nX-API-Key: ${key}\r\nConnection: close\r\n\r\n`], {
+        localAddress,
+      });
     const answers = [];
-    for (let i = 0; i < 15; i++) answers.push(...(await Promise.all(Array.from({ length: 10 }, () => ask('sk_wrong')))));
+    for (let i = 0; i < 15; i++)
+      answers.push(...(await Promise.all(Array.from({ length: 10 }, () => ask('sk_wrong')))));
     expect(new Set(answers.slice(0, 100).map(({ status }) => status))).toEqual(new Set([401]));
     // One failure is forgiven every 100 ms, so that not all of the rest are refused.
     const refused = answers.filter(({ status }) => status === 429);
@@ -383,5 +453,11 @@ function keyWithPrefix(prefix: string): string {
   // The bytes of `newKeyText` become characters one to one below 62 in its alphabet: the id comes first, then the secret.
   const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
   let calls = 0;
-  return newKeyText((bytes) => (calls++ === 0 ? Uint8Array.from({ length: bytes }, (_, i) => alphabet.indexOf(String.fromCharCode(wanted[i % wanted.length] ?? 48))) : new Uint8Array(bytes).fill(7)));
+  return newKeyText((bytes) =>
+    calls++ === 0
+      ? Uint8Array.from({ length: bytes }, (_, i) =>
+          alphabet.indexOf(String.fromCharCode(wanted[i % wanted.length] ?? 48)),
+        )
+      : new Uint8Array(bytes).fill(7),
+  );
 }

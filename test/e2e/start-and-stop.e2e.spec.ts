@@ -53,6 +53,16 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
 
 const mode = (file: string): string => (fs.statSync(file).mode & 0o777).toString(8);
 
+// A server waits for its database for 20 s, as in a compose file; the other tests go on meanwhile.
+let unreachable: Promise<End>;
+beforeAll(async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sibyl-unreachable-'));
+  const DATABASE_URL = `postgres://sibyl:hunter2@127.0.0.1:${await freePort()}/sibyl`;
+  unreachable = run(folder, { SIBYL_PORT: '0', SIBYL_MODELS: '', DATABASE_URL });
+  void unreachable.then(() => fs.rmSync(folder, { recursive: true }));
+});
+afterAll(() => unreachable);
+
 describe('wrong settings', () => {
   let folder: string;
   beforeAll(() => (folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sibyl-settings-'))));
@@ -249,15 +259,15 @@ describe('an orderly end', () => {
     const client = new RecordedClient(server, 'end');
     try {
       await client.upload('slow', modelPackage(loopModel(), { name: 'slow', version: '1' }));
-      const ask = (trips: number, more: object = {}): ReturnType<RecordedClient['post']> =>
-        client.post('/models/slow/predict', { inputs: { x: 0, trips }, model_version: '1' }, more);
+      const ask = (trips: number): ReturnType<RecordedClient['post']> =>
+        client.post('/models/slow/predict', { inputs: { x: 0, trips }, model_version: '1' });
       await ask(1000);
       // As many trips as take about a second on this machine, now.
       const began = performance.now();
       await ask(50_000);
       const trips = Math.round((50_000 * 1200) / (performance.now() - began));
       const pids = pidsOf(server);
-      const slow = ask(trips, { headers: { 'x-request-id': 'under-way' } });
+      const slow = ask(trips);
       await new Promise((resolve) => setTimeout(resolve, 100));
       const ending = server.terminate();
       await until(async () => (await client.get('/ready', { key: null })).status === 503);
@@ -351,10 +361,7 @@ describe('a PostgreSQL of the operator’s', () => {
   }, 60_000);
 
   it('that nobody answers at ends the start with a clear message, without the password', async () => {
-    const other = fs.mkdtempSync(path.join(os.tmpdir(), 'sibyl-nobody-'));
-    const port = await freePort();
-    const { code, output } = await run(other, { SIBYL_PORT: '0', SIBYL_MODELS: '', DATABASE_URL: `postgres://sibyl:hunter2@127.0.0.1:${port}/sibyl` });
-    fs.rmSync(other, { recursive: true });
+    const { code, output } = await unreachable;
     expect(code).toBe(1);
     expect(output).toMatch(/ECONNREFUSED|cannot be reached/);
     expect(output).not.toContain('hunter2');

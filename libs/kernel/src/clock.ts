@@ -16,7 +16,19 @@ export class SystemClock extends Clock {
   }
 }
 
-/** RFC 3339 in UTC with milliseconds. */
+let secondMs = Number.NaN;
+let secondText = '';
+
+/** RFC 3339 in UTC with milliseconds. Times come many to a second, so the text of the second is kept. */
 export function timestamp(ms: number): string {
-  return new Date(ms).toISOString();
+  const milliseconds = ms % 1000;
+  const second = ms - milliseconds;
+  if (second !== secondMs) {
+    // Throws for what is no time, as Date does; and before 1970 the remainder is negative.
+    const text = new Date(ms).toISOString();
+    if (!Number.isInteger(ms) || ms < 0) return text;
+    secondMs = second;
+    secondText = text.slice(0, -4);
+  }
+  return `${secondText}${milliseconds < 10 ? '00' : milliseconds < 100 ? '0' : ''}${milliseconds}Z`;
 }

@@ -91,7 +91,21 @@ describe('atomicWriteFile', () => {
 
 describe('clock and actor', () => {
   it('writes times as RFC 3339 in UTC', () => {
-    expect(timestamp(Date.UTC(2024, 0, 15, 10, 30))).toBe('2024-01-15T10:30:00.000Z');
+    for (const ms of [
+      Date.UTC(2024, 0, 15, 10, 30),
+      Date.UTC(2024, 0, 15, 10, 30, 0, 7),
+      0,
+      42,
+      999,
+      1000,
+      -1,
+      -1000,
+      Date.UTC(9999, 11, 31),
+    ]) {
+      expect(timestamp(ms)).toBe(new Date(ms).toISOString());
+    }
+    expect(timestamp(1.5)).toBe('1970-01-01T00:00:00.001Z');
+    expect(() => timestamp(Number.NaN)).toThrow(RangeError);
     expect(Math.abs(new SystemClock().now() - Date.now())).toBeLessThan(1000);
     expect(new SystemClock().monotonic()).toBeGreaterThan(0);
   });

@@ -1,4 +1,4 @@
-import { numberAt, type Tensor } from '@sibyl/protocol';
+import { float16ToNumber, numberAt, numberToFloat16, type Datatype, type Tensor } from '@sibyl/protocol';
 import type { FaultList } from './json-document';
 import type { Manifest, ManifestFeature } from './manifest';
 
@@ -35,10 +35,15 @@ function ruleBroken(rule: ManifestFeature, tensor: Tensor, index: number): strin
   }
   const value = numberAt(tensor, index);
   if (Number.isNaN(value)) return rule.nullable === false ? `a number: '${rule.name}' is not nullable` : undefined;
-  return boundBroken(rule, value, tensor.datatype === 'FP32' ? Math.fround : Number);
+  return boundBroken(rule, value, ROUNDING[tensor.datatype] ?? Number);
 }
 
 // A bound is compared as the tensor holds it: 0.1 as float32 is more than 0.1.
+const ROUNDING: Partial<Record<Datatype, (number: number) => number>> = {
+  FP32: Math.fround,
+  FP16: (number) => float16ToNumber(numberToFloat16(number)),
+};
+
 function boundBroken(
   { name, min, max, allowed }: ManifestFeature,
   value: number,

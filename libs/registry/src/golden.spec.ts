@@ -126,6 +126,11 @@ describe('golden samples', () => {
     expect(at([0.5, 6])).toEqual(['/samples/0/inputs/x/1/0', '/samples/0/inputs/x/1/1']);
     expect(at([null, 0])).toEqual(['/samples/0/inputs/x/1/0']);
     const words = { inputs: [{ name: 'w', datatype: 'BYTES' as const, shape: [-1, 1] }], outputs: [] };
+    const halves = { inputs: [{ name: 'h', datatype: 'FP16' as const, shape: [-1] }], outputs: [] };
+    const tenth = { features: [{ name: 'h', datatype: 'FP16', min: 0.1, max: 0.3, allowed: [0.1, 0.3] }] };
+    expect(pointers(sample({ h: [0.1, 0.3, 0.2] }), { signature: halves, manifest: tenth })).toEqual([
+      '/samples/0/inputs/h/2',
+    ]);
     const texts = { features: [{ name: 'w', datatype: 'BYTES', allowed: ['car'] }] };
     expect(pointers(sample({ w: [['car'], ['bus']] }), { signature: words, manifest: texts })).toEqual([
       '/samples/0/inputs/w/1/0',

@@ -199,6 +199,11 @@ describe('what an alias was', () => {
       at.clock.advance(i === 2 ? -5_000 : 700);
     }
     const start = times[0]?.from ?? 0;
+    const yearZero = Date.parse('0000-01-01T00:00:00Z');
+    expect((await failure(at.registry.catalog.aliasAt(name, 'champion', yearZero))).code).toBe('alias_not_found');
+    expect(await at.registry.catalog.aliasAt(name, 'champion', Date.parse('9999-12-31T23:59:59-12:00'))).toMatchObject({
+      version: 'B',
+    });
     expect((await failure(at.registry.catalog.aliasAt(name, 'champion', start - 1))).code).toBe('alias_not_found');
     for (let t = start; t < start + 5_000; t += 100) {
       const expected = times.findLast(({ from }) => from <= t)?.version;

@@ -84,8 +84,10 @@ export class ModelCatalog {
   async aliasAt(model: string, alias: string, atMs?: number): Promise<AliasEvent> {
     const [row] = await this.database.query<AliasEventRow>(
       `SELECT ${ALIAS_EVENT_COLUMNS} FROM registry.alias_event e
-       WHERE e.model = $1 AND e.alias = $2 AND ($3::timestamptz IS NULL OR e.at <= $3) ORDER BY e.revision DESC LIMIT 1`,
-      [lookupName(model), lookupName(alias), atMs === undefined ? null : new Date(atMs).toISOString()],
+       WHERE e.model = $1 AND e.alias = $2 AND ($3::float8 IS NULL OR e.at <= to_timestamp($3::float8 / 1000))
+       ORDER BY e.revision DESC LIMIT 1`,
+      // A number: the text of a year before 1 or after 9999 is not one that PostgreSQL reads.
+      [lookupName(model), lookupName(alias), atMs ?? null],
     );
     if (row) return aliasEventOf(row);
     const latest =

@@ -16,6 +16,7 @@ export function hasBody(request: IncomingMessage): boolean {
 /** Refuses what is not plain JSON in UTF-8: a compressed body could grow beyond any limit, another charset be misread. */
 export function checkJsonType(request: IncomingMessage): void {
   refuseEncoding(request);
+  if (request.headers['content-type'] === 'application/json') return;
   const [type = '', ...parameters] = (request.headers['content-type'] ?? '')
     .split(';')
     .map((part) => part.trim().toLowerCase());

@@ -7,10 +7,11 @@ import type { Metrics } from '@sibyl/telemetry';
 import type { Drain } from '../http/drain';
 import { CLIENT_CLOSED, type Digests } from '../http/event-draft';
 import type { EventRecorder } from '../http/event-recorder';
-import { limitHeaders } from '../http/limit-headers';
+import { limitHeaderPairs } from '../http/limit-headers';
 import { problemOf } from '../http/problem';
 import { countRefusal, refusalHeaders } from '../http/refusal';
 import type { Exchange } from './exchange';
+import { PredictCounters } from './predict-counters';
 import type { Underway } from './underway';
 
 export interface ReplyParts {
@@ -32,9 +33,11 @@ const NO_DIGESTS: Digests = { inputs: undefined, outputs: undefined };
 /** Ends a predict request: its event first, durable, then the answer in one write. */
 export class PredictReplies {
   private readonly fixedHeaders: string[];
+  private readonly counters: PredictCounters;
 
   constructor(private readonly parts: ReplyParts) {
     this.fixedHeaders = Object.entries(parts.headers).flat();
+    this.counters = new PredictCounters(parts.metrics);
   }
 
   refuseWhenStopping(): void {
@@ -43,7 +46,7 @@ export class PredictReplies {
 
   /** One prediction, for the distribution of labels and values. */
   count(served: ServedVersion, answer: Pick<RowAnswer, 'label' | 'value'>): void {
-    const metrics = this.parts.metrics.predictions.of(served.model, served.version);
+    const metrics = this.counters.of(served);
     if (answer.label !== undefined) metrics.countLabel(answer.label);
     if (answer.value !== undefined) metrics.value.observe(answer.value);
   }
@@ -102,36 +105,29 @@ export class PredictReplies {
 
   private measure(exchange: Exchange, auditSeconds: number): void {
     const seconds = (this.parts.clock.monotonic() - exchange.context.startedAt) / 1000;
-    this.parts.metrics.http.of(exchange.route.pattern, 'POST').record(200, seconds);
+    this.counters.ofRoute(exchange.route.pattern).record(200, seconds);
     const served = exchange.resolution?.served;
     if (!served) return;
-    const metrics = this.parts.metrics.predictions.of(served.model, served.version);
+    const metrics = this.counters.of(served);
     metrics.succeed(seconds, exchange.rows);
     metrics.audit.observe(auditSeconds);
   }
 
   private countFailure(exchange: Exchange, status: number): void {
     const seconds = (this.parts.clock.monotonic() - exchange.context.startedAt) / 1000;
-    this.parts.metrics.http.of(exchange.route.pattern, 'POST').record(status, seconds);
+    this.counters.ofRoute(exchange.route.pattern).record(status, seconds);
     const served = exchange.resolution?.served;
-    if (served)
-      this.parts.metrics.predictions.of(served.model, served.version).fail(status === 403 ? 'denied' : 'failed');
+    if (served) this.counters.of(served).fail(status === 403 ? 'denied' : 'failed');
   }
 
   private write(exchange: Exchange, status: number, own: readonly string[], body: string): void {
     const { response, request, context } = exchange;
     if (response.destroyed || response.headersSent) return;
-    const headers = [
-      ...this.fixedHeaders,
-      ...own,
-      'Content-Length',
-      String(Buffer.byteLength(body)),
-      'X-Request-Id',
-      context.requestId,
-    ];
-    if (context.limitState !== undefined) headers.push(...Object.entries(limitHeaders(context.limitState)).flat());
-    if (request.headers.origin !== undefined)
-      headers.push(...Object.entries(this.parts.cors(request.headers.origin)).flat());
+    const headers = this.fixedHeaders.concat(own);
+    headers.push('Content-Length', String(Buffer.byteLength(body)), 'X-Request-Id', context.requestId);
+    if (context.limitState !== undefined) headers.push(...limitHeaderPairs(context.limitState));
+    const { origin } = request.headers;
+    if (origin !== undefined) headers.push(...Object.entries(this.parts.cors(origin)).flat());
     // A body that was not read to its end would be taken for the next request.
     if (this.parts.drain.closing || !request.complete) headers.push('Connection', 'close');
     end(response, status, headers, body);

@@ -22,8 +22,7 @@ const OF_MODEL = /^(\/v1)?\/models\/([^/]+)\/predict\/?$/;
 
 /** The predict route of a request target, or undefined: then the ordinary stack takes the request. */
 export function predictRoute(url: string): PredictRoute | undefined {
-  const query = url.indexOf('?');
-  const path = query < 0 ? url : url.slice(0, query);
+  const path = pathOf(url);
   const fixed = FIXED[path] ?? (path.endsWith('/') ? FIXED[path.slice(0, -1)] : undefined);
   if (fixed !== undefined) return fixed;
   const match = OF_MODEL.exec(path);
@@ -31,6 +30,13 @@ export function predictRoute(url: string): PredictRoute | undefined {
   return model === undefined
     ? undefined
     : { kind: 'model', pattern: `${match?.[1] ?? ''}/models/{name}/predict`, model };
+}
+
+/** The path of a request target, as Express reads it: proxies may send whole URLs (RFC 9112 §3.2.2). */
+function pathOf(target: string): string {
+  const local = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '');
+  const end = local.search(/[?#]/);
+  return end < 0 ? local : local.slice(0, end);
 }
 
 function decoded(segment: string): string | undefined {
