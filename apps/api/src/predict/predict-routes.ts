@@ -20,9 +20,24 @@ const FIXED: Readonly<Record<string, PredictRoute>> = {
 };
 const OF_MODEL = /^(\/v1)?\/models\/([^/]+)\/predict\/?$/;
 
+/** Targets that were read lately: clients ask for the same few over and over. */
+const KNOWN_MAX = 1_000;
+const KNOWN_LENGTH_MAX = 512;
+const known = new Map<string, PredictRoute>();
+
 /** The predict route of a request target, or undefined: then the ordinary stack takes the request. */
-export function predictRoute(url: string): PredictRoute | undefined {
-  const path = pathOf(url);
+export function predictRoute(target: string): PredictRoute | undefined {
+  const before = known.get(target);
+  if (before !== undefined) return before;
+  const route = readRoute(target);
+  if (route === undefined || target.length > KNOWN_LENGTH_MAX) return route;
+  if (known.size >= KNOWN_MAX) known.clear();
+  known.set(target, route);
+  return route;
+}
+
+function readRoute(target: string): PredictRoute | undefined {
+  const path = pathOf(target);
   const fixed = FIXED[path] ?? (path.endsWith('/') ? FIXED[path.slice(0, -1)] : undefined);
   if (fixed !== undefined) return fixed;
   const match = OF_MODEL.exec(path);
