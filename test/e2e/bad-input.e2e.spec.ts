@@ -529,7 +529,10 @@ describe('bad input', () => {
     it('a caller that hangs up after the whole request leaves one event, answered or not', async () => {
       const inputs = Array.from({ length: 2_000 }, () => ROW);
       const ids: string[] = [];
-      for (const body of [{ model_id: 'fraud_detection', inputs }, { model_id: 'nothing', inputs }]) {
+      for (const body of [
+        { model_id: 'fraud_detection', inputs },
+        { model_id: 'nothing', inputs },
+      ]) {
         for (let i = 0; i < 5; i++) {
           const bytes = JSON.stringify(body);
           const { id, text } = head('/v1/infer', ['Content-Type: application/json', `Content-Length: ${bytes.length}`]);

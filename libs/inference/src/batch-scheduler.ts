@@ -8,6 +8,11 @@ import type { Runner } from './runner';
 import type { ServedVersion } from './served-version';
 import type { WaitingRequest } from './version-queue';
 
+/** Turns of the event loop that a batch gathers at most; a turn takes ten microseconds when nothing happens in it. */
+const GATHER_TURNS = 16;
+/** Turns without a new request after which a batch of several begins. */
+const QUIET_TURNS = 2;
+
 /** A place for a runner, as the scheduler sees it. */
 export interface RunnerPlace {
   /** Its runner, if that has nothing to do and may take batches. */
@@ -22,11 +27,11 @@ export interface RunnerPlace {
 export class BatchScheduler implements BatchListener {
   batches = 0;
   private readonly ring: ServedVersion[] = [];
-  private woken = false;
-  private readonly pumpSoon = (): void => {
-    this.woken = false;
-    this.pump();
-  };
+  private gathering = false;
+  private arrived = 0;
+  private turns = 0;
+  private quietTurns = 0;
+  private readonly turn = (): void => this.endTurn();
 
   constructor(
     private readonly places: readonly RunnerPlace[],
@@ -39,12 +44,16 @@ export class BatchScheduler implements BatchListener {
     return this.clock.monotonic();
   }
 
-  /** A request of this version waits. All that arrive in one turn of the event loop share a batch. */
+  /** A request of this version waits. */
   wake(version: ServedVersion): void {
     this.enter(version);
-    if (this.woken || !this.anyIdle()) return;
-    this.woken = true;
-    setImmediate(this.pumpSoon);
+    this.arrived++;
+    if (!this.gathering && this.anyIdle()) this.gather();
+  }
+
+  /** A runner has nothing to do. */
+  idle(): void {
+    if (!this.gathering && this.ring.length > 0) this.gather();
   }
 
   /** Gives work to every idle runner. */
@@ -57,7 +66,7 @@ export class BatchScheduler implements BatchListener {
   }
 
   /** Starts the next batch on an idle runner, if there is one for it. */
-  feed(runner: Runner): void {
+  private feed(runner: Runner): void {
     for (let turns = this.ring.length; turns > 0; turns--) {
       const version = this.ring.shift();
       if (version === undefined) return;
@@ -88,6 +97,35 @@ export class BatchScheduler implements BatchListener {
 
   onNotBatchable(version: ServedVersion): void {
     this.log.warn({ key: version.key }, 'the answer has not one row for each row asked: not batched any more');
+  }
+
+  /**
+   * Requests that were sent together are read in a few turns of the event loop. A batch begins when a turn has brought no
+   * new one: a single request waits for one empty turn, some microseconds, and never for a timer.
+   */
+  private gather(): void {
+    this.gathering = true;
+    this.arrived = 0;
+    this.turns = 0;
+    this.quietTurns = 0;
+    setImmediate(this.turn);
+  }
+
+  private endTurn(): void {
+    this.turns++;
+    this.quietTurns = this.arrived > 0 ? 0 : this.quietTurns + 1;
+    this.arrived = 0;
+    if (this.quietTurns <= this.patience() && this.turns < GATHER_TURNS) {
+      setImmediate(this.turn);
+      return;
+    }
+    this.gathering = false;
+    this.pump();
+  }
+
+  /** How many turns may bring nothing: none for a request that is alone. */
+  private patience(): number {
+    return this.ring.length > 1 || (this.ring[0]?.queue.depth ?? 0) > 1 ? QUIET_TURNS : 0;
   }
 
   private anyIdle(): boolean {

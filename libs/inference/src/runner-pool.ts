@@ -113,8 +113,8 @@ export class RunnerPool implements RunnerSlotHost {
     this.lastEnd = end;
   }
 
-  feed(runner: Runner): void {
-    this.scheduler?.feed(runner);
+  onRunnerIdle(): void {
+    this.scheduler?.idle();
   }
 
   async close(): Promise<void> {

@@ -16,8 +16,8 @@ export interface RunnerSlotHost {
   prepare(runner: Runner): Promise<void>;
   onReady(): void;
   onLost(end: RunnerEnd): void;
-  /** The runner has nothing to do. */
-  feed(runner: Runner): void;
+  /** A runner has nothing to do. */
+  onRunnerIdle(): void;
 }
 
 interface Waiter {
@@ -190,7 +190,7 @@ export class RunnerSlot implements RunnerListener {
   private offer(runner: Runner): void {
     const waiter = this.waiters.shift();
     if (waiter === undefined) {
-      this.host.feed(runner);
+      this.host.onRunnerIdle();
       return;
     }
     this.reserved = true;
