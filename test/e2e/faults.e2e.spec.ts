@@ -20,7 +20,9 @@ async function until(holds: () => boolean | Promise<boolean>, limitMs = 15_000):
 }
 
 const postgresOf = (server: TestServer): number[] =>
-  processTree(server.pid).filter(({ kind }) => kind === 'postgres').map(({ pid }) => pid);
+  processTree(server.pid)
+    .filter(({ kind }) => kind === 'postgres')
+    .map(({ pid }) => pid);
 
 /** Lets stopped processes go on; one that has ended in between needs nothing. */
 function thaw(pids: readonly number[]): void {
@@ -62,16 +64,24 @@ class Load {
   private predict(): Promise<void> {
     return new Promise((resolve) => {
       const body = JSON.stringify({ features: FEATURES });
-      const headers = { 'x-api-key': this.server.adminKey, 'content-type': 'application/json', 'content-length': body.length };
-      const request = http.request(`${this.server.url}/predict`, { method: 'POST', agent: this.agent, headers }, (response) => {
-        let text = '';
-        response.on('data', (chunk: Buffer) => (text += String(chunk)));
-        response.once('end', () => {
-          if (response.statusCode === 200) this.ids.push((JSON.parse(text) as { id: string }).id);
-          else this.failures.push(`${response.statusCode} ${text}`);
-          resolve();
-        });
-      });
+      const headers = {
+        'x-api-key': this.server.adminKey,
+        'content-type': 'application/json',
+        'content-length': body.length,
+      };
+      const request = http.request(
+        `${this.server.url}/predict`,
+        { method: 'POST', agent: this.agent, headers },
+        (response) => {
+          let text = '';
+          response.on('data', (chunk: Buffer) => (text += String(chunk)));
+          response.once('end', () => {
+            if (response.statusCode === 200) this.ids.push((JSON.parse(text) as { id: string }).id);
+            else this.failures.push(`${response.statusCode} ${text}`);
+            resolve();
+          });
+        },
+      );
       request.once('error', (error) => (this.failures.push(error.message), resolve()));
       request.end(body);
     });
@@ -81,7 +91,8 @@ class Load {
 /** Ids that have not exactly one event. */
 async function unrecorded(client: RecordedClient, ids: readonly string[]): Promise<string[]> {
   const counts = new Map<string, number>();
-  for (const { prediction_id: id } of await client.events('action=prediction.create')) counts.set(id, (counts.get(id) ?? 0) + 1);
+  for (const { prediction_id: id } of await client.events('action=prediction.create'))
+    counts.set(id, (counts.get(id) ?? 0) + 1);
   return ids.filter((id) => counts.get(id) !== 1);
 }
 
@@ -113,7 +124,10 @@ describe('when something breaks', () => {
     answered.push(...load.ids);
   }
 
-  const runners = (): number[] => processTree(server.pid).filter(({ kind }) => kind === 'runner').map(({ pid }) => pid);
+  const runners = (): number[] =>
+    processTree(server.pid)
+      .filter(({ kind }) => kind === 'runner')
+      .map(({ pid }) => pid);
 
   /** A 503 in time that says why and when to come again. */
   function expectUnavailable(reply: Reply, tookMs: number): void {
@@ -152,12 +166,22 @@ describe('when something breaks', () => {
     ['issue a key', () => client.post('/v1/keys', { name: 'frozen', role: 'team' })],
     ['list models', () => client.get('/models')],
     ['show a version', () => client.get('/v1/models/momentum/versions/1.2.3')],
-    ['move an alias', () => client.call('PUT', '/v1/models/momentum/aliases/new', { headers: { 'if-none-match': '*' }, body: { version: '1.2.3', reason: 'x' } })],
+    [
+      'move an alias',
+      () =>
+        client.call('PUT', '/v1/models/momentum/aliases/new', {
+          headers: { 'if-none-match': '*' },
+          body: { version: '1.2.3', reason: 'x' },
+        }),
+    ],
     ['upload a version', () => client.upload('late', modelPackage(loopModel(), { name: 'late', version: '1' }))],
     ['archive a version', () => client.post('/v1/models/counting/versions/1/archive', { reason: 'x' })],
     ['read the audit log', () => client.get('/v1/audit/events')],
     ['reload', () => client.post('/health/model/reload', {})],
-    ['issue a key once', () => client.post('/v1/keys', { name: 'frozen', role: 'team' }, { headers: { 'idempotency-key': 'frozen' } })],
+    [
+      'issue a key once',
+      () => client.post('/v1/keys', { name: 'frozen', role: 'team' }, { headers: { 'idempotency-key': 'frozen' } }),
+    ],
   ];
 
   it('PostgreSQL frozen: predictions go on, each admin call is 503 within 2 s, all recovers by itself', async () => {
@@ -208,7 +232,11 @@ describe('when something breaks', () => {
 
   it('a model that runs for ever is 504 at its deadline; its runner is replaced and the others are served', async () => {
     const ask = (trips: string, timeoutMs: number): Promise<Reply> =>
-      client.post('/models/counting/predict', { inputs: { x: 0, trips }, model_version: '1' }, { headers: { 'x-request-timeout-ms': `${timeoutMs}` } });
+      client.post(
+        '/models/counting/predict',
+        { inputs: { x: 0, trips }, model_version: '1' },
+        { headers: { 'x-request-timeout-ms': `${timeoutMs}` } },
+      );
     expect(await ask('3', 5000)).toMatchObject({ status: 200, body: { outputs: { y: 3 } } });
     await underLoad(async (load) => {
       const before = runners();
@@ -223,7 +251,10 @@ describe('when something breaks', () => {
   }, 60_000);
 
   it('requests that wait behind it for longer than they may are 504 too, and counted once', async () => {
-    const endless = client.post('/models/counting/predict', { inputs: { x: 0, trips: '4611686018427387904' }, model_version: '1' });
+    const endless = client.post('/models/counting/predict', {
+      inputs: { x: 0, trips: '4611686018427387904' },
+      model_version: '1',
+    });
     const impatient = Array.from({ length: 5 }, () =>
       client.post('/predict', { features: FEATURES }, { headers: { 'x-request-timeout-ms': '20' } }),
     );
@@ -246,7 +277,9 @@ describe('when something breaks', () => {
 
 describe('when events can neither be shipped nor kept', () => {
   it('nothing is answered that is not recorded, and all recovers without a restart', async () => {
-    const server = await startServer({ env: { SIBYL_MODELS: ONE_MODEL, SIBYL_AUDIT_SPOOL_BYTES: String(SPOOL_BYTES) } });
+    const server = await startServer({
+      env: { SIBYL_MODELS: ONE_MODEL, SIBYL_AUDIT_SPOOL_BYTES: String(SPOOL_BYTES) },
+    });
     const client = new RecordedClient(server, 'full');
     const large = { requests: Array.from({ length: 1000 }, () => ({ symbol: 'x'.repeat(200), features: FEATURES })) };
     const frozen = postgresOf(server);
@@ -262,9 +295,14 @@ describe('when events can neither be shipped nor kept', () => {
       expect(refused).toMatchObject({ status: 503, body: { code: 'audit_unavailable' } });
       expect(refused?.headers.get('retry-after')).toMatch(/^\d+$/);
       await until(async () => (await client.get('/ready', { key: null })).status === 503);
-      expect(await client.get('/ready', { key: null })).toMatchObject({ body: { ready: false, code: 'audit_unavailable' } });
+      expect(await client.get('/ready', { key: null })).toMatchObject({
+        body: { ready: false, code: 'audit_unavailable' },
+      });
       expect((await client.get('/health', { key: null })).status).toBe(200);
-      expect(await client.post('/predict', { features: FEATURES })).toMatchObject({ status: 503, body: { code: 'audit_unavailable' } });
+      expect(await client.post('/predict', { features: FEATURES })).toMatchObject({
+        status: 503,
+        body: { code: 'audit_unavailable' },
+      });
       thaw(frozen);
       await until(async () => {
         const { status, body } = await client.post('/predict', { features: FEATURES });
@@ -276,7 +314,8 @@ describe('when events can neither be shipped nor kept', () => {
       const batches = [...client.sent].filter(([, { what, status }]) => what.includes('predict') && status === 200);
       await until(async () => (await client.get('/health/detailed')).body.audit.backlog_events === 0, 60_000);
       const counts = new Map<string, number>();
-      for (const { request_id: id } of await client.events('action=prediction.create&outcome=succeeded')) counts.set(id, (counts.get(id) ?? 0) + 1);
+      for (const { request_id: id } of await client.events('action=prediction.create&outcome=succeeded'))
+        counts.set(id, (counts.get(id) ?? 0) + 1);
       expect(batches.filter(([id]) => counts.get(id) !== 1)).toEqual([]);
       expect(await unrecorded(client, ids)).toEqual([]);
     } finally {

@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { ERROR_CODES } from '@sibyl/kernel';
 import { linearModel } from '@sibyl/onnx/testing';
-import { departures } from '../support/json-schema';
 import { modelPackage } from '../support/model-packages';
+import { departures, type OpenApiDocument, type Operation } from '../support/openapi-document';
 import { RecordedClient, type Reply, type Request } from '../support/recorded-client';
 import { REPOSITORY, startServer, type TestServer } from '../support/server.mjs';
 
@@ -21,7 +21,8 @@ describe('operating a server', () => {
   }, 90_000);
   afterAll(() => server.stop(), 30_000);
 
-  const open = (route: string, headers: Record<string, string> = {}): Promise<Reply> => client.get(route, { key: null, headers });
+  const open = (route: string, headers: Record<string, string> = {}): Promise<Reply> =>
+    client.get(route, { key: null, headers });
 
   describe('health', () => {
     it.each(['/health', '/health/live', '/health/'])('%s says that the process lives', async (route) => {
@@ -55,15 +56,23 @@ describe('operating a server', () => {
         audit: { writable: true },
         runtime: { ready: true, providers: ['cpu'] },
       });
-      expect(body.models).toContainEqual(expect.objectContaining({ model: 'momentum', version: '1.2.3', ready: true, provider: 'cpu' }));
+      expect(body.models).toContainEqual(
+        expect.objectContaining({ model: 'momentum', version: '1.2.3', ready: true, provider: 'cpu' }),
+      );
       expect(JSON.stringify(body)).not.toContain(server.adminKey);
       expect(JSON.stringify(body)).not.toContain(server.dataDir);
     });
 
     it('/health/system and /health/gpu tell of process, machine and devices', async () => {
       const system = await client.get('/health/system', { key: operator });
-      expect(system).toMatchObject({ status: 200, body: { process: { pid: server.pid, rss_bytes: expect.any(Number) }, machine: { cpus: expect.any(Number) } } });
-      expect(await client.get('/health/gpu', { key: operator })).toMatchObject({ status: 200, body: { available: expect.any(Boolean) } });
+      expect(system).toMatchObject({
+        status: 200,
+        body: { process: { pid: server.pid, rss_bytes: expect.any(Number) }, machine: { cpus: expect.any(Number) } },
+      });
+      expect(await client.get('/health/gpu', { key: operator })).toMatchObject({
+        status: 200,
+        body: { available: expect.any(Boolean) },
+      });
     });
   });
 
@@ -77,14 +86,19 @@ describe('operating a server', () => {
     });
 
     it('/info tells any key version and protocols', async () => {
-      const { version } = JSON.parse(fs.readFileSync(path.join(REPOSITORY, 'package.json'), 'utf8')) as { version: string };
-      expect(await client.get('/info', { key: operator })).toMatchObject({ status: 200, body: { name: 'sibyl', version, protocols: expect.arrayContaining(['rest']) } });
+      const { version } = JSON.parse(fs.readFileSync(path.join(REPOSITORY, 'package.json'), 'utf8')) as {
+        version: string;
+      };
+      expect(await client.get('/info', { key: operator })).toMatchObject({
+        status: 200,
+        body: { name: 'sibyl', version, protocols: expect.arrayContaining(['rest']) },
+      });
     });
 
     it.each(['/docs', '/redoc', '/docs/errors'])('%s is a page whose every file is served from here', async (route) => {
       const page = await open(route);
       expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);
-      expect(page.headers.get('content-security-policy')).toContain("default-src");
+      expect(page.headers.get('content-security-policy')).toContain('default-src');
       const files = [...String(page.body).matchAll(/(?:src|href)="([^"#]+)"/g)].map((match) => match[1] as string);
       expect(files.filter((file) => /^(https?:)?\/\//.test(file))).toEqual([]);
       for (const file of files.filter((name) => !name.startsWith('data:'))) {
@@ -99,7 +113,13 @@ describe('operating a server', () => {
       expect(body.type).toBe('/docs/errors#key_missing');
     });
 
-    it.each(['/docs/nothing.css', '/docs/..%2f..%2fpackage.json', '/docs/%2e%2e%2fmain.js', '/docs/package.json', '/docs/x%00.css'])('%s is no file of the pages', async (route) => {
+    it.each([
+      '/docs/nothing.css',
+      '/docs/..%2f..%2fpackage.json',
+      '/docs/%2e%2e%2fmain.js',
+      '/docs/package.json',
+      '/docs/x%00.css',
+    ])('%s is no file of the pages', async (route) => {
       expect((await client.get(route)).status).toBe(404);
     });
   });
@@ -107,11 +127,19 @@ describe('operating a server', () => {
   describe('metrics', () => {
     const metrics = async (): Promise<string> => {
       const reply = await client.get('/metrics', { key: null, headers: { authorization: `Bearer ${operator}` } });
-      expect([reply.status, reply.headers.get('content-type')]).toEqual([200, expect.stringMatching(/^text\/plain; version=0\.0\.4/)]);
+      expect([reply.status, reply.headers.get('content-type')]).toEqual([
+        200,
+        expect.stringMatching(/^text\/plain; version=0\.0\.4/),
+      ]);
       return reply.body as string;
     };
     const read = (text: string, series: string): number =>
-      Number(text.split('\n').find((line) => line.startsWith(`${series} `))?.split(' ')[1] ?? 0);
+      Number(
+        text
+          .split('\n')
+          .find((line) => line.startsWith(`${series} `))
+          ?.split(' ')[1] ?? 0,
+      );
 
     it('have the names of the contract', async () => {
       await client.post('/predict', { features: FEATURES });
@@ -120,13 +148,33 @@ describe('operating a server', () => {
       const ours = [
         ...['http_requests_total', 'http_request_duration_seconds', 'predictions_total', 'prediction_duration_seconds'],
         ...['prediction_value', 'prediction_label_total', 'inference_batch_size', 'inference_queue_depth'],
-        ...['models_loaded', 'model_load_duration_seconds', 'model_memory_bytes', 'auth_refusals_total', 'rate_limited_total'],
-        ...['active_keys', 'audit_events_total', 'audit_commit_duration_seconds', 'audit_spool_backlog', 'event_loop_delay_seconds'],
+        ...[
+          'models_loaded',
+          'model_load_duration_seconds',
+          'model_memory_bytes',
+          'auth_refusals_total',
+          'rate_limited_total',
+        ],
+        ...[
+          'active_keys',
+          'audit_events_total',
+          'audit_commit_duration_seconds',
+          'audit_spool_backlog',
+          'event_loop_delay_seconds',
+        ],
       ].map((name) => `sibyl_${name}`);
-      const others = ['process_cpu_seconds_total', 'process_resident_memory_bytes', 'nodejs_heap_size_used_bytes', 'nodejs_eventloop_lag_seconds'];
+      const others = [
+        'process_cpu_seconds_total',
+        'process_resident_memory_bytes',
+        'nodejs_heap_size_used_bytes',
+        'nodejs_eventloop_lag_seconds',
+      ];
       expect([...ours, ...others].filter((name) => !names.has(name))).toEqual([]);
       for (const stage of ['features', 'queue', 'inference', 'audit']) {
-        expect([stage, [...names].some((name) => name?.startsWith('sibyl_prediction') && name.includes(stage))]).toEqual([stage, true]);
+        expect([
+          stage,
+          [...names].some((name) => name?.startsWith('sibyl_prediction') && name.includes(stage)),
+        ]).toEqual([stage, true]);
       }
     });
 
@@ -140,7 +188,9 @@ describe('operating a server', () => {
       await client.post('/predict', { features: FEATURES });
       await client.post('/predict', { features: FEATURES });
       await client.post('/predict', { features: { ...FEATURES, rsi: 1000 } });
-      await client.post('/predict/batch', { requests: [{ features: FEATURES }, { features: FEATURES }, { features: { rsi: 'x' } }] });
+      await client.post('/predict/batch', {
+        requests: [{ features: FEATURES }, { features: FEATURES }, { features: { rsi: 'x' } }],
+      });
       await client.get('/models', { key: null });
       const after = await metrics();
       const gained = (series: string): number => read(after, series) - read(before, series);
@@ -160,7 +210,10 @@ describe('operating a server', () => {
 
     it('stay as few whatever clients send', async () => {
       const series = (text: string): string[] =>
-        text.split('\n').filter((line) => line.startsWith('sibyl_') && !/_(bucket|sum|count)\b/.test(line)).map((line) => line.replace(/ \S+$/, ''));
+        text
+          .split('\n')
+          .filter((line) => line.startsWith('sibyl_') && !/_(bucket|sum|count)\b/.test(line))
+          .map((line) => line.replace(/ \S+$/, ''));
       const strange = async (word: string): Promise<void> => {
         await client.post(`/models/${word}/predict`, { features: FEATURES });
         await client.post('/predict', { features: FEATURES, model: word, model_version: word });
@@ -205,39 +258,48 @@ describe('operating a server', () => {
     it('needs ops:write', async () => {
       const team = await client.post('/v1/keys', { name: 'team', role: 'team' });
       const reply = await client.post('/health/model/reload', {}, { key: team.body.key });
-      expect(reply).toMatchObject({ status: 403, body: { code: 'scope_missing', detail: expect.stringContaining('ops:write') } });
+      expect(reply).toMatchObject({
+        status: 403,
+        body: { code: 'scope_missing', detail: expect.stringContaining('ops:write') },
+      });
     });
   });
 
   describe('/openapi.json', () => {
-    let document: any;
+    let document: OpenApiDocument;
     const called = new Set<string>();
     /** Placeholders of paths that have no example, because only the running server knows one. */
     const known: Record<string, string> = {};
 
     beforeAll(async () => {
-      document = (await open('/openapi.json')).body;
+      document = (await open('/openapi.json')).body as OpenApiDocument;
     });
 
     /** Calls a route as its own description says, and checks that status and body are described there. */
     async function follow(method: string, pattern: string, request: Request = {}, id?: string): Promise<Reply> {
-      const operation = document.paths[pattern][method.toLowerCase()];
+      const operation = operationOf(method, pattern);
       called.add(`${method} ${pattern}`);
       const route = pattern.replace(/\{(\w+)\}/g, (_: string, name: string) => {
-        const parameter = operation.parameters.find((one: { name: string }) => one.name === name);
-        return (name === 'id' ? id : undefined) ?? parameter.example ?? known[name];
+        const example = operation.parameters?.find((one) => one.name === name)?.example;
+        return (name === 'id' ? id : undefined) ?? example ?? known[name] ?? name;
       });
       const body = request.body ?? exampleOf(operation);
       const reply = await client.call(method, route, { ...request, ...(body === undefined ? {} : { body }) });
       const described = operation.responses[String(reply.status)];
       expect([method, pattern, reply.status, described === undefined]).toEqual([method, pattern, reply.status, false]);
       const type = (reply.headers.get('content-type') ?? '').split(';')[0] as string;
-      expect([pattern, type in (described.content ?? {})]).toEqual([pattern, true]);
-      expect(departures(reply.body, described.content[type].schema, document)).toEqual([]);
+      expect([pattern, type in (described?.content ?? {})]).toEqual([pattern, true]);
+      expect(departures(reply.body, described?.content?.[type]?.schema, document)).toEqual([]);
       return reply;
     }
 
-    function exampleOf(operation: any): unknown {
+    function operationOf(method: string, pattern: string): Operation {
+      const operation = document.paths[pattern]?.[method.toLowerCase()];
+      if (operation === undefined) throw new Error(`${method} ${pattern} is not described`);
+      return operation;
+    }
+
+    function exampleOf(operation: Operation): unknown {
       const json = operation.requestBody?.content?.['application/json'];
       return json?.example ?? Object.values<{ value: unknown }>(json?.examples ?? {})[0]?.value;
     }
@@ -250,10 +312,11 @@ describe('operating a server', () => {
     it('its examples work as pasted: predictions', async () => {
       for (const prefix of ['', '/v1']) {
         for (const route of ['/predict', '/predict/batch', '/models/{name}/predict']) {
-          const operation = document.paths[prefix + route].post;
-          const examples = Object.values<{ value: unknown }>(operation.requestBody.content['application/json'].examples);
+          const { requestBody } = operationOf('POST', prefix + route);
+          const examples = Object.values(requestBody?.content['application/json']?.examples ?? {});
           expect(examples.length).toBeGreaterThan(0);
-          for (const { value } of examples) expect((await follow('POST', prefix + route, { body: value })).status).toBe(200);
+          for (const { value } of examples)
+            expect((await follow('POST', prefix + route, { body: value })).status).toBe(200);
         }
       }
       const infer = await follow('POST', '/v1/infer');
@@ -262,12 +325,13 @@ describe('operating a server', () => {
     });
 
     const readable = (): string[] =>
-      Object.entries<any>(document.paths)
+      Object.entries(document.paths)
         .filter(([pattern, operations]) => operations.get !== undefined && !/\{(id|file)\}/.test(pattern))
         .map(([pattern]) => pattern);
 
     it('its examples work as pasted: everything that only reads', async () => {
-      for (const pattern of readable()) expect([pattern, (await follow('GET', pattern)).status]).toEqual([pattern, 200]);
+      for (const pattern of readable())
+        expect([pattern, (await follow('GET', pattern)).status]).toEqual([pattern, 200]);
     });
 
     it('describes the files of the pages with their types', async () => {
@@ -292,9 +356,13 @@ describe('operating a server', () => {
       expect((await follow('POST', `${at}/versions/{version}/validate`)).status).toBe(200);
       expect((await follow('POST', `${at}/versions/{version}/approve`)).status).toBe(200);
       const alias = await client.get('/v1/models/momentum/aliases/production');
-      const moved = await follow('PUT', `${at}/aliases/{alias}`, { headers: { 'if-match': alias.headers.get('etag') ?? '' } });
+      const moved = await follow('PUT', `${at}/aliases/{alias}`, {
+        headers: { 'if-match': alias.headers.get('etag') ?? '' },
+      });
       expect([moved.status, moved.body.version]).toEqual([200, '1.3.0']);
-      const back = await follow('POST', `${at}/aliases/{alias}/rollback`, { headers: { 'if-match': moved.headers.get('etag') ?? '' } });
+      const back = await follow('POST', `${at}/aliases/{alias}/rollback`, {
+        headers: { 'if-match': moved.headers.get('etag') ?? '' },
+      });
       expect([back.status, back.body.version]).toEqual([200, '1.2.3']);
       expect((await follow('DELETE', `${at}/{version}`)).status).toBe(200);
       expect((await follow('POST', `${at}/versions/{version}/archive`)).status).toBe(200);
@@ -304,34 +372,38 @@ describe('operating a server', () => {
     it('describes a registration, by JSON and by multipart', async () => {
       const files = modelPackage(linearModel({ weights: [[1, 1]], bias: [0] }), { name: 'momentum', version: '9' });
       const reply = await client.upload('momentum', files);
-      const { responses } = document.paths['/v1/models/{name}/versions'].post;
+      const { responses } = operationOf('POST', '/v1/models/{name}/versions');
       expect(reply.status).toBe(201);
-      expect(departures(reply.body, responses['201'].content['application/json'].schema, document)).toEqual([]);
+      expect(departures(reply.body, responses['201']?.content?.['application/json']?.schema, document)).toEqual([]);
       expect((await follow('POST', '/v1/models/{name}/versions', { body: { source_uri: 'absent' } })).status).toBe(400);
     });
 
     it('describes an operation, from its 202 on', async () => {
       const files = modelPackage(linearModel({ weights: [[1, 1]], bias: [0] }), { name: 'momentum', version: '10' });
       const begun = await client.upload('momentum', files, {}, { headers: { prefer: 'respond-async' } });
-      const { responses } = document.paths['/v1/models/{name}/versions'].post;
+      const { responses } = operationOf('POST', '/v1/models/{name}/versions');
       expect(begun.status).toBe(202);
-      expect(departures(begun.body, responses['202'].content?.['application/json'].schema, document)).toEqual([]);
+      expect(departures(begun.body, responses['202']?.content?.['application/json']?.schema, document)).toEqual([]);
       expect((await follow('GET', '/v1/operations/{id}', {}, begun.body.id)).status).toBe(200);
       await client.ended(begun.headers.get('location') ?? '');
-      expect((await follow('GET', '/v1/operations/{id}', {}, begun.body.id)).body).toMatchObject({ status: 'succeeded' });
+      expect((await follow('GET', '/v1/operations/{id}', {}, begun.body.id)).body).toMatchObject({
+        status: 'succeeded',
+      });
       expect((await follow('DELETE', '/v1/operations/{id}', {}, begun.body.id)).status).toBe(200);
     });
 
     it('describes what wrong requests are answered', async () => {
-      for (const [pattern, operations] of Object.entries<any>(document.paths)) {
+      for (const [pattern, operations] of Object.entries(document.paths)) {
         for (const method of Object.keys(operations).map((name) => name.toUpperCase())) {
-          const isOpen = operations[method.toLowerCase()].security.length === 0;
+          const { security, requestBody } = operationOf(method, pattern);
           const id = '01a1fe4f-7ecc-7000-ad22-6c15c302932f';
-          if (!isOpen) expect((await follow(method, pattern, { key: null }, id)).status).toBe(401);
+          if (security.length > 0) expect((await follow(method, pattern, { key: null }, id)).status).toBe(401);
           if (pattern.includes('{id}')) expect((await follow(method, pattern, {}, id)).status).toBe(404);
-          if (operations[method.toLowerCase()].requestBody === undefined) continue;
+          if (requestBody === undefined) continue;
           expect((await follow(method, pattern, { body: '{"' }, id)).status).toBe(400);
-          expect((await follow(method, pattern, { body: 'x', headers: { 'content-type': 'text/csv' } }, id)).status).toBe(415);
+          expect(
+            (await follow(method, pattern, { body: 'x', headers: { 'content-type': 'text/csv' } }, id)).status,
+          ).toBe(415);
         }
       }
     });
@@ -339,8 +411,11 @@ describe('operating a server', () => {
     it('unknown query parameters are answered as described', async () => {
       const undescribed: string[] = [];
       for (const pattern of readable()) {
-        const { parameters, responses } = document.paths[pattern].get;
-        const route = pattern.replace(/\{(\w+)\}/g, (_: string, name: string) => parameters.find((one: { name: string }) => one.name === name).example);
+        const { parameters = [], responses } = operationOf('GET', pattern);
+        const route = pattern.replace(
+          /\{(\w+)\}/g,
+          (_: string, name: string) => parameters.find((one) => one.name === name)?.example ?? name,
+        );
         const { status } = await client.get(`${route}?nonsense=1`);
         if (!(String(status) in responses)) undescribed.push(`${pattern} ${status}`);
       }
@@ -348,7 +423,7 @@ describe('operating a server', () => {
     });
 
     it('and every one of its routes was called', () => {
-      const all = Object.entries<any>(document.paths).flatMap(([pattern, operations]) =>
+      const all = Object.entries(document.paths).flatMap(([pattern, operations]) =>
         Object.keys(operations).map((method) => `${method.toUpperCase()} ${pattern}`),
       );
       expect(all.filter((route) => !called.has(route))).toEqual([]);
@@ -358,8 +433,10 @@ describe('operating a server', () => {
   it('each of all these requests has exactly one event, those to public routes none', async () => {
     expect(await client.unrecorded()).toEqual([]);
     const events = await client.events();
-    const open = [...client.sent].filter(([, { what }]) => /^\w+ \/(ready|health|docs|redoc|openapi\.json)?$/.test(what)).map(([id]) => id);
-    expect(open.length).toBeGreaterThan(5);
-    expect(events.filter(({ request_id: id }) => open.includes(id))).toEqual([]);
+    const toPublic = [...client.sent]
+      .filter(([, { what }]) => /^\w+ \/(ready|health|docs|redoc|openapi\.json)?$/.test(what))
+      .map(([id]) => id);
+    expect(toPublic.length).toBeGreaterThan(5);
+    expect(events.filter(({ request_id: id }) => toPublic.includes(id))).toEqual([]);
   });
 });

@@ -29,15 +29,22 @@ describe('promoting a version', () => {
 
   const route = (alias: string, model = 'steps'): string => `/v1/models/${model}/aliases/${alias}`;
 
-  const put = (alias: string, version: string, headers: Record<string, string>, reason: unknown = 'a test'): Promise<Reply> =>
-    client.call('PUT', route(alias), { headers, body: { version, reason } });
+  const put = (
+    alias: string,
+    version: string,
+    headers: Record<string, string>,
+    reason: unknown = 'a test',
+  ): Promise<Reply> => client.call('PUT', route(alias), { headers, body: { version, reason } });
 
   const rollback = (alias: string, etag: string, model = 'steps'): Promise<Reply> =>
     client.post(`${route(alias, model)}/rollback`, { reason: 'worse' }, { headers: { 'if-match': etag } });
 
   /** What the model answers under a version or alias: the number of the version that served. */
   async function servedBy(version?: string): Promise<unknown> {
-    const { body } = await client.post('/models/steps/predict', { features: { features: 0 }, ...(version && { model_version: version }) });
+    const { body } = await client.post('/models/steps/predict', {
+      features: { features: 0 },
+      ...(version && { model_version: version }),
+    });
     return body.prediction?.value ?? body.code;
   }
 
@@ -47,21 +54,38 @@ describe('promoting a version', () => {
     it('there is no alias, so that latest serves', async () => {
       expect(await client.get(route('production'))).toMatchObject({ status: 404, body: { code: 'alias_not_found' } });
       expect(await client.get('/v1/models/steps/history')).toMatchObject({ status: 200, body: { items: [] } });
-      expect([await servedBy(), await servedBy('latest'), await servedBy('production')]).toEqual([3, 3, 'version_not_found']);
+      expect([await servedBy(), await servedBy('latest'), await servedBy('production')]).toEqual([
+        3,
+        3,
+        'version_not_found',
+      ]);
     });
 
     it('needs If-None-Match: *; If-Match is 412, neither is 428', async () => {
       expect(await put('production', '1', {})).toMatchObject({ status: 428, body: { code: 'precondition_required' } });
-      expect(await put('production', '1', { 'if-match': '"1"' })).toMatchObject({ status: 412, body: { code: 'etag_mismatch' } });
+      expect(await put('production', '1', { 'if-match': '"1"' })).toMatchObject({
+        status: 412,
+        body: { code: 'etag_mismatch' },
+      });
       const made = await put('production', '1', { 'if-none-match': '*' }, 'the first');
-      expect(made).toMatchObject({ status: 200, body: { model: 'steps', alias: 'production', version: '1', reason: 'the first' } });
+      expect(made).toMatchObject({
+        status: 200,
+        body: { model: 'steps', alias: 'production', version: '1', reason: 'the first' },
+      });
       expect(etagOf(made)).toBe(etagOf(await client.get(route('production'))));
       expect([await servedBy(), await servedBy('production'), await servedBy('latest')]).toEqual([1, 1, 3]);
     });
 
     it('is one event with who, what and why', async () => {
       const events = await client.events('action=model.promote&model=steps&outcome=succeeded');
-      expect(events).toMatchObject([{ status: 200, reason: 'the first', model: { name: 'steps', version: '1', alias: 'production' }, actor: { type: 'key', name: 'admin' } }]);
+      expect(events).toMatchObject([
+        {
+          status: 200,
+          reason: 'the first',
+          model: { name: 'steps', version: '1', alias: 'production' },
+          actor: { type: 'key', name: 'admin' },
+        },
+      ]);
     });
 
     it('is seen in every list', async () => {
@@ -77,9 +101,18 @@ describe('promoting a version', () => {
   describe('again', () => {
     it('needs the ETag that the alias has now', async () => {
       const stale = etagOf(await client.get(route('production')));
-      expect(await put('production', '2', { 'if-none-match': '*' })).toMatchObject({ status: 412, body: { code: 'etag_mismatch' } });
-      expect((await put('production', '2', { 'if-match': stale })).body).toMatchObject({ version: '2', previous_version: '1' });
-      expect(await put('production', '3', { 'if-match': stale })).toMatchObject({ status: 412, body: { code: 'etag_mismatch' } });
+      expect(await put('production', '2', { 'if-none-match': '*' })).toMatchObject({
+        status: 412,
+        body: { code: 'etag_mismatch' },
+      });
+      expect((await put('production', '2', { 'if-match': stale })).body).toMatchObject({
+        version: '2',
+        previous_version: '1',
+      });
+      expect(await put('production', '3', { 'if-match': stale })).toMatchObject({
+        status: 412,
+        body: { code: 'etag_mismatch' },
+      });
       expect(await put('production', '3', { 'if-match': 'nonsense' })).toMatchObject({ status: 412 });
       expect(await servedBy()).toBe(2);
     });
@@ -87,8 +120,10 @@ describe('promoting a version', () => {
     it('of two clients with one ETag exactly one wins', async () => {
       for (let round = 0; round < 5; round++) {
         const etag = etagOf(await client.get(route('production')));
-        const replies = await Promise.all(['1', '3'].map((version) => put('production', version, { 'if-match': etag })));
-        expect(replies.map(({ status }) => status).sort()).toEqual([200, 412]);
+        const replies = await Promise.all(
+          ['1', '3'].map((version) => put('production', version, { 'if-match': etag })),
+        );
+        expect(replies.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, 412]);
         const winner = replies.find(({ status }) => status === 200);
         expect((await client.get(route('production'))).body.version).toBe(winner?.body.version);
         await put('production', '2', { 'if-match': etagOf(winner as Reply) });
@@ -96,8 +131,10 @@ describe('promoting a version', () => {
     });
 
     it('of two clients that make one alias exactly one wins', async () => {
-      const replies = await Promise.all(['1', '2'].map((version) => put('champion', version, { 'if-none-match': '*' })));
-      expect(replies.map(({ status }) => status).sort()).toEqual([200, 412]);
+      const replies = await Promise.all(
+        ['1', '2'].map((version) => put('champion', version, { 'if-none-match': '*' })),
+      );
+      expect(replies.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, 412]);
     });
 
     it.each([
@@ -110,19 +147,31 @@ describe('promoting a version', () => {
       ['a version that is not there', { version: '9', reason: 'x' }, 404, 'version_not_found'],
     ])('%s is refused', async (_what, body, status, code) => {
       const headers = { 'if-match': etagOf(await client.get(route('production'))) };
-      expect(await client.call('PUT', route('production'), { headers, body })).toMatchObject({ status, body: { code } });
+      expect(await client.call('PUT', route('production'), { headers, body })).toMatchObject({
+        status,
+        body: { code },
+      });
       expect(await servedBy()).toBe(2);
     });
 
     it('of a model that is not there is 404 with near names', async () => {
-      const reply = await client.call('PUT', route('production', 'stepz'), { headers: { 'if-none-match': '*' }, body: { version: '1', reason: 'x' } });
-      expect(reply).toMatchObject({ status: 404, body: { code: 'model_not_found', detail: expect.stringContaining('steps') } });
+      const reply = await client.call('PUT', route('production', 'stepz'), {
+        headers: { 'if-none-match': '*' },
+        body: { version: '1', reason: 'x' },
+      });
+      expect(reply).toMatchObject({
+        status: 404,
+        body: { code: 'model_not_found', detail: expect.stringContaining('steps') },
+      });
     });
 
-    it.each(['latest', 'LATEST', '1', 'a%20b', '-x', 'x'.repeat(65), '%2e%2e'])('%s is no alias that can be moved', async (alias) => {
-      const reply = await put(alias, '1', { 'if-none-match': '*' });
-      expect([400, 404]).toContain(reply.status);
-    });
+    it.each(['latest', 'LATEST', '1', 'a%20b', '-x', 'x'.repeat(65), '%2e%2e'])(
+      '%s is no alias that can be moved',
+      async (alias) => {
+        const reply = await put(alias, '1', { 'if-none-match': '*' });
+        expect([400, 404]).toContain(reply.status);
+      },
+    );
 
     it('a version that is named like an alias is refused', async () => {
       const model = linearModel({ weights: [[0]], bias: [0] });
@@ -154,35 +203,56 @@ describe('promoting a version', () => {
       const { body } = await client.get('/v1/models/steps/history?limit=1000');
       const walk = body.items.filter((item: { alias: string }) => item.alias === 'walk');
       expect(walk.map((item: { version: string }) => item.version)).toEqual(['1', '2', '3', '2', '1'].reverse());
-      expect(walk.every((item: Record<string, unknown>) => item.reason !== '' && item.moved_at !== undefined && item.moved_by !== undefined)).toBe(true);
+      expect(
+        walk.every(
+          (item: Record<string, unknown>) =>
+            item.reason !== '' && item.moved_at !== undefined && item.moved_by !== undefined,
+        ),
+      ).toBe(true);
     });
 
     it('needs If-Match and a reason', async () => {
-      expect(await client.post(`${route('walk')}/rollback`, { reason: 'x' })).toMatchObject({ status: 428, body: { code: 'precondition_required' } });
+      expect(await client.post(`${route('walk')}/rollback`, { reason: 'x' })).toMatchObject({
+        status: 428,
+        body: { code: 'precondition_required' },
+      });
       expect(await rollback('walk', '"stale"')).toMatchObject({ status: 412, body: { code: 'etag_mismatch' } });
-      expect(await client.post(`${route('walk')}/rollback`, {}, { headers: { 'if-match': '"1"' } })).toMatchObject({ status: 400 });
+      expect(await client.post(`${route('walk')}/rollback`, {}, { headers: { 'if-match': '"1"' } })).toMatchObject({
+        status: 400,
+      });
       expect(await rollback('nowhere', '"1"')).toMatchObject({ status: 404, body: { code: 'alias_not_found' } });
     });
 
     it('?at= says what an alias pointed at then', async () => {
       const { body } = await client.get('/v1/models/steps/history?limit=1000');
-      const moves = body.items.filter((item: { alias: string }) => item.alias === 'walk') as { version: string; moved_at: string }[];
+      const moves = body.items.filter((item: { alias: string }) => item.alias === 'walk') as {
+        version: string;
+        moved_at: string;
+      }[];
       for (const [i, move] of moves.entries()) {
         // Two moves may fall into one millisecond; then the later one holds.
         if (moves[i - 1]?.moved_at === move.moved_at) continue;
         const then = await client.get(`${route('walk')}?at=${encodeURIComponent(move.moved_at)}`);
         expect(then).toMatchObject({ status: 200, body: { version: move.version } });
       }
-      expect(await client.get(`${route('walk')}?at=2020-01-01T00:00:00Z`)).toMatchObject({ status: 404, body: { code: 'alias_not_found' } });
-      expect(await client.get(`${route('walk')}?at=yesterday`)).toMatchObject({ status: 400, body: { code: 'invalid_parameter' } });
+      expect(await client.get(`${route('walk')}?at=2020-01-01T00:00:00Z`)).toMatchObject({
+        status: 404,
+        body: { code: 'alias_not_found' },
+      });
+      expect(await client.get(`${route('walk')}?at=yesterday`)).toMatchObject({
+        status: 400,
+        body: { code: 'invalid_parameter' },
+      });
       expect((await client.get(`${route('walk')}?at=2020-01-01T00:00:00%2B02:00`)).status).toBe(404);
     });
 
     it('history has pages', async () => {
       const all = (await client.get('/v1/models/steps/history?limit=1000')).body.items as unknown[];
       const paged: unknown[] = [];
-      for (let next: string | undefined = ''; next !== undefined; ) {
-        const { body } = await client.get(`/v1/models/steps/history?limit=4${next && `&cursor=${encodeURIComponent(next)}`}`);
+      for (let next: string | undefined = ''; next !== undefined;) {
+        const { body } = await client.get(
+          `/v1/models/steps/history?limit=4${next && `&cursor=${encodeURIComponent(next)}`}`,
+        );
         paged.push(...body.items);
         next = body.next as string | undefined;
       }
@@ -210,14 +280,21 @@ describe('promoting a version', () => {
       expect(await servedBy('latest')).toBe(4);
       expect(await decide('archive', '4')).toMatchObject({ status: 200, body: { status: 'archived' } });
       const events = await client.events('model=steps&version=4');
-      expect(events.filter(({ reason }) => reason === 'decided').map(({ action }) => action)).toEqual(['model.approve', 'model.validate', 'model.archive']);
+      expect(events.filter(({ reason }) => reason === 'decided').map(({ action }) => action)).toEqual([
+        'model.approve',
+        'model.validate',
+        'model.archive',
+      ]);
     });
 
     it('an archived version neither serves nor is promoted, until it is approved again', async () => {
       await until(async () => (await servedBy('latest')) === 3);
       expect(await servedBy('4')).toBe('version_not_servable');
       const etag = etagOf(await client.get(route('production')));
-      expect(await put('production', '4', { 'if-match': etag })).toMatchObject({ status: 409, body: { code: 'version_not_servable' } });
+      expect(await put('production', '4', { 'if-match': etag })).toMatchObject({
+        status: 409,
+        body: { code: 'version_not_servable' },
+      });
       expect((await decide('approve', '4')).status).toBe(200);
       expect((await put('production', '4', { 'if-match': etag })).status).toBe(200);
       expect(await servedBy()).toBe(4);
@@ -225,7 +302,10 @@ describe('promoting a version', () => {
 
     it('what an alias points at cannot be archived', async () => {
       const reply = await decide('archive', '4');
-      expect(reply).toMatchObject({ status: 409, body: { code: 'in_use', detail: expect.stringContaining('production') } });
+      expect(reply).toMatchObject({
+        status: 409,
+        body: { code: 'in_use', detail: expect.stringContaining('production') },
+      });
     });
   });
 
@@ -238,8 +318,15 @@ describe('promoting a version', () => {
       const promoter = await issue(['models:promote']);
       const elsewhere = await issue(['models:promote'], ['momentum']);
       const attempt = (key: string): Promise<Reply> =>
-        client.call('PUT', route('production'), { key, headers: { 'if-match': etag }, body: { version: '2', reason: 'x' } });
-      expect(await attempt(writer)).toMatchObject({ status: 403, body: { code: 'scope_missing', detail: expect.stringContaining('models:promote') } });
+        client.call('PUT', route('production'), {
+          key,
+          headers: { 'if-match': etag },
+          body: { version: '2', reason: 'x' },
+        });
+      expect(await attempt(writer)).toMatchObject({
+        status: 403,
+        body: { code: 'scope_missing', detail: expect.stringContaining('models:promote') },
+      });
       expect(await attempt(elsewhere)).toMatchObject({ status: 403, body: { code: 'model_forbidden' } });
       expect((await attempt(promoter)).status).toBe(200);
       for (const what of ['approve', 'archive']) {
@@ -299,7 +386,11 @@ function predict(server: TestServer, agent: http.Agent, body: string): Promise<s
     const request = http.request(`${server.url}/predict`, { method: 'POST', agent, headers }, (response) => {
       let text = '';
       response.on('data', (chunk: Buffer) => (text += String(chunk)));
-      response.once('end', () => resolve(`${response.statusCode} ${(JSON.parse(text) as { model_info?: { version: string } }).model_info?.version}`));
+      response.once('end', () =>
+        resolve(
+          `${response.statusCode} ${(JSON.parse(text) as { model_info?: { version: string } }).model_info?.version}`,
+        ),
+      );
     });
     request.once('error', (error) => resolve(error.message));
     request.end(body);

@@ -27,7 +27,11 @@ interface End {
 /** Runs the server in an empty folder until it ends by itself. */
 async function run(folder: string, env: Record<string, string>): Promise<End> {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [MAIN], { cwd: folder, env: { PATH, HOME, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN], {
+    cwd: folder,
+    env: { PATH, HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += String(chunk)));
   const timer = setTimeout(() => child.kill('SIGKILL'), 40_000);
@@ -41,7 +45,11 @@ const pidsOf = (server: TestServer): number[] => processTree(server.pid).map(({ 
 
 async function gone(pids: readonly number[]): Promise<void> {
   await until(() => {
-    const alive = new Set(allProcesses().filter(({ state }) => state !== 'Z').map(({ pid }) => pid));
+    const alive = new Set(
+      allProcesses()
+        .filter(({ state }) => state !== 'Z')
+        .map(({ pid }) => pid),
+    );
     return !pids.some((pid) => alive.has(pid));
   });
 }
@@ -70,7 +78,11 @@ describe('wrong settings', () => {
 
   it('are all listed at once, with the nearest name of an unknown one, and end the start with 78', async () => {
     fs.writeFileSync(path.join(folder, '.env'), 'SIBYL_PORT=eight\nSIBYL_WORKERS=0\n');
-    const { code, output } = await run(folder, { SIBYL_LOG_LEVEL: 'loud', SIBYL_PROT: '1', SIBYL_ADMIN_KEY: 'sk_hunter2' });
+    const { code, output } = await run(folder, {
+      SIBYL_LOG_LEVEL: 'loud',
+      SIBYL_PROT: '1',
+      SIBYL_ADMIN_KEY: 'sk_hunter2',
+    });
     fs.rmSync(path.join(folder, '.env'));
     expect(code).toBe(78);
     for (const name of ['SIBYL_PORT', 'SIBYL_WORKERS', 'SIBYL_LOG_LEVEL', 'SIBYL_PROT', 'SIBYL_ADMIN_KEY']) {
@@ -130,7 +142,9 @@ describe('the first start and the next', () => {
 
   it('gives the alias production to the first version, and latest is the last', async () => {
     expect((await client.get('/v1/models/momentum/aliases/production')).body.version).toBe('1.2.3');
-    expect((await client.post('/predict', { features: FEATURES, model_version: 'latest' })).body.model_info.version).toBe('1.3.0');
+    expect(
+      (await client.post('/predict', { features: FEATURES, model_version: 'latest' })).body.model_info.version,
+    ).toBe('1.3.0');
   });
 
   it('keeps the data folder 0700, the key and all secrets 0600', () => {
@@ -153,7 +167,10 @@ describe('the first start and the next', () => {
 
   it('the request that it prints works as pasted', () => {
     const pasted = /^ {2}curl -s[\s\S]*?'\n$/m.exec(server.log)?.[0] ?? '';
-    const answer = JSON.parse(String(execFileSync('sh', ['-c', pasted], { cwd: server.dataDir }))) as Record<string, unknown>;
+    const answer = JSON.parse(String(execFileSync('sh', ['-c', pasted], { cwd: server.dataDir }))) as Record<
+      string,
+      unknown
+    >;
     expect(answer).toMatchObject({ prediction: { signal: expect.any(String) }, model_info: { version: '1.3.0' } });
   });
 
@@ -219,7 +236,12 @@ describe('a preset key and older names', () => {
     server = new TestServer({
       env: {
         ...{ SIBYL_MODELS: ONE_MODEL, SIBYL_ADMIN_KEY: key, SIBYL_PORT: '', SIBYL_HOST: '' },
-        ...{ MODEL_SERVER_PORT: String(port), MODEL_SERVER_HOST: '127.0.0.1', MODEL_SERVER_LOG_LEVEL: 'warn', MODEL_SERVER_WORKERS: '1' },
+        ...{
+          MODEL_SERVER_PORT: String(port),
+          MODEL_SERVER_HOST: '127.0.0.1',
+          MODEL_SERVER_LOG_LEVEL: 'warn',
+          MODEL_SERVER_WORKERS: '1',
+        },
       },
     });
     server.port = port;
@@ -240,7 +262,9 @@ describe('a preset key and older names', () => {
     expect(server.log).not.toContain(key);
     const written = (fs.readdirSync(server.dataDir, { recursive: true, withFileTypes: true }) as fs.Dirent[])
       .filter((entry) => entry.isFile())
-      .filter((entry) => fs.readFileSync(path.join(entry.parentPath, entry.name)).includes(key.split('_')[2] as string));
+      .filter((entry) =>
+        fs.readFileSync(path.join(entry.parentPath, entry.name)).includes(key.split('_')[2] as string),
+      );
     expect(written).toEqual([]);
   });
 
@@ -346,10 +370,10 @@ describe('a PostgreSQL of the operator’s', () => {
 
   it('is used, and none is started', async () => {
     expect(processTree(server.pid).map(({ kind }) => kind)).not.toContain('postgres');
-    const { body } = await server.call('GET', '/health/detailed');
+    const { body } = await server.call<{ database: unknown }>('GET', '/health/detailed');
     expect(body.database).toMatchObject({ up: true, embedded: false });
     expect((await server.call('POST', '/predict', { body: { features: FEATURES } })).status).toBe(200);
-    expect((await server.call('GET', '/v1/audit/events')).body.items.length).toBeGreaterThan(1);
+    expect((await server.call<{ items: unknown[] }>('GET', '/v1/audit/events')).body.items.length).toBeGreaterThan(1);
     expect(fs.readdirSync(server.dataDir)).not.toContain('postgres');
   });
 
@@ -376,7 +400,9 @@ function request(server: TestServer, agent: http.Agent): Promise<number | string
     const sent = http.request(`${server.url}/predict`, { method: 'POST', agent, headers }, (response) => {
       response.resume().once('end', () => resolve(response.statusCode ?? 0));
     });
-    sent.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED' ? 'closed' : String(error.code)));
+    sent.once('error', (error: NodeJS.ErrnoException) =>
+      resolve(error.code === 'ECONNREFUSED' ? 'closed' : String(error.code)),
+    );
     sent.end(body);
   });
 }

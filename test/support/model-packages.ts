@@ -8,9 +8,10 @@ export type PackageFiles = ReadonlyMap<string, Buffer>;
 type Document = Record<string, unknown>;
 
 /** A package of examples/models with some members of its manifest changed (undefined takes one away), so that it is new to a server. */
-export function examplePackage(folder: string, changes: Document): Map<string, Buffer> {
+export function examplePackage(folder: string, changes: Document): PackageFiles {
   const source = path.join(REPOSITORY, 'examples/models', folder);
-  const files = new Map(fs.readdirSync(source).map((name) => [name, fs.readFileSync(path.join(source, name))]));
+  const files = new Map<string, Buffer>();
+  for (const name of fs.readdirSync(source)) files.set(name, fs.readFileSync(path.join(source, name)));
   const manifest = { ...(JSON.parse(String(files.get('sibyl.json'))) as Document), ...changes };
   return files.set('sibyl.json', json(manifest));
 }

@@ -4,6 +4,8 @@ import { MULTIPART, multipart, partsOf, type PackageFiles, type Part } from './m
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
+  /** Parsed where the answer is JSON. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
   readonly body: any;
 }
 
@@ -13,7 +15,8 @@ export interface AuditEvent {
   readonly outcome: string;
   readonly status: number;
   readonly request_id: string;
-  readonly [member: string]: any;
+  readonly prediction_id: string;
+  readonly reason?: string;
 }
 
 export interface Request {

@@ -20,8 +20,9 @@ export interface Answer<Body = unknown> {
 
 export declare class TestServer {
   constructor(options: ServerOptions);
+  readonly options: ServerOptions;
   readonly url: string;
-  readonly port: number;
+  port: number;
   readonly pid: number;
   readonly dataDir: string;
   readonly logFile: string;

@@ -84,7 +84,9 @@ describe('ModelReconciler', () => {
   it('is ready when what aliases point at and the latest are loaded', async () => {
     const { reconciler, runtime } = fixture;
     expect(reconciler.missing()).toHaveLength(1);
+    expect(() => reconciler.resolve('m', undefined)).toThrow(expect.objectContaining({ code: 'model_not_ready' }));
     await reconciler.start();
+    expect(() => reconciler.resolve('n', undefined)).toThrow(expect.objectContaining({ code: 'model_not_found' }));
     expect(reconciler.missing()).toEqual([]);
     expect(runtime.loads).toEqual([`m@1@${digest(1)}`, `m@2@${digest(2)}`]);
     expect(reconciler.table.resolve('m', undefined)).toMatchObject({

@@ -4,7 +4,7 @@ import type { ModelVersion, RegistrySnapshot } from '@sibyl/registry';
 import path from 'node:path';
 import type { PredictionOptions } from './prediction-options';
 import { ServedVersion } from './served-version';
-import { ServingTable, type ServedModel } from './serving-table';
+import { ServingTable, type Resolution, type ServedModel } from './serving-table';
 import { warmupTensors } from './warmup';
 
 /** Where the reconciler learns what should serve, and gets the bytes of it. */
@@ -60,7 +60,7 @@ export class ModelReconciler {
       this.again = true;
       return this.running;
     }
-    this.running = this.run().finally(() => (this.running = undefined));
+    this.running = this.run();
     return this.running;
   }
 
@@ -75,6 +75,16 @@ export class ModelReconciler {
     return this.wanted()
       .filter((served) => served.loaded === undefined)
       .map((served) => `${served.model} ${served.version} is ${served.state}`);
+  }
+
+  /** The version that answers, of the table as it stands; while the start still registers models, none is unknown yet. */
+  resolve(model: string, version: string | undefined): Resolution {
+    if (!this.started && !this.table.models.has(model)) {
+      throw new DomainError('model_not_ready', 'Models are still being registered and loaded.', {
+        retryAfterSeconds: 1,
+      });
+    }
+    return this.table.resolve(model, version);
   }
 
   /** The loaded model, waiting for it up to `deadlineAt` (monotonic ms); else `model_not_ready`. */
@@ -124,13 +134,18 @@ export class ModelReconciler {
   }
 
   private async run(): Promise<void> {
-    do {
-      this.again = false;
-      const snapshot = await this.parts.source.snapshot();
-      const gone = new Set(this.all());
-      this.table = this.build(snapshot, gone);
-      for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
-    } while (this.again);
+    try {
+      do {
+        this.again = false;
+        const snapshot = await this.parts.source.snapshot();
+        const gone = new Set(this.all());
+        this.table = this.build(snapshot, gone);
+        for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
+      } while (this.again);
+    } finally {
+      // Not when the promise settles: a call in between would wait for a run that looks no more.
+      this.running = undefined;
+    }
     for (const served of this.wanted()) {
       const due =
         served.loaded === undefined && served.state !== 'loading' && served.retryAt <= this.parts.clock.monotonic();

@@ -55,7 +55,7 @@ export class PredictionService {
   ) {}
 
   resolve(model: string, version: string | undefined): Resolution {
-    return this.reconciler.table.resolve(model, version);
+    return this.reconciler.resolve(model, version);
   }
 
   /** One row. Throws what is wrong with it, or why the model cannot answer. */

@@ -51,7 +51,7 @@ export class DocsController {
     summary: 'Files of the documentation pages',
     access: 'public',
     action: 'docs.read',
-    answer: { mediaType: 'text/plain' },
+    answer: { mediaType: '*/*' },
     errors: ['route_not_found'],
   })
   file(@Param('file') name: string, @Res({ passthrough: true }) response: Response): StreamableFile {

@@ -121,6 +121,8 @@ class Reception {
   private file(stream: Readable, name: string, stop: (error: DomainError) => void): void {
     // Kept apart from the parser: a file may fail before anybody looks, and must not end the process.
     stream.on('error', () => undefined);
+    // The parser would cut the file off there and go on as if it were whole.
+    stream.on('limit', () => stop(tooLarge(this.limits.bytes)));
     const target = this.targetOf(name);
     if (target instanceof DomainError) {
       stream.resume();

@@ -73,11 +73,11 @@ function join(prefix: string, path: string): string {
   return routePattern(`/${parts.join('/')}`);
 }
 
-/** A trailing slash makes no difference; a parameter is one segment, or the rest of the path for files of the docs. */
+/** A trailing slash makes no difference; a parameter is one segment. */
 function matcherOf(pattern: string): RegExp {
   const source = pattern
     .split('/')
-    .map((segment) => (segment === '{file}' ? '.+' : segment.startsWith('{') ? '[^/]+' : escape(segment)))
+    .map((segment) => (segment.startsWith('{') ? '[^/]+' : escape(segment)))
     .join('/');
   return new RegExp(`^${source === '/' ? '' : source}/?$`);
 }

@@ -23,6 +23,8 @@ export interface BrokenRequestParts {
 export function answerBrokenRequests(server: Server, parts: BrokenRequestParts): void {
   // The parser goes on to complain while the first answer is on its way.
   const answered = new WeakSet<Socket>();
+  // Node hands CONNECT to whoever wants a tunnel; it is a request like another, with a method that no path takes.
+  server.on('connect', (_request, socket) => server.emit('clientError', tunnelWanted(), socket));
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket;
     if (answered.has(socket)) return;
@@ -50,9 +52,16 @@ export function answerBrokenRequests(server: Server, parts: BrokenRequestParts):
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  405: 'Method Not Allowed',
   408: 'Request Timeout',
   431: 'Request Header Fields Too Large',
 };
+
+const TUNNEL = 'ERR_HTTP_CONNECT';
+
+function tunnelWanted(): Error {
+  return Object.assign(new Error('CONNECT'), { code: TUNNEL });
+}
 
 function refusalOf(error: NodeJS.ErrnoException, options: HttpOptions): DomainError {
   if (error.code === 'HPE_HEADER_OVERFLOW') {
@@ -64,6 +73,7 @@ function refusalOf(error: NodeJS.ErrnoException, options: HttpOptions): DomainEr
     const detail = `The headers did not arrive within ${options.headersTimeoutMs / 1000} seconds.`;
     return new DomainError('request_timeout', detail, { cause: error });
   }
+  if (error.code === TUNNEL) return new DomainError('method_not_allowed', 'No path takes CONNECT.', { cause: error });
   return new DomainError('invalid_parameter', 'The request is not valid HTTP/1.1.', { cause: error });
 }
 

@@ -47,15 +47,16 @@ export class ShapedExpressAdapter extends ExpressAdapter {
         if (!this.front(request, response)) app(request as express.Request, response as express.Response);
       },
     );
-    server.maxHeadersCount = HEADERS_MAX;
+    // The bytes of all headers are limited; past a count Node would drop headers without a word, the key among them.
+    server.maxHeadersCount = 0;
+    // An expectation that nobody knows may be ignored (RFC 9110 §10.1.1); Node's own 417 would pass by gate and record.
+    server.on('checkExpectation', (request, response) => server.emit('request', request, response));
     this.httpServer = server as unknown as typeof this.httpServer;
   }
 }
 
 /** How precisely the timeouts of headers are kept. */
 const CONNECTIONS_CHECK_MS = 1_000;
-/** More headers than any client sends; the bytes of all are limited too. */
-const HEADERS_MAX = 100;
 
 /** Gives `target` every member that `source` has above `base`, the nearest first. */
 function adopt(target: object, source: object, base: object): void {

@@ -1,4 +1,4 @@
-import { Injectable, ValidationPipe } from '@nestjs/common';
+import { Injectable, ValidationPipe, type ArgumentMetadata } from '@nestjs/common';
 import { getMetadataStorage, type ValidationError } from 'class-validator';
 import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
 
@@ -18,6 +18,30 @@ export class RequestValidationPipe extends ValidationPipe {
       validationError: { target: true, value: true },
       exceptionFactory: (errors: ValidationError[]) => validationProblem(errors),
     });
+  }
+
+  // class-transformer leaves these names out before anybody can refuse them.
+  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    if (metadata.type === 'body' || metadata.type === 'query') refuseInherited(value);
+    return super.transform(value, metadata) as Promise<unknown>;
+  }
+}
+
+/** Refuses members named like those that every object has: no DTO knows them, and some are dangerous to copy. */
+function refuseInherited(value: unknown): void {
+  const faults: FieldFault[] = [];
+  findInherited(value, '', faults);
+  if (faults.length === 0) return;
+  throw new DomainError('unknown_field', `Unknown: ${faults.slice(0, 8).map(nameOf).join(', ')}.`, { faults });
+}
+
+function findInherited(value: unknown, parent: string, faults: FieldFault[]): void {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, member] of Object.entries(value)) {
+    const pointer = `${parent}/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`;
+    if (name in Object.prototype && faults.length < FAULTS)
+      faults.push({ pointer, received: 'a field that does not exist' });
+    findInherited(member, pointer, faults);
   }
 }
 

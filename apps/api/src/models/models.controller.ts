@@ -50,7 +50,7 @@ export class ModelsController {
     action: 'model.read',
     model: 'name',
     answer: 'ModelDescription',
-    errors: ['model_not_found', 'version_not_found', 'database_unavailable'],
+    errors: ['model_not_found', 'version_not_found', 'invalid_parameter', 'unknown_field', 'database_unavailable'],
   })
   async info(@Param('name') name: string, @Query() query: VersionQuery): Promise<Record<string, unknown>> {
     const version = await this.lookup.find(name, query.version);
@@ -64,7 +64,7 @@ export class ModelsController {
     action: 'model.read',
     model: 'name',
     answer: 'ModelHealth',
-    errors: ['model_not_found', 'version_not_found', 'database_unavailable'],
+    errors: ['model_not_found', 'version_not_found', 'invalid_parameter', 'unknown_field', 'database_unavailable'],
   })
   async health(@Param('name') name: string, @Query() query: VersionQuery): Promise<Record<string, unknown>> {
     const version = await this.lookup.find(name, query.version);

@@ -74,6 +74,14 @@ export class PredictBatch {
     return this.served.find((served) => served !== undefined);
   }
 
+  /** The versions of items that failed, one an item; an item whose model is unknown has none. */
+  get failed(): readonly ServedVersion[] {
+    return this.answers.flatMap((answer, index) => {
+      const served = this.served[index];
+      return answer instanceof DomainError && served !== undefined ? [served] : [];
+    });
+  }
+
   get succeeded(): readonly { readonly served: ServedVersion; readonly answer: RowAnswer }[] {
     return this.answers.flatMap((answer, index) => {
       const served = this.served[index];

@@ -51,6 +51,11 @@ export class PredictReplies {
     if (answer.value !== undefined) metrics.value.observe(answer.value);
   }
 
+  /** An item of a batch that failed while the batch was answered. */
+  countFailedItem(served: ServedVersion): void {
+    this.counters.of(served).fail('failed');
+  }
+
   /** The request was admitted, and its event will come. */
   began(exchange: Exchange): void {
     exchange.underway = true;

@@ -118,6 +118,7 @@ export class PredictHandler {
     batch.read(envelope);
     await batch.predict(exchange.call);
     for (const { served, answer } of batch.succeeded) replies.count(served, answer);
+    for (const served of batch.failed) replies.countFailedItem(served);
     exchange.rows = batch.succeeded.length;
     const info = main?.served ?? batch.first();
     return batchAnswer(batch.items(info), info?.infoJson ?? 'null', clock.now());
