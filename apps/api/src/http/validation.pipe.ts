@@ -39,7 +39,7 @@ function findInherited(value: unknown, parent: string, faults: FieldFault[]): vo
   if (typeof value !== 'object' || value === null) return;
   for (const [name, member] of Object.entries(value)) {
     const pointer = `${parent}/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`;
-    if (name in Object.prototype && faults.length < FAULTS)
+    if ((name in Object.prototype || name === 'prototype') && faults.length < FAULTS)
       faults.push({ pointer, received: 'a field that does not exist' });
     findInherited(member, pointer, faults);
   }
