@@ -20,7 +20,7 @@ export async function build({ force }) {
   const sources = sourceFiles();
   const digest = digestOf([...SETTINGS, ...sources]);
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return 0;
-  console.log('Building.');
+  console.error('Building.');
   rmSync(stamp, { force: true });
   const codes = await Promise.all(PROGRAMS.map(buildProgram));
   if (codes.some((code) => code !== 0)) return 1;

@@ -15,7 +15,7 @@ function install() {
   const wanted = installDigest();
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   if (!isInstalled()) {
-    console.log('Installing dependencies.');
+    console.error('Installing dependencies.');
     try {
       execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: 'inherit' });
     } catch {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { validateSync } from 'class-validator';
 import { AuditOptions } from '@sibyl/audit';
-import { AuthOptions } from '@sibyl/auth';
+import { AuthOptions, parseKey } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
 import { InferenceOptions } from '@sibyl/inference';
 import { OnnxLimits } from '@sibyl/onnx';
@@ -53,10 +53,16 @@ export function loadConfig(environment: Variables = process.env, folder: string 
   const settings = readSettings(withDotenv(environment, folder));
   const options = { ...edgeOptions(settings), ...dataOptions(settings), ...modelOptions(settings) };
 
-  const problems = Object.values<object>(options).flatMap(problemsOf);
+  const problems = [...keyProblems(settings), ...Object.values<object>(options).flatMap(problemsOf)];
   if (problems.length > 0) throw new SettingsError(problems);
   const { dataDir, adminKey, models, operations } = settings;
   return Object.freeze({ ...options, server: serverOptions(settings), dataDir, adminKey, models, operations });
+}
+
+/** A key that lost a character would only be noticed when it is used. */
+function keyProblems({ adminKey }: Settings): string[] {
+  if (adminKey === undefined || parseKey(adminKey) !== undefined) return [];
+  return ['SIBYL_ADMIN_KEY: expected a key as `npm run key` prints it; its checksum does not match'];
 }
 
 function serverOptions(settings: Settings): ServerOptions {
@@ -65,6 +71,8 @@ function serverOptions(settings: Settings): ServerOptions {
     REDIS_URL: settings.redisUrl,
     MLFLOW_TRACKING_URI: settings.mlflowUri,
     AWS_S3_BUCKET: settings.s3Bucket,
+    SIBYL_IMPORT_HOSTS: settings.importHosts.length > 0 ? settings.importHosts : undefined,
+    SIBYL_WORKERS: settings.workers > 1 ? settings.workers : undefined,
   };
   const unused = Object.entries(later).filter(([, value]) => value !== undefined);
   return Object.freeze({

@@ -39,6 +39,8 @@ export async function serve(): Promise<void> {
   } catch (error) {
     return fail(log, error, 'the server could not start');
   }
+  if (config.server.unused.length > 0)
+    log.warn({ settings: config.server.unused }, 'set, but nothing uses them in this version');
   const url = addressOf(app.getHttpServer() as Server, config.server.host);
   log.info({ url }, 'listening');
   platform.serveModels().then(

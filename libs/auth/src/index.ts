@@ -11,6 +11,7 @@ export { KeySnapshot } from './key-snapshot';
 export { KeyStore } from './key-store';
 export { KeyUsage } from './key-usage';
 export { authMigrations } from './migrations';
+export { parseKey } from './key-text';
 export { type Principal } from './principal';
 export { type LimitState } from './rate-limiter';
 export { ROLES, type Role, type Scope } from './scopes';
