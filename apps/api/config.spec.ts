@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { newKeyText } from '@sibyl/auth/testing';
 import { loadConfig, SettingsError } from './config';
 
 describe('the configuration', () => {
@@ -39,6 +40,15 @@ describe('the configuration', () => {
     for (const name of ['SIBYL_PORT', 'SIBYL_ENV', 'SIBYL_WORKERS', 'SIBYL_JSON_DEPTH', 'SIBYL_UNKNOWN']) {
       expect(problems.join('\n')).toContain(name);
     }
+  });
+
+  it('refuses an admin key that lost a character, and takes a whole one', () => {
+    writeFileSync(path.join(folder, '.env'), '');
+    const key = newKeyText();
+    expect(loadConfig({ SIBYL_ADMIN_KEY: key }, folder).adminKey).toBe(key);
+    const damaged = `${key.slice(0, 20)}${key[20] === 'a' ? 'b' : 'a'}${key.slice(21)}`;
+    expect(() => loadConfig({ SIBYL_ADMIN_KEY: damaged }, folder)).toThrow(/SIBYL_ADMIN_KEY: .*checksum/);
+    expect(() => loadConfig({ SIBYL_ADMIN_KEY: damaged }, folder)).not.toThrow(new RegExp(damaged));
   });
 
   it('asks for separate database roles in production', () => {
