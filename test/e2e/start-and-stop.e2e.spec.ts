@@ -400,9 +400,11 @@ function request(server: TestServer, agent: http.Agent): Promise<number | string
     const sent = http.request(`${server.url}/predict`, { method: 'POST', agent, headers }, (response) => {
       response.resume().once('end', () => resolve(response.statusCode ?? 0));
     });
-    sent.once('error', (error: NodeJS.ErrnoException) =>
-      resolve(error.code === 'ECONNREFUSED' ? 'closed' : String(error.code)),
-    );
+    sent.once('error', ({ code }: NodeJS.ErrnoException) => {
+      // The kernel resets a connection that it took and nobody accepted before the port was closed.
+      const refused = code === 'ECONNREFUSED' || (code === 'ECONNRESET' && !sent.reusedSocket);
+      resolve(refused ? 'closed' : String(code));
+    });
     sent.end(body);
   });
 }

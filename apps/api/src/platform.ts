@@ -113,13 +113,14 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
 
 async function startModels(foundation: Foundation, database: Database, runtime: OnnxRuntime) {
   const { config, log, clock, ids, secrets } = foundation;
-  const registry = new ModelRegistry({
+  const registry: ModelRegistry = new ModelRegistry({
     database,
     runtime,
     clock,
     ids,
     options: config.registry,
     onnxLimits: config.onnx,
+    onChange: () => reconciler.follow(),
   });
   await registry.start();
   const reconciler = new ModelReconciler({ source: registry, runtime, clock, options: config.prediction, log });

@@ -26,6 +26,8 @@ export interface RegistryParts {
   readonly ids: IdSource;
   readonly options: RegistryOptions;
   readonly onnxLimits?: OnnxLimits;
+  /** Awaited after a committed change and before its caller is answered, so that what serves here knows it by then. */
+  readonly onChange?: () => Promise<void>;
 }
 
 /** The front desk of the registry: one object to wire, each method answered by the class that knows. */
@@ -41,8 +43,10 @@ export class ModelRegistry {
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
   private readonly starter: StartRegistrar;
+  private readonly onChange: (() => Promise<void>) | undefined;
 
-  constructor({ database, runtime, clock, ids, options, onnxLimits = new OnnxLimits() }: RegistryParts) {
+  constructor({ database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange }: RegistryParts) {
+    this.onChange = onChange;
     this.store = new ArtifactStore(options, ids);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
@@ -78,11 +82,11 @@ export class ModelRegistry {
   }
 
   registerFolder(actor: Actor, folder: string, expect: Registration, record: RecordChange): Promise<Registered> {
-    return this.registrar.registerFolder(actor, folder, expect, record);
+    return this.told(this.registrar.registerFolder(actor, folder, expect, record));
   }
 
   importUri(actor: Actor, request: ImportRequest, record: RecordChange): Promise<Registered> {
-    return this.importer.importUri(actor, request, record);
+    return this.told(this.importer.importUri(actor, request, record));
   }
 
   registerAtStart(actor: Actor, uris: readonly string[], record: RecordChange): Promise<readonly StartResult[]> {
@@ -94,15 +98,15 @@ export class ModelRegistry {
   }
 
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.lifecycle.approve(actor, decision, record);
+    return this.told(this.lifecycle.approve(actor, decision, record));
   }
 
   archive(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.lifecycle.archive(actor, decision, record);
+    return this.told(this.lifecycle.archive(actor, decision, record));
   }
 
   revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.revalidation.revalidate(actor, decision, record);
+    return this.told(this.revalidation.revalidate(actor, decision, record));
   }
 
   snapshot(): Promise<RegistrySnapshot> {
@@ -112,5 +116,11 @@ export class ModelRegistry {
   /** The package's folder with its `model.onnx`, every byte hashed again just now. */
   artifactFolder(digest: string): Promise<string> {
     return this.store.artifactFolder(digest);
+  }
+
+  private async told<T>(change: Promise<T>): Promise<T> {
+    const result = await change;
+    await this.onChange?.();
+    return result;
   }
 }

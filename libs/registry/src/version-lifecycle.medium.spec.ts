@@ -1,6 +1,8 @@
 import { appendFile, chmod } from 'node:fs/promises';
 import path from 'node:path';
 import { DomainError } from '@sibyl/kernel';
+import { CountingIds } from '@sibyl/kernel/testing';
+import { ModelRegistry } from './model-registry';
 import { packageFolder } from './testing';
 import { ALICE, registryFixture, type RegistryFixture } from './testing/registry-fixture';
 
@@ -54,6 +56,18 @@ describe('approving and archiving', () => {
     expect((await failure(at.registry.approve(ALICE, { ...decision, reason: '' }, at.record))).code).toBe(
       'invalid_parameter',
     );
+  });
+
+  it('tells what serves here before it answers, when the change is committed already', async () => {
+    const decision = await version();
+    const seen: unknown[] = [];
+    const { database, runtime, clock, options } = at;
+    const onChange = async (): Promise<void> => {
+      seen.push((await at.registry.find(decision.model, '1.0.0')).status);
+    };
+    const registry = new ModelRegistry({ database, runtime, clock, ids: new CountingIds(), options, onChange });
+    await registry.approve(ALICE, decision, at.record);
+    expect(seen).toEqual(['approved']);
   });
 
   it('never approves what did not pass, and says what is unknown', async () => {
