@@ -27,7 +27,7 @@ import { PredictModule } from './src/predict/predict.module';
 
 /** The parts of the platform under the types by which controllers ask for them. */
 @Module({})
-export class PlatformModule {
+class PlatformModule {
   static of(platform: Platform, config: ApiConfig): DynamicModule {
     const { clock, ids, metrics, log, trail } = platform;
     const recorder = new EventRecorder(trail, clock, metrics, log);

@@ -10,7 +10,7 @@ import { ChainOwner, isAbandoned } from './chain-owner';
 import { ChainShipment } from './chain-shipment';
 import { encodeEvent } from './event-encoder';
 import { EventStore } from './event-store';
-import { boundedPayload } from './bounded-payload';
+import { boundedPayload, type Payload } from './bounded-payload';
 import { PayloadCipher } from './payload-cipher';
 import { SegmentSupply } from './segment-supply';
 import { segmentName } from './segment';
@@ -117,9 +117,9 @@ export class AuditTrail {
 
   /**
    * Hot path. Resolves when the event is on stable storage; rejects with `audit_unavailable` otherwise. `payload` is
-   * JSON text that is kept encrypted beside the event.
+   * JSON text, or its pieces, that is kept encrypted beside the event.
    */
-  commit(event: AuditEventDraft, payload?: string): Promise<void> {
+  commit(event: AuditEventDraft, payload?: Payload): Promise<void> {
     return this.writer.commit(
       event,
       payload === undefined ? undefined : boundedPayload(payload, this.options.payloadBytes),

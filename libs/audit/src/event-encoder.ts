@@ -43,7 +43,29 @@ export function encodeEvent(draft: AuditEventDraft, place: EventPlace): string {
   return `${text},"chain":"${place.chain}","seq":${place.seq}}`;
 }
 
+/** Actors and models come again with every request of a key and a version, as the same objects: their text is kept beside them. */
+const actorTexts = new WeakMap<Actor, string>();
+const modelTexts = new WeakMap<AuditedModel, string>();
+
 function actorText(actor: Actor): string {
+  // Anonymous callers are one object a request: keeping them would only make work for the collector.
+  if (actor.type !== 'key') return writeActor(actor);
+  const known = actorTexts.get(actor);
+  if (known !== undefined) return known;
+  const text = writeActor(actor);
+  actorTexts.set(actor, text);
+  return text;
+}
+
+function modelText(model: AuditedModel): string {
+  const known = modelTexts.get(model);
+  if (known !== undefined) return known;
+  const text = writeModel(model);
+  modelTexts.set(model, text);
+  return text;
+}
+
+function writeActor(actor: Actor): string {
   const keyId = actor.keyId === undefined ? '' : `,"key_id":${quoteBounded(actor.keyId, INDEXED)}`;
   return (
     `{"type":${quote(actor.type)},"id":${quoteBounded(actor.id, INDEXED)}${keyId}` +
@@ -51,7 +73,7 @@ function actorText(actor: Actor): string {
   );
 }
 
-function modelText(model: AuditedModel): string {
+function writeModel(model: AuditedModel): string {
   let text = `{"name":${quoteBounded(model.name, INDEXED)}`;
   if (model.version !== undefined) text += `,"version":${quoteBounded(model.version, INDEXED)}`;
   if (model.digest !== undefined) text += `,"digest":${quoteBounded(model.digest, INDEXED)}`;

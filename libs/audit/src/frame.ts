@@ -1,5 +1,6 @@
 /** Hot path. One write of the spool: the events that were waiting, and their payloads sealed together. */
 import { crc32 } from 'node:zlib';
+import type { Payload } from './bounded-payload';
 import { IV_BYTES, KEY_ID_BYTES, TAG_BYTES, type PayloadCipher } from './payload-cipher';
 
 /*
@@ -46,7 +47,7 @@ export class OpenFrame {
   }
 
   /** `body` must be ASCII. */
-  add(seq: number, body: string, payload: string | undefined): void {
+  add(seq: number, body: string, payload: Payload | undefined): void {
     if (this.count === 0) this.firstSeq = seq;
     const length = body.length;
     const at = this.eventsEnd;
@@ -89,15 +90,26 @@ export class OpenFrame {
     if (this.payloads.length > KEPT_BYTES) this.payloads = Buffer.allocUnsafeSlow(FIRST_BYTES);
   }
 
-  private addPayload(payload: string): void {
+  private addPayload(payload: Payload): void {
     const at = this.payloadsEnd;
-    // UTF-8 takes at most three bytes for one unit of a JavaScript string.
-    const most = PAYLOAD_HEAD_BYTES + 3 * payload.length;
-    if (at + most > this.payloads.length) this.payloads = grown(this.payloads, at, most);
-    const written = this.payloads.write(payload, at + PAYLOAD_HEAD_BYTES, 'utf8');
+    this.reserve(PAYLOAD_HEAD_BYTES);
+    this.payloadsEnd = at + PAYLOAD_HEAD_BYTES;
+    if (typeof payload === 'string') this.addText(payload);
+    else for (const piece of payload) this.addText(piece);
     this.payloads.writeUInt32LE(this.count, at);
-    this.payloads.writeUInt32LE(written, at + 4);
-    this.payloadsEnd = at + PAYLOAD_HEAD_BYTES + written;
+    this.payloads.writeUInt32LE(this.payloadsEnd - at - PAYLOAD_HEAD_BYTES, at + 4);
+  }
+
+  private addText(text: string): void {
+    // UTF-8 takes at most three bytes for one unit of a JavaScript string.
+    this.reserve(3 * text.length);
+    this.payloadsEnd += this.payloads.write(text, this.payloadsEnd, 'utf8');
+  }
+
+  private reserve(more: number): void {
+    if (this.payloadsEnd + more > this.payloads.length) {
+      this.payloads = grown(this.payloads, this.payloadsEnd, more);
+    }
   }
 }
 

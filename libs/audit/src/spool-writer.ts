@@ -2,6 +2,7 @@
 import { DomainError, invariant, type Clock, type IdSource } from '@sibyl/kernel';
 import type { AuditEventDraft } from './audit-event';
 import type { AuditOptions } from './audit-options';
+import type { Payload } from './bounded-payload';
 import { Deferred } from './deferred';
 import { encodeEvent } from './event-encoder';
 import { frameSeed, OpenFrame } from './frame';
@@ -84,7 +85,7 @@ export class SpoolWriter {
   }
 
   /** Resolves when the event is on stable storage; all commits of one write share one promise. */
-  commit(draft: AuditEventDraft, payload?: string): Promise<void> {
+  commit(draft: AuditEventDraft, payload?: Payload): Promise<void> {
     if (this.state !== 'open') return this.refuse('The audit log cannot be written.');
     const frame = this.filling;
     if (frame.count >= this.options.queueEvents || frame.bytes >= this.options.queueBytes) {

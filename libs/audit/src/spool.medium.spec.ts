@@ -33,7 +33,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await Promise.all(open.splice(0).map((writer) => writer.close()));
-  fs.rmSync(root, { recursive: true, force: true });
+  // The next segment may still be on its way to the disk.
+  fs.rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
 });
 
 async function aSpool(given: Partial<AuditOptions> = {}, expecting?: () => number): Promise<Spool> {

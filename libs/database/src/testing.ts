@@ -4,6 +4,8 @@ import { Database, type DatabaseStart } from './database';
 import type { DatabaseLog } from './database-log';
 import type { Migration } from './migrations';
 
+export { EMBEDDED_SUPERUSER, EmbeddedPostgres } from './embedded-postgres';
+
 /** Tests that expect nothing of the log. */
 export const silentLog: DatabaseLog = {
   debug: () => undefined,

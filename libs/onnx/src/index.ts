@@ -1,4 +1,3 @@
-export { inspectOnnx } from './inspect-onnx';
 export { inspectOnnxFile } from './inspect-onnx-file';
 export { signatureOf } from './signature-of';
 export { OnnxLimits } from './onnx-limits';

@@ -31,7 +31,7 @@ function decodePart(slot: FeatureSlot, value: unknown, pointer: string): Tensor 
   const tensor = decodeNested(value, { name: slot.name, datatype: slot.datatype, shape: slot.shape }, at, {
     nullable: () => slot.nullable,
   });
-  checkTensorRules(tensor, () => slot, at);
+  checkTensorRules(tensor, [slot], at);
   return tensor;
 }
 

@@ -139,19 +139,15 @@ function shorter(data: TensorData, length: number): TensorData {
 function nested(slot: FeatureSlot, value: unknown, pointer: string): Tensor {
   const spec = { name: slot.name, datatype: slot.datatype, shape: slot.shape };
   const tensor = decodeNested(value, spec, pointer, { nullable: () => slot.nullable });
-  checkTensorRules(tensor, () => slot, pointer);
+  checkTensorRules(tensor, [slot], pointer);
   return tensor;
 }
 
-/** Checks ranges and allowed values of a tensor whose last dimension has named columns. */
-export function checkTensorRules(
-  tensor: Tensor,
-  slotOf: (column: number) => FeatureSlot | undefined,
-  pointer: string,
-): void {
-  const columns = tensor.shape.at(-1) ?? 1;
+/** Checks ranges and allowed values of a tensor whose last dimension has named columns; one slot stands for all of them. */
+export function checkTensorRules(tensor: Tensor, slots: readonly FeatureSlot[], pointer: string): void {
+  const columns = slots.length === 1 ? 1 : (tensor.shape.at(-1) ?? 1);
   for (let i = 0; i < tensor.data.length; i++) {
-    const slot = slotOf(i % columns);
+    const slot = slots[i % columns];
     if (slot?.rule === undefined) continue;
     const breach = slot.rule.broken(tensor.data, i);
     if (breach === undefined) continue;

@@ -49,6 +49,10 @@ export interface ModelContract {
   readonly inputs: readonly InputSpec[];
   readonly slots: readonly FeatureSlot[];
   readonly slotNames: ReadonlySet<string>;
+  /** The slots of each input, in the order of its columns. */
+  readonly inputSlots: readonly (readonly FeatureSlot[])[];
+  /** Of each input, whether the manifest asks anything of its elements. */
+  readonly ruled: readonly boolean[];
   /** Elements of one row of each input; NaN where a dimension is dynamic. */
   readonly rowElements: readonly number[];
   /** Rows can be stacked: the first dimension of every input is dynamic and all others are fixed. */
@@ -61,17 +65,19 @@ export interface ModelContract {
 export function compileContract(inputs: readonly InputSpec[], features: readonly FeatureRule[]): ModelContract {
   const rules = new Map(features.map((rule) => [rule.name, rule]));
   const slots = inputs.flatMap((input, index) => slotsOf(input, index, rules));
+  const inputSlots = inputs.map((_, index) => slots.filter((slot) => slot.input === index));
   const rowElements = inputs.map((input) => elementCountOrNaN((input.shape ?? [-1, -1]).slice(1)));
   return {
     inputs,
     slots,
     slotNames: new Set(slots.map((slot) => slot.name)),
+    inputSlots,
+    ruled: inputSlots.map((own) => own.some((slot) => slot.rule !== undefined)),
     rowElements,
     stackable: inputs.every((input, i) => input.shape?.[0] === -1 && !Number.isNaN(rowElements[i])),
-    nullableColumns: inputs.map((_, index) => {
-      const own = slots.filter((slot) => slot.input === index);
-      return own.length === 1 ? () => own[0]?.nullable ?? false : (column: number) => own[column]?.nullable ?? false;
-    }),
+    nullableColumns: inputSlots.map((own) =>
+      own.length === 1 ? () => own[0]?.nullable ?? false : (column: number) => own[column]?.nullable ?? false,
+    ),
   };
 }
 

@@ -103,15 +103,23 @@ export class PredictionService {
     const tensors = decodeTensorInputs(served.contract, inputs, '/inputs');
     const rows = rowsOf(served.contract, tensors, rowsMax);
     const outputs = await this.infer(served, call.request(tensors, rows));
-    const single = tensors.every((tensor) => tensor.shape[0] === 1);
-    const outputsJson = `{${outputs.map((tensor) => `${JSON.stringify(tensor.name)}:${encodeNested(tensor)}`).join(',')}}`;
-    const prediction =
-      single && served.facts.manifest.task !== undefined ? served.decision.read(outputs, 0, 1) : undefined;
-    return { outputsJson, prediction };
+    const decides = served.facts.manifest.task !== undefined && tensors.every((tensor) => tensor.shape[0] === 1);
+    return {
+      outputsJson: outputsText(outputs),
+      prediction: decides ? served.decision.read(outputs, 0, 1) : undefined,
+    };
   }
 
-  private async infer(served: ServedVersion, request: InferRequest): Promise<readonly Tensor[]> {
-    const loaded: LoadedModel = served.loaded ?? (await this.reconciler.ready(served, request.deadlineAt));
+  /** Not async: a loaded version, which nearly every request finds, costs no promise of its own. */
+  private infer(served: ServedVersion, request: InferRequest): Promise<readonly Tensor[]> {
+    const { loaded } = served;
+    if (loaded !== undefined) return this.inferWith(served, loaded, request);
+    return this.reconciler
+      .ready(served, request.deadlineAt)
+      .then((ready: LoadedModel) => this.inferWith(served, ready, request));
+  }
+
+  private inferWith(served: ServedVersion, loaded: LoadedModel, request: InferRequest): Promise<readonly Tensor[]> {
     served.lastUsedAtMs = this.clock.now();
     return loaded.infer(request);
   }
@@ -147,6 +155,13 @@ export class PredictionService {
 export interface TensorAnswer {
   readonly outputsJson: string;
   readonly prediction: RowPrediction | undefined;
+}
+
+function outputsText(outputs: readonly Tensor[]): string {
+  let text = '';
+  for (const tensor of outputs)
+    text += `${text === '' ? '{' : ','}${JSON.stringify(tensor.name)}:${encodeNested(tensor)}`;
+  return text === '' ? '{}' : `${text}}`;
 }
 
 function answer(prediction: RowPrediction, defaulted: readonly string[] | undefined): RowAnswer {

@@ -4,6 +4,8 @@ const FAULTS_MAX = 64;
 
 /** RFC 6901: a member of an object behind a pointer. */
 export function pointerTo(pointer: string, name: string): string {
+  // Names rarely have either character, and looking costs less than replacing.
+  if (!name.includes('~') && !name.includes('/')) return `${pointer}/${name}`;
   return `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }
 

@@ -6,12 +6,21 @@ import { contractSource } from './manifest-contract';
 
 export type ServingState = 'unloaded' | 'loading' | 'ready' | 'unloading' | 'unavailable';
 
+/** How the record names a version, and the alias that led to it. */
+export interface ServedIdentity {
+  readonly name: string;
+  readonly version: string;
+  readonly digest: string;
+  readonly alias?: string;
+}
+
 /** One version as this process serves it: compiled once, loaded on demand, the same object for as long as the version lives. */
 export class ServedVersion {
   readonly contract: ModelContract;
   readonly decision: DecisionReader;
   /** `model_info` of answers, as JSON text. */
   readonly infoJson: string;
+  private readonly identities = new Map<string | undefined, ServedIdentity>();
 
   state: ServingState = 'unloaded';
   /** Why the state is `unavailable`; for the log and the model's health, never with the runtime's own words. */
@@ -35,6 +44,16 @@ export class ServedVersion {
       ...(trainingDate === undefined ? {} : { training_date: trainingDate }),
       ...(metrics?.['accuracy'] === undefined ? {} : { accuracy: metrics['accuracy'] }),
     });
+  }
+
+  /** The same object for the same alias each time, so that what is written from it can be kept beside it. */
+  identity(alias: string | undefined): ServedIdentity {
+    const known = this.identities.get(alias);
+    if (known !== undefined) return known;
+    const { model, version, digest } = this.facts;
+    const made = { name: model, version, digest, ...(alias === undefined ? {} : { alias }) };
+    this.identities.set(alias, made);
+    return made;
   }
 
   get model(): string {

@@ -1,3 +1,4 @@
+/** Hot path. See docs/paths/predict.md. */
 import { DomainError } from '@sibyl/kernel';
 import { decodeNested, type Tensor } from '@sibyl/protocol';
 import { checkTensorRules, type JsonObject } from './feature-rows';
@@ -6,19 +7,33 @@ import { pointerTo, RequestFaults } from './request-faults';
 
 /** Reads `{tensor: nested array}` into the tensors that the model takes, each checked against its declaration and columns. */
 export function decodeTensorInputs(contract: ModelContract, inputs: JsonObject, pointer: string): Tensor[] {
+  if (!hasExactly(contract, inputs)) throw namingFaults(contract, inputs, pointer).error();
+  return contract.inputs.map((input, index) => decodeInput(contract, input, index, inputs[input.name], pointer));
+}
+
+/** Whether the members are the inputs of the model, no more and no less: what nearly every request has. */
+function hasExactly(contract: ModelContract, inputs: JsonObject): boolean {
+  for (const input of contract.inputs) if (!isGiven(inputs, input.name)) return false;
+  return Object.keys(inputs).length === contract.inputs.length;
+}
+
+function isGiven(inputs: JsonObject, name: string): boolean {
+  return Object.hasOwn(inputs, name) && inputs[name] !== null;
+}
+
+function namingFaults(contract: ModelContract, inputs: JsonObject, pointer: string): RequestFaults {
   const faults = new RequestFaults();
   const names = contract.inputs.map((input) => input.name);
   for (const name of Object.keys(inputs)) if (!names.includes(name)) faults.unknown(pointer, name, names);
   for (const input of contract.inputs) {
-    if (Object.hasOwn(inputs, input.name) && inputs[input.name] !== null) continue;
+    if (isGiven(inputs, input.name)) continue;
     faults.add('input_missing', `Input '${input.name}' is missing.`, {
       pointer: pointerTo(pointer, input.name),
       expected: `${input.datatype} ${JSON.stringify(input.shape ?? [])}`,
       received: 'nothing',
     });
   }
-  faults.throwIfAny();
-  return contract.inputs.map((input, index) => decodeInput(contract, input, index, inputs[input.name], pointer));
+  return faults;
 }
 
 function decodeInput(
@@ -29,28 +44,32 @@ function decodeInput(
   pointer: string,
 ): Tensor {
   const at = pointerTo(pointer, input.name);
-  const tensor = decodeNested(value, input, at, { nullable: contract.nullableColumns[index] ?? (() => false) });
-  const slots = contract.slots.filter((slot) => slot.input === index);
-  const ruled = slots.some((slot) => slot.rule !== undefined);
-  if (ruled) checkTensorRules(tensor, (column) => (slots.length === 1 ? slots[0] : slots[column]), at);
+  const tensor = decodeNested(value, input, at, { nullable: contract.nullableColumns[index] ?? never });
+  if (contract.ruled[index]) checkTensorRules(tensor, contract.inputSlots[index] ?? [], at);
   return tensor;
+}
+
+function never(): boolean {
+  return false;
 }
 
 /** Rows of a call: the first dimension that all inputs share; 0 where they share none. Throws for 0 or too many rows. */
 export function rowsOf(contract: ModelContract, tensors: readonly Tensor[], rowsMax: number): number {
   const [first] = tensors;
   const rows = first?.shape[0];
-  if (rows === undefined || !tensors.every((tensor) => tensor.shape[0] === rows)) return 0;
-  const pointer = pointerTo('/inputs', first?.name ?? '');
+  if (first === undefined || rows === undefined) return 0;
+  for (const tensor of tensors) if (tensor.shape[0] !== rows) return 0;
+  if (rows === 0 || rows > rowsMax) throw wrongRows(rows, rowsMax, pointerTo('/inputs', first.name));
+  return contract.stackable ? rows : 0;
+}
+
+function wrongRows(rows: number, rowsMax: number, pointer: string): DomainError {
   if (rows === 0) {
-    throw new DomainError('input_shape_mismatch', 'The call has no rows.', {
+    return new DomainError('input_shape_mismatch', 'The call has no rows.', {
       faults: [{ pointer, expected: 'at least 1 row', received: '0 rows' }],
     });
   }
-  if (rows > rowsMax) {
-    throw new DomainError('batch_too_large', `A call may have ${rowsMax} rows; this one has ${rows}.`, {
-      faults: [{ pointer, expected: `at most ${rowsMax} rows`, received: `${rows} rows` }],
-    });
-  }
-  return contract.stackable ? rows : 0;
+  return new DomainError('batch_too_large', `A call may have ${rowsMax} rows; this one has ${rows}.`, {
+    faults: [{ pointer, expected: `at most ${rowsMax} rows`, received: `${rows} rows` }],
+  });
 }

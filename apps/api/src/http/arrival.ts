@@ -11,13 +11,12 @@ const NO_TRACE = '00000000000000000000000000000000';
 export function arrive(request: IncomingMessage, clock: Clock, ids: IdSource): RequestContext {
   const { headers } = request;
   const given = headers['x-request-id'];
-  const traceId = traceOf(headers['traceparent']);
   return new RequestContext({
     requestId: typeof given === 'string' && REQUEST_ID.test(given) ? given : ids.next(),
     ip: addressOf(request),
     startedAt: clock.monotonic(),
     occurredAtMs: clock.now(),
-    ...(traceId === undefined ? {} : { traceId }),
+    traceId: traceOf(headers['traceparent']),
   });
 }
 

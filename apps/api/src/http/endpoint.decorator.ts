@@ -61,7 +61,12 @@ export function Endpoint(facts: EndpointFacts): MethodDecorator {
     ...(facts.request === undefined ? [] : [ApiExtension('x-request-example', facts.request as object)]),
     ApiResponse({ status, description: 'Success', content: contentOf(facts) }),
     ...Object.entries(facts.also ?? {}).map(([code, description]) =>
-      ApiResponse({ status: Number(code), description, content: contentOf(facts) }),
+      ApiResponse({
+        status: Number(code),
+        description,
+        // Accepted: what is answered is the operation that goes on.
+        content: contentOf(code === '202' ? { ...facts, answer: 'Operation', example: undefined } : facts),
+      }),
     ),
     ...problemResponses(errorsOf(facts)),
   );

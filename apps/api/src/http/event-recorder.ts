@@ -26,7 +26,12 @@ export class EventRecorder {
   }
 
   /** Resolves when the event is durable; rejects with `audit_unavailable`, and then nothing may be answered but that. */
-  async record(context: RequestContext, status: number, digests?: Digests, payload?: string): Promise<void> {
+  async record(
+    context: RequestContext,
+    status: number,
+    digests?: Digests,
+    payload?: string | readonly string[],
+  ): Promise<void> {
     const startedAt = this.clock.monotonic();
     const draft = eventDraft(context, status, startedAt - context.startedAt, digests);
     const { server } = this.metrics;

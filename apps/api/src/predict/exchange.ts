@@ -43,14 +43,8 @@ export class Exchange {
 
   /** Notes what the request came to, for its event. */
   resolved(resolution: Resolution): void {
-    const { served, alias } = resolution;
     this.resolution = resolution;
-    this.context.model = {
-      name: served.model,
-      version: served.version,
-      digest: served.facts.digest,
-      ...(alias === undefined ? {} : { alias }),
-    };
+    this.context.model = resolution.served.identity(resolution.alias);
   }
 }
 

@@ -37,15 +37,22 @@ export function readEnvelope(body: unknown, pointer: string, withInputs: boolean
   }
   return {
     symbol,
-    query: {
-      ...(symbol === undefined ? {} : { symbol }),
-      ...(entity === undefined ? {} : { entity }),
-      ...(timestamp === undefined ? {} : { timestamp }),
-    },
+    query: queryOf(symbol, entity, timestamp),
     features,
     inputs,
     model: textAt(fields, 'model', pointer),
     version: textAt(fields, 'model_version', pointer),
+  };
+}
+
+const NO_QUERY: FeatureQuery = Object.freeze({});
+
+function queryOf(symbol?: string, entity?: string, timestamp?: string): FeatureQuery {
+  if (symbol === undefined && entity === undefined && timestamp === undefined) return NO_QUERY;
+  return {
+    ...(symbol === undefined ? {} : { symbol }),
+    ...(entity === undefined ? {} : { entity }),
+    ...(timestamp === undefined ? {} : { timestamp }),
   };
 }
 

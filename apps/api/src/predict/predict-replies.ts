@@ -68,7 +68,8 @@ export class PredictReplies {
     const { digest, clock } = this.parts;
     const { rawText } = exchange;
     const digests = { inputs: rawText === undefined ? undefined : digest.of(rawText), outputs: digest.of(body) };
-    const payload = rawText === undefined ? `{"answer":${body}}` : `{"request":${rawText},"answer":${body}}`;
+    const payload =
+      rawText === undefined ? ['{"answer":', body, '}'] : ['{"request":', rawText, ',"answer":', body, '}'];
     const startedAt = clock.monotonic();
     this.arrived(exchange);
     await this.parts.recorder.record(exchange.context, 200, digests, payload);

@@ -93,7 +93,7 @@ export const SECURITY = {
   }),
   auditSpoolBytes: whole({
     name: 'SIBYL_AUDIT_SPOOL_BYTES',
-    min: MEBIBYTE,
+    min: 64 * MEBIBYTE,
     max: 1024 * GIBIBYTE,
     fallback: AUDIT.spoolBytes,
     meaning: 'Events that may wait on disk for PostgreSQL; past it nothing is answered that needs recording.',
