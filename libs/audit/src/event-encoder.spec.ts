@@ -117,4 +117,16 @@ describe('encodeEvent', () => {
   it('writes a duration that is no number as null', () => {
     expect(encodeEvent(anEvent({ durationMs: NaN }), place)).toContain('"duration_ms":null');
   });
+
+  it('writes what each event says, however alike the one before it was', () => {
+    const { actor, model } = whole;
+    for (const change of [{ action: 'key.issue' }, { ip: '"' }, { ip: '::1' }, { actor: { ...actor, name: 'Bo' } }]) {
+      expect(JSON.parse(encodeEvent({ ...whole, ...change }, place))).toMatchObject({
+        action: change.action ?? whole.action,
+        ip: change.ip ?? whole.ip,
+        actor: { name: change.actor?.name ?? actor.name },
+      });
+    }
+    expect(encodeEvent({ ...whole, model: { ...model, name: 'other' } }, place)).toContain('"model":{"name":"other"');
+  });
 });

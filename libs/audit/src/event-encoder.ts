@@ -20,18 +20,36 @@ export interface EventPlace {
   readonly seq: number;
 }
 
+/** Remembers the last text and its literal, for members that are mostly the same from one event to the next. */
+class LastQuoted {
+  private text = '';
+  private literal = '""';
+
+  of(text: string): string {
+    if (text !== this.text) {
+      this.literal = quoteBounded(text, INDEXED);
+      this.text = text;
+    }
+    return this.literal;
+  }
+}
+
+const action = new LastQuoted();
+const address = new LastQuoted();
+
 /** `place` is trusted (made by this process); every member of the draft may hold whatever a caller sent. */
 export function encodeEvent(draft: AuditEventDraft, place: EventPlace): string {
+  const requestId = quoteBounded(draft.requestId, INDEXED);
   let text =
     `{"id":"${place.id}","recorded_at":"${instant(place.recordedAtMs)}","occurred_at":"${instant(draft.occurredAtMs)}"` +
-    `,"action":${quoteBounded(draft.action, INDEXED)},"outcome":"${draft.outcome}","status":${integerText(draft.status)}` +
-    `,"actor":${actorText(draft.actor)},"ip":${quoteBounded(draft.ip, INDEXED)}` +
-    `,"request_id":${quoteBounded(draft.requestId, INDEXED)}`;
+    `,"action":${action.of(draft.action)},"outcome":"${draft.outcome}","status":${integerText(draft.status)}` +
+    `,"actor":${actorText(draft.actor)},"ip":${address.of(draft.ip)}` +
+    `,"request_id":${requestId}`;
   if (draft.traceId !== undefined) text += `,"trace_id":${quoteBounded(draft.traceId, INDEXED)}`;
   const resource = draft.resource;
   text += resource
     ? `,"resource":{"type":${quoteBounded(resource.type, INDEXED)},"id":${quoteBounded(resource.id, INDEXED)}}`
-    : `,"resource":{"type":"request","id":${quoteBounded(draft.requestId, INDEXED)}}`;
+    : `,"resource":{"type":"request","id":${requestId}}`;
   if (draft.model !== undefined) text += `,"model":${modelText(draft.model)}`;
   if (draft.predictionId !== undefined) text += `,"prediction_id":${quoteBounded(draft.predictionId, INDEXED)}`;
   text += `,"duration_ms":${durationText(draft.durationMs)}`;

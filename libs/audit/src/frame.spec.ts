@@ -56,6 +56,15 @@ describe('frame', () => {
     expect(payloadsIn(bytes)).toEqual(['small']);
   });
 
+  it('keeps a payload in pieces as the text that they make together, however large', () => {
+    const large = 'é'.repeat(100_000);
+    const frame = new OpenFrame();
+    frame.add(1, '{}', ['{"request":', large, ',"answer":', '{"a":1}', '}']);
+    frame.add(2, '{}', ['{"small":', '2', '}']);
+    const bytes = Buffer.from(frame.close(new PayloadCipher(key, chain), seed));
+    expect(payloadsIn(bytes)).toEqual([`{"request":${large},"answer":{"a":1}}`, '{"small":2}']);
+  });
+
   it('shows nothing of a payload', () => {
     expect(frameOf(bodies, payloads).includes('secret')).toBe(false);
   });

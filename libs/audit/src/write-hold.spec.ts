@@ -19,15 +19,16 @@ describe('WriteHold', () => {
     expect(aHold(() => 100, 0).hold.begin(1, 10)).toBe(false);
   });
 
-  it('waits while more are coming than are here, and not a commit longer', () => {
+  it('waits while more than a quarter of those here are still coming, and not a commit longer', () => {
     let coming = 5;
     const { hold } = aHold(() => coming);
     expect(hold.begin(1, 10)).toBe(true);
     expect(hold.holding).toBe(true);
     expect(hold.over(2)).toBe(false);
     coming = 2;
-    expect(hold.over(3)).toBe(true);
-    expect(hold.begin(3, 10)).toBe(false);
+    expect(hold.over(7)).toBe(false);
+    expect(hold.over(8)).toBe(true);
+    expect(hold.begin(8, 10)).toBe(false);
   });
 
   it('wakes the writer after its part of the time of a write, though nobody came', () => {

@@ -33,7 +33,7 @@ export class Gate {
     this.failureLimit = { requests: options.failedAuthentications, seconds: options.failedAuthenticationSeconds };
   }
 
-  /** The holder of the key. `address` is the client's, behind trusted proxies the one that they name. */
+  /** The holder of the key. `address` is the peer's, which behind a proxy is the proxy's. */
   authenticate(credential: string | undefined, address: string): Principal {
     if (credential === undefined || credential === '') {
       throw new DomainError('key_missing', 'This route needs an API key.');

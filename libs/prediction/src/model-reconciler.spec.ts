@@ -108,6 +108,23 @@ describe('ModelReconciler', () => {
     expect(reconciler.missing()).toEqual([]);
   });
 
+  it('stays ready when a version arrives that loads slowly or not at all', async () => {
+    const { reconciler, runtime } = fixture;
+    await reconciler.start();
+    runtime.define(`m@3@${digest(3)}`, { ...SUM, loadError: new Error('broken') });
+    fixture.versions.push(version('3', 3));
+    await reconciler.refresh();
+    expect(reconciler.resolve('m', 'latest').served.version).toBe('3');
+    expect(reconciler.missing()).toEqual([]);
+  });
+
+  it('does not wait for a latest version that nobody is sent to', async () => {
+    const { reconciler, runtime } = fixture;
+    runtime.define(`m@2@${digest(2)}`, { ...SUM, loadError: new Error('broken') });
+    await reconciler.start();
+    expect(reconciler.missing()).toEqual([]);
+  });
+
   it('ends versions that may not serve any more, and takes replaced bytes for another version', async () => {
     const { reconciler, runtime } = fixture;
     await reconciler.start();
@@ -317,7 +334,9 @@ describe('Promotion', () => {
         fixture.aliases = [{ alias: 'production', version: '2', revision: 2 }];
         return Promise.resolve(event);
       },
+      rollbackTarget: () => Promise.resolve('1'),
       rollback: () => {
+        loadedAtMove = fixture.reconciler.table.resolve('m', '1').served.loaded !== undefined;
         fixture.aliases = [{ alias: 'production', version: '1', revision: 3 }];
         return Promise.resolve(event);
       },
@@ -326,9 +345,13 @@ describe('Promotion', () => {
     await promotion.promote(actor, move, () => Promise.resolve());
     expect(loadedAtMove).toBe(true);
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
+    // As after a restart: nobody has asked for the version before.
+    await fixture.reconciler.unload(fixture.reconciler.table.resolve('m', '1').served);
+    loadedAtMove = false;
     await promotion.rollback(actor, { model: 'm', alias: 'production', reason: 'worse', ifMatch: '"2"' }, () =>
       Promise.resolve(),
     );
+    expect(loadedAtMove).toBe(true);
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('1');
   });
 
@@ -336,7 +359,11 @@ describe('Promotion', () => {
     await fixture.reconciler.start();
     const refused = new DomainError('alias_not_found', 'no');
     const promotion = new Promotion(
-      { move: () => Promise.reject(refused), rollback: () => Promise.reject(refused) },
+      {
+        move: () => Promise.reject(refused),
+        rollback: () => Promise.reject(refused),
+        rollbackTarget: () => Promise.resolve(undefined),
+      },
       fixture.reconciler,
       fixture.clock,
       fixture.options,

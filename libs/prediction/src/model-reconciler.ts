@@ -1,6 +1,6 @@
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
-import type { ModelVersion, RegistrySnapshot } from '@sibyl/registry';
+import { PRODUCTION, type ModelVersion, type RegistrySnapshot } from '@sibyl/registry';
 import path from 'node:path';
 import type { PredictionOptions } from './prediction-options';
 import { ServedVersion } from './served-version';
@@ -38,12 +38,14 @@ export class ModelReconciler {
   private again = false;
   private timer: NodeJS.Timeout | undefined;
   private started = false;
+  private preloads: readonly ServedVersion[] = [];
 
   constructor(private readonly parts: ReconcilerParts) {}
 
   /** Reads the first snapshot and loads what aliases point at; a version that will not load does not stop the start. */
   async start(): Promise<void> {
     await this.refresh();
+    this.preloads = this.preloaded();
     await Promise.all(this.wanted().map((served) => this.load(served).catch(() => undefined)));
     this.started = true;
     this.timer = setInterval(() => void this.follow(), this.parts.options.refreshMs);
@@ -69,12 +71,20 @@ export class ModelReconciler {
     await this.refresh().catch((error: unknown) => this.stale(error));
   }
 
-  /** What is missing before this process can answer for everything that aliases point at; empty when ready. */
+  /**
+   * What is missing of what should serve since the start; empty when ready, and from then on: a version that arrives later,
+   * or a runner that is being replaced, is no reason to take this instance out of its load balancer.
+   */
   missing(): string[] {
     if (!this.started) return ['models are still being registered and loaded'];
-    return this.wanted()
-      .filter((served) => served.loaded === undefined)
-      .map((served) => `${served.model} ${served.version} is ${served.state}`);
+    this.preloads = this.preloads.filter((served) => served.loaded === undefined && this.stillDue(served));
+    return this.preloads.map((served) => `${served.model} ${served.version} is ${served.state}`);
+  }
+
+  /** A version that was replaced, retired or unloaded by hand since the start is not waited for any more. */
+  private stillDue(served: ServedVersion): boolean {
+    const present = this.table.models.get(served.model)?.versions.get(served.version);
+    return present === served && served.servable && !served.parked;
   }
 
   /** The version that answers, of the table as it stands; while the start still registers models, none is unknown yet. */
@@ -206,6 +216,14 @@ export class ModelReconciler {
 
   private all(): ServedVersion[] {
     return [...this.table.models.values()].flatMap((model) => [...model.versions.values()]);
+  }
+
+  /** What must serve before this process is ready: every alias, and what a model without `production` answers with. */
+  private preloaded(): ServedVersion[] {
+    return [...this.table.models.values()].flatMap((model) => {
+      const aliased = [...model.aliases.values()];
+      return model.aliases.has(PRODUCTION) || model.latest === undefined ? aliased : [...aliased, model.latest];
+    });
   }
 
   private wanted(): ServedVersion[] {

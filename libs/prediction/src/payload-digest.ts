@@ -2,6 +2,8 @@
 import * as crypto from 'node:crypto';
 
 const BLOCK_BYTES = 64;
+/** Requests and answers of a few rows fit. */
+const KEPT_BYTES = 16 * 1024;
 
 /** Asked for text: with `buffer` Node copies the digest through two more objects. */
 type OneShotHash = (algorithm: string, bytes: Uint8Array, encoding: 'hex') => string;
@@ -11,6 +13,7 @@ type OneShotHash = (algorithm: string, bytes: Uint8Array, encoding: 'hex') => st
  * found by trying them. Two one-shot hashes cost half of what an Hmac object does.
  */
 export class PayloadDigest {
+  /** The inner key, and room for a text behind it: new memory for each would be most of the cost of a short one. */
   private readonly inner: Buffer;
   private readonly outer: Buffer;
 
@@ -18,7 +21,7 @@ export class PayloadDigest {
     private readonly key: Uint8Array,
     private readonly oneShot: OneShotHash | null = (crypto.hash as OneShotHash | undefined) ?? null,
   ) {
-    this.inner = pad(key, 0x36);
+    this.inner = Buffer.concat([pad(key, 0x36), Buffer.alloc(KEPT_BYTES)]);
     this.outer = Buffer.concat([pad(key, 0x5c), Buffer.alloc(32)]);
   }
 
@@ -27,11 +30,16 @@ export class PayloadDigest {
     const { oneShot } = this;
     if (oneShot === null) return `hmac-sha256:${crypto.createHmac('sha256', this.key).update(text).digest('hex')}`;
     // UTF-8 takes at most three bytes a UTF-16 unit.
-    const message = Buffer.allocUnsafe(BLOCK_BYTES + text.length * 3);
-    this.inner.copy(message);
+    const message = text.length * 3 <= KEPT_BYTES ? this.inner : this.roomFor(text);
     const end = BLOCK_BYTES + message.write(text, BLOCK_BYTES);
     this.outer.write(oneShot('sha256', message.subarray(0, end), 'hex'), BLOCK_BYTES, 'hex');
     return `hmac-sha256:${oneShot('sha256', this.outer, 'hex')}`;
+  }
+
+  private roomFor(text: string): Buffer {
+    const message = Buffer.allocUnsafe(BLOCK_BYTES + Buffer.byteLength(text));
+    this.inner.copy(message, 0, 0, BLOCK_BYTES);
+    return message;
   }
 }
 

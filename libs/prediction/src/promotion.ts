@@ -7,7 +7,7 @@ import type { PredictionOptions } from './prediction-options';
 /** Moves what callers get: the new version is warm before the alias moves, and the table is switched before the answer. */
 export class Promotion {
   constructor(
-    private readonly aliases: Pick<ModelAliases, 'move' | 'rollback'>,
+    private readonly aliases: Pick<ModelAliases, 'move' | 'rollback' | 'rollbackTarget'>,
     private readonly reconciler: ModelReconciler,
     private readonly clock: Clock,
     private readonly options: PredictionOptions,
@@ -20,8 +20,11 @@ export class Promotion {
     return event;
   }
 
-  /** Needs no load: the version before is still warm, and is loaded by the next request if it was unloaded by hand. */
+  /** As a rule without a load: the version before is still warm, unless this process has started since. */
   async rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
+    const target = await this.aliases.rollbackTarget(rollback.model, rollback.alias);
+    // If the alias moves between this look and the rollback, If-Match no longer holds and nothing happens.
+    if (target !== undefined) await this.prewarm(rollback.model, target);
     const event = await this.aliases.rollback(actor, rollback, record);
     await this.reconciler.follow();
     return event;

@@ -59,10 +59,26 @@ export const TYPED_ARRAYS = {
   FP64: Float64Array,
 } as const satisfies Record<Exclude<Datatype, 'BYTES'>, ArrayOf<NumericTensorData>>;
 
-/** Zeros (or empty strings) for `count` elements. */
+/** Rows of requests are small and many, and memory of its own for each costs more than filling it. */
+const SLAB_BYTES = 32 * 1024;
+const SMALL_BYTES = 2 * 1024;
+const ALIGNMENT = 8;
+let slab = new ArrayBuffer(SLAB_BYTES);
+let slabUsed = 0;
+
+/** Zeros (or empty strings) for `count` elements. Small arrays share memory: what an array holds is its own, its `buffer` is not. */
 export function allocate(datatype: Datatype, count: number): TensorData {
   if (datatype === 'BYTES') return new Array<string>(count).fill('');
-  return new TYPED_ARRAYS[datatype](count);
+  const TypedArray = TYPED_ARRAYS[datatype];
+  const bytes = count * TypedArray.BYTES_PER_ELEMENT;
+  if (!(bytes <= SMALL_BYTES)) return new TypedArray(count);
+  if (slabUsed + bytes > SLAB_BYTES) {
+    slab = new ArrayBuffer(SLAB_BYTES);
+    slabUsed = 0;
+  }
+  const data = new TypedArray(slab, slabUsed, count);
+  slabUsed += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+  return data;
 }
 
 /** Bytes of one element; undefined for BYTES, whose elements have no fixed size. */

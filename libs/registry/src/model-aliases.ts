@@ -96,6 +96,17 @@ export class ModelAliases {
     });
   }
 
+  /** The version that a rollback would lead to at this moment; undefined where there is none, or no such alias. */
+  async rollbackTarget(model: string, alias: string): Promise<string | undefined> {
+    const [row] = await this.database.query<{ readonly version: string }>(
+      `SELECT before.version FROM registry.model_alias a
+       JOIN registry.alias_event e ON e.id = a.event JOIN registry.alias_event before ON before.id = e.returns_to
+       WHERE a.model = $1 AND a.alias = $2`,
+      [model, alias],
+    );
+    return row?.version;
+  }
+
   /**
    * Gives the model's first version an alias, where the model has never had that one. Part of a registration, whose
    * transaction holds the model's lock.

@@ -27,7 +27,8 @@ export class Exchange {
     readonly context: RequestContext,
   ) {
     this.call = UNSTARTED;
-    response.once('close', () => {
+    // Not once(): a response closes only once, and the wrapper is one more object a request.
+    response.on('close', () => {
       this.closed = !response.writableEnded;
       this.call.abort();
       this.reading?.cutOff();
