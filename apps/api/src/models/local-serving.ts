@@ -77,6 +77,11 @@ function isReady(model: ServedModel): boolean {
   return served?.loaded !== undefined;
 }
 
+/** A runner that has memory to spare does not grow when it loads a small model; the model is in it all the same. */
+function modelBytes(served: ServedVersion): number {
+  return served.facts.files.reduce((sum, file) => (file.path.endsWith('.json') ? sum : sum + file.bytes), 0);
+}
+
 function statusOf(served: ServedVersion): ServedStatus {
   const { loaded } = served;
   const statistics = loaded?.statistics();
@@ -88,7 +93,7 @@ function statusOf(served: ServedVersion): ServedStatus {
     ready: served.state === 'ready',
     reason: served.reason,
     provider: loaded?.provider,
-    memoryBytes: loaded?.memoryBytes,
+    memoryBytes: loaded && Math.max(loaded.memoryBytes, modelBytes(served)),
     loadMs: loaded?.loadMs,
     latencyMs: statistics?.batchMs,
     requests: statistics?.requests,
