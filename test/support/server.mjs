@@ -8,7 +8,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { postmasterOf, workingFolder } from './processes.mjs';
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const READY_TIMEOUT_MS = 60_000;
@@ -65,16 +64,16 @@ function environment(dataDir, ports, extra) {
   };
 }
 
-/** A cluster lies in a folder by its major version; what was made for this server alone is the folder above. */
-function databaseHome(cluster) {
-  const above = path.dirname(cluster);
-  return path.basename(above).startsWith('postgres-') ? above : cluster;
+/** The folder that was made for this server's database outside its data folder; it is named before anything is in it. */
+function databaseElsewhere(dataDir) {
+  const pointer = path.join(dataDir, 'postgres/elsewhere');
+  const named = fs.existsSync(pointer) ? fs.readFileSync(pointer, 'utf8').trim() : '';
+  return path.basename(named).startsWith('postgres-') ? named : undefined;
 }
 
 /** One server: where it is, how to talk to it, how to end it, gently or not, and how to start it again on its data. */
 export class TestServer {
   #child;
-  #databaseFolder;
 
   constructor(options) {
     this.options = options;
@@ -121,15 +120,8 @@ export class TestServer {
   /** Waits for /ready and returns the milliseconds since the process was started. */
   async ready() {
     try {
-      const readyMs = await waitUntilReady(
-        this.url,
-        this.#child,
-        this.begun,
-        this.options.readyTimeoutMs ?? READY_TIMEOUT_MS,
-      );
-      const postmaster = postmasterOf(this.pid);
-      if (postmaster) this.#databaseFolder = workingFolder(postmaster.pid) ?? this.#databaseFolder;
-      return readyMs;
+      const timeoutMs = this.options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+      return await waitUntilReady(this.url, this.#child, this.begun, timeoutMs);
     } catch (error) {
       const tail = this.log.split('\n').slice(-40).join('\n');
       await this.kill9();
@@ -177,8 +169,8 @@ export class TestServer {
   /** Removes data folder, log and the database's folder where that lies outside (servers started as root). */
   remove() {
     const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 100 };
-    const outside = this.#databaseFolder && !this.#databaseFolder.startsWith(this.dataDir + path.sep);
-    if (outside) fs.rmSync(databaseHome(this.#databaseFolder), options);
+    const elsewhere = databaseElsewhere(this.dataDir);
+    if (elsewhere) fs.rmSync(elsewhere, options);
     fs.rmSync(this.dataDir, options);
     fs.rmSync(this.logFile, options);
   }

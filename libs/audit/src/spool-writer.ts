@@ -47,7 +47,8 @@ const FIRST_WRITE_MS = 0.5;
 const WATCH_MS = 250;
 
 export class SpoolWriter {
-  private state: 'new' | 'open' | 'failed' | 'closed' = 'new';
+  /** A lost writer stays so: its disk may be written, but nobody reads it. */
+  private state: 'new' | 'open' | 'failed' | 'lost' | 'closed' = 'new';
   private segment: OpenSegment | undefined;
   private filling = new OpenFrame();
   private spare = new OpenFrame();
@@ -78,7 +79,7 @@ export class SpoolWriter {
     this.watch = setInterval(() => this.failStalled(), WATCH_MS).unref();
     try {
       await this.openNext(false);
-      this.state = 'open';
+      if (this.state === 'new') this.state = 'open';
     } catch (error) {
       this.fail(error);
     }
@@ -133,7 +134,7 @@ export class SpoolWriter {
 
   /** The folder was taken away, so what is written would be read by nobody: as if the disk had failed, for good. */
   lose(error: Error): void {
-    this.fail(error);
+    this.fail(error, 'lost');
   }
 
   private schedule(): void {
@@ -146,8 +147,8 @@ export class SpoolWriter {
   private writeFilling(): void {
     this.scheduled = false;
     const segment = this.segment;
-    if (this.inFlight !== undefined || this.filling.count === 0 || segment === undefined || this.state === 'failed')
-      return;
+    if (this.inFlight !== undefined || this.filling.count === 0 || segment === undefined) return;
+    if (this.state === 'failed' || this.state === 'lost') return;
     if (this.state === 'open' && this.hold.begin(this.filling.count, this.writeMs)) return;
     const frame = this.filling;
     const waiting = this.waiting;
@@ -165,6 +166,8 @@ export class SpoolWriter {
     const bytes = frame.close(this.parts.cipher, segment.seed);
     const seq = frame.firstSeq + frame.count - 1;
     segment.file.write(bytes, segment.offset, (error) => {
+      // Refused meanwhile, and all of this set right; what is in flight now may be another write.
+      if (this.inFlight !== waiting) return;
       if (error) {
         this.fail(error);
         return;
@@ -185,7 +188,7 @@ export class SpoolWriter {
   private async writeIntoNext(frame: OpenFrame, waiting: Deferred): Promise<void> {
     try {
       const segment = await this.openNext(true);
-      this.write(frame, waiting, segment);
+      if (this.inFlight === waiting) this.write(frame, waiting, segment);
     } catch (error) {
       this.fail(error);
     }
@@ -220,12 +223,13 @@ export class SpoolWriter {
    * Nothing that waits was acknowledged, so all of it is refused and its numbers are given again. What the failed
    * write left in the file is cut off; should that fail too, the head of the next segment rules it out.
    */
-  private fail(error: unknown): void {
-    if (this.state === 'failed' || (this.state === 'closed' && this.inFlight === undefined)) return;
+  private fail(error: unknown, outcome: 'failed' | 'lost' = 'failed'): void {
+    if (this.state === outcome || this.state === 'lost') return;
+    if (this.state === 'closed' && this.inFlight === undefined) return;
     const cause = error instanceof Error ? error : new Error(String(error));
     this.parts.log.error({ err: cause }, 'the audit spool cannot be written');
     this.lastError = cause;
-    if (this.state !== 'closed') this.state = 'failed';
+    if (this.state !== 'closed') this.state = outcome;
     this.lastSeq = this.durableSeq;
     this.inFlight?.reject(unavailable(cause));
     this.inFlight = undefined;
@@ -237,20 +241,27 @@ export class SpoolWriter {
 
   private async recover(suspect: OpenSegment | undefined): Promise<void> {
     await suspect?.file.cut(suspect.offset).catch(() => undefined);
-    while (this.state === 'failed') {
+    while (this.mayRecover()) {
       await new Promise<void>((resolve) => {
         this.probe = setTimeout(resolve, this.options.probeIntervalMs).unref();
       });
+      if (!this.mayRecover()) return;
       try {
         await this.openNext(true);
-        if (this.state === 'failed') this.state = 'open';
+        if (!this.mayRecover()) return;
+        this.state = 'open';
         this.lastError = undefined;
         this.parts.log.warn({ refused: this.refusals }, 'the audit spool can be written again');
         return;
       } catch (error) {
-        this.lastError = error instanceof Error ? error : new Error(String(error));
+        if (this.mayRecover()) this.lastError = error instanceof Error ? error : new Error(String(error));
       }
     }
+  }
+
+  /** Asked again after every wait: the writer may have been lost or closed meanwhile. */
+  private mayRecover(): boolean {
+    return this.state === 'failed';
   }
 
   private stalled(): boolean {

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
 import { eventually, freeze, isRunning, openFolder, processesOf, remove } from '../test/own-server';
 import { EMBEDDED_SUPERUSER, EmbeddedPostgres } from './embedded-postgres';
+import { serverAccount } from './server-account';
 import { silentLog } from './testing';
 
 const settings = { fsync: 'off' };
@@ -167,3 +168,18 @@ it('refuses a data folder that another version of PostgreSQL has written, in its
     expect(await ask(second, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
   },
 );
+
+it('warns when its database lies where a machine cleans up at its start', async () => {
+  const place = path.join(folder, 'postgres');
+  const fleeting = mkdtempSync('/tmp/sibyl-fleeting-');
+  const account = serverAccount();
+  if (account) chownSync(fleeting, account.uid, account.gid);
+  mkdirSync(place);
+  writeFileSync(path.join(place, 'elsewhere'), `${fleeting}\n`);
+  const warn = jest.fn();
+  started.push(await EmbeddedPostgres.start({ folder: place, settings }, { ...silentLog, warn }));
+  expect(warn).toHaveBeenCalledWith(
+    expect.objectContaining({ folder: fleeting }),
+    expect.stringContaining('all data would be lost'),
+  );
+});

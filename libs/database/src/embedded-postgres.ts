@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DatabaseLog } from './database-log';
 import { postgresBinaries } from './postgres-binaries';
-import { postgresFolders, removeSocketFolder, socketFolder } from './postgres-folders';
+import { isCleanedAtBoot, postgresFolders, removeSocketFolder, socketFolder } from './postgres-folders';
 import { postgresEnvironment, PostgresProcess } from './postgres-process';
 import { serverAccount, type ServerAccount } from './server-account';
 
@@ -84,12 +84,7 @@ export class EmbeddedPostgres {
     const binaries = postgresBinaries(folders.home, account);
     const complete = { settings: {}, startTimeoutMs: 60_000, ...options };
     const embedded = new EmbeddedPostgres(complete, log, account, folders.home, binaries);
-    if (folders.elsewhere) {
-      log.info(
-        { folder: folders.home, user: account?.name },
-        'the embedded database lies outside the data folder, where its user may enter',
-      );
-    }
+    if (folders.elsewhere) reportPlace(folders.home, account, log);
     await embedded.initialize();
     await embedded.join();
     embedded.removePartial();
@@ -241,6 +236,17 @@ export class EmbeddedPostgres {
     if (line.includes(' PANIC: ')) this.log.error({ line }, 'the embedded database panicked');
     else this.log.debug({ line }, 'the embedded database says');
   }
+}
+
+function reportPlace(folder: string, account: ServerAccount | undefined, log: DatabaseLog): void {
+  const fields = { folder, user: account?.name };
+  if (isCleanedAtBoot(folder)) {
+    log.warn(
+      fields,
+      'the embedded database lies in a folder that the machine may empty when it starts, and all data would be lost: ' +
+        'choose a data folder that its user may enter, or set DATABASE_URL',
+    );
+  } else log.info(fields, 'the embedded database lies outside the data folder, where its user may enter');
 }
 
 /** As an element of PostgreSQL's list of socket folders, in which a comma would end it. */

@@ -62,11 +62,14 @@ function checkShape(shape: readonly number[], spec: TensorSpec, pointer: string)
   if (!declared) return;
   // An empty array hides the dimensions inside it: [] stands for every shape with a zero where it stops.
   const hidden = shape.includes(0) && shape.length < declared.length;
-  const fits =
-    (hidden || shape.length === declared.length) &&
-    shape.every((size, i) => declared[i] === -1 || declared[i] === size);
-  if (!fits) throw shapeMismatch(spec, `shape ${show(shape)}`, pointer);
+  if (!(hidden || shape.length === declared.length) || !sizesFit(shape, declared))
+    throw shapeMismatch(spec, `shape ${show(shape)}`, pointer);
   if (hidden) for (const dimension of declared.slice(shape.length)) (shape as number[]).push(Math.max(dimension, 0));
+}
+
+function sizesFit(shape: readonly number[], declared: readonly number[]): boolean {
+  for (let i = 0; i < shape.length; i++) if (declared[i] !== -1 && declared[i] !== shape[i]) return false;
+  return true;
 }
 
 function shapeMismatch(spec: TensorSpec, received: string, pointer: string): DomainError {

@@ -32,4 +32,4 @@ export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export { packagePath } from './package-path';
-export { PRODUCTION } from './names';
+export { modelNameFault, PRODUCTION, versionFault } from './names';

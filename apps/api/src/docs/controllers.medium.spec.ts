@@ -79,6 +79,8 @@ const registry = standIn({
   revalidate: VERSION,
   importUri: { version: VERSION, created: true },
 });
+const untilCancelled = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
 const operations = new Operations(new CountingIds(), new FakeClock(), 10);
 const standIns = new Map<unknown, unknown>([
   [
@@ -287,12 +289,16 @@ describe('the controllers', () => {
   });
 
   it('show and cancel operations of the caller', async () => {
-    const { id } = operations.begin({ kind: 'model.register', keyId: 'k', work: () => new Promise(() => undefined) });
+    const { id } = operations.begin({ kind: 'model.register', keyId: 'k', work: untilCancelled });
     expect(await surface.call('GET', `/v1/operations/${id}`)).toMatchObject({
       status: 200,
       body: { status: 'running' },
     });
     expect(await surface.call('DELETE', `/v1/operations/${id}`)).toMatchObject({
+      status: 200,
+      body: { status: 'running' },
+    });
+    expect(await surface.call('GET', `/v1/operations/${id}`)).toMatchObject({
       status: 200,
       body: { status: 'cancelled' },
     });

@@ -25,8 +25,9 @@ export class AuditHook {
       if (held) return response;
       held = true;
       clearTimeout(hungUp);
-      // A change brought its own event, in its transaction; public routes leave none.
-      if (context.isPublic || context.recorded) return end(...parameters);
+      // A change that was committed brought its own event, in its transaction; public routes leave none.
+      if (context.isPublic || context.written?.settle(context.requestId, response.statusCode) === true)
+        return end(...parameters);
       this.recorder.record(context, hungUp === undefined ? response.statusCode : CLIENT_CLOSED).then(
         () => end(...parameters),
         (error: unknown) => this.refuse(request, response, end, error),

@@ -83,7 +83,7 @@ function errorsOf(facts: EndpointFacts): ErrorCode[] {
   const add = (...more: ErrorCode[]): void => more.forEach((code) => codes.add(code));
   if (facts.access !== 'public') {
     add('key_missing', 'key_malformed', 'key_unknown', 'key_expired', 'key_revoked', 'address_forbidden');
-    add('rate_limited', 'quota_exhausted', 'audit_unavailable', 'shutting_down');
+    add('rate_limited', 'quota_exhausted', 'audit_unavailable', 'shutting_down', 'unknown_field');
   }
   if (facts.access !== 'public' && facts.access !== 'any key') add('scope_missing');
   if (facts.model !== undefined) add('model_forbidden');

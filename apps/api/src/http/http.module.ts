@@ -6,13 +6,14 @@ import { AcceptGuard } from './accept.guard';
 import { BodyInterceptor } from './body.interceptor';
 import { IdempotencyInterceptor } from './idempotency.interceptor';
 import { ProblemFilter } from './problem.filter';
+import { QueryGuard } from './query.guard';
 import { RouteTable } from './route-table';
 import { ScopeGuard } from './scope.guard';
 import { ThrottleGuard } from './throttle.guard';
 import { UnmatchedRequests } from './unmatched';
 import { RequestValidationPipe } from './validation.pipe';
 
-/** What every request of a controller passes, in this order: scope, limit, Accept, body, idempotency, validation. */
+/** What every request of a controller passes, in this order: scope, limit, Accept, query, body, idempotency, validation. */
 @Module({
   imports: [
     DiscoveryModule,
@@ -31,6 +32,7 @@ import { RequestValidationPipe } from './validation.pipe';
     { provide: APP_GUARD, useClass: ScopeGuard },
     { provide: APP_GUARD, useClass: ThrottleGuard },
     { provide: APP_GUARD, useClass: AcceptGuard },
+    { provide: APP_GUARD, useClass: QueryGuard },
     { provide: APP_INTERCEPTOR, useClass: BodyInterceptor },
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
     { provide: APP_PIPE, useClass: RequestValidationPipe },

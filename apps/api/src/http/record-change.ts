@@ -5,6 +5,7 @@ import { Metrics } from '@sibyl/telemetry';
 import { outcomeOf } from './event-draft';
 import { ENDPOINT, type EndpointFacts } from './endpoint.decorator';
 import type { ApiRequest, RequestContext } from './request-context';
+import { WrittenEvent } from './written-event';
 
 /** Status that the event of a change carries when the library names none: that of the route. */
 interface ChangeRequest {
@@ -28,12 +29,11 @@ export class RecordChangePipe implements PipeTransform<ChangeRequest, RecordChan
 
   transform({ context, status }: ChangeRequest): RecordChange {
     return async (tx, change) => {
-      // An operation that outlives its request is recorded on its own: the request has its event already.
-      const detached = context.operationId !== undefined;
       const draft = this.draftOf(context, change, status);
       await this.trail.commitInTransaction(tx, draft);
-      this.metrics.server.countEvent(draft.outcome);
-      if (!detached) context.recorded = true;
+      context.written = new WrittenEvent(draft.requestId, draft.status, draft.outcome, (outcome) =>
+        this.metrics.server.countEvent(outcome),
+      );
     };
   }
 
@@ -45,7 +45,7 @@ export class RecordChangePipe implements PipeTransform<ChangeRequest, RecordChan
       status: ended,
       actor: actorOf(context),
       ip: context.ip,
-      requestId: context.operationId ?? context.requestId,
+      requestId: context.recordChangesUnder(context.requestId),
       occurredAtMs: context.occurredAtMs,
       durationMs: this.clock.monotonic() - context.startedAt,
       traceId: context.traceId,

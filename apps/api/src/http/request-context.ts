@@ -2,6 +2,7 @@ import type { AuditedModel } from '@sibyl/audit';
 import type { Actor, DomainError, ErrorCode } from '@sibyl/kernel';
 import type { LimitState, Principal } from '@sibyl/auth';
 import type { Request } from 'express';
+import type { WrittenEvent } from './written-event';
 
 /** What came with the request and never changes. */
 export interface Arrival {
@@ -42,10 +43,10 @@ export class RequestContext implements Arrival {
   /** Code of the problem that was answered. */
   problem: ErrorCode | undefined = undefined;
 
-  /** The event was committed together with the change that it records; the audit hook writes no second one. */
-  recorded = false;
-  /** The request was answered 202; what its operation does from then on is recorded under this id. */
-  operationId: string | undefined = undefined;
+  /** The event that a change wrote into its transaction; where that was committed, the audit hook writes no second one. */
+  written: WrittenEvent | undefined = undefined;
+  /** Where changes are recorded, once that is decided: under the id of the request, or of its operation. */
+  private changesId: string | undefined = undefined;
 
   constructor(arrival: Arrival) {
     this.requestId = arrival.requestId;
@@ -53,6 +54,15 @@ export class RequestContext implements Arrival {
     this.startedAt = arrival.startedAt;
     this.occurredAtMs = arrival.occurredAtMs;
     this.traceId = arrival.traceId;
+  }
+
+  /**
+   * Decides under which id changes are recorded, and answers it: the first who asks decides for all, be it a change that
+   * is about to be written or the answer 202, after which the request has an event of its own.
+   */
+  recordChangesUnder(id: string): string {
+    this.changesId ??= id;
+    return this.changesId;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { AuditTrail } from '@sibyl/audit';
 import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
 import type { Metrics } from '@sibyl/telemetry';
@@ -17,12 +17,16 @@ export interface BrokenRequestParts {
 }
 
 /**
- * Answers what Node refuses before there is a request. Headers that are too large or too slow are HTTP and leave an event;
- * bytes that are not HTTP are counted and cut off.
+ * Answers what Node refuses before there is a request. Headers that are too large, too slow or contradict each other are HTTP
+ * and leave an event; bytes that are not HTTP are counted and cut off. Requests that came before on the same connection get
+ * their answers first.
  */
 export function answerBrokenRequests(server: Server, parts: BrokenRequestParts): void {
   // The parser goes on to complain while the first answer is on its way.
   const answered = new WeakSet<Socket>();
+  const answers = new AnswersUnderWay();
+  // Before the handlers of requests, which may answer at once.
+  server.prependListener('request', (request, response) => answers.add(request.socket, response));
   // Node hands CONNECT to whoever wants a tunnel; it is a request like another, with a method that no path takes.
   server.on('connect', (_request, socket) => server.emit('clientError', tunnelWanted(), socket));
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
@@ -34,6 +38,12 @@ export function answerBrokenRequests(server: Server, parts: BrokenRequestParts):
       return;
     }
     parts.metrics.server.brokenRequests.inc({ code: codeOf(error) });
+    const broken = answers.cutOff(socket);
+    // A body that breaks after its answer has begun: no second answer to the same request.
+    if (broken?.headersSent === true) {
+      socket.end();
+      return;
+    }
     const refusal = refusalOf(error, parts.options);
     const requestId = parts.ids.next();
     const { status, headers, body } = problemOf(refusal, { requestId, instance: '' });
@@ -44,11 +54,59 @@ export function answerBrokenRequests(server: Server, parts: BrokenRequestParts):
       `Content-Length: ${Buffer.byteLength(body)}`,
       'Connection: close',
     ];
-    const finish = (): void => void socket.end(`${answer.join('\r\n')}\r\n\r\n${body}`);
-    if (status === 400) finish();
-    else void record(parts, socket, requestId, refusal, status).finally(finish);
+    const finish = (): void => {
+      if (socket.writable) socket.end(`${answer.join('\r\n')}\r\n\r\n${body}`);
+      else socket.destroy();
+    };
+    // What breaks in the body of a request is in the event of that request, which ends with its connection.
+    const recorded =
+      broken === undefined && isHttp(error, status)
+        ? record(parts, socket, requestId, refusal, status)
+        : Promise.resolve();
+    void Promise.all([recorded, answers.ended(socket)]).finally(finish);
   });
 }
+
+/** The answers of each connection that are still to come, as far as the end of the connection has to know them. */
+class AnswersUnderWay {
+  private readonly last = new WeakMap<Socket, ServerResponse>();
+  /** Of a pipelined request: the answer before its own. */
+  private readonly before = new WeakMap<ServerResponse, ServerResponse>();
+
+  add(socket: Socket, response: ServerResponse): void {
+    const previous = this.last.get(socket);
+    this.last.set(socket, response);
+    if (previous === undefined) return;
+    // One step back is enough, and more would keep every answer of a long connection.
+    this.before.delete(previous);
+    if (!previous.writableFinished) this.before.set(response, previous);
+  }
+
+  /** The answer of the request whose body is still coming in. */
+  cutOff(socket: Socket): ServerResponse | undefined {
+    const last = this.last.get(socket);
+    return last === undefined || last.req.complete ? undefined : last;
+  }
+
+  /** Resolves when all that can be answered is: answers leave in order, so that the last one tells. */
+  ended(socket: Socket): Promise<void> {
+    const cutOff = this.cutOff(socket);
+    const due = cutOff === undefined ? this.last.get(socket) : this.before.get(cutOff);
+    if (due === undefined || due.writableFinished || due.destroyed) return Promise.resolve();
+    return new Promise((resolve) => due.once('close', resolve));
+  }
+}
+
+/** Requests that were read well enough to be refused for what they say: lengths that contradict each other are smuggling. */
+function isHttp(error: NodeJS.ErrnoException, status: number): boolean {
+  return status !== 400 || CONTRADICTIONS.has(error.code ?? '');
+}
+
+const CONTRADICTIONS: ReadonlySet<string> = new Set([
+  'HPE_UNEXPECTED_CONTENT_LENGTH',
+  'HPE_INVALID_CONTENT_LENGTH',
+  'HPE_INVALID_TRANSFER_ENCODING',
+]);
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',

@@ -23,6 +23,7 @@ describe('the validation of requests', () => {
   it('names an unknown field and the nearest known one', async () => {
     const error = await refused(IssueKeyBody, { name: 'a', scpes: ['predict'] });
     expect(error.code).toBe('unknown_field');
+    expect(error.detail).toBe("Unknown field 'scpes'. Did you mean 'scopes'?");
     expect(error.faults).toEqual([
       { pointer: '/scpes', received: 'a field that does not exist', hint: "did you mean 'scopes'?" },
     ]);

@@ -4,6 +4,8 @@ import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
 
 /** Most faults of one answer; a body of 10 MiB could hold a million. */
 const FAULTS = 64;
+/** Most fields that a detail names; all are in the faults. */
+const NAMED = 8;
 
 /** Checks bodies and queries against their DTO, refuses what they do not know, and names every fault at once. */
 @Injectable()
@@ -32,7 +34,16 @@ function refuseInherited(value: unknown): void {
   const faults: FieldFault[] = [];
   findInherited(value, '', faults);
   if (faults.length === 0) return;
-  throw new DomainError('unknown_field', `Unknown: ${faults.slice(0, 8).map(nameOf).join(', ')}.`, { faults });
+  throw unknownFields(faults, faults);
+}
+
+/** Says in words what the faults say, the nearest known field included, as the predict routes do. */
+export function unknownFields(unknown: readonly FieldFault[], faults: readonly FieldFault[]): DomainError {
+  const detail = unknown.slice(0, NAMED).map((fault) => {
+    const hint = fault.hint === undefined ? '' : ` ${fault.hint.charAt(0).toUpperCase()}${fault.hint.slice(1)}`;
+    return `Unknown field '${nameOf(fault)}'.${hint}`;
+  });
+  return new DomainError('unknown_field', detail.join(' '), { faults });
 }
 
 function findInherited(value: unknown, parent: string, faults: FieldFault[]): void {
@@ -52,9 +63,9 @@ function validationProblem(errors: readonly ValidationError[]): DomainError {
   for (const error of errors) collect(error, '', unknown, wrong);
   const faults = [...unknown, ...wrong].slice(0, FAULTS);
   if (unknown.length > 0) {
-    return new DomainError('unknown_field', `Unknown: ${unknown.slice(0, 8).map(nameOf).join(', ')}.`, { faults });
+    return unknownFields(unknown, faults);
   }
-  return new DomainError('invalid_parameter', `Wrong or missing: ${wrong.slice(0, 8).map(nameOf).join(', ')}.`, {
+  return new DomainError('invalid_parameter', `Wrong or missing: ${wrong.slice(0, NAMED).map(nameOf).join(', ')}.`, {
     faults,
   });
 }

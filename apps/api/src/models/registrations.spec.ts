@@ -2,9 +2,11 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Gate, Principal } from '@sibyl/auth';
 import { DomainError } from '@sibyl/kernel';
 import type { ModelRegistry, ModelVersion } from '@sibyl/registry';
+import type { EntityManager } from 'typeorm';
 import { PackageUpload } from '../http/package-upload';
 import { RequestContext } from '../http/request-context';
 import type { LongWork } from '../operations/long-work';
+import { OperationCancelled } from '../operations/operations';
 import type { Reply } from '../operations/reply';
 import { ModelLookup } from './model-lookup';
 import { preconditionOf } from './precondition';
@@ -24,11 +26,16 @@ const VERSION = {
   changedBy: {},
 } as unknown as ModelVersion;
 
-function parts() {
+function parts(validated = Promise.resolve()) {
   const asked: unknown[] = [];
+  const recorded: unknown[] = [];
   const registry = {
-    registerFolder: (_actor: unknown, folder: string, expect_: object) =>
-      Promise.resolve(asked.push({ folder, ...expect_ })).then(() => ({ version: VERSION, created: true })),
+    registerFolder: async (_actor: unknown, folder: string, expect_: object, record: RecordChange) => {
+      asked.push({ folder, ...expect_ });
+      await validated;
+      await record({} as EntityManager, { action: 'model.register', resource: { type: 'model_version', id: 'x' } });
+      return { version: VERSION, created: true };
+    },
     importUri: (_actor: unknown, request: object) =>
       Promise.resolve(asked.push(request)).then(() => ({ version: VERSION, created: false })),
     find: (name: string, version: string) =>
@@ -45,7 +52,13 @@ function parts() {
       if (model === 'secret') throw new DomainError('model_forbidden', 'x');
     },
   };
-  const work = { run: (_call: unknown, kind: string, job: () => Promise<Reply>) => (asked.push(kind), job()) };
+  const abort = new AbortController();
+  const work = {
+    run: (_call: unknown, kind: string, job: (signal: AbortSignal, id: string) => Promise<Reply>) => (
+      asked.push(kind),
+      job(abort.signal, 'o-1')
+    ),
+  };
   const registrations = new Registrations(
     registry as unknown as ModelRegistry,
     serving as unknown as Serving,
@@ -55,10 +68,10 @@ function parts() {
   const context = new RequestContext({ requestId: 'r', ip: '', startedAt: 0, occurredAtMs: 0 });
   const call: ModelCall = {
     caller: { actor: { type: 'key', id: 'k', name: 'n' } } as unknown as Principal,
-    record: (() => Promise.resolve()) as RecordChange,
+    record: ((_tx, change) => Promise.resolve(void recorded.push(change.action))) as RecordChange,
     call: { context, respondAsync: false },
   };
-  return { registrations, asked, call };
+  return { registrations, asked, recorded, call, abort, work };
 }
 
 describe('a registration', () => {
@@ -70,6 +83,43 @@ describe('a registration', () => {
     expect(reply).toMatchObject({ status: 201, headers: { Location: '/v1/models/churn/versions/1.0.0', ETag: '"2"' } });
     expect(asked).toEqual(['model.register', { folder: '/tmp/u', name: 'churn', version: '1.0.0' }]);
     expect([upload.claimed, discarded]).toEqual([true, 1]);
+  });
+
+  it('that is cancelled while it is validated commits nothing, and gives the files back', async () => {
+    let validate: () => void = () => undefined;
+    const { registrations, recorded, call, abort } = parts(new Promise((resolve) => (validate = resolve)));
+    let discarded = 0;
+    const upload = new PackageUpload('/tmp/u', () => Promise.resolve(void discarded++));
+    const reply = registrations.register(call, 'churn', {}, upload);
+    abort.abort(new OperationCancelled());
+    validate();
+    await expect(reply).rejects.toThrow(OperationCancelled);
+    expect([recorded, discarded]).toEqual([[], 1]);
+  });
+
+  it('that finds no room leaves the upload to its request', async () => {
+    const { registrations, call, work } = parts();
+    work.run = () => Promise.reject(new DomainError('queue_full', 'x'));
+    const upload = new PackageUpload('/tmp/u', () => Promise.resolve());
+    await expect(registrations.register(call, 'churn', {}, upload)).rejects.toMatchObject({ code: 'queue_full' });
+    expect(upload.claimed).toBe(false);
+  });
+
+  it.each([
+    ['h/1', {}, '/name', 'h/1'],
+    ['churn', { version: 'latest' }, '/version', 'latest'],
+    ['churn', { version: 'Production', source_uri: 'x' }, '/version', 'Production'],
+  ])('under %s %j is refused with what was received', (name, body, pointer, received) => {
+    const { registrations, asked, call } = parts();
+    const upload = 'source_uri' in body ? undefined : new PackageUpload('/tmp/u', () => Promise.resolve());
+    let refused: unknown;
+    try {
+      void registrations.register(call, name, body, upload);
+    } catch (error) {
+      refused = error;
+    }
+    expect(refused).toMatchObject({ code: 'invalid_parameter', faults: [{ pointer, received }] });
+    expect([asked, upload?.claimed ?? false]).toEqual([[], false]);
   });
 
   it('of known bytes answers 200', async () => {
@@ -103,6 +153,25 @@ describe('a load', () => {
     await expect(registrations.load(call, { model_id: 'churn', version: '9' })).rejects.toMatchObject({
       code: 'version_not_found',
     });
+  });
+
+  it('leaves the request its own event when it registers first', async () => {
+    const { registrations, call } = parts();
+    await registrations.load(call, { model_id: 'churn', version: '9', registry_uri: 'x' });
+    expect(call.call.context.recordChangesUnder('r')).toBe('o-1');
+  });
+
+  it('names what cannot be registered', async () => {
+    const { registrations, call } = parts();
+    await expect(
+      registrations.load(call, { model_id: 'churn', version: 'latest', registry_uri: 'x' }),
+    ).rejects.toMatchObject({ code: 'invalid_parameter', faults: [{ pointer: '/version', received: 'latest' }] });
+  });
+
+  it('that was cancelled is not begun', async () => {
+    const { registrations, call, abort } = parts();
+    abort.abort(new OperationCancelled());
+    await expect(registrations.load(call, { model_id: 'churn', version: '1.0.0' })).rejects.toThrow(OperationCancelled);
   });
 
   it('is refused for a model that the key may not use', () => {

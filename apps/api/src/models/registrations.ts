@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { RecordChange } from '@sibyl/audit';
 import { Gate, type Principal } from '@sibyl/auth';
-import { DomainError } from '@sibyl/kernel';
-import { ModelRegistry, type Registered } from '@sibyl/registry';
+import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { ModelRegistry, modelNameFault, versionFault, type Registered } from '@sibyl/registry';
 import { etagOf } from '../http/etag';
 import type { PackageUpload } from '../http/package-upload';
 import { LongWork, type LongCall } from '../operations/long-work';
@@ -45,12 +45,14 @@ export class Registrations {
   ): Promise<Reply> {
     const { source_uri: uri, version } = body;
     if ((upload === undefined) === (uri === undefined)) throw oneSource();
-    // The upload outlives its request where the work does.
-    if (upload !== undefined) upload.claimed = true;
     const expect = { name, ...(version === undefined ? {} : { version }) };
-    return this.work.run(asked.call, 'model.register', async () => {
+    refuseNames(expect, { name: '/name', version: '/version' });
+    return this.work.run(asked.call, 'model.register', async (signal) => {
+      // The upload outlives its request where the work does; where the work never begins, it goes with the request.
+      if (upload !== undefined) upload.claimed = true;
       try {
-        return registeredReply(await this.take(asked, upload ?? { uri: uri ?? '', pointer: '/source_uri' }, expect));
+        const source = upload ?? { uri: uri ?? '', pointer: '/source_uri' };
+        return registeredReply(await this.take(asked, source, expect, signal));
       } finally {
         await upload?.discard();
       }
@@ -62,11 +64,16 @@ export class Registrations {
     const { model_id: name, version, registry_uri: uri } = body;
     this.gate.authorize(asked.caller, 'models:write', name);
     asked.call.context.model = { name, version };
-    return this.work.run(asked.call, 'model.load', async () => {
-      const known = await this.resolve(name, version, uri !== undefined);
-      const exact =
-        known ??
-        (await this.take(asked, { uri: uri ?? '', pointer: '/registry_uri' }, { name, version })).version.version;
+    return this.work.run(asked.call, 'model.load', async (signal, id) => {
+      let exact = await this.resolve(name, version, uri !== undefined);
+      if (exact === undefined) {
+        refuseNames({ name, version }, { name: '/model_id', version: '/version' });
+        // The load may yet fail after this change: the request keeps an event of its own.
+        asked.call.context.recordChangesUnder(id);
+        const source = { uri: uri ?? '', pointer: '/registry_uri' };
+        exact = (await this.take(asked, source, { name, version }, signal)).version.version;
+      }
+      signal.throwIfAborted();
       return { status: 200, headers: {}, body: toLoadedView(await this.serving.load(name, exact)) };
     });
   }
@@ -83,7 +90,15 @@ export class Registrations {
     }
   }
 
-  private take({ caller, record }: ModelCall, source: Source, expect: Identity): Promise<Registered> {
+  /** Registers, unless the signal says to stop before that is committed. */
+  private async take(asked: ModelCall, source: Source, expect: Identity, signal: AbortSignal): Promise<Registered> {
+    signal.throwIfAborted();
+    const { caller } = asked;
+    // The event is the last thing in the transaction: without it nothing is committed.
+    const record: RecordChange = (tx, change) => {
+      signal.throwIfAborted();
+      return asked.record(tx, change);
+    };
     if ('folder' in source) return this.registry.registerFolder(caller.actor, source.folder, expect, record);
     return this.registry.importUri(caller.actor, { ...source, ...expect }, record);
   }
@@ -97,6 +112,21 @@ function registeredReply({ version, created }: Registered): Reply {
     body: toVersionView(version),
   };
 }
+
+/** Refuses a name or version that nothing can have, before a package is asked for it. */
+function refuseNames({ name, version }: Identity, pointers: { readonly name: string; readonly version: string }): void {
+  const faults: FieldFault[] = [];
+  const check = (pointer: string, received: string, expected: string | undefined): void => {
+    if (expected !== undefined) faults.push({ pointer, expected, received: received.slice(0, SHOWN) });
+  };
+  check(pointers.name, name, modelNameFault(name));
+  if (version !== undefined) check(pointers.version, version, versionFault(version));
+  if (faults.length === 0) return;
+  throw new DomainError('invalid_parameter', 'No model or version can be registered under this name.', { faults });
+}
+
+/** Characters of a refused name that are repeated. */
+const SHOWN = 64;
 
 function oneSource(): DomainError {
   return new DomainError(

@@ -5,6 +5,7 @@ import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
 import { capturingLogger } from '@sibyl/telemetry/testing';
 import { HttpOptions } from '../http/http-options';
 import { RequestContext } from '../http/request-context';
+import { WrittenEvent } from '../http/written-event';
 import { LongWork, type LongCall } from './long-work';
 import { Operations } from './operations';
 import { send } from './reply';
@@ -43,7 +44,7 @@ describe('long work', () => {
 
   it('that comes in time is answered with its result and leaves no operation', async () => {
     await expect(longWork(10_000).run(call, 'model.register', () => Promise.resolve(REPLY))).resolves.toEqual(REPLY);
-    expect(call.context.operationId).toBeUndefined();
+    expect(call.context.recordChangesUnder('r-1')).toBe('r-1');
     expect(() => operations.find('00000000-0000-7000-8000-000000000001', 'k', true)).toThrow();
   });
 
@@ -88,6 +89,46 @@ describe('long work', () => {
         reason: 'model_rejected',
       }),
     ]);
+  });
+
+  it('that was committed as rejected has its event already', async () => {
+    let fail: (error: unknown) => void = () => undefined;
+    const reply = await longWork(0).run(call, 'model.register', () => new Promise((_, reject) => (fail = reject)));
+    const { id } = reply.body as { id: string };
+    const counted: string[] = [];
+    call.context.written = new WrittenEvent(id, 422, 'failed', (outcome) => counted.push(outcome));
+    fail(new DomainError('model_rejected', 'no'));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([events, counted]).toEqual([[], ['failed']]);
+  });
+
+  it('that was cancelled is on record as that, and is no fault', async () => {
+    const reply = await longWork(0).run(
+      { ...call, respondAsync: true },
+      'model.register',
+      (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+    );
+    const { id } = reply.body as { id: string };
+    operations.cancel(id, 'k', false);
+    await events_(1);
+    expect(operations.find(id, 'k', false).status).toBe('cancelled');
+    expect(events).toEqual([expect.objectContaining({ requestId: id, status: 499, reason: 'cancelled' })]);
+    expect(lines).toEqual([]);
+  });
+
+  it('whose change is being recorded as the request’s own is waited for, past the limit too', async () => {
+    const reply = await longWork(0).run(call, 'model.register', async () => {
+      expect(call.context.recordChangesUnder('r-1')).toBe('r-1');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return REPLY;
+    });
+    expect(reply).toBe(REPLY);
+    const failed = longWork(0).run({ ...call }, 'model.register', async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      throw new DomainError('database_unavailable', 'the commit failed');
+    });
+    await expect(failed).rejects.toMatchObject({ code: 'database_unavailable' });
+    expect(events).toEqual([]);
   });
 
   it('whose failure cannot be recorded at least says so in the log', async () => {

@@ -2,13 +2,13 @@ import { createParamDecorator, Injectable, type ExecutionContext } from '@nestjs
 import { AuditTrail } from '@sibyl/audit';
 import type { Logger } from '@sibyl/telemetry';
 import { DomainError } from '@sibyl/kernel';
-import { eventDraft } from '../http/event-draft';
+import { CLIENT_CLOSED, eventDraft } from '../http/event-draft';
 import { HttpOptions } from '../http/http-options';
 import { InjectLog } from '../http/log';
 import { internalError, statusOf } from '../http/problem';
 import type { ApiRequest, RequestContext } from '../http/request-context';
 import { toOperationView } from './operation.view';
-import { Operations } from './operations';
+import { OperationCancelled, Operations } from './operations';
 import type { Reply } from './reply';
 
 /** A request that may end as an operation. */
@@ -38,25 +38,29 @@ export class LongWork {
     @InjectLog() private readonly log: Logger,
   ) {}
 
-  async run(call: LongCall, kind: string, work: (signal: AbortSignal) => Promise<Reply>): Promise<Reply> {
+  /** `work` is told when to stop, and the id of its operation. */
+  async run(call: LongCall, kind: string, work: (signal: AbortSignal, id: string) => Promise<Reply>): Promise<Reply> {
     const keyId = call.context.principal?.keyId ?? '';
     let reply: Reply | undefined;
     const begun = this.operations.begin({
       kind,
       keyId,
-      work: async (signal) => {
-        reply = await work(signal);
+      work: async (signal, id) => {
+        reply = await work(signal, id);
+        call.context.written?.settle(id, reply.status);
         return reply.body;
       },
     });
     const ended = begun.ended.then(() => true);
-    const inTime = await Promise.race([ended, after(call.respondAsync ? 0 : this.options.syncWaitMs)]).catch(
-      (error: unknown) => {
-        this.operations.forget(begun.id);
-        throw error;
-      },
-    );
-    if (inTime && reply !== undefined) {
+    try {
+      const inTime = await Promise.race([ended, after(call.respondAsync ? 0 : this.options.syncWaitMs)]);
+      // A change that is being recorded as the request's own is about to be committed: the request waits for that.
+      if (!inTime && call.context.recordChangesUnder(begun.id) !== begun.id) await ended;
+    } catch (error) {
+      this.operations.forget(begun.id);
+      throw error;
+    }
+    if (reply !== undefined) {
       this.operations.forget(begun.id);
       return reply;
     }
@@ -65,7 +69,6 @@ export class LongWork {
 
   /** From here on the work is recorded under the id of its operation, because the request has an event of its own. */
   private detach(call: LongCall, id: string, kind: string, keyId: string, ended: Promise<unknown>): Reply {
-    call.context.operationId = id;
     ended.catch((error: unknown) => this.recordFailure(call.context, id, kind, error));
     const headers = {
       Location: `/v1/operations/${id}`,
@@ -75,16 +78,24 @@ export class LongWork {
     return { status: 202, headers, body: toOperationView(this.operations.find(id, keyId, false)) };
   }
 
-  private async recordFailure(context: RequestContext, id: string, kind: string, thrown: unknown): Promise<void> {
+  private endOf(id: string, thrown: unknown): { readonly status: number; readonly reason: string } {
+    if (thrown instanceof OperationCancelled) return { status: CLIENT_CLOSED, reason: 'cancelled' };
     const error = thrown instanceof DomainError ? thrown : internalError(thrown);
     this.log.warn({ operationId: id, code: error.code, err: error }, 'an operation failed');
-    const draft = eventDraft(context, statusOf(error.code), 0);
+    return { status: statusOf(error.code), reason: error.code };
+  }
+
+  private async recordFailure(context: RequestContext, id: string, kind: string, thrown: unknown): Promise<void> {
+    const { status, reason } = this.endOf(id, thrown);
+    // A version that failed its validation is on record already, with what it was refused for.
+    if (context.written?.settle(id, status) === true) return;
+    const draft = eventDraft(context, status, 0);
     try {
       await this.trail.commit({
         ...draft,
         action: kind,
         requestId: id,
-        reason: error.code,
+        reason,
         resource: { type: 'operation', id },
       });
     } catch (cause) {

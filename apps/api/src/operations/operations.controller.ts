@@ -28,7 +28,9 @@ export class OperationsController {
   @Delete(':id')
   @Endpoint({
     summary: 'Cancel an operation',
-    description: 'Work that cannot be stopped ends unseen. For the key that began it; others need `ops:read`.',
+    description:
+      'Asks the work to stop and answers with its present state: `cancelled` once it has stopped, `succeeded` where it was done before. ' +
+      'For the key that began it; others need `ops:read`.',
     access: 'any key',
     action: 'operation.cancel',
     resource: ['operation', 'id'],

@@ -78,15 +78,27 @@ describe('operations', () => {
     expect(() => access.find(caller('a'), 'another')).toThrow('There is no operation');
   });
 
-  it('stop when they are cancelled, and stay cancelled whatever their work does', async () => {
+  it('are cancelled once their work has stopped, and not before', async () => {
     const job = work();
     const { id, ended } = operations.begin({ kind: 'x', keyId: 'a', work: job.run });
-    expect(operations.cancel(id, 'a', false).status).toBe('cancelled');
+    expect(operations.cancel(id, 'a', false).status).toBe('running');
     expect(job.signal?.aborted).toBe(true);
-    job.end('late');
-    await ended;
-    expect(operations.find(id, 'a', false)).toMatchObject({ status: 'cancelled' });
-    expect(operations.find(id, 'a', false)).not.toHaveProperty('result');
+    job.fail(job.signal?.reason);
+    await settled(ended);
+    expect(operations.cancel(id, 'a', false)).toMatchObject({ status: 'cancelled' });
+    expect(operations.find(id, 'a', false)).not.toHaveProperty('error');
+  });
+
+  it('have succeeded or failed where their work ended by itself before it heard that it was cancelled', async () => {
+    const [done, failed] = [work(), work()];
+    const first = operations.begin({ kind: 'x', keyId: 'a', work: done.run });
+    const second = operations.begin({ kind: 'x', keyId: 'a', work: failed.run });
+    for (const { id } of [first, second]) operations.cancel(id, 'a', false);
+    done.end('committed');
+    failed.fail(new DomainError('model_rejected', 'no'));
+    await Promise.all([first.ended, settled(second.ended)]);
+    expect(operations.find(first.id, 'a', false)).toMatchObject({ status: 'succeeded', result: 'committed' });
+    expect(operations.find(second.id, 'a', false)).toMatchObject({ status: 'failed' });
   });
 
   it('make room by the oldest that has ended, never by one that runs', async () => {

@@ -5,8 +5,15 @@ import type { Operation } from './operation';
 export interface OperationStart {
   readonly kind: string;
   readonly keyId: string;
-  /** Does the work; `signal` says that nobody wants its result any more. */
-  readonly work: (signal: AbortSignal) => Promise<unknown>;
+  /** Does the work under the id of its operation, and ends with the reason of `signal` where that could stop it. */
+  readonly work: (signal: AbortSignal, id: string) => Promise<unknown>;
+}
+
+/** The reason of the signal of a cancelled operation; work that throws it has ended because it was told to. */
+export class OperationCancelled extends Error {
+  constructor() {
+    super('the operation was cancelled');
+  }
 }
 
 /** An operation with its end, for whoever waits. */
@@ -41,11 +48,10 @@ export class Operations {
     const progress = { done: 0, total: 1 };
     const operation: Operation = { id, kind, keyId, startedAtMs: this.clock.now(), status: 'running', progress };
     this.entries.set(id, { operation, abort });
-    const ended = work(abort.signal);
+    const ended = work(abort.signal, id);
     ended.then(
       (result) => this.end(id, { status: 'succeeded', progress: { done: 1, total: 1 }, result }),
-      (error: unknown) =>
-        this.end(id, { status: 'failed', error: error instanceof DomainError ? error : internalError(error) }),
+      (error: unknown) => this.end(id, failureOf(error)),
     );
     return { id, ended };
   }
@@ -59,11 +65,10 @@ export class Operations {
     return entry.operation;
   }
 
-  /** Asks the work to stop and stops waiting for it; one that has ended stays as it ended. */
+  /** Asks the work to stop. Until it has, the operation runs on; what was done before it heard of it has succeeded. */
   cancel(id: string, keyId: string, seesAll: boolean): Operation {
     this.find(id, keyId, seesAll);
-    this.entries.get(id)?.abort.abort();
-    this.end(id, { status: 'cancelled' });
+    this.entries.get(id)?.abort.abort(new OperationCancelled());
     return this.find(id, keyId, seesAll);
   }
 
@@ -87,4 +92,9 @@ export class Operations {
     }
     throw new DomainError('queue_full', `There are ${this.limit} operations running.`, { retryAfterSeconds: 30 });
   }
+}
+
+function failureOf(error: unknown): Partial<Operation> {
+  if (error instanceof OperationCancelled) return { status: 'cancelled' };
+  return { status: 'failed', error: error instanceof DomainError ? error : internalError(error) };
 }
