@@ -39,8 +39,8 @@ export function decodeNested(value: unknown, spec: TensorSpec, pointer: string, 
       },
     );
   }
-  const decoder = new NestedDecoder(spec, shape, options);
-  decoder.fill(value, 0, pointer);
+  const decoder = new NestedDecoder(spec, shape, options, pointer);
+  decoder.fill(value, 0);
   return { name: spec.name, datatype: spec.datatype, shape, data: decoder.data };
 }
 
@@ -89,43 +89,48 @@ class NestedDecoder {
   private readonly write: ElementWriter;
   private readonly missing: boolean;
   private index = 0;
+  /** Where the walk is; a pointer is made of it only for an error. */
+  private readonly path: number[] = [];
 
   constructor(
     private readonly spec: TensorSpec,
     private readonly shape: readonly number[],
     private readonly options: DecodeOptions,
+    private readonly pointer: string,
   ) {
     this.data = allocate(spec.datatype, elementCount(shape));
     this.write = elementWriter(spec.datatype);
     this.missing = hasNaN(spec.datatype);
   }
 
-  fill(value: unknown, depth: number, pointer: string): void {
+  fill(value: unknown, depth: number): void {
+    this.path.length = depth;
     if (depth === this.shape.length) {
-      this.element(value, 0, pointer);
+      this.element(value, 0);
       return;
     }
     if (!Array.isArray(value) || value.length !== this.shape[depth]) {
       const received = Array.isArray(value) ? `an array of ${value.length}` : describe(value);
+      const pointer = this.here();
       throw shapeMismatch(this.spec, `${received} at ${pointer} where ${this.shape[depth] ?? 0} are expected`, pointer);
     }
     const items = value as unknown[];
-    if (depth === this.shape.length - 1) this.row(items, pointer);
-    else for (let i = 0; i < items.length; i++) this.fill(items[i], depth + 1, `${pointer}/${i}`);
-  }
-
-  private row(items: readonly unknown[], pointer: string): void {
+    const isRow = depth === this.shape.length - 1;
     for (let i = 0; i < items.length; i++) {
-      const fault = items[i] === null ? this.nothing(i) : this.write(this.data, this.index, items[i]);
-      if (fault) this.refine(fault, items[i], i, `${pointer}/${i}`);
-      this.index++;
+      this.path[depth] = i;
+      if (isRow) this.element(items[i], i);
+      else this.fill(items[i], depth + 1);
     }
   }
 
-  private element(value: unknown, column: number, pointer: string): void {
+  private element(value: unknown, column: number): void {
     const fault = value === null ? this.nothing(column) : this.write(this.data, this.index, value);
-    if (fault) this.refine(fault, value, column, pointer);
+    if (fault) this.refine(fault, value, column);
     this.index++;
+  }
+
+  private here(): string {
+    return [this.pointer, ...this.path].join('/');
   }
 
   private nothing(column: number): ElementFault | undefined {
@@ -135,11 +140,12 @@ class NestedDecoder {
     return undefined;
   }
 
-  private refine(fault: ElementFault, value: unknown, column: number, pointer: string): void {
+  private refine(fault: ElementFault, value: unknown, column: number): void {
     if (this.options.infinities && this.missing && (value === 'Infinity' || value === '-Infinity')) {
       (this.data as Float32Array)[this.index] = value === 'Infinity' ? Infinity : -Infinity;
       return;
     }
+    const pointer = this.here();
     if (Array.isArray(value)) throw shapeMismatch(this.spec, 'an array where an element is expected', pointer);
     throw new DomainError(
       fault.code,
