@@ -82,11 +82,4 @@ export function memoryKib(pid) {
   return { pss: field('Pss'), rss: field('Rss') };
 }
 
-/** The working directory of a process; for a PostgreSQL server that is its data folder. */
-export function workingFolder(pid) {
-  try {
-    return path.resolve(fs.readlinkSync(`/proc/${pid}/cwd`));
-  } catch {
-    return undefined;
-  }
 }
