@@ -22,7 +22,8 @@ function packageKind(folder) {
 }
 
 const isTypeScript = (file) => /\.[cm]?tsx?$/.test(file);
-const isEsModule = (file) => file.endsWith('.mjs') || (file.endsWith('.js') && packageKind(path.dirname(file)) === 'module');
+const isEsModule = (file) =>
+  file.endsWith('.mjs') || (file.endsWith('.js') && packageKind(path.dirname(file)) === 'module');
 const version = crypto
   .createHash('sha256')
   .update(fs.readFileSync(__filename))
@@ -41,9 +42,7 @@ function options(file) {
     jsc: {
       target: 'es2023',
       keepClassNames: true,
-      parser: typescript
-        ? { syntax: 'typescript', decorators: true, dynamicImport: true }
-        : { syntax: 'ecmascript' },
+      parser: typescript ? { syntax: 'typescript', decorators: true, dynamicImport: true } : { syntax: 'ecmascript' },
       transform: typescript
         ? { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false, hidden: { jest: true } }
         : {},
@@ -54,7 +53,14 @@ function options(file) {
 module.exports = {
   canInstrument: false,
   getCacheKey: (source, file, { configString }) =>
-    crypto.createHash('sha256').update(version).update(file).update('\0').update(source).update(configString ?? '').digest('hex'),
+    crypto
+      .createHash('sha256')
+      .update(version)
+      .update(file)
+      .update('\0')
+      .update(source)
+      .update(configString ?? '')
+      .digest('hex'),
   process(source, file) {
     if (!isTypeScript(file) && !isEsModule(file)) return { code: source };
     return swc.transformSync(source, options(file));

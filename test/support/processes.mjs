@@ -1,6 +1,5 @@
 // What Linux says about a running server and everything that it started: who they are, their CPU time and their memory.
 import fs from 'node:fs';
-import path from 'node:path';
 
 function read(file) {
   try {
@@ -80,6 +79,4 @@ export function memoryKib(pid) {
   const rollup = read(`/proc/${pid}/smaps_rollup`);
   const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1] ?? 0);
   return { pss: field('Pss'), rss: field('Rss') };
-}
-
 }

@@ -92,6 +92,21 @@ describe('the HTTP surface', () => {
         code: 'invalid_parameter',
       });
     });
+
+    it.each([
+      ['GET', '/text?x=1&x=2', 'x'],
+      ['POST', '/things?na~me=a', 'na~0me'],
+    ])('%s %s: any query on a route that takes none', async (method, route, name) => {
+      expect(await surface.call(method, route)).toMatchObject({
+        status: 400,
+        body: { code: 'unknown_field', detail: `Unknown field '${name}'.`, errors: [{ pointer: `/${name}` }] },
+      });
+    });
+
+    it('no query on a public route, nor before it is known who asks', async () => {
+      expect((await surface.call('GET', '/open?x=1', { key: null })).status).toBe(200);
+      expect((await surface.call('GET', '/text?x=1', { key: null })).status).toBe(401);
+    });
   });
 
   describe('of errors', () => {

@@ -1,5 +1,6 @@
-import { Injectable, RouteParamtypes, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { ROUTE_ARGS_METADATA } from '@nestjs/common/constants.js';
+import { RouteParamtypes } from '@nestjs/common/enums/route-paramtypes.enum.js';
 import type { ApiRequest } from './request-context';
 import { unknownFields } from './validation.pipe';
 

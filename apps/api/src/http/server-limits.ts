@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
-import type { Server, ServerResponse } from 'node:http';
+import type { Server } from 'node:http';
 import type { AuditTrail } from '@sibyl/audit';
 import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
 import type { Metrics } from '@sibyl/telemetry';
+import { AnswersUnderWay } from './answers-under-way';
 import { eventDraft } from './event-draft';
 import type { HttpOptions } from './http-options';
 import { problemOf } from './problem';
@@ -65,36 +66,6 @@ export function answerBrokenRequests(server: Server, parts: BrokenRequestParts):
         : Promise.resolve();
     void Promise.all([recorded, answers.ended(socket)]).finally(finish);
   });
-}
-
-/** The answers of each connection that are still to come, as far as the end of the connection has to know them. */
-class AnswersUnderWay {
-  private readonly last = new WeakMap<Socket, ServerResponse>();
-  /** Of a pipelined request: the answer before its own. */
-  private readonly before = new WeakMap<ServerResponse, ServerResponse>();
-
-  add(socket: Socket, response: ServerResponse): void {
-    const previous = this.last.get(socket);
-    this.last.set(socket, response);
-    if (previous === undefined) return;
-    // One step back is enough, and more would keep every answer of a long connection.
-    this.before.delete(previous);
-    if (!previous.writableFinished) this.before.set(response, previous);
-  }
-
-  /** The answer of the request whose body is still coming in. */
-  cutOff(socket: Socket): ServerResponse | undefined {
-    const last = this.last.get(socket);
-    return last === undefined || last.req.complete ? undefined : last;
-  }
-
-  /** Resolves when all that can be answered is: answers leave in order, so that the last one tells. */
-  ended(socket: Socket): Promise<void> {
-    const cutOff = this.cutOff(socket);
-    const due = cutOff === undefined ? this.last.get(socket) : this.before.get(cutOff);
-    if (due === undefined || due.writableFinished || due.destroyed) return Promise.resolve();
-    return new Promise((resolve) => due.once('close', resolve));
-  }
 }
 
 /** Requests that were read well enough to be refused for what they say: lengths that contradict each other are smuggling. */

@@ -56,6 +56,23 @@ describe('long work', () => {
     expect(events).toEqual([]);
   });
 
+  it.each([
+    ['done', () => Promise.resolve(REPLY)],
+    ['rejected', () => Promise.reject(new DomainError('model_rejected', 'no'))],
+  ])('counts the event of a change that was its operation’s own: %s', async (_name, end) => {
+    const counted: string[] = [];
+    const status = _name === 'done' ? 201 : 422;
+    const work = (_signal: AbortSignal, id: string): Promise<typeof REPLY> => {
+      call.context.recordChangesUnder(id);
+      call.context.written = new WrittenEvent(id, status, 'succeeded', (outcome) => counted.push(outcome));
+      return end();
+    };
+    await longWork(10_000)
+      .run(call, 'model.load', work)
+      .catch(() => undefined);
+    expect([counted, events]).toEqual([['succeeded'], []]);
+  });
+
   it('becomes an operation when it takes longer, or at once when that was asked for', async () => {
     let end: (reply: typeof REPLY) => void = () => undefined;
     const reply = await longWork(0).run(

@@ -58,6 +58,7 @@ export class LongWork {
       if (!inTime && call.context.recordChangesUnder(begun.id) !== begun.id) await ended;
     } catch (error) {
       this.operations.forget(begun.id);
+      call.context.written?.settle(begun.id, statusOf(asDomainError(error).code));
       throw error;
     }
     if (reply !== undefined) {
@@ -80,7 +81,7 @@ export class LongWork {
 
   private endOf(id: string, thrown: unknown): { readonly status: number; readonly reason: string } {
     if (thrown instanceof OperationCancelled) return { status: CLIENT_CLOSED, reason: 'cancelled' };
-    const error = thrown instanceof DomainError ? thrown : internalError(thrown);
+    const error = asDomainError(thrown);
     this.log.warn({ operationId: id, code: error.code, err: error }, 'an operation failed');
     return { status: statusOf(error.code), reason: error.code };
   }
@@ -102,6 +103,10 @@ export class LongWork {
       this.log.error({ operationId: id, err: cause }, 'the failure of an operation could not be recorded');
     }
   }
+}
+
+function asDomainError(thrown: unknown): DomainError {
+  return thrown instanceof DomainError ? thrown : internalError(thrown);
 }
 
 function after(ms: number): Promise<false> {
