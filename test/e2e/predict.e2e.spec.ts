@@ -7,6 +7,7 @@ import { REPOSITORY, startServer, type TestServer } from '../support/server.mjs'
 
 const UUID7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$/;
+const DIGEST = /^hmac-sha256:[0-9a-f]{64}$/;
 const README_BODY =
   '{"symbol":"BTC/USDT","timestamp":"2024-01-15T10:30:00Z","features":{"price":45000.0,"volume":1000000.0,"rsi":65.5},"model_version":"latest"}';
 const FEATURES = { price: 45000, volume: 1000000, rsi: 65.5, macd: 0.5 };
@@ -492,6 +493,21 @@ describe('predictions', () => {
         answer: made.body,
         request: { features: { price: expect.any(Number) } },
       });
+    });
+
+    it('has the digest of a request that is too long to be kept, and its answer', async () => {
+      const [kept, digestOnly] = [256 * 1024, 256 * 1024 + 1].map((bytes) => README_BODY.padEnd(bytes));
+      const shown = [];
+      for (const body of [kept, digestOnly]) {
+        const made = await calls.post('/predict', body);
+        expect(made.status).toBe(200);
+        const { body: prediction } = await calls.get(`/v1/predictions/${made.body.id}`);
+        expect(prediction).toMatchObject({ answer: made.body, inputs_digest: expect.stringMatching(DIGEST) });
+        shown.push(prediction);
+      }
+      expect(shown[0]).toHaveProperty('request');
+      expect(shown[1]).not.toHaveProperty('request');
+      expect(shown[1]?.['inputs_digest']).not.toBe(shown[0]?.['inputs_digest']);
     });
 
     it.each([

@@ -15,7 +15,10 @@ export class Exchange {
   reading: { cutOff(): void } | undefined = undefined;
   /** Counted among the predictions whose events are still to come. */
   underway = false;
-  rawText: string | undefined = undefined;
+  /** The body as it came, for its digest. */
+  rawText = '';
+  /** The event's payload holds the body too, not the answer alone: false for bodies beyond `recordedBytes`. */
+  keepsRequest = false;
   resolution: Resolution | undefined = undefined;
   /** Predictions in the answer, for metrics. */
   rows = 0;

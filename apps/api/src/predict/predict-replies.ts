@@ -66,10 +66,9 @@ export class PredictReplies {
   async succeed(exchange: Exchange, body: string): Promise<void> {
     if (exchange.closed) throw hungUp();
     const { digest, clock } = this.parts;
-    const { rawText } = exchange;
-    const digests = { inputs: rawText === undefined ? undefined : digest.of(rawText), outputs: digest.of(body) };
-    const payload =
-      rawText === undefined ? ['{"answer":', body, '}'] : ['{"request":', rawText, ',"answer":', body, '}'];
+    const { rawText, keepsRequest } = exchange;
+    const digests = { inputs: digest.of(rawText), outputs: digest.of(body) };
+    const payload = keepsRequest ? ['{"request":', rawText, ',"answer":', body, '}'] : ['{"answer":', body, '}'];
     const startedAt = clock.monotonic();
     this.arrived(exchange);
     await this.parts.recorder.record(exchange.context, 200, digests, payload);

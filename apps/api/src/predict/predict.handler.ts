@@ -83,7 +83,8 @@ export class PredictHandler {
     const { options, http } = this.parts;
     const text = decodeJson(bytes, http.jsonDepth);
     const body = parseJsonText(text);
-    exchange.rawText = bytes.length <= options.recordedBytes ? text : undefined;
+    exchange.rawText = text;
+    exchange.keepsRequest = bytes.length <= options.recordedBytes;
     exchange.context.predictionId = this.parts.ids.next();
     if (kind === 'batch') return this.batch(exchange, body);
     if (kind === 'infer') return this.infer(exchange, body);
