@@ -13,6 +13,7 @@ import { ShapedExpressAdapter } from './http/shaped-express.adapter';
 import { NestLog } from './nest-log';
 import { startPlatform, type Platform } from './platform';
 import { PREDICT_SCHEMAS } from './predict/predict.schemas';
+import { Lanes } from './predict/lanes';
 import { PredictHandler } from './predict/predict.handler';
 
 /** How long connections without a request are left open for one that may be on its way. */
@@ -75,6 +76,7 @@ async function startHttp(platform: Platform, config: ApiConfig, log: Logger): Pr
   await app.init();
   const handler = app.get(PredictHandler);
   adapter.front = (request, response) => handler.take(request, response);
+  app.get(Lanes).guard(app.getHttpServer() as Server);
   app.get(OpenApi).describe(app, { paths: {}, schemas: PREDICT_SCHEMAS });
   await app.listen(config.server.port, config.server.host);
   return app;
@@ -95,6 +97,7 @@ async function stop({ app, platform, config, log }: Running, signal: NodeJS.Sign
   const { drainDelayMs, drainSeconds } = config.server;
   const server = app.getHttpServer() as Server;
   const drain = app.get(Drain);
+  const lanes = app.get(Lanes);
   drain.state = 'draining';
   log.info({ signal }, 'draining');
   await pause(drainDelayMs);
@@ -102,11 +105,15 @@ async function stop({ app, platform, config, log }: Running, signal: NodeJS.Sign
   const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
   const limitMs = drainSeconds * 1000;
   await Promise.race([closed, pause(Math.min(IDLE_GRACE_MS, limitMs))]);
-  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+  const sweep = setInterval(() => {
+    server.closeIdleConnections();
+    lanes.closeIdle();
+  }, SWEEP_MS);
   await Promise.race([closed, pause(Math.max(0, limitMs - IDLE_GRACE_MS))]);
   clearInterval(sweep);
   drain.state = 'stopped';
   server.closeAllConnections();
+  lanes.closeAll();
   setTimeout(() => fail(log, new Error('stopping took too long'), 'the server was ended'), STOP_LIMIT_MS).unref();
   await app.close();
   await platform.close();

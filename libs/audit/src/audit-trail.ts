@@ -8,6 +8,7 @@ import type { AuditEventDraft } from './audit-event';
 import { AuditOptions } from './audit-options';
 import { ChainOwner, isAbandoned } from './chain-owner';
 import { ChainShipment } from './chain-shipment';
+import type { CommitReceiver } from './commit-receiver';
 import { encodeEvent } from './event-encoder';
 import { EventStore } from './event-store';
 import { boundedPayload, type Payload } from './bounded-payload';
@@ -115,15 +116,14 @@ export class AuditTrail {
     this.timers.push(setInterval(() => void this.ensureMonths(), DAY_MS / 4).unref());
   }
 
-  /**
-   * Hot path. Resolves when the event is on stable storage; rejects with `audit_unavailable` otherwise. `payload` is
-   * JSON text, or its pieces, that is kept encrypted beside the event.
-   */
+  /** Resolves when the event is on stable storage; rejects with `audit_unavailable` otherwise. */
   commit(event: AuditEventDraft, payload?: Payload): Promise<void> {
-    return this.writer.commit(
-      event,
-      payload === undefined ? undefined : boundedPayload(payload, this.options.payloadBytes),
-    );
+    return this.writer.commit(event, this.bounded(payload));
+  }
+
+  /** Hot path. The same for a receiver. `payload` is JSON text, or its pieces, that is kept encrypted beside the event. */
+  submit(event: AuditEventDraft, payload: Payload | undefined, receiver: CommitReceiver): void {
+    this.writer.submit(event, this.bounded(payload), receiver);
   }
 
   /** Adds the event to the transaction of the change that it records: both become durable together, or neither. */
@@ -170,6 +170,10 @@ export class AuditTrail {
   close(): Promise<void> {
     this.closing ??= this.end();
     return this.closing;
+  }
+
+  private bounded(payload: Payload | undefined): Payload | undefined {
+    return payload === undefined ? undefined : boundedPayload(payload, this.options.payloadBytes);
   }
 
   private async end(): Promise<void> {

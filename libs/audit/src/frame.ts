@@ -95,7 +95,12 @@ export class OpenFrame {
     this.reserve(PAYLOAD_HEAD_BYTES);
     this.payloadsEnd = at + PAYLOAD_HEAD_BYTES;
     if (typeof payload === 'string') this.addText(payload);
-    else for (const piece of payload) this.addText(piece);
+    else {
+      for (const piece of payload) {
+        if (typeof piece === 'string') this.addText(piece);
+        else this.addBytes(piece);
+      }
+    }
     this.payloads.writeUInt32LE(this.count, at);
     this.payloads.writeUInt32LE(this.payloadsEnd - at - PAYLOAD_HEAD_BYTES, at + 4);
   }
@@ -104,6 +109,12 @@ export class OpenFrame {
     // UTF-8 takes at most three bytes for one unit of a JavaScript string.
     this.reserve(3 * text.length);
     this.payloadsEnd += this.payloads.write(text, this.payloadsEnd, 'utf8');
+  }
+
+  private addBytes(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.payloads.set(bytes, this.payloadsEnd);
+    this.payloadsEnd += bytes.length;
   }
 
   private reserve(more: number): void {

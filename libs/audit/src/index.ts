@@ -16,8 +16,10 @@ export {
 } from './audit-log';
 export { AuditOptions } from './audit-options';
 export { AuditTrail, type AuditTrailParts, type AuditTrailStatus } from './audit-trail';
+export type { CommitReceiver } from './commit-receiver';
 export type { EventFilter } from './event-filter';
 export { auditMigrations } from './migrations';
 export type { EventOrder } from './page-cursor';
 export { RefusalFold, type RefusalLimits } from './refusal-fold';
+export type { Payload } from './bounded-payload';
 export type { TrailLog } from './trail-log';

@@ -3,7 +3,7 @@ import { DomainError, invariant, type Clock, type IdSource } from '@sibyl/kernel
 import type { AuditEventDraft } from './audit-event';
 import type { AuditOptions } from './audit-options';
 import type { Payload } from './bounded-payload';
-import { Deferred } from './deferred';
+import type { CommitReceiver } from './commit-receiver';
 import { encodeEvent } from './event-encoder';
 import { frameSeed, OpenFrame } from './frame';
 import type { PayloadCipher } from './payload-cipher';
@@ -52,8 +52,10 @@ export class SpoolWriter {
   private segment: OpenSegment | undefined;
   private filling = new OpenFrame();
   private spare = new OpenFrame();
-  private waiting = new Deferred();
-  private inFlight: Deferred | undefined;
+  /** Who waits for the frame that is being filled. */
+  private waiting: CommitReceiver[] = [];
+  /** Who waits for the write under way. */
+  private inFlight: CommitReceiver[] | undefined;
   private writeBegan = 0;
   private scheduled = false;
   private readonly hold: WriteHold;
@@ -85,20 +87,34 @@ export class SpoolWriter {
     }
   }
 
-  /** Resolves when the event is on stable storage; all commits of one write share one promise. */
+  /** Resolves when the event is on stable storage. */
   commit(draft: AuditEventDraft, payload?: Payload): Promise<void> {
-    if (this.state !== 'open') return this.refuse('The audit log cannot be written.');
+    const committed = new Promise<void>((resolve, reject) =>
+      this.submit(draft, payload, { durable: resolve, lost: reject }),
+    );
+    // A refusal that nobody waits for must not end the process.
+    committed.catch(() => undefined);
+    return committed;
+  }
+
+  /** Tells the receiver when the event is on stable storage. */
+  submit(draft: AuditEventDraft, payload: Payload | undefined, receiver: CommitReceiver): void {
     const frame = this.filling;
+    if (this.state !== 'open') {
+      this.refuse(receiver, 'The audit log cannot be written.');
+      return;
+    }
     if (frame.count >= this.options.queueEvents || frame.bytes >= this.options.queueBytes) {
-      return this.refuse('Too many events wait for the audit log.');
+      this.refuse(receiver, 'Too many events wait for the audit log.');
+      return;
     }
     const { clock, chain, ids } = this.parts;
     const seq = this.lastSeq + 1;
     const body = encodeEvent(draft, { id: ids.next(), recordedAtMs: clock.now(), chain, seq });
     frame.add(seq, body, payload);
     this.lastSeq = seq;
+    this.waiting.push(receiver);
     if (this.inFlight === undefined && (!this.hold.holding || this.hold.over(frame.count))) this.schedule();
-    return this.waiting.promise;
   }
 
   get writable(): boolean {
@@ -125,7 +141,8 @@ export class SpoolWriter {
     if (this.state === 'open') this.state = 'closed';
     this.hold.release();
     if (this.filling.count > 0) this.schedule();
-    await last?.promise.catch(() => undefined);
+    if (last !== undefined)
+      await new Promise<void>((resolve) => last.push({ durable: resolve, lost: () => resolve() }));
     this.state = 'closed';
     clearTimeout(this.probe);
     clearInterval(this.watch);
@@ -154,7 +171,7 @@ export class SpoolWriter {
     const waiting = this.waiting;
     this.filling = this.spare;
     this.spare = frame;
-    this.waiting = new Deferred();
+    this.waiting = [];
     this.inFlight = waiting;
     this.writeBegan = this.parts.clock.monotonic();
     const fits = segment.offset + frame.bytes <= this.options.segmentBytes;
@@ -162,7 +179,7 @@ export class SpoolWriter {
     else void this.writeIntoNext(frame, waiting);
   }
 
-  private write(frame: OpenFrame, waiting: Deferred, segment: OpenSegment): void {
+  private write(frame: OpenFrame, waiting: CommitReceiver[], segment: OpenSegment): void {
     const bytes = frame.close(this.parts.cipher, segment.seed);
     const seq = frame.firstSeq + frame.count - 1;
     segment.file.write(bytes, segment.offset, (error) => {
@@ -179,13 +196,13 @@ export class SpoolWriter {
       this.writeMs += EWMA * (tookMs - this.writeMs);
       frame.reset();
       this.inFlight = undefined;
-      waiting.resolve();
       if (this.filling.count > 0) this.schedule();
       this.parts.onDurable?.();
+      for (const receiver of waiting) receiver.durable();
     });
   }
 
-  private async writeIntoNext(frame: OpenFrame, waiting: Deferred): Promise<void> {
+  private async writeIntoNext(frame: OpenFrame, waiting: CommitReceiver[]): Promise<void> {
     try {
       const segment = await this.openNext(true);
       if (this.inFlight === waiting) this.write(frame, waiting, segment);
@@ -231,12 +248,13 @@ export class SpoolWriter {
     this.lastError = cause;
     if (this.state !== 'closed') this.state = outcome;
     this.lastSeq = this.durableSeq;
-    this.inFlight?.reject(unavailable(cause));
+    const lost = this.inFlight ?? [];
     this.inFlight = undefined;
     this.refusals += this.spare.count;
     this.spare.reset();
-    this.dropFilling(cause);
+    lost.push(...this.dropFilling());
     void this.recover(this.segment);
+    tell(lost, cause);
   }
 
   private async recover(suspect: OpenSegment | undefined): Promise<void> {
@@ -272,24 +290,34 @@ export class SpoolWriter {
   private failStalled(): void {
     if (!this.stalled() || this.state === 'failed') return;
     const cause = new Error('the disk under the audit spool does not answer');
-    this.inFlight?.reject(unavailable(cause));
+    // Emptied, not replaced: the write under way is known by it, and by then nobody waits for its end any more.
+    const lost = this.inFlight?.splice(0) ?? [];
     this.lastSeq = this.spare.firstSeq + this.spare.count - 1;
-    this.dropFilling(cause);
+    lost.push(...this.dropFilling());
+    tell(lost, cause);
   }
 
-  private dropFilling(cause: Error): void {
+  /** Empties the frame that is being filled; answers who waited for it. */
+  private dropFilling(): CommitReceiver[] {
     this.hold.release();
     this.refusals += this.filling.count;
     this.filling.reset();
-    this.waiting.reject(unavailable(cause));
-    this.waiting = new Deferred();
+    const { waiting } = this;
+    this.waiting = [];
+    return waiting;
   }
 
-  private refuse(detail: string): Promise<void> {
+  private refuse(receiver: CommitReceiver, detail: string): void {
     invariant(this.state !== 'new', 'commit before start');
     this.refusals++;
-    return Promise.reject(new DomainError('audit_unavailable', detail, { cause: this.lastError }));
+    receiver.lost(new DomainError('audit_unavailable', detail, { cause: this.lastError }));
   }
+}
+
+/** After everything is set right: whoever is told may submit again. */
+function tell(lost: readonly CommitReceiver[], cause: Error): void {
+  const error = unavailable(cause);
+  for (const receiver of lost) receiver.lost(error);
 }
 
 function unavailable(cause: Error): DomainError {

@@ -1,6 +1,7 @@
 export {
   ModelRuntime,
   type DevicePolicy,
+  type InferReceiver,
   type InferRequest,
   type LoadOptions,
   type LoadedModel,

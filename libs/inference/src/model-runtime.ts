@@ -32,7 +32,15 @@ export interface InferRequest {
   aborted: boolean;
 }
 
-/** A model in memory. `infer` rejects with queue_full, deadline_exceeded, model_not_ready or model_run_failed. */
+/** Who waits for an answer: one of the two is called, once. */
+export interface InferReceiver {
+  /** The outputs are views of memory that requests of one batch share: copy what is kept for long. */
+  answered(outputs: readonly Tensor[]): void;
+  /** queue_full, deadline_exceeded, model_not_ready or model_run_failed. Also called before `submit` returns. */
+  failed(error: Error): void;
+}
+
+/** A model in memory. */
 export interface LoadedModel {
   readonly key: string;
   /** As the runtime reports it; a shape is absent for scalars and where the file says nothing. */
@@ -42,7 +50,8 @@ export interface LoadedModel {
   /** What the first process that loaded it grew by. */
   readonly memoryBytes: number;
   readonly loadMs: number;
-  /** The outputs are views of memory that requests of one batch share: copy what is kept for long. */
+  submit(request: InferRequest, receiver: InferReceiver): void;
+  /** The same with a promise. */
   infer(request: InferRequest): Promise<readonly Tensor[]>;
   statistics(): ModelStatistics;
   /** Answers what waits (within a limit), then gives the memory back. */

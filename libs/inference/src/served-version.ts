@@ -2,7 +2,14 @@
 import { setTimeout } from 'node:timers/promises';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { LoadedMessage, ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
-import type { InferRequest, LoadOptions, LoadedModel, ModelFile, ModelStatistics } from './model-runtime';
+import type {
+  InferReceiver,
+  InferRequest,
+  LoadOptions,
+  LoadedModel,
+  ModelFile,
+  ModelStatistics,
+} from './model-runtime';
 import type { InferenceOptions } from './inference-options';
 import { WaitingRequest, type DropReason, VersionQueue } from './version-queue';
 
@@ -84,15 +91,23 @@ export class ServedVersion implements LoadedModel {
     this.outputNames = loaded.outputs.map((output) => output.name);
   }
 
+  submit(request: InferRequest, receiver: InferReceiver): void {
+    if (this.refusal !== undefined) {
+      receiver.failed(this.refusal);
+      return;
+    }
+    const now = this.host.clock.monotonic();
+    const bytes = bytesOf(request.inputs);
+    if (!this.queue.admits(bytes)) {
+      receiver.failed(this.refused(now));
+      return;
+    }
+    this.queue.add(new WaitingRequest(request, bytes, now, receiver));
+    this.host.wake(this);
+  }
+
   infer(request: InferRequest): Promise<readonly Tensor[]> {
-    return new Promise((resolve, reject) => {
-      if (this.refusal !== undefined) throw this.refusal;
-      const now = this.host.clock.monotonic();
-      const bytes = bytesOf(request.inputs);
-      if (!this.queue.admits(bytes)) throw this.refused(now);
-      this.queue.add(new WaitingRequest(request, bytes, now, resolve, reject));
-      this.host.wake(this);
-    });
+    return new Promise((resolve, reject) => this.submit(request, { answered: resolve, failed: reject }));
   }
 
   /** Index of an input in the session; `likely` is right where requests keep the order of the signature. */

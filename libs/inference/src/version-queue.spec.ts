@@ -22,13 +22,10 @@ interface Parts {
 
 function entry({ rows = 1, deadlineAt = 1000, bytes = 10, inputs = [tensor()] }: Parts = {}): WaitingRequest {
   const request = { inputs, rows, deadlineAt, aborted: false };
-  return new WaitingRequest(
-    request,
-    bytes,
-    0,
-    () => undefined,
-    (error) => failed.push(error),
-  );
+  return new WaitingRequest(request, bytes, 0, {
+    answered: () => undefined,
+    failed: (error) => failed.push(error),
+  });
 }
 
 function tensor(changes: Partial<Tensor> = {}): Tensor {

@@ -1,9 +1,9 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError } from '@sibyl/kernel';
 import type { Tensor } from '@sibyl/protocol';
-import type { InferRequest } from './model-runtime';
+import type { InferReceiver, InferRequest } from './model-runtime';
 
-/** A request that waits or runs, with the two ends of its promise. */
+/** A request that waits or runs, and who waits for it. */
 export class WaitingRequest {
   settled = false;
   /** It was in a batch whose runner was lost; the second loss is its last. */
@@ -15,18 +15,17 @@ export class WaitingRequest {
     readonly request: InferRequest,
     readonly bytes: number,
     readonly waitsSince: number,
-    private readonly resolve: (outputs: readonly Tensor[]) => void,
-    private readonly reject: (error: Error) => void,
+    private readonly receiver: InferReceiver,
   ) {}
 
   answer(outputs: readonly Tensor[]): void {
     this.settled = true;
-    this.resolve(outputs);
+    this.receiver.answered(outputs);
   }
 
   fail(error: Error): void {
     this.settled = true;
-    this.reject(error);
+    this.receiver.failed(error);
   }
 }
 

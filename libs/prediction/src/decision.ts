@@ -19,8 +19,8 @@ export interface DecisionRule {
 /** One row's prediction: its JSON text, and what metrics count of it. */
 export interface RowPrediction {
   readonly json: string;
-  readonly label?: string;
-  readonly value?: number;
+  readonly label?: string | undefined;
+  readonly value?: number | undefined;
 }
 
 /** Reads predictions out of output tensors; compiled once per version. */

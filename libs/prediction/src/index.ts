@@ -2,6 +2,7 @@ export { PredictionOptions } from './prediction-options';
 export {
   PredictCall,
   PredictionService,
+  type Receiver,
   type RowAnswer,
   type RowRequest,
   type TensorAnswer,

@@ -55,6 +55,8 @@ export interface ModelContract {
   readonly ruled: readonly boolean[];
   /** Elements of one row of each input; NaN where a dimension is dynamic. */
   readonly rowElements: readonly number[];
+  /** No dimension of a row is dynamic, so that its tensors can be laid out before its values are read. */
+  readonly fixedRows: boolean;
   /** Rows can be stacked: the first dimension of every input is dynamic and all others are fixed. */
   readonly stackable: boolean;
   /** Of each input, whether `null` is allowed in a column; undefined where nothing is said. */
@@ -74,6 +76,7 @@ export function compileContract(inputs: readonly InputSpec[], features: readonly
     inputSlots,
     ruled: inputSlots.map((own) => own.some((slot) => slot.rule !== undefined)),
     rowElements,
+    fixedRows: !rowElements.some((elements) => Number.isNaN(elements)),
     stackable: inputs.every((input, i) => input.shape?.[0] === -1 && !Number.isNaN(rowElements[i])),
     nullableColumns: inputSlots.map((own) =>
       own.length === 1 ? () => own[0]?.nullable ?? false : (column: number) => own[column]?.nullable ?? false,

@@ -4,9 +4,16 @@ import { FakeRuntime, type FakeModel } from '@sibyl/inference/testing';
 import type { AliasEvent, ModelVersion, RegistrySnapshot } from '@sibyl/registry';
 import { aModelVersion } from '@sibyl/registry/testing';
 import { ManifestDefaults } from './feature-reader';
+import type { JsonObject } from './feature-rows';
 import { ModelReconciler } from './model-reconciler';
 import { PredictionOptions } from './prediction-options';
-import { PredictCall, PredictionService } from './prediction-service';
+import {
+  PredictCall,
+  PredictionService,
+  type RowAnswer,
+  type RowRequest,
+  type TensorAnswer,
+} from './prediction-service';
 import { Promotion } from './promotion';
 import { ServedVersion } from './served-version';
 
@@ -61,6 +68,16 @@ class Fixture {
 
   call(ms = 1000): PredictCall {
     return new PredictCall(this.clock.monotonic() + ms);
+  }
+
+  predictRow(served: ServedVersion, row: RowRequest, call: PredictCall): Promise<RowAnswer> {
+    return new Promise((succeeded, failed) => this.service.submitRow(served, row, call, { succeeded, failed }));
+  }
+
+  predictTensors(served: ServedVersion, inputs: JsonObject, rowsMax: number): Promise<TensorAnswer> {
+    return new Promise((succeeded, failed) =>
+      this.service.submitTensors(served, { inputs, call: this.call(), rowsMax }, { succeeded, failed }),
+    );
   }
 
   private snapshot(): Promise<RegistrySnapshot> {
@@ -146,8 +163,7 @@ describe('ModelReconciler', () => {
     await reconciler.follow();
     expect(fixture.warnings).toContain('the registry could not be read; the last serving table goes on');
     expect(
-      (await fixture.service.predictRow(reconciler.table.resolve('m', '1').served, row({ a: 1, b: 2 }), fixture.call()))
-        .json,
+      (await fixture.predictRow(reconciler.table.resolve('m', '1').served, row({ a: 1, b: 2 }), fixture.call())).json,
     ).toBe('{"value":3}');
   });
 
@@ -179,7 +195,7 @@ describe('ModelReconciler', () => {
     await reconciler.refresh();
     expect(served.state).toBe('unloaded');
     expect(reconciler.missing()).toEqual([]);
-    expect((await fixture.service.predictRow(served, row({ a: 1 }), fixture.call())).json).toBe('{"value":11}');
+    expect((await fixture.predictRow(served, row({ a: 1 }), fixture.call())).json).toBe('{"value":11}');
     expect(runtime.loads.filter((key) => key.startsWith('m@1@'))).toHaveLength(2);
   });
 
@@ -207,12 +223,12 @@ describe('PredictionService', () => {
   });
 
   it('says which features a default stood in for', async () => {
-    expect(await fixture.service.predictRow(served, row({ a: 1, b: 2 }), fixture.call())).toEqual({
+    expect(await fixture.predictRow(served, row({ a: 1, b: 2 }), fixture.call())).toEqual({
       json: '{"value":3}',
       defaulted: undefined,
       value: 3,
     });
-    expect(await fixture.service.predictRow(served, row({ a: 1 }), fixture.call())).toMatchObject({
+    expect(await fixture.predictRow(served, row({ a: 1 }), fixture.call())).toMatchObject({
       json: '{"value":11}',
       defaulted: ['b'],
     });
@@ -225,7 +241,7 @@ describe('PredictionService', () => {
   });
 
   it('names all features that nobody has', async () => {
-    expect(await code(fixture.service.predictRow(served, row({}), fixture.call()))).toBe('incomplete_features');
+    expect(await code(fixture.predictRow(served, row({}), fixture.call()))).toBe('incomplete_features');
   });
 
   it('answers rows together, each with its own fate', async () => {
@@ -258,11 +274,11 @@ describe('PredictionService', () => {
   });
 
   it('answers tensors with tensors, and decides where there is one row', async () => {
-    expect(await fixture.service.predictTensors(served, { features: [[1, 2]] }, fixture.call(), 2)).toEqual({
+    expect(await fixture.predictTensors(served, { features: [[1, 2]] }, 2)).toEqual({
       outputsJson: '{"variable":[[3]]}',
       prediction: { json: '{"value":3}', value: 3 },
     });
-    const two = await fixture.service.predictTensors(
+    const two = await fixture.predictTensors(
       served,
       {
         features: [
@@ -270,7 +286,6 @@ describe('PredictionService', () => {
           [3, 4],
         ],
       },
-      fixture.call(),
       2,
     );
     expect(two).toEqual({ outputsJson: '{"variable":[[3],[7]]}', prediction: undefined });
@@ -279,9 +294,9 @@ describe('PredictionService', () => {
   it('waits for a version that is being loaded, up to the deadline', async () => {
     await fixture.reconciler.unload(served);
     fixture.runtime.hold();
-    const late = fixture.service.predictRow(served, row({ a: 1 }), fixture.call(20));
+    const late = fixture.predictRow(served, row({ a: 1 }), fixture.call(20));
     expect(await code(late)).toBe('model_not_ready');
-    const inTime = fixture.service.predictRow(served, row({ a: 1 }), fixture.call(10_000));
+    const inTime = fixture.predictRow(served, row({ a: 1 }), fixture.call(10_000));
     fixture.runtime.release();
     expect((await inTime).json).toBe('{"value":11}');
   });
@@ -312,10 +327,8 @@ describe('PredictionService', () => {
       'input_type_mismatch',
     ]);
     const dynamic = fixture.service.resolve('m', '2').served;
-    expect((await fixture.service.predictRow(dynamic, row({ features: [4, 5] }), fixture.call())).json).toBe(
-      '{"value":9}',
-    );
-    expect(await code(fixture.service.predictRow(dynamic, row({}), fixture.call()))).toBe('incomplete_features');
+    expect((await fixture.predictRow(dynamic, row({ features: [4, 5] }), fixture.call())).json).toBe('{"value":9}');
+    expect(await code(fixture.predictRow(dynamic, row({}), fixture.call()))).toBe('incomplete_features');
   });
 });
 

@@ -13,7 +13,7 @@ type OneShotHash = (algorithm: string, bytes: Uint8Array, encoding: 'hex') => st
  * found by trying them. Two one-shot hashes cost half of what an Hmac object does.
  */
 export class PayloadDigest {
-  /** The inner key, and room for a text behind it: new memory for each would be most of the cost of a short one. */
+  /** The inner key, and room for a payload behind it: new memory for each would be most of the cost of a short one. */
   private readonly inner: Buffer;
   private readonly outer: Buffer;
 
@@ -26,21 +26,29 @@ export class PayloadDigest {
   }
 
   /** `hmac-sha256:` and 64 hexadecimal digits. */
-  of(text: string): string {
+  of(payload: string | Uint8Array): string {
     const { oneShot } = this;
-    if (oneShot === null) return `hmac-sha256:${crypto.createHmac('sha256', this.key).update(text).digest('hex')}`;
+    if (oneShot === null) return `hmac-sha256:${crypto.createHmac('sha256', this.key).update(payload).digest('hex')}`;
     // UTF-8 takes at most three bytes a UTF-16 unit.
-    const message = text.length * 3 <= KEPT_BYTES ? this.inner : this.roomFor(text);
-    const end = BLOCK_BYTES + message.write(text, BLOCK_BYTES);
+    const most = typeof payload === 'string' ? 3 * payload.length : payload.length;
+    const message = most <= KEPT_BYTES ? this.inner : this.roomFor(most);
+    const end = BLOCK_BYTES + put(payload, message);
     this.outer.write(oneShot('sha256', message.subarray(0, end), 'hex'), BLOCK_BYTES, 'hex');
     return `hmac-sha256:${oneShot('sha256', this.outer, 'hex')}`;
   }
 
-  private roomFor(text: string): Buffer {
-    const message = Buffer.allocUnsafe(BLOCK_BYTES + Buffer.byteLength(text));
+  private roomFor(bytes: number): Buffer {
+    const message = Buffer.allocUnsafe(BLOCK_BYTES + bytes);
     this.inner.copy(message, 0, 0, BLOCK_BYTES);
     return message;
   }
+}
+
+/** Writes a payload behind the inner key; answers its bytes. */
+function put(payload: string | Uint8Array, message: Buffer): number {
+  if (typeof payload === 'string') return message.write(payload, BLOCK_BYTES);
+  message.set(payload, BLOCK_BYTES);
+  return payload.length;
 }
 
 function pad(key: Uint8Array, byte: number): Buffer {

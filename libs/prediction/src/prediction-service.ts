@@ -1,6 +1,6 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Clock } from '@sibyl/kernel';
-import type { InferRequest, LoadedModel } from '@sibyl/inference';
+import type { InferReceiver, InferRequest, LoadedModel } from '@sibyl/inference';
 import { encodeNested, type Tensor } from '@sibyl/protocol';
 import type { RowPrediction } from './decision';
 import { decodeDynamicRow } from './dynamic-row';
@@ -24,6 +24,12 @@ export interface RowRequest {
 /** A prediction and the features that a default stood in for. */
 export interface RowAnswer extends RowPrediction {
   readonly defaulted: readonly string[] | undefined;
+}
+
+/** Who waits for an answer: one of the two is called, once, perhaps before the call returns. Neither may throw. */
+export interface Receiver<T> {
+  succeeded(answer: T): void;
+  failed(error: Error): void;
 }
 
 /** The work of one call: its deadline, and a way to drop what still waits when the caller hangs up. */
@@ -58,14 +64,17 @@ export class PredictionService {
     return this.reconciler.resolve(model, version);
   }
 
-  /** One row. Throws what is wrong with it, or why the model cannot answer. */
-  async predictRow(served: ServedVersion, row: RowRequest, call: PredictCall): Promise<RowAnswer> {
+  /** One row. Throws what is wrong with it; the receiver hears the answer, or why the model cannot give one. */
+  submitRow(served: ServedVersion, row: RowRequest, call: PredictCall, receiver: Receiver<RowAnswer>): void {
     const { contract } = served;
-    if (!contract.rowElements.every((elements) => elements === elements)) return this.predictDynamic(served, row, call);
+    if (!contract.fixedRows) {
+      this.submitDynamic(served, row, call, receiver);
+      return;
+    }
     const rows = new FeatureRows(contract, 1);
     const defaulted = this.addRow(rows, row);
-    const outputs = await this.infer(served, call.request(rows.tensors(), contract.stackable ? 1 : 0));
-    return answer(served.decision.read(outputs, 0, 1), defaulted);
+    const request = call.request(rows.tensors(), contract.stackable ? 1 : 0);
+    this.submit(served, request, new RowInference(served, defaulted, receiver));
   }
 
   /**
@@ -78,13 +87,13 @@ export class PredictionService {
     call: PredictCall,
   ): Promise<(RowAnswer | DomainError)[]> {
     if (!served.contract.stackable) {
-      return Promise.all(requests.map((row) => this.predictRow(served, row, call).catch(asDomainError)));
+      return Promise.all(requests.map((row) => this.predictRow(served, row, call)));
     }
     const rows = new FeatureRows(served.contract, requests.length);
     const placed = requests.map((row) => this.tryAdd(rows, row));
     if (rows.rows === 0) return placed.map((place) => place as DomainError);
     const total = rows.rows;
-    const outputs = await this.infer(served, call.request(rows.tensors(), total)).catch(asDomainError);
+    const outputs = await this.infer(served, call.request(rows.tensors(), total));
     let index = 0;
     return placed.map((place) => {
       if (place instanceof DomainError) return place;
@@ -93,35 +102,43 @@ export class PredictionService {
     });
   }
 
-  /** Tensors in, tensors out; a prediction too where there is one row to decide about. */
-  async predictTensors(
-    served: ServedVersion,
-    inputs: JsonObject,
-    call: PredictCall,
-    rowsMax: number,
-  ): Promise<TensorAnswer> {
-    const tensors = decodeTensorInputs(served.contract, inputs, '/inputs');
-    const rows = rowsOf(served.contract, tensors, rowsMax);
-    const outputs = await this.infer(served, call.request(tensors, rows));
-    const decides = served.facts.manifest.task !== undefined && tensors.every((tensor) => tensor.shape[0] === 1);
-    return {
-      outputsJson: outputsText(outputs),
-      prediction: decides ? served.decision.read(outputs, 0, 1) : undefined,
-    };
+  /** Tensors in, tensors out; a prediction too where there is one row to decide about. Throws like `submitRow`. */
+  submitTensors(served: ServedVersion, call: TensorCall, receiver: Receiver<TensorAnswer>): void {
+    const tensors = decodeTensorInputs(served.contract, call.inputs, '/inputs');
+    const rows = rowsOf(served.contract, tensors, call.rowsMax);
+    const decides = served.facts.manifest.task !== undefined && isOneRow(tensors);
+    this.submit(served, call.call.request(tensors, rows), new TensorInference(served, decides, receiver));
   }
 
-  /** Not async: a loaded version, which nearly every request finds, costs no promise of its own. */
-  private infer(served: ServedVersion, request: InferRequest): Promise<readonly Tensor[]> {
+  private predictRow(served: ServedVersion, row: RowRequest, call: PredictCall): Promise<RowAnswer | DomainError> {
+    return new Promise((resolve) => {
+      const failed = (error: unknown): void => resolve(asDomainError(error));
+      try {
+        this.submitRow(served, row, call, { succeeded: resolve, failed });
+      } catch (error) {
+        failed(error);
+      }
+    });
+  }
+
+  private infer(served: ServedVersion, request: InferRequest): Promise<readonly Tensor[] | DomainError> {
+    return new Promise((resolve) =>
+      this.submit(served, request, { answered: resolve, failed: (error) => resolve(asDomainError(error)) }),
+    );
+  }
+
+  /** A version that is loaded, as nearly every request finds it, costs no promise. */
+  private submit(served: ServedVersion, request: InferRequest, receiver: InferReceiver): void {
     const { loaded } = served;
-    if (loaded !== undefined) return this.inferWith(served, loaded, request);
-    return this.reconciler
-      .ready(served, request.deadlineAt)
-      .then((ready: LoadedModel) => this.inferWith(served, ready, request));
-  }
-
-  private inferWith(served: ServedVersion, loaded: LoadedModel, request: InferRequest): Promise<readonly Tensor[]> {
     served.lastUsedAtMs = this.clock.now();
-    return loaded.infer(request);
+    if (loaded !== undefined) {
+      loaded.submit(request, receiver);
+      return;
+    }
+    this.reconciler.ready(served, request.deadlineAt).then(
+      (ready: LoadedModel) => ready.submit(request, receiver),
+      (error: unknown) => receiver.failed(asDomainError(error)),
+    );
   }
 
   private addRow(rows: FeatureRows, row: RowRequest): readonly string[] | undefined {
@@ -141,15 +158,76 @@ export class PredictionService {
     }
   }
 
-  private async predictDynamic(served: ServedVersion, row: RowRequest, call: PredictCall): Promise<RowAnswer> {
+  private submitDynamic(
+    served: ServedVersion,
+    row: RowRequest,
+    call: PredictCall,
+    receiver: Receiver<RowAnswer>,
+  ): void {
     const { contract } = served;
     const missing = contract.slots.filter((slot) => !Object.hasOwn(row.features, slot.name));
     const known = missing.length ? this.features.read(row.query, missing) : undefined;
     const { values, defaulted } = fill(missing, known, row.pointer, () => undefined);
     const tensors = decodeDynamicRow(contract, row.features, values, row.pointer);
-    const outputs = await this.infer(served, call.request(tensors, 0));
-    return answer(served.decision.read(outputs, 0, 1), defaulted.length ? defaulted : undefined);
+    const answered = new RowInference(served, defaulted.length ? defaulted : undefined, receiver);
+    this.submit(served, call.request(tensors, 0), answered);
   }
+}
+
+/** Tensors that a caller asks about. */
+export interface TensorCall {
+  readonly inputs: JsonObject;
+  readonly call: PredictCall;
+  readonly rowsMax: number;
+}
+
+/** Reads the outputs of one row for whoever asked. */
+class RowInference implements InferReceiver {
+  constructor(
+    private readonly served: ServedVersion,
+    private readonly defaulted: readonly string[] | undefined,
+    private readonly receiver: Receiver<RowAnswer>,
+  ) {}
+
+  answered(outputs: readonly Tensor[]): void {
+    const answer = readRow(this.served, outputs, 0, 1, this.defaulted);
+    if (answer instanceof DomainError) this.receiver.failed(answer);
+    else this.receiver.succeeded(answer);
+  }
+
+  failed(error: Error): void {
+    this.receiver.failed(error);
+  }
+}
+
+/** Reads the outputs of tensors for whoever asked. */
+class TensorInference implements InferReceiver {
+  constructor(
+    private readonly served: ServedVersion,
+    private readonly decides: boolean,
+    private readonly receiver: Receiver<TensorAnswer>,
+  ) {}
+
+  answered(outputs: readonly Tensor[]): void {
+    let answer: TensorAnswer;
+    try {
+      const prediction = this.decides ? this.served.decision.read(outputs, 0, 1) : undefined;
+      answer = { outputsJson: outputsText(outputs), prediction };
+    } catch (error) {
+      this.receiver.failed(asDomainError(error));
+      return;
+    }
+    this.receiver.succeeded(answer);
+  }
+
+  failed(error: Error): void {
+    this.receiver.failed(error);
+  }
+}
+
+function isOneRow(tensors: readonly Tensor[]): boolean {
+  for (const tensor of tensors) if (tensor.shape[0] !== 1) return false;
+  return true;
 }
 
 export interface TensorAnswer {
@@ -164,15 +242,6 @@ function outputsText(outputs: readonly Tensor[]): string {
   return text === '' ? '{}' : `${text}}`;
 }
 
-function answer(prediction: RowPrediction, defaulted: readonly string[] | undefined): RowAnswer {
-  return { json: prediction.json, defaulted, ...labelled(prediction) };
-}
-
-function labelled(prediction: RowPrediction): Pick<RowPrediction, 'label' | 'value'> {
-  if (prediction.label !== undefined) return { label: prediction.label };
-  return prediction.value === undefined ? {} : { value: prediction.value };
-}
-
 function readRow(
   served: ServedVersion,
   outputs: readonly Tensor[],
@@ -181,7 +250,8 @@ function readRow(
   defaulted: readonly string[] | undefined,
 ): RowAnswer | DomainError {
   try {
-    return answer(served.decision.read(outputs, index, total), defaulted);
+    const { json, label, value } = served.decision.read(outputs, index, total);
+    return { json, label, value, defaulted };
   } catch (error) {
     return asDomainError(error);
   }

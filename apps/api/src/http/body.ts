@@ -13,8 +13,16 @@ export function hasBody(request: IncomingMessage): boolean {
   return length !== undefined && length !== '0';
 }
 
+/** What a request says about its body. */
+interface TypedRequest {
+  readonly headers: {
+    readonly 'content-type'?: string | undefined;
+    readonly 'content-encoding'?: string | undefined;
+  };
+}
+
 /** Refuses what is not plain JSON in UTF-8: a compressed body could grow beyond any limit, another charset be misread. */
-export function checkJsonType(request: IncomingMessage): void {
+export function checkJsonType(request: TypedRequest): void {
   refuseEncoding(request);
   if (request.headers['content-type'] === 'application/json') return;
   const [type = '', ...parameters] = (request.headers['content-type'] ?? '')
@@ -31,7 +39,7 @@ export function checkJsonType(request: IncomingMessage): void {
 
 const UTF8 = new Set(['utf-8', '"utf-8"', 'utf8', '"utf8"']);
 
-export function refuseEncoding(request: IncomingMessage): void {
+export function refuseEncoding(request: TypedRequest): void {
   if (request.headers['content-encoding'] !== undefined) {
     throw new DomainError('unsupported_media_type', 'Send the body without Content-Encoding.');
   }

@@ -12,7 +12,7 @@ export interface Digests {
   readonly outputs: string | undefined;
 }
 
-const NO_DIGESTS: Digests = { inputs: undefined, outputs: undefined };
+export const NO_DIGESTS: Digests = { inputs: undefined, outputs: undefined };
 
 /** The event of a request that ended with `status` after `durationMs`. */
 export function eventDraft(

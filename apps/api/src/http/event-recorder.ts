@@ -1,9 +1,9 @@
 /** Hot path. See docs/paths/predict.md. */
-import { AuditTrail, RefusalFold } from '@sibyl/audit';
+import { AuditTrail, RefusalFold, type CommitReceiver, type Payload } from '@sibyl/audit';
 import type { Clock } from '@sibyl/kernel';
 import type { Metrics } from '@sibyl/telemetry';
 import type { Logger } from 'pino';
-import { eventDraft, type Digests } from './event-draft';
+import { eventDraft, NO_DIGESTS, type Digests } from './event-draft';
 import type { RequestContext } from './request-context';
 
 /** The one way from the end of a request to its event. */
@@ -26,25 +26,34 @@ export class EventRecorder {
   }
 
   /** Resolves when the event is durable; rejects with `audit_unavailable`, and then nothing may be answered but that. */
-  async record(
-    context: RequestContext,
-    status: number,
-    digests?: Digests,
-    payload?: string | readonly string[],
-  ): Promise<void> {
+  record(context: RequestContext, status: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const ended = { status, digests: NO_DIGESTS, payload: undefined };
+      this.submit(context, ended, { durable: resolve, lost: reject });
+    });
+  }
+
+  /** The same for a receiver, with what a prediction took and gave. */
+  submit(context: RequestContext, { status, digests, payload }: Ended, receiver: CommitReceiver): void {
     const startedAt = this.clock.monotonic();
     const draft = eventDraft(context, status, startedAt - context.startedAt, digests);
-    const { server } = this.metrics;
-    server.countEvent(draft.outcome);
+    this.metrics.server.countEvent(draft.outcome);
     // A flood of refusals must not become a flood of events: those past the first hundred share one.
-    if (draft.outcome === 'denied' && !this.refusals.singly(draft, context.problem ?? '')) return;
-    try {
-      await this.trail.commit(draft, payload);
-    } catch (error) {
-      this.log.warn({ requestId: context.requestId, err: error }, 'the event of a request could not be recorded');
-      throw error;
+    if (draft.outcome === 'denied' && !this.refusals.singly(draft, context.problem ?? '')) {
+      receiver.durable();
+      return;
     }
-    server.auditCommitSeconds.observe((this.clock.monotonic() - startedAt) / 1000);
+    this.trail.submit(draft, payload, new Recording(this, context, startedAt, receiver));
+  }
+
+  /** An event is durable. */
+  took(startedAt: number): void {
+    this.metrics.server.auditCommitSeconds.observe((this.clock.monotonic() - startedAt) / 1000);
+  }
+
+  /** An event could not be recorded. */
+  missed(context: RequestContext, error: Error): void {
+    this.log.warn({ requestId: context.requestId, err: error }, 'the event of a request could not be recorded');
   }
 
   /** An error that nobody foresaw; its cause is for the log only. */
@@ -55,5 +64,32 @@ export class EventRecorder {
   /** Writes what is counted so far; the last thing before the trail closes. */
   close(): void {
     this.refusals.close();
+  }
+}
+
+/** How a request ended. */
+export interface Ended {
+  readonly status: number;
+  readonly digests: Digests;
+  readonly payload: Payload | undefined;
+}
+
+/** Counts what becomes of an event before its request hears of it. */
+class Recording implements CommitReceiver {
+  constructor(
+    private readonly recorder: EventRecorder,
+    private readonly context: RequestContext,
+    private readonly startedAt: number,
+    private readonly receiver: CommitReceiver,
+  ) {}
+
+  durable(): void {
+    this.recorder.took(this.startedAt);
+    this.receiver.durable();
+  }
+
+  lost(error: Error): void {
+    this.recorder.missed(this.context, error);
+    this.receiver.lost(error);
   }
 }

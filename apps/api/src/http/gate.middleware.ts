@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { credentialOf, Gate } from '@sibyl/auth';
 import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
-import { arrive } from './arrival';
+import { addressOf, arrive } from './arrival';
 import type { AuditHook } from './audit-hook';
 import { internalError } from './problem';
 import type { ApiRequest } from './request-context';
@@ -12,7 +12,7 @@ import type { ApiRequest } from './request-context';
  */
 export function gateMiddleware(gate: Gate, hook: AuditHook, clock: Clock, ids: IdSource) {
   return (request: ApiRequest, response: ServerResponse, next: () => void): void => {
-    const context = arrive(request, clock, ids);
+    const context = arrive(request.headers, addressOf(request.socket), clock, ids);
     request.context = context;
     response.setHeader('X-Request-Id', context.requestId);
     if (request.method === 'OPTIONS') context.isPublic = true;

@@ -1,20 +1,17 @@
 import type { LimitState } from '@sibyl/auth';
 
-/** `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11); one function, because drafts change. */
-export function limitHeaderPairs(state: LimitState): [string, string, string, string] {
+/** `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11); one function, because drafts change. */
+export function limitHeaders(state: LimitState): { readonly 'RateLimit-Policy': string; readonly RateLimit: string } {
   const remaining = Math.max(0, Math.floor(state.remaining));
   const reset = Math.max(0, Math.ceil(state.resetSeconds));
-  const name = `"${state.policy}"`;
-  return [
-    'RateLimit-Policy',
-    `${name};q=${state.limit};w=${state.seconds}`,
-    'RateLimit',
-    `${name};r=${remaining};t=${reset}`,
-  ];
+  return {
+    'RateLimit-Policy': `"${state.policy}";q=${state.limit};w=${state.seconds}`,
+    RateLimit: `"${state.policy}";r=${remaining};t=${reset}`,
+  };
 }
 
-/** The same as an object. */
-export function limitHeaders(state: LimitState): Record<string, string> {
-  const [policyName, policy, name, limit] = limitHeaderPairs(state);
-  return { [policyName]: policy, [name]: limit };
+/** The same as lines of a head, each with its CRLF. */
+export function limitHeaderLines(state: LimitState): string {
+  const headers = limitHeaders(state);
+  return `RateLimit-Policy: ${headers['RateLimit-Policy']}\r\nRateLimit: ${headers.RateLimit}\r\n`;
 }

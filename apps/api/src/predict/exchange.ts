@@ -1,48 +1,54 @@
 /** Hot path. See docs/paths/predict.md. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { CommitReceiver } from '@sibyl/audit';
 import { DomainError } from '@sibyl/kernel';
 import { PredictCall, type Resolution } from '@sibyl/prediction';
+import type { Problem } from '../http/problem';
 import type { RequestContext } from '../http/request-context';
 import type { PredictOptions } from './predict-options';
 import type { PredictRoute } from './predict-routes';
+import type { Wire } from './wire';
 
-/** One predict request on its way: every field is there from the beginning, so that all exchanges have one shape. */
-export class Exchange {
-  call: PredictCall;
+/** What becomes of an exchange whose event was submitted. */
+export interface ExchangeEnd {
+  recorded(exchange: Exchange): void;
+  unrecorded(exchange: Exchange, error: Error): void;
+}
+
+/**
+ * One predict request on its way. Every field is there from the beginning, so that all exchanges have one shape; and the
+ * steps are methods that call each other instead of promises, of which a request would need a dozen.
+ */
+export class Exchange implements CommitReceiver {
+  call: PredictCall = UNSTARTED;
   /** The caller hung up; what is still waiting was dropped. */
   closed = false;
-  /** The body while it is read: told when the connection closes. */
-  reading: { cutOff(): void } | undefined = undefined;
+  /** The answer is decided: what comes later changes nothing. */
+  decided = false;
   /** Counted among the predictions whose events are still to come. */
   underway = false;
-  /** The body as it came, for its digest. */
-  rawText = '';
-  /** The event's payload holds the body too, not the answer alone: false for bodies beyond `recordedBytes`. */
-  keepsRequest = false;
+  /** The body as it came: JSON in UTF-8. */
+  body: Uint8Array = NOTHING;
   resolution: Resolution | undefined = undefined;
   /** Predictions in the answer, for metrics. */
   rows = 0;
+  /** The text of the answer; of a failure, that of its problem. */
+  answer = '';
+  problem: Problem | undefined = undefined;
+  /** What was thrown, where something was. */
+  thrown: unknown = undefined;
+  submittedAt = 0;
 
   constructor(
-    readonly request: IncomingMessage,
-    readonly response: ServerResponse,
+    readonly wire: Wire,
     readonly route: PredictRoute,
     readonly context: RequestContext,
-  ) {
-    this.call = UNSTARTED;
-    // Not once(): a response closes only once, and the wrapper is one more object a request.
-    response.on('close', () => {
-      this.closed = !response.writableEnded;
-      this.call.abort();
-      this.reading?.cutOff();
-    });
-  }
+    private readonly end: ExchangeEnd,
+  ) {}
 
   /** Starts the clock of the request: its own deadline, or the server's. */
   begin(options: PredictOptions): void {
-    const limitMs = timeoutOf(this.request.headers['x-request-timeout-ms'], options);
+    const limitMs = timeoutOf(this.wire.headers['x-request-timeout-ms'], options);
     this.call = new PredictCall(this.context.startedAt + limitMs);
-    if (this.closed) this.call.abort();
   }
 
   /** Notes what the request came to, for its event. */
@@ -50,8 +56,17 @@ export class Exchange {
     this.resolution = resolution;
     this.context.model = resolution.served.identity(resolution.alias);
   }
+
+  durable(): void {
+    this.end.recorded(this);
+  }
+
+  lost(error: Error): void {
+    this.end.unrecorded(this, error);
+  }
 }
 
+const NOTHING = new Uint8Array(0);
 const UNSTARTED = new PredictCall(0);
 const DIGITS = /^\d{1,9}$/;
 

@@ -1,17 +1,66 @@
 /** Hot path. See docs/paths/predict.md. */
-import { DomainError, errorSpec, timestamp } from '@sibyl/kernel';
-import type { RowAnswer, ServedVersion, TensorAnswer } from '@sibyl/prediction';
+import { DomainError, errorSpec, invariant, timestamp, type Clock } from '@sibyl/kernel';
+import type { Receiver, RowAnswer, ServedVersion, TensorAnswer } from '@sibyl/prediction';
 import { statusOf } from '../http/problem';
+import type { Exchange } from './exchange';
+import type { PredictReplies } from './predict-replies';
 
-/** Answers are put together as text: every part is JSON already, and the parts of a version are made once. */
-
-export function singleAnswer(id: string, served: ServedVersion, row: RowAnswer, nowMs: number): string {
-  return `{"id":"${id}","prediction":${row.json},"model_info":${served.infoJson}${degraded(row.defaulted)},"timestamp":"${timestamp(nowMs)}"}`;
+/** What an answer needs beside itself. */
+interface ReplyContext {
+  readonly clock: Clock;
+  readonly replies: PredictReplies;
 }
 
-export function tensorAnswer(id: string, served: ServedVersion, answer: TensorAnswer, nowMs: number): string {
-  const prediction = answer.prediction === undefined ? '' : `,"prediction":${answer.prediction.json}`;
-  return `{"id":"${id}","outputs":${answer.outputsJson}${prediction},"model_info":${served.infoJson},"timestamp":"${timestamp(nowMs)}"}`;
+/*
+ * Answers are put together as text: every part is JSON already, and the parts of a version are made once.
+ */
+
+/** Answers a request for one row. */
+export class RowReply implements Receiver<RowAnswer> {
+  constructor(
+    private readonly exchange: Exchange,
+    private readonly parts: ReplyContext,
+  ) {}
+
+  succeeded(row: RowAnswer): void {
+    const { exchange, parts } = this;
+    const served = servedOf(exchange);
+    parts.replies.count(served, row);
+    const id = exchange.context.predictionId ?? '';
+    const text = `{"id":"${id}","prediction":${row.json},"model_info":${served.infoJson}${degraded(row.defaulted)},"timestamp":"${timestamp(parts.clock.now())}"}`;
+    parts.replies.succeed(exchange, text);
+  }
+
+  failed(error: Error): void {
+    this.parts.replies.fail(this.exchange, error);
+  }
+}
+
+/** Answers a request for tensors. */
+export class TensorReply implements Receiver<TensorAnswer> {
+  constructor(
+    private readonly exchange: Exchange,
+    private readonly parts: ReplyContext,
+  ) {}
+
+  succeeded({ outputsJson, prediction }: TensorAnswer): void {
+    const { exchange, parts } = this;
+    const served = servedOf(exchange);
+    if (prediction !== undefined) parts.replies.count(served, prediction);
+    const id = exchange.context.predictionId ?? '';
+    const decided = prediction === undefined ? '' : `,"prediction":${prediction.json}`;
+    const text = `{"id":"${id}","outputs":${outputsJson}${decided},"model_info":${served.infoJson},"timestamp":"${timestamp(parts.clock.now())}"}`;
+    parts.replies.succeed(exchange, text);
+  }
+
+  failed(error: Error): void {
+    this.parts.replies.fail(this.exchange, error);
+  }
+}
+
+function servedOf(exchange: Exchange): ServedVersion {
+  invariant(exchange.resolution, 'a version was asked');
+  return exchange.resolution.served;
 }
 
 export function batchAnswer(items: readonly string[], infoJson: string, nowMs: number): string {

@@ -1,16 +1,15 @@
 /** Hot path. See docs/paths/predict.md. */
-import type { ServerResponse } from 'node:http';
 import { credentialOf, type Gate } from '@sibyl/auth';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { PayloadDigest, RowAnswer, ServedVersion } from '@sibyl/prediction';
 import type { Metrics } from '@sibyl/telemetry';
 import type { Drain } from '../http/drain';
-import { CLIENT_CLOSED, type Digests } from '../http/event-draft';
+import { CLIENT_CLOSED, NO_DIGESTS } from '../http/event-draft';
 import type { EventRecorder } from '../http/event-recorder';
-import { limitHeaderPairs } from '../http/limit-headers';
+import { limitHeaderLines } from '../http/limit-headers';
 import { problemOf } from '../http/problem';
 import { countRefusal, refusalHeaders } from '../http/refusal';
-import type { Exchange } from './exchange';
+import type { Exchange, ExchangeEnd } from './exchange';
 import { PredictCounters } from './predict-counters';
 import type { Underway } from './underway';
 
@@ -26,17 +25,19 @@ export interface ReplyParts {
   readonly headers: Readonly<Record<string, string>>;
   /** Headers for browsers of allowed origins. */
   readonly cors: (origin: string | undefined) => Readonly<Record<string, string>>;
+  /** A longer body is not kept beside its event, only its digest. */
+  readonly recordedBytes: number;
 }
 
-const NO_DIGESTS: Digests = { inputs: undefined, outputs: undefined };
-
 /** Ends a predict request: its event first, durable, then the answer in one write. */
-export class PredictReplies {
-  private readonly fixedHeaders: string[];
+export class PredictReplies implements ExchangeEnd {
+  private readonly fixedHead: string;
+  private readonly jsonHead: string;
   private readonly counters: PredictCounters;
 
   constructor(private readonly parts: ReplyParts) {
-    this.fixedHeaders = Object.entries(parts.headers).flat();
+    this.fixedHead = linesOf(parts.headers);
+    this.jsonHead = `${this.fixedHead}Content-Type: application/json; charset=utf-8\r\n`;
     this.counters = new PredictCounters(parts.metrics);
   }
 
@@ -62,43 +63,62 @@ export class PredictReplies {
     this.parts.underway.count++;
   }
 
-  /** Throws when the event cannot be written; the caller then fails the request with that. */
-  async succeed(exchange: Exchange, body: string): Promise<void> {
-    if (exchange.closed) throw hungUp();
-    const { digest, clock } = this.parts;
-    const { rawText, keepsRequest } = exchange;
-    const digests = { inputs: digest.of(rawText), outputs: digest.of(body) };
-    const payload = keepsRequest ? ['{"request":', rawText, ',"answer":', body, '}'] : ['{"answer":', body, '}'];
-    const startedAt = clock.monotonic();
+  /** Records the answer; it leaves when its event is durable. */
+  succeed(exchange: Exchange, answer: string): void {
+    if (exchange.decided) return;
+    if (exchange.closed) {
+      this.fail(exchange, hungUp());
+      return;
+    }
+    exchange.decided = true;
+    exchange.answer = answer;
+    const { digest, clock, recordedBytes, recorder } = this.parts;
+    const { body } = exchange;
+    const digests = { inputs: digest.of(body), outputs: digest.of(answer) };
+    const payload =
+      body.length <= recordedBytes ? ['{"request":', body, ',"answer":', answer, '}'] : ['{"answer":', answer, '}'];
     this.arrived(exchange);
-    await this.parts.recorder.record(exchange.context, 200, digests, payload);
-    this.measure(exchange, (clock.monotonic() - startedAt) / 1000);
-    this.write(exchange, 200, JSON_HEADERS, body);
+    exchange.submittedAt = clock.monotonic();
+    recorder.submit(exchange.context, { status: 200, digests, payload }, exchange);
   }
 
-  async fail(exchange: Exchange, thrown: unknown): Promise<void> {
-    const { context, request } = exchange;
+  /** Records the failure; the problem leaves when its event is durable. */
+  fail(exchange: Exchange, thrown: unknown): void {
+    const { context, wire } = exchange;
+    const { gate, recorder, metrics } = this.parts;
+    if (exchange.decided) {
+      if (!(thrown instanceof DomainError)) recorder.unexpected(context, thrown);
+      return;
+    }
+    exchange.decided = true;
+    exchange.thrown = thrown;
     this.arrived(exchange);
-    const place = { requestId: context.requestId, instance: request.url ?? '/' };
-    let problem = problemOf(thrown, place);
-    let status = exchange.closed ? CLIENT_CLOSED : problem.status;
+    const problem = problemOf(thrown, { requestId: context.requestId, instance: wire.target });
+    exchange.problem = problem;
     context.problem = problem.code;
     context.predictionId = undefined;
-    if (context.principal === undefined) context.holder = this.parts.gate.holderOf(credentialOf(request.headers));
-    if (thrown instanceof DomainError) countRefusal(this.parts.metrics.server, thrown);
-    if (problem.code === 'internal_error') this.parts.recorder.unexpected(context, thrown);
+    if (context.principal === undefined) context.holder = gate.holderOf(credentialOf(wire.headers));
+    if (thrown instanceof DomainError) countRefusal(metrics.server, thrown);
+    if (problem.code === 'internal_error') recorder.unexpected(context, thrown);
     // What could not be recorded a moment ago is not tried again: its caller waits.
-    if (problem.code !== 'audit_unavailable') {
-      try {
-        await this.parts.recorder.record(context, status, NO_DIGESTS);
-      } catch (error) {
-        problem = problemOf(error, place);
-        status = problem.status;
-      }
+    if (problem.code === 'audit_unavailable') this.recorded(exchange);
+    else recorder.submit(context, { status: statusOf(exchange), digests: NO_DIGESTS, payload: undefined }, exchange);
+  }
+
+  recorded(exchange: Exchange): void {
+    if (exchange.problem !== undefined) {
+      this.answerProblem(exchange);
+      return;
     }
-    this.countFailure(exchange, status);
-    const limits = thrown instanceof DomainError ? refusalHeaders(this.parts.gate, thrown, context) : {};
-    this.write(exchange, problem.status, ownHeaders({ ...problem.headers, ...limits }), problem.body);
+    this.measure(exchange);
+    this.write(exchange, 200, this.jsonHead, exchange.answer);
+  }
+
+  /** Nothing is answered that cannot be recorded. */
+  unrecorded(exchange: Exchange, error: Error): void {
+    exchange.thrown = error;
+    exchange.problem = problemOf(error, { requestId: exchange.context.requestId, instance: exchange.wire.target });
+    this.answerProblem(exchange);
   }
 
   /** The spool counts it among those who wait from here on. */
@@ -108,47 +128,49 @@ export class PredictReplies {
     this.parts.underway.count--;
   }
 
-  private measure(exchange: Exchange, auditSeconds: number): void {
-    const seconds = (this.parts.clock.monotonic() - exchange.context.startedAt) / 1000;
+  private measure(exchange: Exchange): void {
+    const now = this.parts.clock.monotonic();
+    const seconds = (now - exchange.context.startedAt) / 1000;
     this.counters.ofRoute(exchange.route.pattern).record(200, seconds);
     const served = exchange.resolution?.served;
-    if (!served) return;
+    if (served === undefined) return;
     const metrics = this.counters.of(served);
     metrics.succeed(seconds, exchange.rows);
-    metrics.audit.observe(auditSeconds);
+    metrics.audit.observe((now - exchange.submittedAt) / 1000);
   }
 
-  private countFailure(exchange: Exchange, status: number): void {
-    const seconds = (this.parts.clock.monotonic() - exchange.context.startedAt) / 1000;
+  private answerProblem(exchange: Exchange): void {
+    const { context, thrown, problem } = exchange;
+    if (problem === undefined) return;
+    const seconds = (this.parts.clock.monotonic() - context.startedAt) / 1000;
+    const status = statusOf(exchange);
     this.counters.ofRoute(exchange.route.pattern).record(status, seconds);
     const served = exchange.resolution?.served;
-    if (served) this.counters.of(served).fail(status === 403 ? 'denied' : 'failed');
+    if (served !== undefined) this.counters.of(served).fail(status === 403 ? 'denied' : 'failed');
+    const limits = thrown instanceof DomainError ? refusalHeaders(this.parts.gate, thrown, context) : {};
+    const { 'Cache-Control': _, ...own } = problem.headers; // what every answer has is not written twice
+    this.write(exchange, problem.status, this.fixedHead + linesOf({ ...own, ...limits }), problem.body);
   }
 
-  private write(exchange: Exchange, status: number, own: readonly string[], body: string): void {
-    const { response, request, context } = exchange;
-    if (response.destroyed || response.headersSent) return;
-    const headers = this.fixedHeaders.concat(own);
-    headers.push('Content-Length', String(Buffer.byteLength(body)), 'X-Request-Id', context.requestId);
-    if (context.limitState !== undefined) headers.push(...limitHeaderPairs(context.limitState));
-    const { origin } = request.headers;
-    if (origin !== undefined) headers.push(...Object.entries(this.parts.cors(origin)).flat());
-    // A body that was not read to its end would be taken for the next request.
-    if (this.parts.drain.closing || !request.complete) headers.push('Connection', 'close');
-    end(response, status, headers, body);
+  private write(exchange: Exchange, status: number, head: string, body: string): void {
+    const { wire, context } = exchange;
+    let lines = `${head}X-Request-Id: ${context.requestId}\r\n`;
+    if (context.limitState !== undefined) lines += limitHeaderLines(context.limitState);
+    const { origin } = wire.headers;
+    if (origin !== undefined) lines += linesOf(this.parts.cors(origin));
+    wire.answer(status, lines, body, this.parts.drain.closing);
   }
 }
 
-const JSON_HEADERS = ['Content-Type', 'application/json; charset=utf-8'];
-
-function end(response: ServerResponse, status: number, headers: string[], body: string): void {
-  response.writeHead(status, headers);
-  response.end(body);
+/** Of a problem; that of a caller who is gone is for the record only. */
+function statusOf({ closed, problem }: Exchange): number {
+  return closed ? CLIENT_CLOSED : (problem?.status ?? 500);
 }
 
-/** What every answer has is not written twice. */
-function ownHeaders({ 'Cache-Control': _, ...headers }: Readonly<Record<string, string>>): string[] {
-  return Object.entries(headers).flat();
+function linesOf(headers: Readonly<Record<string, string>>): string {
+  let lines = '';
+  for (const [name, value] of Object.entries(headers)) lines += `${name}: ${value}\r\n`;
+  return lines;
 }
 
 /** Only for the record: nobody is there to read it. */

@@ -5,17 +5,18 @@ import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
 import type { PredictionService, Resolution, RowAnswer } from '@sibyl/prediction';
 import { acceptsJson, notAcceptable } from '../http/accept';
 import { arrive } from '../http/arrival';
-import { checkJsonType } from '../http/body';
-import { decodeJson, parseJsonText } from '../http/json-text';
+import { bodyCutOff, checkJsonType, readBody } from '../http/body';
+import { decodeJson, parseJsonText, withoutMark } from '../http/json-text';
 import type { HttpOptions } from '../http/http-options';
-import { BodyReads } from './body-reads';
 import { Exchange } from './exchange';
-import { batchAnswer, inferAnswer, singleAnswer, tensorAnswer } from './predict-answers';
+import { NodeWire } from './node-wire';
+import { batchAnswer, inferAnswer, RowReply, TensorReply } from './predict-answers';
 import { PredictBatch } from './predict-batch';
 import { objectAt, readBatchEnvelope, readEnvelope, readInferEnvelope } from './predict-envelope';
 import type { PredictOptions } from './predict-options';
 import type { PredictReplies } from './predict-replies';
 import { predictRoute, type PredictRoute } from './predict-routes';
+import type { Wire } from './wire';
 
 export interface PredictParts {
   readonly gate: Gate;
@@ -27,91 +28,131 @@ export interface PredictParts {
   readonly http: HttpOptions;
 }
 
-/** The predict routes, from the first byte to the last, in front of the ordinary stack and through the same gate. */
+/**
+ * The predict routes, from the head of a request to its answer, in front of the ordinary stack and through the same gate. A wire
+ * calls `open` with the head, `receive` with the body and `hungUp` when nobody is there any more; none of them throws.
+ */
 export class PredictHandler {
-  private readonly bodies: BodyReads;
+  constructor(private readonly parts: PredictParts) {}
 
-  constructor(private readonly parts: PredictParts) {
-    this.bodies = new BodyReads(parts.clock, parts.http.bodyTimeoutMs);
-  }
-
-  /** Takes the request if it is a prediction; everything else, other methods too, is left to the ordinary stack. */
+  /** Takes a request of `node:http` if it is a prediction; everything else, other methods too, is left to the ordinary stack. */
   take(request: IncomingMessage, response: ServerResponse): boolean {
     if (request.method !== 'POST') return false;
     const route = predictRoute(request.url ?? '/');
     if (route === undefined) return false;
-    void this.serve(request, response, route);
+    const exchange = this.open(new NodeWire(request, response), route);
+    response.on('close', () => {
+      if (!response.writableEnded) this.hungUp(exchange);
+    });
+    if (exchange.decided) return true;
+    const limits = { bytes: this.bodyLimit(route), timeoutMs: this.parts.http.bodyTimeoutMs };
+    readBody(request, limits).then(
+      (bytes) => this.receive(exchange, bytes),
+      (error: unknown) => {
+        if (request.destroyed) this.hungUp(exchange);
+        this.fail(exchange, error);
+      },
+    );
     return true;
   }
 
-  /** Answers one request and never throws: whatever goes wrong is answered and recorded. */
-  async serve(request: IncomingMessage, response: ServerResponse, route: PredictRoute): Promise<void> {
-    const { clock, ids, replies } = this.parts;
-    const exchange = new Exchange(request, response, route, arrive(request, clock, ids));
-    try {
-      this.admit(exchange);
-      const bytes = await this.bodies.read(exchange, this.bodyLimit(route));
-      await replies.succeed(exchange, await this.answer(exchange, bytes));
-    } catch (error) {
-      await replies.fail(exchange, error);
-    }
-  }
-
-  private admit(exchange: Exchange): void {
-    const { request, context } = exchange;
-    const { gate, replies } = this.parts;
-    context.route = exchange.route.pattern;
-    context.action = 'prediction.create';
-    context.principal = gate.authenticate(credentialOf(request.headers), context.ip);
-    gate.authorize(context.principal, 'predict', exchange.route.model);
-    context.limitState = gate.admit(context.principal);
-    replies.refuseWhenStopping();
-    if (!acceptsJson(request.headers.accept)) throw notAcceptable();
-    checkJsonType(request);
-    exchange.begin(this.parts.options);
-    replies.began(exchange);
-  }
-
-  private bodyLimit({ kind }: PredictRoute): number {
+  bodyLimit({ kind }: PredictRoute): number {
     const { options } = this.parts;
     return kind === 'model' || kind === 'infer' ? options.tensorBodyBytes : options.bodyBytes;
   }
 
-  /** Not async, and may throw: each layer of promises costs a request a microsecond. */
-  private answer(exchange: Exchange, bytes: Buffer): Promise<string> {
-    const { kind } = exchange.route;
-    const { options, http } = this.parts;
-    const text = decodeJson(bytes, http.jsonDepth);
-    const body = parseJsonText(text);
-    exchange.rawText = text;
-    exchange.keepsRequest = bytes.length <= options.recordedBytes;
-    exchange.context.predictionId = this.parts.ids.next();
-    if (kind === 'batch') return this.batch(exchange, body);
-    if (kind === 'infer') return this.infer(exchange, body);
-    return this.single(exchange, body);
+  /** Begins an exchange: who asks, whether they may, and what they want of the answer. */
+  open(wire: Wire, route: PredictRoute): Exchange {
+    const { clock, ids, gate, replies, options } = this.parts;
+    const { headers, address } = wire;
+    const context = arrive(headers, address, clock, ids);
+    const exchange = new Exchange(wire, route, context, replies);
+    try {
+      context.route = route.pattern;
+      context.action = 'prediction.create';
+      context.principal = gate.authenticate(credentialOf(headers), address);
+      gate.authorize(context.principal, 'predict', route.model);
+      context.limitState = gate.admit(context.principal);
+      replies.refuseWhenStopping();
+      if (!acceptsJson(headers.accept)) throw notAcceptable();
+      checkJsonType(wire);
+      exchange.begin(options);
+      replies.began(exchange);
+    } catch (error) {
+      replies.fail(exchange, error);
+    }
+    return exchange;
   }
 
-  private async single(exchange: Exchange, body: unknown): Promise<string> {
-    const { service, clock, options } = this.parts;
-    const { route, context, call } = exchange;
+  /** Goes on with the whole body. */
+  receive(exchange: Exchange, bytes: Buffer): void {
+    if (exchange.decided) return;
+    try {
+      const body = parseJsonText(decodeJson(bytes, this.parts.http.jsonDepth));
+      exchange.body = withoutMark(bytes);
+      exchange.context.predictionId = this.parts.ids.next();
+      const { kind } = exchange.route;
+      if (kind === 'batch') void this.batch(exchange, body);
+      else if (kind === 'infer') void this.infer(exchange, body);
+      else this.single(exchange, body);
+    } catch (error) {
+      this.parts.replies.fail(exchange, error);
+    }
+  }
+
+  /** The connection is gone: what still waits is dropped. */
+  hungUp(exchange: Exchange): void {
+    exchange.closed = true;
+    exchange.call.abort();
+  }
+
+  /** Ends an exchange whose body did not come as it should. */
+  fail(exchange: Exchange, error: unknown): void {
+    this.parts.replies.fail(exchange, error);
+  }
+
+  /** The body will not come to its end. */
+  cutOff(exchange: Exchange): void {
+    this.hungUp(exchange);
+    this.parts.replies.fail(exchange, bodyCutOff());
+  }
+
+  private single(exchange: Exchange, body: unknown): void {
+    const { service, options } = this.parts;
+    const { route, call } = exchange;
     const envelope = readEnvelope(body, '', route.kind === 'model');
     const model = modelOf(route.model, envelope.model);
     const resolution = this.resolve(exchange, model, envelope.version);
     exchange.resolved(resolution);
     exchange.rows = 1;
-    const id = context.predictionId ?? '';
     if (envelope.inputs !== undefined) {
-      const answer = await service.predictTensors(resolution.served, envelope.inputs, call, options.rows);
-      if (answer.prediction) this.parts.replies.count(resolution.served, answer.prediction);
-      return tensorAnswer(id, resolution.served, answer, clock.now());
+      const tensors = { inputs: envelope.inputs, call, rowsMax: options.rows };
+      service.submitTensors(resolution.served, tensors, new TensorReply(exchange, this.parts));
+      return;
     }
     const row = { features: envelope.features, query: envelope.query, pointer: '/features' };
-    const answer = await service.predictRow(resolution.served, row, call);
-    this.parts.replies.count(resolution.served, answer);
-    return singleAnswer(id, resolution.served, answer, clock.now());
+    service.submitRow(resolution.served, row, call, new RowReply(exchange, this.parts));
   }
 
-  private async batch(exchange: Exchange, body: unknown): Promise<string> {
+  private async batch(exchange: Exchange, body: unknown): Promise<void> {
+    const { replies } = this.parts;
+    try {
+      replies.succeed(exchange, await this.batchText(exchange, body));
+    } catch (error) {
+      replies.fail(exchange, error);
+    }
+  }
+
+  private async infer(exchange: Exchange, body: unknown): Promise<void> {
+    const { replies } = this.parts;
+    try {
+      replies.succeed(exchange, await this.inferText(exchange, body));
+    } catch (error) {
+      replies.fail(exchange, error);
+    }
+  }
+
+  private async batchText(exchange: Exchange, body: unknown): Promise<string> {
     const { service, options, clock, replies } = this.parts;
     const envelope = readBatchEnvelope(body, options.batchRequests);
     // A batch whose own model is wrong fails whole; an item that names a wrong model fails alone.
@@ -130,7 +171,7 @@ export class PredictHandler {
     return batchAnswer(batch.items(info), info?.infoJson ?? 'null', clock.now());
   }
 
-  private async infer(exchange: Exchange, body: unknown): Promise<string> {
+  private async inferText(exchange: Exchange, body: unknown): Promise<string> {
     const { service, options, clock, replies } = this.parts;
     const { context, call } = exchange;
     const envelope = readInferEnvelope(body, options.rows);

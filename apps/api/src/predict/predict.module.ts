@@ -5,6 +5,7 @@ import { Drain } from '../http/drain';
 import { EventRecorder } from '../http/event-recorder';
 import { securityHeaders } from '../http/security-headers';
 import type { Platform } from '../platform';
+import { Lanes } from './lanes';
 import { PredictController } from './predict.controller';
 import { PredictHandler } from './predict.handler';
 import { PredictReplies } from './predict-replies';
@@ -48,6 +49,7 @@ export class PredictModule {
               headers,
               cors,
               underway,
+              recordedBytes: config.predict.recordedBytes,
             });
             return new PredictHandler({
               gate,
@@ -60,8 +62,13 @@ export class PredictModule {
             });
           },
         },
+        {
+          provide: Lanes,
+          inject: [PredictHandler],
+          useFactory: (handler: PredictHandler) => new Lanes(handler, http),
+        },
       ],
-      exports: [PredictHandler],
+      exports: [PredictHandler, Lanes],
     };
   }
 }

@@ -2,6 +2,7 @@ import { DomainError } from '@sibyl/kernel';
 import type { ModelSignature, Tensor } from '@sibyl/protocol';
 import {
   ModelRuntime,
+  type InferReceiver,
   type InferRequest,
   type LoadOptions,
   type LoadedModel,
@@ -146,6 +147,13 @@ class FakeLoadedModel implements LoadedModel {
 
   get signature(): ModelSignature {
     return this.model.signature;
+  }
+
+  submit(request: InferRequest, receiver: InferReceiver): void {
+    this.infer(request).then(
+      (outputs) => receiver.answered(outputs),
+      (error: unknown) => receiver.failed(error as Error),
+    );
   }
 
   async infer(request: InferRequest): Promise<readonly Tensor[]> {

@@ -1,0 +1,213 @@
+/** Hot path. See docs/paths/predict.md. */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { addressOf } from '../http/arrival';
+import { tooSlow } from '../http/body';
+import type { Exchange } from './exchange';
+import { readLaneHead, type LaneHead } from './lane-head';
+import type { PredictHandler } from './predict.handler';
+import { predictRoute } from './predict-routes';
+import type { Wire, WireHeaders } from './wire';
+
+/** What lanes have in common. */
+export interface LaneHost {
+  readonly handler: PredictHandler;
+  readonly headerBytes: number;
+  readonly bodyTimeoutMs: number;
+  /** The header lines that tell a client to keep its connection. */
+  readonly keepAlive: string;
+  /** The `Date` line of this second. */
+  date(): string;
+  /** `node:http` takes the connection from here on; `bytes` were read already. */
+  leave(lane: Lane, bytes: Buffer): void;
+  closed(lane: Lane): void;
+}
+
+/** Answers that a client has not taken yet; past it nothing more is read from it. */
+const UNSENT_BYTES = 64 * 1024;
+
+/**
+ * One connection on which nothing but plain predict requests have come so far, read without `node:http`: that costs a request more
+ * than everything that the prediction needs. The first that is anything else, be it malformed, another route or a head in two
+ * pieces, hands the connection over for good, so that there is nothing here to get wrong but the plain case.
+ */
+export class Lane {
+  /** Sweeps of the host since something happened. */
+  age = 0;
+  /** A request has come. */
+  used = false;
+  /** The connection ends after what was written. */
+  ending = false;
+  private readonly address: string;
+  private request: LaneRequest | undefined;
+  private exchange: Exchange | undefined;
+  private parts: Buffer[] = [];
+  private missing = 0;
+  private rest: Buffer | undefined;
+  private readonly onData = (chunk: Buffer): void => this.receive(chunk);
+  private readonly onEnd = (): void => this.finish();
+  private readonly onClose = (): void => this.close();
+
+  constructor(
+    readonly socket: Socket,
+    private readonly host: LaneHost,
+  ) {
+    this.address = addressOf(socket);
+    socket.on('data', this.onData).on('end', this.onEnd).on('close', this.onClose).on('error', ignore);
+  }
+
+  /** No request is under way. */
+  get idle(): boolean {
+    return this.request === undefined;
+  }
+
+  get readingBody(): boolean {
+    return this.missing > 0;
+  }
+
+  /** Sends an answer and goes on to the next request. */
+  answer(request: LaneRequest, status: number, head: string, body: string, last: boolean): void {
+    // Never the answer of another request, whatever comes late.
+    if (request !== this.request || this.ending) return;
+    const { socket, host } = this;
+    const bytes = Buffer.byteLength(body);
+    const close = last || request.head.close || this.missing > 0;
+    const text =
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head}Content-Length: ${bytes}\r\n` +
+      `${host.date()}${close ? CLOSE : host.keepAlive}\r\n${body}`;
+    this.request = undefined;
+    this.exchange = undefined;
+    this.age = 0;
+    // Characters are bytes where there are as many of them, and Latin-1 is written with less work.
+    socket.write(text, bytes === body.length ? 'latin1' : 'utf8');
+    if (close) this.finish();
+    else if (this.rest !== undefined) this.goOn();
+  }
+
+  /** Gives up on a body that has not come in time. */
+  giveUp(): void {
+    if (this.exchange !== undefined) this.host.handler.fail(this.exchange, tooSlow(this.host.bodyTimeoutMs));
+  }
+
+  /** Stops listening, but for errors: the connection is somebody else's now. */
+  detach(): void {
+    this.socket.off('data', this.onData).off('end', this.onEnd).off('close', this.onClose);
+  }
+
+  private receive(chunk: Buffer): void {
+    if (this.ending) return;
+    if (this.missing > 0) this.collect(chunk);
+    else if (this.request === undefined) this.begin(chunk);
+    else this.hold(chunk);
+  }
+
+  private begin(chunk: Buffer): void {
+    const { handler } = this.host;
+    const head = readLaneHead(chunk, this.host.headerBytes);
+    const route = head === undefined ? undefined : predictRoute(head.target);
+    if (head === undefined || route === undefined || head.bodyBytes > handler.bodyLimit(route)) {
+      this.host.leave(this, chunk);
+      return;
+    }
+    const { bodyAt, bodyBytes } = head;
+    const request = new LaneRequest(this, head, this.address);
+    const bodyEnd = bodyAt + bodyBytes;
+    this.used = true;
+    this.age = 0;
+    this.request = request;
+    this.missing = Math.max(0, bodyEnd - chunk.length);
+    if (chunk.length > bodyEnd) this.hold(chunk.subarray(bodyEnd));
+    const exchange = handler.open(request, route);
+    // Refused and answered within the call: nothing of it is left.
+    if (this.request !== request) return;
+    this.exchange = exchange;
+    if (this.missing > 0) this.parts = [chunk.subarray(bodyAt)];
+    else handler.receive(exchange, chunk.subarray(bodyAt, bodyEnd));
+  }
+
+  /** A body that comes in several pieces; that of a request which was refused meanwhile is thrown away. */
+  private collect(chunk: Buffer): void {
+    const { exchange, missing } = this;
+    this.missing = Math.max(0, missing - chunk.length);
+    if (exchange !== undefined && !exchange.decided) this.parts.push(chunk.subarray(0, missing));
+    if (this.missing > 0) return;
+    if (chunk.length > missing) this.hold(chunk.subarray(missing));
+    const { parts } = this;
+    this.parts = [];
+    if (exchange !== undefined) this.host.handler.receive(exchange, Buffer.concat(parts));
+  }
+
+  /** What comes before its turn waits, and nothing more is read. */
+  private hold(bytes: Buffer): void {
+    this.rest = this.rest === undefined ? bytes : Buffer.concat([this.rest, bytes]);
+    this.socket.pause();
+  }
+
+  /** Reads what has waited, once the client has taken most of its answers. */
+  private goOn(): void {
+    if (this.socket.writableLength > UNSENT_BYTES) {
+      this.socket.once('drain', () => this.goOn());
+      return;
+    }
+    process.nextTick(() => {
+      const { rest } = this;
+      this.rest = undefined;
+      if (rest === undefined || this.ending || this.socket.destroyed) return;
+      this.begin(rest);
+      if (this.rest === undefined) this.socket.resume();
+    });
+  }
+
+  /** Ends the connection: the answer said so, or the client did. */
+  private finish(): void {
+    if (this.ending) return;
+    this.ending = true;
+    this.rest = undefined;
+    // What still comes in is read and dropped: closing on unread bytes would cost the client its answer.
+    this.socket.resume();
+    this.leaveExchange();
+    this.socket.end();
+  }
+
+  private close(): void {
+    this.ending = true;
+    this.leaveExchange();
+    this.host.closed(this);
+  }
+
+  private leaveExchange(): void {
+    const { exchange, missing } = this;
+    if (exchange === undefined) return;
+    this.missing = 0;
+    this.exchange = undefined;
+    if (missing > 0) this.host.handler.cutOff(exchange);
+    else this.host.handler.hungUp(exchange);
+  }
+}
+
+const CLOSE = 'Connection: close\r\n';
+
+function ignore(): void {
+  // An error of a connection is followed by its end, which says the same.
+}
+
+/** One request of a lane. */
+class LaneRequest implements Wire {
+  constructor(
+    private readonly lane: Lane,
+    readonly head: LaneHead,
+    readonly address: string,
+  ) {}
+
+  get target(): string {
+    return this.head.target;
+  }
+
+  get headers(): WireHeaders {
+    return this.head;
+  }
+
+  answer(status: number, head: string, body: string, last: boolean): void {
+    this.lane.answer(this, status, head, body, last);
+  }
+}

@@ -1,0 +1,28 @@
+/** Hot path. See docs/paths/predict.md. */
+
+/** The headers that mean something to a prediction, as `node:http` gives them: lower-case names. */
+export interface WireHeaders {
+  readonly accept?: string | undefined;
+  readonly authorization?: string | undefined;
+  readonly 'content-encoding'?: string | undefined;
+  readonly 'content-type'?: string | undefined;
+  readonly origin?: string | undefined;
+  readonly traceparent?: string | string[] | undefined;
+  readonly 'x-api-key'?: string | string[] | undefined;
+  readonly 'x-request-id'?: string | string[] | undefined;
+  readonly 'x-request-timeout-ms'?: string | string[] | undefined;
+}
+
+/** How a predict request came and its answer leaves: on a fast lane, or by `node:http` (`NodeWire`). */
+export interface Wire {
+  /** The request target as it was sent. */
+  readonly target: string;
+  /** The peer's address. */
+  readonly address: string;
+  readonly headers: WireHeaders;
+  /**
+   * Sends the answer, whole and once; does nothing where nobody is there any more. `head` is header lines, each with its
+   * CRLF, without those about length and connection. `last` ends the connection after it.
+   */
+  answer(status: number, head: string, body: string, last: boolean): void;
+}
