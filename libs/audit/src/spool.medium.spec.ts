@@ -108,7 +108,6 @@ describe('the spool', () => {
     const rest = range(200).map((n) => commit(spool, `r-${n}`));
     await Promise.all([first, ...rest]);
     expect(spool.writer.status()).toMatchObject({ frames: 2, events: 201 });
-    expect(new Set(rest).size).toBe(1);
   });
 
   it('waits for requests that are about to commit, so that they share a write', async () => {

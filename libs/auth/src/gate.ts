@@ -1,6 +1,7 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Actor, type Clock } from '@sibyl/kernel';
 import type { AuthOptions } from './auth-options';
+import type { ConnectionProof } from './connection-proof';
 import { matchesGlob } from './glob';
 import type { KeyDigest } from './key-digest';
 import type { KeyEntry, KeyTable, SecretEntry } from './key-snapshot';
@@ -33,14 +34,15 @@ export class Gate {
     this.failureLimit = { requests: options.failedAuthentications, seconds: options.failedAuthenticationSeconds };
   }
 
-  /** The holder of the key. `address` is the peer's, which behind a proxy is the proxy's. */
-  authenticate(credential: string | undefined, address: string): Principal {
+  /**
+   * The holder of the key. `address` is the peer's, which behind a proxy is the proxy's. `proof` is what the same connection has
+   * proven before: the same text against the same entry need not be hashed again.
+   */
+  authenticate(credential: string | undefined, address: string, proof?: ConnectionProof): Principal {
     if (credential === undefined || credential === '') {
       throw new DomainError('key_missing', 'This route needs an API key.');
     }
-    const parsed = parseKey(credential);
-    if (!parsed) throw this.failed('key_malformed', 'The API key is not well-formed.', address);
-    const secret = this.provenSecret(parsed);
+    const secret = proof?.holds(credential, this.keys) ?? this.prove(credential, address, proof);
     const key = secret && this.keys.key(secret.keyId);
     if (!secret || !key) throw this.failed('key_unknown', 'The API key is not valid.', address);
     this.checkUsable(key, secret.expiresAtMs, address);
@@ -110,6 +112,14 @@ export class Gate {
   /** How many failed authentications an address has left. */
   addressLimit(address: string): LimitState {
     return this.failures.peek(addressBlock(address), this.failureLimit);
+  }
+
+  private prove(credential: string, address: string, proof: ConnectionProof | undefined): SecretEntry | undefined {
+    const parsed = parseKey(credential);
+    if (!parsed) throw this.failed('key_malformed', 'The API key is not well-formed.', address);
+    const secret = this.provenSecret(parsed);
+    if (secret !== undefined) proof?.remember(credential, parsed.prefix, secret);
+    return secret;
   }
 
   private provenSecret(parsed: ParsedKey): SecretEntry | undefined {

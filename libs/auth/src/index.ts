@@ -3,6 +3,7 @@ export { AnswerSeal } from './answer-seal';
 export { type ApiKey, type KeyDraft, type KeyPatch, type KeyRights } from './api-key';
 export { ApiKeys, type IssuedKey, type KeyPage } from './api-keys';
 export { AuthOptions } from './auth-options';
+export { ConnectionProof } from './connection-proof';
 export { credentialOf } from './credential';
 export { Gate } from './gate';
 export { IdempotencyStore, requestFingerprint, type IdempotencyLease, type StoredAnswer } from './idempotency-store';

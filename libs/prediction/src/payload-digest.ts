@@ -6,7 +6,7 @@ const BLOCK_BYTES = 64;
 const KEPT_BYTES = 16 * 1024;
 
 /** Asked for text: with `buffer` Node copies the digest through two more objects. */
-type OneShotHash = (algorithm: string, bytes: Uint8Array, encoding: 'hex') => string;
+type OneShotHash = (algorithm: string, bytes: Uint8Array, encoding: 'hex' | 'binary') => string;
 
 /**
  * HMAC-SHA-256 (RFC 2104) of what a prediction took and gave. Keyed, because the plain hash of a patient's few values can be
@@ -33,7 +33,7 @@ export class PayloadDigest {
     const most = typeof payload === 'string' ? 3 * payload.length : payload.length;
     const message = most <= KEPT_BYTES ? this.inner : this.roomFor(most);
     const end = BLOCK_BYTES + put(payload, message);
-    this.outer.write(oneShot('sha256', message.subarray(0, end), 'hex'), BLOCK_BYTES, 'hex');
+    this.outer.write(oneShot('sha256', message.subarray(0, end), 'binary'), BLOCK_BYTES, 'latin1');
     return `hmac-sha256:${oneShot('sha256', this.outer, 'hex')}`;
   }
 

@@ -1,6 +1,7 @@
 /** Hot path. See docs/paths/predict.md. */
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { ConnectionProof } from '@sibyl/auth';
 import { addressOf } from '../http/arrival';
 import { tooSlow } from '../http/body';
 import type { Exchange } from './exchange';
@@ -38,7 +39,8 @@ export class Lane {
   used = false;
   /** The connection ends after what was written. */
   ending = false;
-  private readonly address: string;
+  readonly proof = new ConnectionProof();
+  readonly address: string;
   private request: LaneRequest | undefined;
   private exchange: Exchange | undefined;
   private parts: Buffer[] = [];
@@ -110,7 +112,7 @@ export class Lane {
       return;
     }
     const { bodyAt, bodyBytes } = head;
-    const request = new LaneRequest(this, head, this.address);
+    const request = new LaneRequest(this, head);
     const bodyEnd = bodyAt + bodyBytes;
     this.used = true;
     this.age = 0;
@@ -196,7 +198,6 @@ class LaneRequest implements Wire {
   constructor(
     private readonly lane: Lane,
     readonly head: LaneHead,
-    readonly address: string,
   ) {}
 
   get target(): string {
@@ -205,6 +206,14 @@ class LaneRequest implements Wire {
 
   get headers(): WireHeaders {
     return this.head;
+  }
+
+  get address(): string {
+    return this.lane.address;
+  }
+
+  get proof(): ConnectionProof {
+    return this.lane.proof;
   }
 
   answer(status: number, head: string, body: string, last: boolean): void {

@@ -7,6 +7,7 @@ export class NodeWire implements Wire {
   readonly target: string;
   readonly address: string;
   readonly headers: WireHeaders;
+  readonly proof = undefined;
 
   constructor(
     private readonly request: IncomingMessage,

@@ -70,7 +70,7 @@ export class PredictHandler {
     try {
       context.route = route.pattern;
       context.action = 'prediction.create';
-      context.principal = gate.authenticate(credentialOf(headers), address);
+      context.principal = gate.authenticate(credentialOf(headers), address, wire.proof);
       gate.authorize(context.principal, 'predict', route.model);
       context.limitState = gate.admit(context.principal);
       replies.refuseWhenStopping();

@@ -1,5 +1,7 @@
 /** Hot path. See docs/paths/predict.md. */
 
+import type { ConnectionProof } from '@sibyl/auth';
+
 /** The headers that mean something to a prediction, as `node:http` gives them: lower-case names. */
 export interface WireHeaders {
   readonly accept?: string | undefined;
@@ -20,6 +22,8 @@ export interface Wire {
   /** The peer's address. */
   readonly address: string;
   readonly headers: WireHeaders;
+  /** What the connection has proven before, where it remembers. */
+  readonly proof: ConnectionProof | undefined;
   /**
    * Sends the answer, whole and once; does nothing where nobody is there any more. `head` is header lines, each with its
    * CRLF, without those about length and connection. `last` ends the connection after it.
