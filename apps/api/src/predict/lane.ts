@@ -10,9 +10,12 @@ import type { PredictHandler } from './predict.handler';
 import { predictRoute } from './predict-routes';
 import type { Wire, WireHeaders } from './wire';
 
+/** What a lane asks of the predict handler. None of it throws. */
+export type LaneHandler = Pick<PredictHandler, 'bodyLimit' | 'open' | 'receive' | 'fail' | 'hungUp' | 'cutOff'>;
+
 /** What lanes have in common. */
 export interface LaneHost {
-  readonly handler: PredictHandler;
+  readonly handler: LaneHandler;
   readonly headerBytes: number;
   readonly bodyTimeoutMs: number;
   /** The header lines that tell a client to keep its connection. */

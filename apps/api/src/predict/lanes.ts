@@ -1,8 +1,7 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { HttpOptions } from '../http/http-options';
-import { Lane, type LaneHost } from './lane';
-import type { PredictHandler } from './predict.handler';
+import { Lane, type LaneHandler, type LaneHost } from './lane';
 
 const SWEEP_MS = 1_000;
 /** For a client to take its last answer and close. */
@@ -16,18 +15,17 @@ export class Lanes implements LaneHost {
   private readonly lanes = new Set<Lane>();
   private sweeper: NodeJS.Timeout | undefined;
   private dateLine = '';
+  private server: Server | undefined;
+  private toNode: (socket: Socket) => void = () => undefined;
 
   constructor(
-    readonly handler: PredictHandler,
+    readonly handler: LaneHandler,
     private readonly options: HttpOptions,
   ) {
     this.headerBytes = options.headerBytes;
     this.bodyTimeoutMs = options.bodyTimeoutMs;
     this.keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(options.keepAliveTimeoutMs / 1000)}\r\n`;
   }
-
-  private server: Server | undefined;
-  private toNode: (socket: Socket) => void = () => undefined;
 
   /** Stands between a server and its connections. Before it listens. */
   guard(server: Server): void {
