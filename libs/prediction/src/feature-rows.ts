@@ -1,6 +1,15 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError } from '@sibyl/kernel';
-import { allocate, decodeNested, describe, numberAt, writeNaN, type Tensor, type TensorData } from '@sibyl/protocol';
+import {
+  allocate,
+  decodeNested,
+  describe,
+  numberAt,
+  writeNaN,
+  type PlainScanner,
+  type Tensor,
+  type TensorData,
+} from '@sibyl/protocol';
 import type { FeatureSlot, ModelContract } from './model-contract';
 import { pointerTo, RequestFaults } from './request-faults';
 
@@ -43,6 +52,34 @@ export class FeatureRows {
     if (faults) throw faults.error();
     this.rows++;
     return missing ?? NONE;
+  }
+
+  /**
+   * Fills the next row from the object at the scanner and answers the slots that it leaves out; undefined, with the row still
+   * free, where `add` shall read it: for anything but named scalars, for a name that comes twice, and for every fault.
+   */
+  addPlain(scanner: PlainScanner): readonly FeatureSlot[] | undefined {
+    const { slots, plainNames } = this.contract;
+    if (plainNames === undefined || !scanner.pass(OPEN_BRACE)) return undefined;
+    const filled = new Uint8Array(slots.length);
+    let seen = 0;
+    // Clients send the features in the same order each time, mostly that of the manifest.
+    for (let next = 0; !scanner.pass(CLOSE_BRACE); next++, seen++) {
+      if (seen > 0 && !scanner.pass(COMMA)) return undefined;
+      const expected = plainNames.slots[next];
+      if (expected === undefined || !scanner.passName(expected)) {
+        const found = plainNames.slotOf.get(scanner.text() ?? '');
+        if (found === undefined || !scanner.pass(COLON)) return undefined;
+        next = found;
+      }
+      const slot = slots[next];
+      if (slot === undefined || slot.shape.length > 0 || filled[next] === 1) return undefined;
+      filled[next] = 1;
+      const value = scanner.scalar();
+      if (value === undefined || !this.put(slot, value, '')) return undefined;
+    }
+    this.rows++;
+    return seen === slots.length ? NONE : slots.filter((_, index) => filled[index] === 0);
   }
 
   /** Puts a value into the row that was added last: a default or one of the feature service. */
@@ -131,6 +168,10 @@ export class FeatureRows {
 }
 
 const NONE: readonly FeatureSlot[] = [];
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const COMMA = 0x2c;
+const COLON = 0x3a;
 
 function shorter(data: TensorData, length: number): TensorData {
   return Array.isArray(data) ? data.slice(0, length) : data.subarray(0, length);

@@ -59,8 +59,18 @@ export interface ModelContract {
   readonly fixedRows: boolean;
   /** Rows can be stacked: the first dimension of every input is dynamic and all others are fixed. */
   readonly stackable: boolean;
+  /** Names as they stand in JSON of printable ASCII, for reading requests from their bytes; undefined where one needs escapes. */
+  readonly plainNames: PlainNames | undefined;
   /** Of each input, whether `null` is allowed in a column; undefined where nothing is said. */
   readonly nullableColumns: readonly ((column: number) => boolean)[];
+}
+
+/** The UTF-8 of names, in the order of slots and inputs. */
+export interface PlainNames {
+  readonly slots: readonly Uint8Array[];
+  readonly inputs: readonly Uint8Array[];
+  /** Index of a slot by its name. */
+  readonly slotOf: ReadonlyMap<string, number>;
 }
 
 /** Compiles what a manifest and the model's own signature say about requests. Inputs without columns are features of their own. */
@@ -72,6 +82,7 @@ export function compileContract(inputs: readonly InputSpec[], features: readonly
   return {
     inputs,
     slots,
+    plainNames: plainNames(inputs, slots),
     slotNames: new Set(slots.map((slot) => slot.name)),
     inputSlots,
     ruled: inputSlots.map((own) => own.some((slot) => slot.rule !== undefined)),
@@ -81,6 +92,18 @@ export function compileContract(inputs: readonly InputSpec[], features: readonly
     nullableColumns: inputSlots.map((own) =>
       own.length === 1 ? () => own[0]?.nullable ?? false : (column: number) => own[column]?.nullable ?? false,
     ),
+  };
+}
+
+const PLAIN_NAME = /^[ !#-[\]-~]+$/;
+
+function plainNames(inputs: readonly InputSpec[], slots: readonly FeatureSlot[]): PlainNames | undefined {
+  const names = [...inputs, ...slots].map(({ name }) => name);
+  if (!names.every((name) => PLAIN_NAME.test(name))) return undefined;
+  return {
+    inputs: inputs.map(({ name }) => Buffer.from(name)),
+    slots: slots.map(({ name }) => Buffer.from(name)),
+    slotOf: new Map(slots.map(({ name }, index) => [name, index])),
   };
 }
 

@@ -1,13 +1,14 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest, LoadedModel } from '@sibyl/inference';
-import { encodeNested, type Tensor } from '@sibyl/protocol';
+import { encodeNested, type PlainScanner, type Tensor } from '@sibyl/protocol';
 import type { RowPrediction } from './decision';
 import { decodeDynamicRow } from './dynamic-row';
 import type { FeatureQuery, FeatureReader } from './feature-reader';
 import { FeatureRows, type JsonObject } from './feature-rows';
 import type { FeatureSlot } from './model-contract';
 import type { ModelReconciler } from './model-reconciler';
+import { readPlainTensors } from './plain-tensors';
 import { pointerTo, RequestFaults } from './request-faults';
 import type { ServedVersion } from './served-version';
 import type { Resolution } from './serving-table';
@@ -104,10 +105,46 @@ export class PredictionService {
 
   /** Tensors in, tensors out; a prediction too where there is one row to decide about. Throws like `submitRow`. */
   submitTensors(served: ServedVersion, call: TensorCall, receiver: Receiver<TensorAnswer>): void {
-    const tensors = decodeTensorInputs(served.contract, call.inputs, '/inputs');
-    const rows = rowsOf(served.contract, tensors, call.rowsMax);
+    this.submitDecoded(served, decodeTensorInputs(served.contract, call.inputs, '/inputs'), call, receiver);
+  }
+
+  /**
+   * `submitRow` with features that are still bytes: the object at the scanner. False, and nothing has happened, where they are
+   * not plain enough to be read so, or wrong; `submitRow` then reads them, or says what is wrong.
+   */
+  submitPlainRow(served: ServedVersion, row: PlainCall, receiver: Receiver<RowAnswer>): boolean {
+    const { contract } = served;
+    if (!contract.fixedRows) return false;
+    const rows = new FeatureRows(contract, 1);
+    const missing = rows.addPlain(row.scanner);
+    if (missing === undefined) return false;
+    const defaulted = this.supply(rows, missing, { query: row.query, pointer: '/features' });
+    const request = row.call.request(rows.tensors(), contract.stackable ? 1 : 0);
+    this.submit(served, request, new RowInference(served, defaulted, receiver));
+    return true;
+  }
+
+  /** The same for `submitTensors`. */
+  submitPlainTensors(
+    served: ServedVersion,
+    { scanner, call, rowsMax }: PlainCall,
+    receiver: Receiver<TensorAnswer>,
+  ): boolean {
+    const tensors = readPlainTensors(served.contract, scanner);
+    if (tensors === undefined) return false;
+    this.submitDecoded(served, tensors, { call, rowsMax }, receiver);
+    return true;
+  }
+
+  private submitDecoded(
+    served: ServedVersion,
+    tensors: readonly Tensor[],
+    { call, rowsMax }: Pick<TensorCall, 'call' | 'rowsMax'>,
+    receiver: Receiver<TensorAnswer>,
+  ): void {
+    const rows = rowsOf(served.contract, tensors, rowsMax);
     const decides = served.facts.manifest.task !== undefined && isOneRow(tensors);
-    this.submit(served, call.call.request(tensors, rows), new TensorInference(served, decides, receiver));
+    this.submit(served, call.request(tensors, rows), new TensorInference(served, decides, receiver));
   }
 
   private predictRow(served: ServedVersion, row: RowRequest, call: PredictCall): Promise<RowAnswer | DomainError> {
@@ -142,7 +179,15 @@ export class PredictionService {
   }
 
   private addRow(rows: FeatureRows, row: RowRequest): readonly string[] | undefined {
-    const missing = rows.add(row.features, row.pointer);
+    return this.supply(rows, rows.add(row.features, row.pointer), row);
+  }
+
+  /** Fills what the request left out; answers the features that a default stood in for. */
+  private supply(
+    rows: FeatureRows,
+    missing: readonly FeatureSlot[],
+    row: Pick<RowRequest, 'query' | 'pointer'>,
+  ): readonly string[] | undefined {
     if (missing.length === 0) return undefined;
     const known = this.features.read(row.query, missing);
     const { values, defaulted } = fill(missing, known, row.pointer, () => rows.drop());
@@ -179,6 +224,12 @@ export interface TensorCall {
   readonly inputs: JsonObject;
   readonly call: PredictCall;
   readonly rowsMax: number;
+}
+
+/** A call whose features or tensors are still the bytes at a scanner. */
+export interface PlainCall extends Pick<TensorCall, 'call' | 'rowsMax'> {
+  readonly scanner: PlainScanner;
+  readonly query: FeatureQuery;
 }
 
 /** Reads the outputs of one row for whoever asked. */

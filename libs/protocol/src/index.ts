@@ -11,6 +11,7 @@ export {
 export { elementCount, type ModelSignature, type Tensor, type TensorSpec } from './tensor';
 export { float16ToNumber, numberToFloat16 } from './float16';
 export { elementWriter, hasNaN, writeNaN, type ElementFault, type ElementWriter } from './element';
+export { PlainScanner } from './plain-scanner';
 export { decodeNested, describe, encodeNested, numberAt, type DecodeOptions } from './nested';
 export {
   FRAME_TYPES,

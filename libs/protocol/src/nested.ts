@@ -2,7 +2,6 @@ import { DomainError } from '@sibyl/kernel';
 import { allocate, type Datatype, type TensorData } from './datatype';
 import { elementWriter, hasNaN, writeNaN, type ElementFault, type ElementWriter } from './element';
 import { float16ToNumber } from './float16';
-import { readPlainRows } from './plain-rows';
 import { elementCount, type Tensor, type TensorSpec } from './tensor';
 
 export interface DecodeOptions {
@@ -22,8 +21,6 @@ const ELEMENTS_MAX = 16 * 1024 * 1024;
  * input_out_of_range, non_finite_input, input_missing or batch_too_large with a pointer to the first bad element.
  */
 export function decodeNested(value: unknown, spec: TensorSpec, pointer: string, options: DecodeOptions = {}): Tensor {
-  const plain = options.maxElements === undefined ? readPlainRows(value, spec, options.nullable ?? always) : undefined;
-  if (plain !== undefined) return { name: spec.name, datatype: spec.datatype, shape: plain.shape, data: plain.data };
   const shape = shapeOf(value, pointer);
   checkShape(shape, spec, pointer);
   const count = elementCount(shape);
@@ -45,10 +42,6 @@ export function decodeNested(value: unknown, spec: TensorSpec, pointer: string, 
   const decoder = new NestedDecoder(spec, shape, options, pointer);
   decoder.fill(value, 0);
   return { name: spec.name, datatype: spec.datatype, shape, data: decoder.data };
-}
-
-function always(): boolean {
-  return true;
 }
 
 function shapeOf(value: unknown, pointer: string): number[] {

@@ -57,6 +57,13 @@ export class Exchange implements CommitReceiver {
     this.context.model = resolution.served.identity(resolution.alias);
   }
 
+  /** Forgets what was noted: the body is read once more, in another way. */
+  unresolved(): void {
+    this.resolution = undefined;
+    this.context.model = undefined;
+    this.rows = 0;
+  }
+
   durable(): void {
     this.end.recorded(this);
   }

@@ -13,7 +13,8 @@ export interface PredictEnvelope {
   readonly version: string | undefined;
 }
 
-const TEXT_MAX = 256;
+/** Longest text of a member. */
+export const TEXT_MAX = 256;
 const TIMESTAMP = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 const NO_FEATURES: JsonObject = Object.freeze({});
 
@@ -47,7 +48,8 @@ export function readEnvelope(body: unknown, pointer: string, withInputs: boolean
 
 const NO_QUERY: FeatureQuery = Object.freeze({});
 
-function queryOf(symbol?: string, entity?: string, timestamp?: string): FeatureQuery {
+/** Whose features are asked for. */
+export function queryOf(symbol?: string, entity?: string, timestamp?: string): FeatureQuery {
   if (symbol === undefined && entity === undefined && timestamp === undefined) return NO_QUERY;
   return {
     ...(symbol === undefined ? {} : { symbol }),
@@ -147,13 +149,18 @@ function entityAt(fields: JsonObject, pointer: string): string | undefined {
 function timestampAt(fields: JsonObject, pointer: string): string | undefined {
   const value = fields['timestamp'];
   if (value === undefined) return undefined;
-  if (typeof value === 'string' && TIMESTAMP.test(value) && isOnCalendar(value)) return value;
+  if (typeof value === 'string' && isTimestamp(value)) return value;
   throw wrong(
     "'timestamp' must be an RFC 3339 time.",
     pointerTo(pointer, 'timestamp'),
     'an RFC 3339 time, like 2024-01-15T10:30:00Z',
     value,
   );
+}
+
+/** Whether a text is an RFC 3339 time. */
+export function isTimestamp(text: string): boolean {
+  return TIMESTAMP.test(text) && isOnCalendar(text);
 }
 
 /** Date.parse turns 30 February into 1 or 2 March; the day of the month tells. */

@@ -13,6 +13,7 @@ import { NodeWire } from './node-wire';
 import { batchAnswer, inferAnswer, RowReply, TensorReply } from './predict-answers';
 import { PredictBatch } from './predict-batch';
 import { objectAt, readBatchEnvelope, readEnvelope, readInferEnvelope } from './predict-envelope';
+import { readPlainEnvelope, type PlainEnvelope } from './plain-envelope';
 import type { PredictOptions } from './predict-options';
 import type { PredictReplies } from './predict-replies';
 import { predictRoute, type PredictRoute } from './predict-routes';
@@ -88,9 +89,11 @@ export class PredictHandler {
   receive(exchange: Exchange, bytes: Buffer): void {
     if (exchange.decided) return;
     try {
+      exchange.context.predictionId = this.parts.ids.next();
+      exchange.body = bytes;
+      if (this.plain(exchange, bytes)) return;
       const body = parseJsonText(decodeJson(bytes, this.parts.http.jsonDepth));
       exchange.body = withoutMark(bytes);
-      exchange.context.predictionId = this.parts.ids.next();
       const { kind } = exchange.route;
       if (kind === 'batch') void this.batch(exchange, body);
       else if (kind === 'infer') void this.infer(exchange, body);
@@ -115,6 +118,33 @@ export class PredictHandler {
   cutOff(exchange: Exchange): void {
     this.hungUp(exchange);
     this.parts.replies.fail(exchange, bodyCutOff());
+  }
+
+  /** A request for one row as nearly all are, from its bytes; false where the ordinary way shall take it, or say what is wrong. */
+  private plain(exchange: Exchange, bytes: Uint8Array): boolean {
+    const { route } = exchange;
+    if (route.kind !== 'single' && route.kind !== 'model') return false;
+    const envelope = readPlainEnvelope(bytes, route.kind === 'model');
+    if (envelope === undefined) return false;
+    try {
+      if (this.submitPlain(exchange, envelope)) return true;
+    } catch (error) {
+      // Found again by the ordinary way, which finds faults in their proper order.
+      if (!(error instanceof DomainError)) throw error;
+    }
+    exchange.unresolved();
+    return false;
+  }
+
+  private submitPlain(exchange: Exchange, { scanner, withInputs, query, model, version }: PlainEnvelope): boolean {
+    const { service, options } = this.parts;
+    const resolution = this.resolve(exchange, modelOf(exchange.route.model, model), version);
+    exchange.resolved(resolution);
+    exchange.rows = 1;
+    const call = { scanner, query, call: exchange.call, rowsMax: options.rows };
+    return withInputs
+      ? service.submitPlainTensors(resolution.served, call, new TensorReply(exchange, this.parts))
+      : service.submitPlainRow(resolution.served, call, new RowReply(exchange, this.parts));
   }
 
   private single(exchange: Exchange, body: unknown): void {
