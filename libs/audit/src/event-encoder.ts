@@ -1,6 +1,6 @@
 /** Hot path. The exact text of an event: what is hashed, stored and answered. */
 import type { Actor } from '@sibyl/kernel';
-import type { AuditedModel, AuditEventDraft } from './audit-event';
+import type { AuditedModel, AuditEventDraft, Outcome } from './audit-event';
 import { integerText, quote, quoteBounded, valueText } from './json-text';
 
 /** Longest text of a member that is searched by: an index entry of PostgreSQL must stay under 2,700 bytes. */
@@ -20,37 +20,18 @@ export interface EventPlace {
   readonly seq: number;
 }
 
-/** Remembers the last text and its literal, for members that are mostly the same from one event to the next. */
-class LastQuoted {
-  private text = '';
-  private literal = '""';
-
-  of(text: string): string {
-    if (text !== this.text) {
-      this.literal = quoteBounded(text, INDEXED);
-      this.text = text;
-    }
-    return this.literal;
-  }
-}
-
-const action = new LastQuoted();
-const address = new LastQuoted();
-
 /** `place` is trusted (made by this process); every member of the draft may hold whatever a caller sent. */
 export function encodeEvent(draft: AuditEventDraft, place: EventPlace): string {
   const requestId = quoteBounded(draft.requestId, INDEXED);
   let text =
     `{"id":"${place.id}","recorded_at":"${instant(place.recordedAtMs)}","occurred_at":"${instant(draft.occurredAtMs)}"` +
-    `,"action":${action.of(draft.action)},"outcome":"${draft.outcome}","status":${integerText(draft.status)}` +
-    `,"actor":${actorText(draft.actor)},"ip":${address.of(draft.ip)}` +
-    `,"request_id":${requestId}`;
+    `${headText(draft)}${requestId}`;
   if (draft.traceId !== undefined) text += `,"trace_id":${quoteBounded(draft.traceId, INDEXED)}`;
   const resource = draft.resource;
   text += resource
     ? `,"resource":{"type":${quoteBounded(resource.type, INDEXED)},"id":${quoteBounded(resource.id, INDEXED)}}`
     : `,"resource":{"type":"request","id":${requestId}}`;
-  if (draft.model !== undefined) text += `,"model":${modelText(draft.model)}`;
+  if (draft.model !== undefined) text += modelText(draft.model);
   if (draft.predictionId !== undefined) text += `,"prediction_id":${quoteBounded(draft.predictionId, INDEXED)}`;
   text += `,"duration_ms":${durationText(draft.durationMs)}`;
   if (draft.inputsDigest !== undefined) text += `,"inputs_digest":${quoteBounded(draft.inputsDigest, INDEXED)}`;
@@ -61,24 +42,53 @@ export function encodeEvent(draft: AuditEventDraft, place: EventPlace): string {
   return `${text},"chain":"${place.chain}","seq":${place.seq}}`;
 }
 
-/** Actors and models come again with every request of a key and a version, as the same objects: their text is kept beside them. */
-const actorTexts = new WeakMap<Actor, string>();
+/** What a key does comes again with each of its requests: from where, what, and how it ends. */
+class HeadText {
+  constructor(
+    private readonly action: string,
+    private readonly outcome: Outcome,
+    private readonly status: number,
+    private readonly ip: string,
+    readonly text: string,
+  ) {}
+
+  fits(draft: AuditEventDraft): boolean {
+    return (
+      draft.outcome === this.outcome &&
+      draft.status === this.status &&
+      draft.action === this.action &&
+      draft.ip === this.ip
+    );
+  }
+}
+
+/** The objects of a key and of a version are the same from one event to the next: what was written of them last is kept beside them. */
+const headTexts = new WeakMap<Actor, HeadText>();
 const modelTexts = new WeakMap<AuditedModel, string>();
 
-function actorText(actor: Actor): string {
+/** The members from the action to the name of the request id. */
+function headText(draft: AuditEventDraft): string {
+  const { actor } = draft;
   // Anonymous callers are one object a request: keeping them would only make work for the collector.
-  if (actor.type !== 'key') return writeActor(actor);
-  const known = actorTexts.get(actor);
-  if (known !== undefined) return known;
-  const text = writeActor(actor);
-  actorTexts.set(actor, text);
+  if (actor.type !== 'key') return writeHead(draft);
+  const known = headTexts.get(actor);
+  if (known?.fits(draft) === true) return known.text;
+  const text = writeHead(draft);
+  headTexts.set(actor, new HeadText(draft.action, draft.outcome, draft.status, draft.ip, text));
   return text;
+}
+
+function writeHead({ action, outcome, status, actor, ip }: AuditEventDraft): string {
+  return (
+    `,"action":${quoteBounded(action, INDEXED)},"outcome":"${outcome}","status":${integerText(status)}` +
+    `,"actor":${writeActor(actor)},"ip":${quoteBounded(ip, INDEXED)},"request_id":`
+  );
 }
 
 function modelText(model: AuditedModel): string {
   const known = modelTexts.get(model);
   if (known !== undefined) return known;
-  const text = writeModel(model);
+  const text = `,"model":${writeModel(model)}`;
   modelTexts.set(model, text);
   return text;
 }

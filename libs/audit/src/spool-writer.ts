@@ -5,11 +5,12 @@ import type { AuditOptions } from './audit-options';
 import type { Payload } from './bounded-payload';
 import type { CommitReceiver } from './commit-receiver';
 import { encodeEvent } from './event-encoder';
-import { frameSeed, OpenFrame } from './frame';
+import { OpenFrame } from './frame';
+import { openSegment, prepareNext, type OpenSegment } from './open-segment';
 import type { PayloadCipher } from './payload-cipher';
-import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment';
+import { SEGMENT_HEADER_BYTES } from './segment';
 import type { SegmentSupply } from './segment-supply';
-import type { SegmentFile, SpoolDisk } from './spool-disk';
+import type { SpoolDisk } from './spool-disk';
 import type { TrailLog } from './trail-log';
 import { WriteHold } from './write-hold';
 
@@ -33,13 +34,6 @@ export interface DurableEnd {
   readonly seq: number;
 }
 
-interface OpenSegment {
-  readonly number: number;
-  readonly file: SegmentFile;
-  readonly seed: number;
-  offset: number;
-}
-
 /** Share of a new measurement in the running mean of write times. */
 const EWMA = 0.1;
 /** The first guess of how long a durable write takes. */
@@ -52,9 +46,8 @@ export class SpoolWriter {
   private segment: OpenSegment | undefined;
   private filling = new OpenFrame();
   private spare = new OpenFrame();
-  /** Who waits for the frame that is being filled. */
+  /** Who waits for the frame that is being filled, and for the write under way. */
   private waiting: CommitReceiver[] = [];
-  /** Who waits for the write under way. */
   private inFlight: CommitReceiver[] | undefined;
   private writeBegan = 0;
   private scheduled = false;
@@ -89,9 +82,9 @@ export class SpoolWriter {
 
   /** Resolves when the event is on stable storage. */
   commit(draft: AuditEventDraft, payload?: Payload): Promise<void> {
-    const committed = new Promise<void>((resolve, reject) =>
-      this.submit(draft, payload, { durable: resolve, lost: reject }),
-    );
+    const submit = (durable: () => void, lost: (error: Error) => void): void =>
+      this.submit(draft, payload, { durable, lost });
+    const committed = new Promise<void>(submit);
     // A refusal that nobody waits for must not end the process.
     committed.catch(() => undefined);
     return committed;
@@ -211,29 +204,13 @@ export class SpoolWriter {
     }
   }
 
-  /** The head of the new segment is durable before anything in it is, so that it can speak about the one before. */
   private async openNext(paced: boolean): Promise<OpenSegment> {
-    const { chain, supply, disk } = this.parts;
-    const number = await supply.prepared(paced);
-    const file = disk.open(supply.file(number));
-    const previousEnd = this.segment?.offset ?? 0;
-    const header = encodeSegmentHeader(chain, { number, firstSeq: this.durableSeq + 1, previousEnd });
-    try {
-      await new Promise<void>((resolve, reject) => {
-        file.write(header, 0, (error) => (error ? reject(error) : resolve()));
-      });
-    } catch (error) {
-      await file.close().catch(() => undefined);
-      throw error;
-    }
+    const before = { end: this.segment?.offset ?? 0, seq: this.durableSeq };
+    const next = await openSegment(this.parts, before, paced);
     await this.segment?.file.close().catch(() => undefined);
-    supply.taken();
-    this.segment = { number, file, seed: frameSeed(chain, number), offset: SEGMENT_HEADER_BYTES };
-    supply.prepared(true).catch((error: unknown) => {
-      // Not yet a failure: the present segment still takes events, and the switch tries again.
-      this.parts.log.warn({ err: error }, 'the next segment of the audit spool could not be prepared');
-    });
-    return this.segment;
+    this.segment = next;
+    prepareNext(this.parts);
+    return next;
   }
 
   /**
@@ -316,10 +293,6 @@ export class SpoolWriter {
 
 /** After everything is set right: whoever is told may submit again. */
 function tell(lost: readonly CommitReceiver[], cause: Error): void {
-  const error = unavailable(cause);
+  const error = new DomainError('audit_unavailable', 'The event of this request could not be recorded.', { cause });
   for (const receiver of lost) receiver.lost(error);
-}
-
-function unavailable(cause: Error): DomainError {
-  return new DomainError('audit_unavailable', 'The event of this request could not be recorded.', { cause });
 }

@@ -10,7 +10,7 @@ import {
   type Tensor,
   type TensorData,
 } from '@sibyl/protocol';
-import type { FeatureSlot, ModelContract } from './model-contract';
+import type { FeatureSlot, ModelContract, PlainNames } from './model-contract';
 import { pointerTo, RequestFaults } from './request-faults';
 
 /** A JSON object of a request. */
@@ -66,12 +66,7 @@ export class FeatureRows {
     // Clients send the features in the same order each time, mostly that of the manifest.
     for (let next = 0; !scanner.pass(CLOSE_BRACE); next++, seen++) {
       if (seen > 0 && !scanner.pass(COMMA)) return undefined;
-      const expected = plainNames.slots[next];
-      if (expected === undefined || !scanner.passName(expected)) {
-        const found = plainNames.slotOf.get(scanner.text() ?? '');
-        if (found === undefined || !scanner.pass(COLON)) return undefined;
-        next = found;
-      }
+      next = slotAt(scanner, plainNames, next);
       const slot = slots[next];
       if (slot === undefined || slot.shape.length > 0 || filled[next] === 1) return undefined;
       filled[next] = 1;
@@ -165,6 +160,14 @@ export class FeatureRows {
     }
     return faults;
   }
+}
+
+/** Passes the name of a feature; answers its slot, -1 where none has it. `likely` is tried first. */
+function slotAt(scanner: PlainScanner, names: PlainNames, likely: number): number {
+  const expected = names.slots[likely];
+  if (expected !== undefined && scanner.passName(expected)) return likely;
+  const found = names.slotOf.get(scanner.text() ?? '');
+  return found !== undefined && scanner.pass(COLON) ? found : -1;
 }
 
 const NONE: readonly FeatureSlot[] = [];

@@ -1,12 +1,7 @@
 export { PredictionOptions } from './prediction-options';
-export {
-  PredictCall,
-  PredictionService,
-  type Receiver,
-  type RowAnswer,
-  type RowRequest,
-  type TensorAnswer,
-} from './prediction-service';
+export { PredictCall } from './predict-call';
+export { PredictionService, type RowRequest } from './prediction-service';
+export type { Receiver, RowAnswer, TensorAnswer } from './row-inference';
 /** @public The port of feature sources. */
 export { FeatureReader, ManifestDefaults, type FeatureQuery } from './feature-reader';
 export { Promotion } from './promotion';

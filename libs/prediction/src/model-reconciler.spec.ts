@@ -7,13 +7,9 @@ import { ManifestDefaults } from './feature-reader';
 import type { JsonObject } from './feature-rows';
 import { ModelReconciler } from './model-reconciler';
 import { PredictionOptions } from './prediction-options';
-import {
-  PredictCall,
-  PredictionService,
-  type RowAnswer,
-  type RowRequest,
-  type TensorAnswer,
-} from './prediction-service';
+import { PredictCall } from './predict-call';
+import { PredictionService, type RowRequest } from './prediction-service';
+import type { RowAnswer, TensorAnswer } from './row-inference';
 import { Promotion } from './promotion';
 import { ServedVersion } from './served-version';
 

@@ -1,5 +1,5 @@
 /** Hot path. See docs/paths/predict.md. */
-import { allocate, type PlainScanner, type Tensor } from '@sibyl/protocol';
+import { allocate, elementCount, type PlainScanner, type Tensor } from '@sibyl/protocol';
 import { checkTensorRules } from './feature-rows';
 import type { InputSpec, ModelContract } from './model-contract';
 import { pointerTo } from './request-faults';
@@ -48,10 +48,8 @@ function readRows(
   scanner: PlainScanner,
 ): Tensor | undefined {
   if ((datatype !== 'FP32' && datatype !== 'FP64') || shape === undefined || shape.length === 0) return undefined;
-  let rowElements = 1;
-  for (let d = 1; d < shape.length; d++) rowElements *= shape[d] as number;
-  for (let d = 1; d < shape.length; d++) if ((shape[d] as number) < 1) return undefined;
-  if (!scanner.pass(OPEN_BRACKET)) return undefined;
+  const rowElements = elementCount(shape.slice(1));
+  if (!(rowElements > 0 && isFixed(shape)) || !scanner.pass(OPEN_BRACKET)) return undefined;
   const reader = { scanner, shape, nullable, limit: LIMITS[datatype], at: 0 };
   let rows = 0;
   do {
@@ -62,6 +60,12 @@ function readRows(
   const data = allocate(datatype, reader.at) as Float64Array;
   for (let i = 0; i < data.length; i++) data[i] = room[i] as number;
   return { name, datatype, shape: [rows, ...shape.slice(1)], data };
+}
+
+/** Whether all dimensions of a row are given. */
+function isFixed(shape: readonly number[]): boolean {
+  for (let d = 1; d < shape.length; d++) if ((shape[d] as number) < 1) return false;
+  return true;
 }
 
 interface Reader {

@@ -1,15 +1,24 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest, LoadedModel } from '@sibyl/inference';
-import { encodeNested, type PlainScanner, type Tensor } from '@sibyl/protocol';
-import type { RowPrediction } from './decision';
+import type { PlainScanner, Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
 import type { FeatureQuery, FeatureReader } from './feature-reader';
 import { FeatureRows, type JsonObject } from './feature-rows';
+import { fillMissing } from './missing-features';
 import type { FeatureSlot } from './model-contract';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
-import { pointerTo, RequestFaults } from './request-faults';
+import type { PredictCall } from './predict-call';
+import {
+  asDomainError,
+  readRow,
+  RowInference,
+  TensorInference,
+  type Receiver,
+  type RowAnswer,
+  type TensorAnswer,
+} from './row-inference';
 import type { ServedVersion } from './served-version';
 import type { Resolution } from './serving-table';
 import { decodeTensorInputs, rowsOf } from './tensor-inputs';
@@ -20,37 +29,6 @@ export interface RowRequest {
   readonly query: FeatureQuery;
   /** Where the features stand in the request, for errors. */
   readonly pointer: string;
-}
-
-/** A prediction and the features that a default stood in for. */
-export interface RowAnswer extends RowPrediction {
-  readonly defaulted: readonly string[] | undefined;
-}
-
-/** Who waits for an answer: one of the two is called, once, perhaps before the call returns. Neither may throw. */
-export interface Receiver<T> {
-  succeeded(answer: T): void;
-  failed(error: Error): void;
-}
-
-/** The work of one call: its deadline, and a way to drop what still waits when the caller hangs up. */
-export class PredictCall {
-  private readonly requests: InferRequest[] = [];
-  private aborted = false;
-
-  /** `deadlineAt` is a time of the monotonic clock in milliseconds. */
-  constructor(readonly deadlineAt: number) {}
-
-  request(inputs: readonly Tensor[], rows: number): InferRequest {
-    const request: InferRequest = { inputs, rows, deadlineAt: this.deadlineAt, aborted: this.aborted };
-    this.requests.push(request);
-    return request;
-  }
-
-  abort(): void {
-    this.aborted = true;
-    for (const request of this.requests) request.aborted = true;
-  }
 }
 
 /** Answers for features or tensors with the version that the serving table names. */
@@ -190,7 +168,7 @@ export class PredictionService {
   ): readonly string[] | undefined {
     if (missing.length === 0) return undefined;
     const known = this.features.read(row.query, missing);
-    const { values, defaulted } = fill(missing, known, row.pointer, () => rows.drop());
+    const { values, defaulted } = fillMissing(missing, known, row.pointer, () => rows.drop());
     for (const slot of missing) rows.supply(slot, values[slot.name]);
     return defaulted.length ? defaulted : undefined;
   }
@@ -212,7 +190,7 @@ export class PredictionService {
     const { contract } = served;
     const missing = contract.slots.filter((slot) => !Object.hasOwn(row.features, slot.name));
     const known = missing.length ? this.features.read(row.query, missing) : undefined;
-    const { values, defaulted } = fill(missing, known, row.pointer, () => undefined);
+    const { values, defaulted } = fillMissing(missing, known, row.pointer, () => undefined);
     const tensors = decodeDynamicRow(contract, row.features, values, row.pointer);
     const answered = new RowInference(served, defaulted.length ? defaulted : undefined, receiver);
     this.submit(served, call.request(tensors, 0), answered);
@@ -232,123 +210,7 @@ export interface PlainCall extends Pick<TensorCall, 'call' | 'rowsMax'> {
   readonly query: FeatureQuery;
 }
 
-/** Reads the outputs of one row for whoever asked. */
-class RowInference implements InferReceiver {
-  constructor(
-    private readonly served: ServedVersion,
-    private readonly defaulted: readonly string[] | undefined,
-    private readonly receiver: Receiver<RowAnswer>,
-  ) {}
-
-  answered(outputs: readonly Tensor[]): void {
-    const answer = readRow(this.served, outputs, 0, 1, this.defaulted);
-    if (answer instanceof DomainError) this.receiver.failed(answer);
-    else this.receiver.succeeded(answer);
-  }
-
-  failed(error: Error): void {
-    this.receiver.failed(error);
-  }
-}
-
-/** Reads the outputs of tensors for whoever asked. */
-class TensorInference implements InferReceiver {
-  constructor(
-    private readonly served: ServedVersion,
-    private readonly decides: boolean,
-    private readonly receiver: Receiver<TensorAnswer>,
-  ) {}
-
-  answered(outputs: readonly Tensor[]): void {
-    let answer: TensorAnswer;
-    try {
-      const prediction = this.decides ? this.served.decision.read(outputs, 0, 1) : undefined;
-      answer = { outputsJson: outputsText(outputs), prediction };
-    } catch (error) {
-      this.receiver.failed(asDomainError(error));
-      return;
-    }
-    this.receiver.succeeded(answer);
-  }
-
-  failed(error: Error): void {
-    this.receiver.failed(error);
-  }
-}
-
 function isOneRow(tensors: readonly Tensor[]): boolean {
   for (const tensor of tensors) if (tensor.shape[0] !== 1) return false;
   return true;
-}
-
-export interface TensorAnswer {
-  readonly outputsJson: string;
-  readonly prediction: RowPrediction | undefined;
-}
-
-function outputsText(outputs: readonly Tensor[]): string {
-  let text = '';
-  for (const tensor of outputs)
-    text += `${text === '' ? '{' : ','}${JSON.stringify(tensor.name)}:${encodeNested(tensor)}`;
-  return text === '' ? '{}' : `${text}}`;
-}
-
-function readRow(
-  served: ServedVersion,
-  outputs: readonly Tensor[],
-  index: number,
-  total: number,
-  defaulted: readonly string[] | undefined,
-): RowAnswer | DomainError {
-  try {
-    const { json, label, value } = served.decision.read(outputs, index, total);
-    return { json, label, value, defaulted };
-  } catch (error) {
-    return asDomainError(error);
-  }
-}
-
-/** Values for what a request left out, in the contract's order: the feature service, the default, NaN; else an error naming all. */
-function fill(
-  missing: readonly FeatureSlot[],
-  known: ReadonlyMap<string, unknown> | undefined,
-  pointer: string,
-  onFailure: () => void,
-): { values: Record<string, unknown>; defaulted: string[] } {
-  const values: Record<string, unknown> = {};
-  const defaulted: string[] = [];
-  let faults: RequestFaults | undefined;
-  for (const slot of missing) {
-    const value = known?.get(slot.name);
-    if (value !== undefined) values[slot.name] = value;
-    else if (slot.defaultValue !== undefined) {
-      values[slot.name] = slot.defaultValue;
-      defaulted.push(slot.name);
-    } else if (slot.nullable) values[slot.name] = null;
-    else {
-      const names = missing
-        .filter((other) => other.defaultValue === undefined && !other.nullable)
-        .map((other) => other.name);
-      (faults ??= new RequestFaults()).add(
-        'incomplete_features',
-        `Missing features: ${names.slice(0, 64).join(', ')}.`,
-        {
-          pointer: pointerTo(pointer, slot.name),
-          expected: slot.datatype,
-          received: 'nothing',
-        },
-      );
-    }
-  }
-  if (faults) {
-    onFailure();
-    throw faults.error();
-  }
-  return { values, defaulted };
-}
-
-/** Anything else than a DomainError is a fault of ours and keeps its cause for the log. */
-function asDomainError(error: unknown): DomainError {
-  if (error instanceof DomainError) return error;
-  return new DomainError('internal_error', 'Something went wrong inside.', { cause: error });
 }

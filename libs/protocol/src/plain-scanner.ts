@@ -34,6 +34,7 @@ export type PlainValue = number | string | boolean | null;
 export class PlainScanner {
   at = 0;
   private bytes: Uint8Array = new Uint8Array(0);
+  private mantissa = 0.5;
 
   open(bytes: Uint8Array, at = 0): void {
     this.bytes = bytes;
@@ -94,40 +95,20 @@ export class PlainScanner {
 
   /** A number as the nearest double (ECMA-404 §8, ECMA-262 StringToNumber); NaN where none stands. */
   number(): number {
-    this.peek();
     const { bytes } = this;
-    let { at } = this;
-    const negative = bytes[at] === MINUS;
-    if (negative) at++;
-    let byte = bytes[at] ?? 0;
-    let mantissa = 0;
-    let digits = 0;
-    let fraction = 0;
-    if (byte === ZERO) byte = bytes[++at] ?? 0;
-    else {
-      const from = at;
-      for (; byte >= ZERO && byte <= NINE; byte = bytes[++at] ?? 0) mantissa = mantissa * 10 + (byte - ZERO);
-      digits = at - from;
-      if (digits === 0) return Number.NaN;
-    }
-    if (byte === POINT) {
-      const from = ++at;
-      for (byte = bytes[at] ?? 0; byte >= ZERO && byte <= NINE; byte = bytes[++at] ?? 0)
-        mantissa = mantissa * 10 + (byte - ZERO);
-      fraction = at - from;
-      digits += fraction;
-      if (fraction === 0) return Number.NaN;
-    }
-    if (byte === LOWER_E || byte === UPPER_E || digits > LONG_DIGITS) return this.longNumber();
-    let value: number;
-    if (digits > EXACT_DIGITS) {
-      value = nearest(bytes, negative ? this.at + 1 : this.at, at, fraction);
-      if (value !== value) return this.longNumber();
-    } else {
-      // A whole number and a power of ten that doubles hold exactly: one division rounds once, to the nearest (Clinger 1990).
-      value = fraction === 0 ? mantissa : mantissa / (POWERS[fraction] as number);
-    }
-    this.at = at;
+    const from = this.peek() === MINUS ? this.at + 1 : this.at;
+    const startsWithZero = bytes[from] === ZERO;
+    this.mantissa = 0;
+    const point = startsWithZero ? from + 1 : this.digitsFrom(from);
+    const end = bytes[point] === POINT ? this.digitsFrom(point + 1) : point;
+    const fraction = Math.max(0, end - point - 1);
+    // No digit at all, or none behind the point.
+    if (point === from || end === point + 1) return Number.NaN;
+    const digits = startsWithZero ? fraction : point - from + fraction;
+    const value = this.decimal(from, end, digits, fraction);
+    if (value !== value) return this.longNumber();
+    const negative = from > this.at;
+    this.at = end;
     return negative ? -value : value;
   }
 
@@ -178,6 +159,27 @@ export class PlainScanner {
     for (let i = 0; i < word.length; i++) if (this.bytes[this.at + i] !== word[i]) return false;
     this.at += word.length;
     return true;
+  }
+
+  /** A number without an exponent and with few enough digits to be sure of its value; NaN for any other. */
+  private decimal(from: number, end: number, digits: number, fraction: number): number {
+    const { bytes } = this;
+    const next = bytes[end];
+    if (next === LOWER_E || next === UPPER_E || digits > LONG_DIGITS) return Number.NaN;
+    if (digits > EXACT_DIGITS) return nearest(bytes, from, end, fraction);
+    // A whole number and a power of ten that doubles hold exactly: one division rounds once, to the nearest (Clinger 1990).
+    return fraction === 0 ? this.mantissa : this.mantissa / (POWERS[fraction] as number);
+  }
+
+  /** Adds digits to `mantissa`; answers where they end. */
+  private digitsFrom(from: number): number {
+    const { bytes } = this;
+    let { mantissa } = this;
+    let at = from;
+    for (let byte = bytes[at] ?? 0; byte >= ZERO && byte <= NINE; byte = bytes[++at] ?? 0)
+      mantissa = mantissa * 10 + (byte - ZERO);
+    this.mantissa = mantissa;
+    return at;
   }
 
   private longNumber(): number {

@@ -17,6 +17,8 @@ const CLOSE_BRACE = 0x7d;
 const COMMA = 0x2c;
 const NAMES = ['features', 'inputs', 'model', 'model_version', 'symbol', 'entity', 'timestamp'] as const;
 const BYTES = NAMES.map((name) => Buffer.from(name));
+const INPUTS = 1;
+/** Members before it are objects. */
 const NESTED = 2;
 
 /** One for all requests: each is read to its end before the next. */
@@ -28,36 +30,54 @@ const scanner = new PlainScanner();
  */
 export function readPlainEnvelope(bytes: Uint8Array, mayHaveInputs: boolean): PlainEnvelope | undefined {
   scanner.open(bytes);
+  const members = new Members();
   if (!scanner.pass(OPEN_BRACE)) return undefined;
-  const texts: (string | undefined)[] = [undefined, undefined, undefined, undefined, undefined, undefined, undefined];
-  let nestedAt = -1;
-  let nested = -1;
-  for (let members = 0; !scanner.pass(CLOSE_BRACE); members++) {
-    if (members > 0 && !scanner.pass(COMMA)) return undefined;
-    const member = memberAt();
-    if (member < 0) return undefined;
-    if (member < NESTED) {
-      // Both at once, and either twice, are for the reader that says so.
-      if (nestedAt >= 0) return undefined;
-      nested = member;
-      scanner.peek();
-      nestedAt = scanner.at;
-      if (!scanner.skipNested()) return undefined;
-      continue;
-    }
-    const text = scanner.text();
-    if (text === undefined || text === '' || text.length > TEXT_MAX || texts[member] !== undefined) return undefined;
-    texts[member] = text;
+  for (let count = 0; !scanner.pass(CLOSE_BRACE); count++) {
+    if ((count > 0 && !scanner.pass(COMMA)) || !members.read(memberAt())) return undefined;
   }
-  if (scanner.peek() !== -1 || nestedAt < 0 || (nested === 1 && !mayHaveInputs)) return undefined;
-  const [, , model, version, symbol, entity, timestamp] = texts;
-  if (timestamp !== undefined && !isTimestamp(timestamp)) return undefined;
-  scanner.at = nestedAt;
-  return { scanner, withInputs: nested === 1, query: queryOf(symbol, entity, timestamp), model, version };
+  return scanner.peek() === -1 ? members.envelope(mayHaveInputs) : undefined;
 }
 
 /** Passes the name of a member that requests have; answers which, or -1. */
 function memberAt(): number {
   for (let i = 0; i < BYTES.length; i++) if (scanner.passName(BYTES[i] as Uint8Array)) return i;
   return -1;
+}
+
+/** What was found so far. */
+class Members {
+  private readonly texts: (string | undefined)[] = Array<undefined>(NAMES.length).fill(undefined);
+  private nested = -1;
+  private nestedAt = -1;
+
+  /** Reads the value of a member; false where it cannot be. */
+  read(member: number): boolean {
+    if (member < 0) return false;
+    return member < NESTED ? this.pass(member) : this.readText(member);
+  }
+
+  envelope(mayHaveInputs: boolean): PlainEnvelope | undefined {
+    const withInputs = this.nested === INPUTS;
+    if (this.nestedAt < 0 || (withInputs && !mayHaveInputs)) return undefined;
+    const [, , model, version, symbol, entity, timestamp] = this.texts;
+    if (timestamp !== undefined && !isTimestamp(timestamp)) return undefined;
+    scanner.at = this.nestedAt;
+    return { scanner, withInputs, query: queryOf(symbol, entity, timestamp), model, version };
+  }
+
+  /** Features or inputs are read when their version is known. Both at once, and either twice, are for the reader that says so. */
+  private pass(member: number): boolean {
+    if (this.nestedAt >= 0) return false;
+    scanner.peek();
+    this.nested = member;
+    this.nestedAt = scanner.at;
+    return scanner.skipNested();
+  }
+
+  private readText(member: number): boolean {
+    const text = scanner.text();
+    if (text === undefined || text === '' || text.length > TEXT_MAX || this.texts[member] !== undefined) return false;
+    this.texts[member] = text;
+    return true;
+  }
 }

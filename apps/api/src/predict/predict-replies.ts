@@ -31,13 +31,11 @@ export interface ReplyParts {
 
 /** Ends a predict request: its event first, durable, then the answer in one write. */
 export class PredictReplies implements ExchangeEnd {
-  private readonly fixedHead: string;
   private readonly jsonHead: string;
   private readonly counters: PredictCounters;
 
   constructor(private readonly parts: ReplyParts) {
-    this.fixedHead = linesOf(parts.headers);
-    this.jsonHead = `${this.fixedHead}Content-Type: application/json; charset=utf-8\r\n`;
+    this.jsonHead = linesOf({ ...parts.headers, 'Content-Type': 'application/json; charset=utf-8' });
     this.counters = new PredictCounters(parts.metrics);
   }
 
@@ -148,8 +146,12 @@ export class PredictReplies implements ExchangeEnd {
     const served = exchange.resolution?.served;
     if (served !== undefined) this.counters.of(served).fail(status === 403 ? 'denied' : 'failed');
     const limits = thrown instanceof DomainError ? refusalHeaders(this.parts.gate, thrown, context) : {};
-    const { 'Cache-Control': _, ...own } = problem.headers; // what every answer has is not written twice
-    this.write(exchange, problem.status, this.fixedHead + linesOf({ ...own, ...limits }), problem.body);
+    this.write(
+      exchange,
+      problem.status,
+      linesOf({ ...this.parts.headers, ...problem.headers, ...limits }),
+      problem.body,
+    );
   }
 
   private write(exchange: Exchange, status: number, head: string, body: string): void {

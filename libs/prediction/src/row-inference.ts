@@ -1,0 +1,96 @@
+/** Hot path. See docs/paths/predict.md. */
+import { DomainError } from '@sibyl/kernel';
+import type { InferReceiver } from '@sibyl/inference';
+import { encodeNested, type Tensor } from '@sibyl/protocol';
+import type { RowPrediction } from './decision';
+import type { ServedVersion } from './served-version';
+
+/** A prediction and the features that a default stood in for. */
+export interface RowAnswer extends RowPrediction {
+  readonly defaulted: readonly string[] | undefined;
+}
+
+/** Who waits for an answer: one of the two is called, once, perhaps before the call returns. Neither may throw. */
+export interface Receiver<T> {
+  succeeded(answer: T): void;
+  failed(error: Error): void;
+}
+
+/** Outputs as JSON text, and the prediction where there is one row to decide about. */
+export interface TensorAnswer {
+  readonly outputsJson: string;
+  readonly prediction: RowPrediction | undefined;
+}
+
+/** Reads the outputs of one row for whoever asked. */
+export class RowInference implements InferReceiver {
+  constructor(
+    private readonly served: ServedVersion,
+    private readonly defaulted: readonly string[] | undefined,
+    private readonly receiver: Receiver<RowAnswer>,
+  ) {}
+
+  answered(outputs: readonly Tensor[]): void {
+    const answer = readRow(this.served, outputs, 0, 1, this.defaulted);
+    if (answer instanceof DomainError) this.receiver.failed(answer);
+    else this.receiver.succeeded(answer);
+  }
+
+  failed(error: Error): void {
+    this.receiver.failed(error);
+  }
+}
+
+/** Reads the outputs of tensors for whoever asked. */
+export class TensorInference implements InferReceiver {
+  constructor(
+    private readonly served: ServedVersion,
+    private readonly decides: boolean,
+    private readonly receiver: Receiver<TensorAnswer>,
+  ) {}
+
+  answered(outputs: readonly Tensor[]): void {
+    let answer: TensorAnswer;
+    try {
+      const prediction = this.decides ? this.served.decision.read(outputs, 0, 1) : undefined;
+      answer = { outputsJson: outputsText(outputs), prediction };
+    } catch (error) {
+      this.receiver.failed(asDomainError(error));
+      return;
+    }
+    this.receiver.succeeded(answer);
+  }
+
+  failed(error: Error): void {
+    this.receiver.failed(error);
+  }
+}
+
+function outputsText(outputs: readonly Tensor[]): string {
+  let text = '';
+  for (const tensor of outputs)
+    text += `${text === '' ? '{' : ','}${JSON.stringify(tensor.name)}:${encodeNested(tensor)}`;
+  return text === '' ? '{}' : `${text}}`;
+}
+
+/** The answer for one row of outputs, or why there is none. */
+export function readRow(
+  served: ServedVersion,
+  outputs: readonly Tensor[],
+  index: number,
+  total: number,
+  defaulted: readonly string[] | undefined,
+): RowAnswer | DomainError {
+  try {
+    const { json, label, value } = served.decision.read(outputs, index, total);
+    return { json, label, value, defaulted };
+  } catch (error) {
+    return asDomainError(error);
+  }
+}
+
+/** Anything else than a DomainError is a fault of ours and keeps its cause for the log. */
+export function asDomainError(error: unknown): DomainError {
+  if (error instanceof DomainError) return error;
+  return new DomainError('internal_error', 'Something went wrong inside.', { cause: error });
+}
