@@ -9,7 +9,8 @@ const HEAD = /^POST \/[!-~]* HTTP\/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -
 const TARGET_START = 'POST '.length;
 const VERSION_LENGTH = ' HTTP/1.1'.length;
 const END = Buffer.from('\r\n\r\n');
-const LENGTH = /^\d{1,10}$/;
+/** As strictly as Node reads it: no tab after the digits. */
+const LENGTH = /^[\t ]*\d{1,10} *$/;
 
 /** The head of a request on a lane. Every header is there from the beginning, so that all heads have one shape. */
 export class LaneHead implements WireHeaders {
@@ -49,41 +50,51 @@ export function readLaneHead(bytes: Buffer, mostBytes: number): LaneHead | undef
   return head.bodyBytes < 0 ? undefined : head;
 }
 
+/** Headers that mean something to a prediction, and nothing to how the request is read. */
+type NotedName = keyof WireHeaders;
+
+const NOTED: ReadonlySet<string> = new Set<NotedName>([
+  'accept',
+  'authorization',
+  'content-encoding',
+  'content-type',
+  'origin',
+  'traceparent',
+  'x-api-key',
+  'x-request-id',
+  'x-request-timeout-ms',
+]);
+
+/** Headers that change how a request is read or answered. Node's parser takes `Proxy-Connection` for `Connection`. */
+const FOREIGN: ReadonlySet<string> = new Set([
+  'expect',
+  'http2-settings',
+  'proxy-connection',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
 /** Notes a header; false where the request is for `node:http`: a header that changes how it is read, or one that comes twice. */
 function take(head: LaneHead, name: string, text: string, from: number, to: number): boolean {
-  switch (name) {
-    case 'accept':
-    case 'authorization':
-    case 'content-encoding':
-    case 'content-type':
-    case 'origin':
-    case 'traceparent':
-    case 'x-api-key':
-    case 'x-request-id':
-    case 'x-request-timeout-ms':
-      if (head[name] !== undefined) return false;
-      head[name] = value(text, from, to);
-      return true;
-    case 'content-length': {
-      const length = value(text, from, to);
-      if (head.bodyBytes >= 0 || !LENGTH.test(length)) return false;
-      head.bodyBytes = Number(length);
-      return true;
-    }
-    case 'connection': {
-      const wish = value(text, from, to).toLowerCase();
-      head.close ||= wish === 'close';
-      return wish === 'close' || wish === 'keep-alive';
-    }
-    case 'transfer-encoding':
-    case 'expect':
-    case 'upgrade':
-    case 'trailer':
-    case 'http2-settings':
-      return false;
-    default:
-      return true;
-  }
+  if (name === 'content-length') return takeLength(head, text.slice(from, to));
+  if (name === 'connection') return takeConnection(head, value(text, from, to).toLowerCase());
+  if (!NOTED.has(name)) return !FOREIGN.has(name);
+  const noted = name as NotedName;
+  if (head[noted] !== undefined) return false;
+  head[noted] = value(text, from, to);
+  return true;
+}
+
+function takeLength(head: LaneHead, length: string): boolean {
+  if (head.bodyBytes >= 0 || !LENGTH.test(length)) return false;
+  head.bodyBytes = Number(length);
+  return true;
+}
+
+function takeConnection(head: LaneHead, wish: string): boolean {
+  head.close ||= wish === 'close';
+  return wish === 'close' || wish === 'keep-alive';
 }
 
 /** Without the spaces and tabs around it. */

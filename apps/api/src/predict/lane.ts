@@ -52,6 +52,7 @@ export class Lane {
   private readonly onData = (chunk: Buffer): void => this.receive(chunk);
   private readonly onEnd = (): void => this.finish();
   private readonly onClose = (): void => this.close();
+  private readonly onTimeout = (): void => void (this.sending && this.socket.destroy());
 
   constructor(
     readonly socket: Socket,
@@ -59,11 +60,17 @@ export class Lane {
   ) {
     this.address = addressOf(socket);
     socket.on('data', this.onData).on('end', this.onEnd).on('close', this.onClose).on('error', ignore);
+    socket.on('timeout', this.onTimeout);
   }
 
-  /** No request is under way. */
+  /** Nothing is under way: no request, none that waits, no answer that the client is still taking. */
   get idle(): boolean {
-    return this.request === undefined;
+    return this.request === undefined && this.rest === undefined && this.socket.writableLength === 0;
+  }
+
+  /** The client has not taken its answers yet, and nothing else goes on. */
+  get sending(): boolean {
+    return this.request === undefined && this.socket.writableLength > 0;
   }
 
   get readingBody(): boolean {
@@ -94,16 +101,36 @@ export class Lane {
     if (this.exchange !== undefined) this.host.handler.fail(this.exchange, tooSlow(this.host.bodyTimeoutMs));
   }
 
+  /** Has the socket watch that its client goes on taking what is sent: it sees the parts of a write. 0: no longer. */
+  watchSending(timeoutMs: number): void {
+    if ((this.socket.timeout ?? 0) !== timeoutMs) this.socket.setTimeout(timeoutMs);
+  }
+
+  /** Takes nothing more; somebody else has the last word. */
+  abandon(): void {
+    this.ending = true;
+    this.age = 0;
+  }
+
   /** Stops listening, but for errors: the connection is somebody else's now. */
   detach(): void {
-    this.socket.off('data', this.onData).off('end', this.onEnd).off('close', this.onClose);
+    this.watchSending(0);
+    this.socket
+      .off('data', this.onData)
+      .off('end', this.onEnd)
+      .off('close', this.onClose)
+      .off('timeout', this.onTimeout);
   }
 
   private receive(chunk: Buffer): void {
     if (this.ending) return;
     if (this.missing > 0) this.collect(chunk);
-    else if (this.request === undefined) this.begin(chunk);
-    else this.hold(chunk);
+    else if (this.request !== undefined || this.rest !== undefined) this.hold(chunk);
+    else if (this.socket.writableLength <= UNSENT_BYTES) this.begin(chunk);
+    else {
+      this.hold(chunk);
+      this.goOn();
+    }
   }
 
   private begin(chunk: Buffer): void {

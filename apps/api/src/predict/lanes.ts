@@ -5,7 +5,7 @@ import { Lane, type LaneHandler, type LaneHost } from './lane';
 
 const SWEEP_MS = 1_000;
 /** For a client to take its last answer and close. */
-const LINGER_SWEEPS = 3;
+const LINGER_MS = 3_000;
 
 /** The connections that are read without `node:http`; every connection begins as one. */
 export class Lanes implements LaneHost {
@@ -31,7 +31,7 @@ export class Lanes implements LaneHost {
   guard(server: Server): void {
     const [toNode] = server.listeners('connection') as ((socket: Socket) => void)[];
     if (toNode === undefined) throw new Error('an HTTP server takes connections');
-    server.removeAllListeners('connection');
+    server.off('connection', toNode);
     this.server = server;
     this.toNode = (socket) => toNode.call(server, socket);
     server.on('connection', (socket: Socket) => this.lanes.add(new Lane(socket, this)));
@@ -62,9 +62,9 @@ export class Lanes implements LaneHost {
     this.lanes.delete(lane);
   }
 
-  /** Ends connections on which nothing is under way. */
+  /** Ends connections on which nothing is under way. Those that end already are left to it: their last answer may be on its way. */
   closeIdle(): void {
-    for (const lane of this.lanes) if (lane.idle) lane.socket.destroy();
+    for (const lane of this.lanes) if (lane.idle && !lane.ending) lane.socket.destroy();
   }
 
   closeAll(): void {
@@ -73,22 +73,25 @@ export class Lanes implements LaneHost {
 
   private sweep(): void {
     for (const lane of this.lanes) {
-      const silentMs = ++lane.age * SWEEP_MS;
-      if (lane.ending) {
-        if (lane.age > LINGER_SWEEPS) lane.socket.destroy();
+      // The first sweep may come at once: only the seconds between two have passed for certain.
+      const silentMs = lane.age++ * SWEEP_MS;
+      const { sending } = lane;
+      lane.watchSending(sending ? this.options.keepAliveTimeoutMs : 0);
+      if (sending) lane.age = 0;
+      else if (lane.ending) {
+        if (silentMs >= LINGER_MS) lane.socket.destroy();
       } else if (lane.readingBody) {
-        if (silentMs > this.bodyTimeoutMs) lane.giveUp();
+        if (silentMs >= this.bodyTimeoutMs) lane.giveUp();
       } else if (lane.idle) this.sweepIdle(lane, silentMs);
     }
   }
 
   private sweepIdle(lane: Lane, silentMs: number): void {
-    if (lane.used && silentMs > this.options.keepAliveTimeoutMs) lane.socket.destroy();
-    if (lane.used || silentMs <= this.options.headersTimeoutMs) return;
+    if (lane.used && silentMs >= this.options.keepAliveTimeoutMs) lane.socket.destroy();
+    if (lane.used || silentMs < this.options.headersTimeoutMs) return;
+    lane.abandon();
     // As `node:http` says it of a connection on which no head has come.
     const error = Object.assign(new Error('no request came'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
-    this.lanes.delete(lane);
-    lane.detach();
     this.server?.emit('clientError', error, lane.socket);
   }
 }
