@@ -12,6 +12,8 @@ import type { Wire } from './wire';
 export interface ExchangeEnd {
   recorded(exchange: Exchange): void;
   unrecorded(exchange: Exchange, error: Error): void;
+  /** An error after the end was decided: for the log. */
+  fail(exchange: Exchange, error: unknown): void;
 }
 
 /**
@@ -64,12 +66,21 @@ export class Exchange implements CommitReceiver {
     this.rows = 0;
   }
 
+  /** Called for all events of a write in turn: what goes wrong with one answer must not cost the others theirs. */
   durable(): void {
-    this.end.recorded(this);
+    try {
+      this.end.recorded(this);
+    } catch (error) {
+      this.end.fail(this, error);
+    }
   }
 
   lost(error: Error): void {
-    this.end.unrecorded(this, error);
+    try {
+      this.end.unrecorded(this, error);
+    } catch (cause) {
+      this.end.fail(this, cause);
+    }
   }
 }
 

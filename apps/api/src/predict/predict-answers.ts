@@ -1,6 +1,6 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, errorSpec, invariant, timestamp, type Clock } from '@sibyl/kernel';
-import type { Receiver, RowAnswer, ServedVersion, TensorAnswer } from '@sibyl/prediction';
+import type { Receiver, RowAnswer, RowPrediction, ServedVersion, TensorAnswer } from '@sibyl/prediction';
 import { statusOf } from '../http/problem';
 import type { Exchange } from './exchange';
 import type { PredictReplies } from './predict-replies';
@@ -15,52 +15,59 @@ interface ReplyContext {
  * Answers are put together as text: every part is JSON already, and the parts of a version are made once.
  */
 
-/** Answers a request for one row. */
-export class RowReply implements Receiver<RowAnswer> {
+/** Answers a request when its outputs are there. It may not throw: whoever calls it has the answers of others in hand. */
+abstract class Reply<T> implements Receiver<T> {
   constructor(
     private readonly exchange: Exchange,
     private readonly parts: ReplyContext,
   ) {}
 
-  succeeded(row: RowAnswer): void {
+  succeeded(answer: T): void {
     const { exchange, parts } = this;
-    const served = servedOf(exchange);
-    parts.replies.count(served, row);
-    const id = exchange.context.predictionId ?? '';
-    const text = `{"id":"${id}","prediction":${row.json},"model_info":${served.infoJson}${degraded(row.defaulted)},"timestamp":"${timestamp(parts.clock.now())}"}`;
-    parts.replies.succeed(exchange, text);
+    try {
+      invariant(exchange.resolution, 'a version was asked');
+      const { served } = exchange.resolution;
+      const decided = this.decided(answer);
+      if (decided !== undefined) parts.replies.count(served, decided);
+      const id = exchange.context.predictionId ?? '';
+      const text = `{"id":"${id}",${this.members(answer, served)},"timestamp":"${timestamp(parts.clock.now())}"}`;
+      parts.replies.succeed(exchange, text);
+    } catch (error) {
+      parts.replies.fail(exchange, error);
+    }
   }
 
   failed(error: Error): void {
     this.parts.replies.fail(this.exchange, error);
+  }
+
+  /** What was decided, for metrics. */
+  protected abstract decided(answer: T): RowPrediction | undefined;
+  /** The members between id and timestamp, as JSON text. */
+  protected abstract members(answer: T, served: ServedVersion): string;
+}
+
+/** Answers a request for one row. */
+export class RowReply extends Reply<RowAnswer> {
+  protected decided(row: RowAnswer): RowPrediction {
+    return row;
+  }
+
+  protected members(row: RowAnswer, served: ServedVersion): string {
+    return `"prediction":${row.json},"model_info":${served.infoJson}${degraded(row.defaulted)}`;
   }
 }
 
 /** Answers a request for tensors. */
-export class TensorReply implements Receiver<TensorAnswer> {
-  constructor(
-    private readonly exchange: Exchange,
-    private readonly parts: ReplyContext,
-  ) {}
+export class TensorReply extends Reply<TensorAnswer> {
+  protected decided(answer: TensorAnswer): RowPrediction | undefined {
+    return answer.prediction;
+  }
 
-  succeeded({ outputsJson, prediction }: TensorAnswer): void {
-    const { exchange, parts } = this;
-    const served = servedOf(exchange);
-    if (prediction !== undefined) parts.replies.count(served, prediction);
-    const id = exchange.context.predictionId ?? '';
+  protected members({ outputsJson, prediction }: TensorAnswer, served: ServedVersion): string {
     const decided = prediction === undefined ? '' : `,"prediction":${prediction.json}`;
-    const text = `{"id":"${id}","outputs":${outputsJson}${decided},"model_info":${served.infoJson},"timestamp":"${timestamp(parts.clock.now())}"}`;
-    parts.replies.succeed(exchange, text);
+    return `"outputs":${outputsJson}${decided},"model_info":${served.infoJson}`;
   }
-
-  failed(error: Error): void {
-    this.parts.replies.fail(this.exchange, error);
-  }
-}
-
-function servedOf(exchange: Exchange): ServedVersion {
-  invariant(exchange.resolution, 'a version was asked');
-  return exchange.resolution.served;
 }
 
 export function batchAnswer(items: readonly string[], infoJson: string, nowMs: number): string {
