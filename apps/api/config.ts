@@ -157,7 +157,12 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       subgraphDepth: settings.modelSubgraphDepth,
       tensorBytes: settings.modelTensorBytes,
     }),
-    prediction: frozen(new PredictionOptions(), { devicePolicy: settings.devicePolicy }),
+    prediction: frozen(new PredictionOptions(), {
+      devicePolicy: settings.devicePolicy,
+      modelMemoryBytes: settings.modelMemory,
+      modelIdleMs: settings.modelIdleSeconds * 1000,
+      keepLoaded: settings.keepLoaded,
+    }),
   };
 }
 

@@ -108,6 +108,37 @@ describe('ModelReconciler', () => {
     });
   });
 
+  it('loads what aliases need and, of the rest, what there is room for; a request makes room for more', async () => {
+    const { reconciler, runtime, options } = fixture;
+    options.modelMemoryBytes = 1024;
+    await reconciler.start();
+    const [first, second] = ['1', '2'].map((name) => reconciler.table.resolve('m', name).served);
+    expect([first?.state, second?.state]).toEqual(['ready', 'unloaded']);
+    // It answers for what it should; what found no room is no reason to wait.
+    expect(reconciler.missing()).toEqual([]);
+    const refused = reconciler.ready(second!, fixture.clock.monotonic() + 1000);
+    await expect(refused).rejects.toMatchObject({ code: 'model_not_ready' });
+    fixture.aliases = [];
+    fixture.clock.advance(options.loadRetryMs);
+    await reconciler.refresh();
+    await reconciler.ready(second!, fixture.clock.monotonic() + 1000);
+    expect([first?.state, second?.state]).toEqual(['unloaded', 'ready']);
+    // The second was tried at the start too: only a load tells what a version takes.
+    expect(runtime.loads).toEqual([`m@1@${digest(1)}`, `m@2@${digest(2)}`, `m@2@${digest(2)}`]);
+  });
+
+  it('keeps loaded what the operator named', async () => {
+    const { reconciler, options } = fixture;
+    Object.assign(options, { modelMemoryBytes: 1024, keepLoaded: ['m@2'] });
+    fixture.aliases = [];
+    await reconciler.start();
+    const [first, second] = ['1', '2'].map((name) => reconciler.table.resolve('m', name).served);
+    expect(second?.state).toBe('ready');
+    await expect(reconciler.ready(first!, fixture.clock.monotonic() + 1000)).rejects.toMatchObject({
+      code: 'model_not_ready',
+    });
+  });
+
   it('keeps what is loaded when the registry changes, and loads what an alias moves to', async () => {
     const { reconciler } = fixture;
     await reconciler.start();

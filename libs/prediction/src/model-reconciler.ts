@@ -1,10 +1,12 @@
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
-import { PRODUCTION, type ModelVersion, type RegistrySnapshot } from '@sibyl/registry';
+import { PRODUCTION, type RegistrySnapshot } from '@sibyl/registry';
 import path from 'node:path';
 import type { PredictionOptions } from './prediction-options';
-import { ServedVersion } from './served-version';
-import { ServingTable, type Resolution, type ServedModel } from './serving-table';
+import type { ServedVersion } from './served-version';
+import { followSnapshot } from './follow-snapshot';
+import { ModelMemory } from './model-memory';
+import { ServingTable, type Resolution } from './serving-table';
 import { warmupTensors } from './warmup';
 
 /** Where the reconciler learns what should serve, and gets the bytes of it. */
@@ -39,14 +41,22 @@ export class ModelReconciler {
   private timer: NodeJS.Timeout | undefined;
   private started = false;
   private preloads: readonly ServedVersion[] = [];
+  private readonly memory: ModelMemory;
 
-  constructor(private readonly parts: ReconcilerParts) {}
+  constructor(private readonly parts: ReconcilerParts) {
+    this.memory = new ModelMemory({
+      ...parts,
+      versions: () => this.all(),
+      isPinned: (served) => this.isPinned(served),
+      release: (served) => this.release(served),
+    });
+  }
 
   /** Reads the first snapshot and loads what aliases point at; a version that will not load does not stop the start. */
   async start(): Promise<void> {
     await this.refresh();
     this.preloads = this.preloaded();
-    await Promise.all(this.wanted().map((served) => this.load(served).catch(() => undefined)));
+    await this.preload(this.wanted());
     this.started = true;
     this.timer = setInterval(() => void this.follow(), this.parts.options.refreshMs);
     this.timer.unref();
@@ -134,7 +144,7 @@ export class ModelReconciler {
     for (const served of this.all()) if (model === undefined || served.model === model) served.parked = false;
     const due = this.wanted().filter((served) => model === undefined || served.model === model);
     if (model !== undefined) this.table.resolve(model, undefined);
-    await Promise.all(due.map((served) => this.load(served).catch(() => undefined)));
+    await this.preload(due);
   }
 
   /** Takes a version out of the runners; it stays out until a request asks for it. */
@@ -147,20 +157,29 @@ export class ModelReconciler {
     try {
       do {
         this.again = false;
-        const snapshot = await this.parts.source.snapshot();
-        const gone = new Set(this.all());
-        this.table = this.build(snapshot, gone);
+        const { table, gone } = followSnapshot(this.table, await this.parts.source.snapshot(), this.parts.log);
+        this.table = table;
         for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
       } while (this.again);
     } finally {
       // Not when the promise settles: a call in between would wait for a run that looks no more.
       this.running = undefined;
     }
-    for (const served of this.wanted()) {
-      const due =
-        served.loaded === undefined && served.state !== 'loading' && served.retryAt <= this.parts.clock.monotonic();
-      if (due) void this.load(served).catch(() => undefined);
+    const now = this.parts.clock.monotonic();
+    const due = (served: ServedVersion): boolean => served.state !== 'loading' && served.retryAt <= now;
+    void this.preload(this.wanted().filter(due));
+    void this.memory.retireIdle().catch((error: unknown) => this.stale(error));
+  }
+
+  /** Loads what aliases need, and of the others what there is room for; the rest waits for a request. */
+  private async preload(versions: readonly ServedVersion[]): Promise<void> {
+    const loads: Promise<unknown>[] = [];
+    for (const served of versions) {
+      if (served.loaded !== undefined) continue;
+      if (this.isPinned(served) || this.memory.fits(served)) loads.push(this.load(served).catch(() => undefined));
+      else served.parked = true;
     }
+    await Promise.all(loads);
   }
 
   private async release(served: ServedVersion): Promise<void> {
@@ -171,47 +190,6 @@ export class ModelReconciler {
     await loaded.unload();
     // A request may have begun to load it again meanwhile; then that state stands.
     if (served.loaded === undefined && (served.state as string) === 'unloading') served.state = 'unloaded';
-  }
-
-  private build(snapshot: RegistrySnapshot, gone: Set<ServedVersion>): ServingTable {
-    const models = new Map<string, ServedModel>();
-    for (const model of snapshot.models) {
-      const versions = new Map<string, ServedVersion>();
-      let latest: ServedVersion | undefined;
-      for (const facts of model.versions) {
-        const served = this.keep(facts);
-        if (!served) continue;
-        gone.delete(served);
-        if (!served.servable && served.loaded) gone.add(served);
-        versions.set(facts.version, served);
-        if (served.servable && (latest === undefined || facts.arrival > latest.facts.arrival)) latest = served;
-      }
-      const aliases = new Map<string, ServedVersion>();
-      for (const { alias, version } of model.aliases) {
-        const served = versions.get(version);
-        if (served) aliases.set(alias, served);
-      }
-      models.set(model.name, { name: model.name, versions, aliases, latest });
-    }
-    return new ServingTable(models);
-  }
-
-  /** The same object for the same bytes, so that a loaded model stays loaded. */
-  private keep(facts: ModelVersion): ServedVersion | undefined {
-    const known = this.table.models.get(facts.model)?.versions.get(facts.version);
-    if (known && known.facts.digest === facts.digest) {
-      known.facts = facts;
-      return known;
-    }
-    try {
-      return new ServedVersion(facts);
-    } catch (error) {
-      this.parts.log.warn(
-        { model: facts.model, version: facts.version, err: error },
-        'version cannot be served: its contract does not compile',
-      );
-      return undefined;
-    }
   }
 
   private all(): ServedVersion[] {
@@ -227,12 +205,17 @@ export class ModelReconciler {
   }
 
   private wanted(): ServedVersion[] {
-    const wanted = new Set<ServedVersion>();
-    for (const model of this.table.models.values()) {
-      for (const served of model.aliases.values()) wanted.add(served);
-      if (model.latest) wanted.add(model.latest);
-    }
-    return [...wanted].filter((served) => served.servable && !served.parked);
+    const pinned = this.all().filter((served) => this.isPinned(served));
+    const latest = [...this.table.models.values()].flatMap((model) => model.latest ?? []);
+    return [...new Set([...pinned, ...latest])].filter((served) => served.servable && !served.parked);
+  }
+
+  /** Stays in memory: an alias points at it, or the operator named it. */
+  private isPinned(served: ServedVersion): boolean {
+    const model = this.table.models.get(served.model);
+    if (model === undefined) return false;
+    for (const aliased of model.aliases.values()) if (aliased === served) return true;
+    return this.parts.options.keepLoaded.includes(`${served.model}@${served.version}`);
   }
 
   private load(served: ServedVersion): Promise<LoadedModel> {
@@ -245,6 +228,7 @@ export class ModelReconciler {
     served.parked = false;
     const { manifest, digest } = served.facts;
     try {
+      await this.memory.reserve(served);
       const folder = await this.parts.source.artifactFolder(digest);
       const loaded = await this.parts.runtime.load(
         { key: `${served.model}@${served.version}@${digest}`, path: path.join(folder, 'model.onnx') },
@@ -256,6 +240,7 @@ export class ModelReconciler {
         },
       );
       served.loaded = loaded;
+      served.loadedAtMs = this.parts.clock.now();
       served.state = 'ready';
       served.reason = undefined;
       this.parts.log.info(
@@ -269,6 +254,8 @@ export class ModelReconciler {
       served.retryAt = this.parts.clock.monotonic() + this.parts.options.loadRetryMs;
       this.parts.log.warn({ model: served.model, version: served.version, err: error }, 'model could not be loaded');
       throw error instanceof DomainError ? error : notReady(served, error);
+    } finally {
+      void this.memory.settle(served).catch((error: unknown) => this.stale(error));
     }
   }
 

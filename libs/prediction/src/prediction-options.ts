@@ -1,5 +1,9 @@
-import { IsIn, IsInt, Max, Min } from 'class-validator';
+import { totalmem } from 'node:os';
+import { IsArray, IsIn, IsInt, Matches, Max, Min } from 'class-validator';
 import type { DevicePolicy } from '@sibyl/inference';
+
+const MIB = 1024 * 1024;
+const MODEL_SHARE = 0.6;
 
 /** Settings of serving. */
 export class PredictionOptions {
@@ -30,4 +34,25 @@ export class PredictionOptions {
   /** Where models run when the manifest does not say. */
   @IsIn(['gpu_required', 'gpu_preferred', 'cpu_only'])
   devicePolicy: DevicePolicy = 'gpu_preferred';
+
+  /** Memory for loaded models, in all runners together: the rest is for the server, PostgreSQL and the page cache. */
+  @IsInt()
+  @Min(16 * MIB)
+  modelMemoryBytes = Math.floor(MODEL_SHARE * availableMemory());
+
+  /** A version that nobody has asked for in this time is unloaded, unless it is pinned; 0: never. */
+  @IsInt()
+  @Min(0)
+  modelIdleMs = 3_600_000;
+
+  /** Versions that stay loaded beside those that aliases point at: `model@version`. */
+  @IsArray()
+  @Matches(/^[^@]+@[^@]+$/, { each: true })
+  keepLoaded: readonly string[] = [];
+}
+
+/** What a container may use, or the machine has. */
+function availableMemory(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }

@@ -28,9 +28,10 @@ export class ServedVersion {
   /** No new attempt to load before this time of the monotonic clock. */
   retryAt = 0;
   loaded: LoadedModel | undefined = undefined;
-  /** Unloaded by hand: not loaded again before a request asks for it. */
+  /** Unloaded by hand, for want of memory or of use: not loaded again before a request asks for it. */
   parked = false;
   lastUsedAtMs: number | undefined = undefined;
+  loadedAtMs: number | undefined = undefined;
 
   /** Replaced when the registry changes the status; digest and contract never change. */
   constructor(public facts: ModelVersion) {

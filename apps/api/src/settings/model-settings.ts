@@ -4,7 +4,7 @@ import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
 import { RegistryOptions } from '@sibyl/registry';
 import { PredictOptions } from '../predict/predict-options';
-import { choice, folders, list, optionalText, whole } from './setting';
+import { bytes, choice, folders, list, optionalText, whole } from './setting';
 import { wholeFileSystem } from './unsafe';
 
 const KIBIBYTE = 1024;
@@ -129,6 +129,28 @@ export const SERVING = {
     max: 1_048_576,
     fallback: INFERENCE.runnerMemoryBytes / MEBIBYTE,
     meaning: 'Memory of one runner process; one that needs more is ended and replaced.',
+  }),
+  modelMemory: bytes({
+    name: 'SIBYL_MODEL_MEMORY',
+    min: 16 * MEBIBYTE,
+    fallback: PREDICTION.modelMemoryBytes,
+    shown: '60 % of the memory of the container or machine',
+    meaning:
+      'Memory of loaded models in all runners together. Past it the least recently used are unloaded, but never what an alias points at.',
+  }),
+  modelIdleSeconds: whole({
+    name: 'SIBYL_MODEL_IDLE_SECONDS',
+    min: 0,
+    max: 31_536_000,
+    fallback: PREDICTION.modelIdleMs / 1000,
+    meaning: 'A version that no alias points at and nobody has asked for in this time is unloaded; 0: never.',
+  }),
+  keepLoaded: list({
+    name: 'SIBYL_KEEP_LOADED',
+    type: 'model@version',
+    pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}@[A-Za-z0-9.+_-]{1,64}$/,
+    fallback: PREDICTION.keepLoaded,
+    meaning: 'Versions that are loaded at the start and stay so, beside those that aliases point at.',
   }),
   trialMemoryMib: whole({
     name: 'SIBYL_TRIAL_MEMORY_MIB',

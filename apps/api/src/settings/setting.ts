@@ -59,6 +59,19 @@ export function whole(facts: Facts<number> & { readonly min: number; readonly ma
   });
 }
 
+const UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+/** Bytes, with or without a unit: `536870912`, `512MiB`. */
+export function bytes(facts: Facts<number> & { readonly min: number }): Setting<number> {
+  const { min, ...rest } = facts;
+  return setting(rest, 'bytes, or with KiB, MiB or GiB', (given) => {
+    const [, digits, unit = 'B'] = /^(\d{1,15})(B|KiB|MiB|GiB)?$/.exec(given) ?? [];
+    const value = Number(digits) * (UNITS[unit] ?? Number.NaN);
+    if (!(value >= min && Number.isSafeInteger(value))) throw new Error(`a size like 512MiB, from ${min} bytes`);
+    return value;
+  });
+}
+
 /** One of a few words. */
 export function choice<const T extends string>(facts: Facts<T> & { readonly of: readonly T[] }): Setting<T> {
   const { of, ...rest } = facts;

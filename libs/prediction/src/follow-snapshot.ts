@@ -1,0 +1,56 @@
+import type { ModelVersion, RegistrySnapshot } from '@sibyl/registry';
+import { ServedVersion } from './served-version';
+import { ServingTable, type ServedModel } from './serving-table';
+
+interface SnapshotLog {
+  warn(fields: object, message: string): void;
+}
+
+/** The table that a snapshot of the registry asks for, and what has to leave memory for it. */
+export interface FollowedSnapshot {
+  readonly table: ServingTable;
+  readonly gone: ReadonlySet<ServedVersion>;
+}
+
+/** Makes the next table. Versions that stay are the same objects, so that a loaded model stays loaded. */
+export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot, log: SnapshotLog): FollowedSnapshot {
+  const gone = new Set([...before.models.values()].flatMap((model) => [...model.versions.values()]));
+  const models = new Map<string, ServedModel>();
+  for (const model of snapshot.models) {
+    const versions = new Map<string, ServedVersion>();
+    let latest: ServedVersion | undefined;
+    for (const facts of model.versions) {
+      const served = keep(before, facts, log);
+      if (!served) continue;
+      gone.delete(served);
+      if (!served.servable && served.loaded) gone.add(served);
+      versions.set(facts.version, served);
+      if (served.servable && (latest === undefined || facts.arrival > latest.facts.arrival)) latest = served;
+    }
+    const aliases = new Map<string, ServedVersion>();
+    for (const { alias, version } of model.aliases) {
+      const served = versions.get(version);
+      if (served) aliases.set(alias, served);
+    }
+    models.set(model.name, { name: model.name, versions, aliases, latest });
+  }
+  return { table: new ServingTable(models), gone };
+}
+
+/** The same object for the same bytes. */
+function keep(before: ServingTable, facts: ModelVersion, log: SnapshotLog): ServedVersion | undefined {
+  const known = before.models.get(facts.model)?.versions.get(facts.version);
+  if (known && known.facts.digest === facts.digest) {
+    known.facts = facts;
+    return known;
+  }
+  try {
+    return new ServedVersion(facts);
+  } catch (error) {
+    log.warn(
+      { model: facts.model, version: facts.version, err: error },
+      'version cannot be served: its contract does not compile',
+    );
+    return undefined;
+  }
+}

@@ -1,0 +1,117 @@
+import type { LoadedModel } from '@sibyl/inference';
+import { FakeClock } from '@sibyl/kernel/testing';
+import { aModelVersion } from '@sibyl/registry/testing';
+import { ModelMemory } from './model-memory';
+import { PredictionOptions } from './prediction-options';
+import { ServedVersion } from './served-version';
+
+const HOUR_MS = 3_600_000;
+
+class Fixture {
+  readonly clock = new FakeClock();
+  readonly options = Object.assign(new PredictionOptions(), { modelMemoryBytes: 1000, modelIdleMs: HOUR_MS });
+  readonly pinned = new Set<ServedVersion>();
+  readonly versions: ServedVersion[] = [];
+  readonly released: string[] = [];
+  runners = 1;
+  readonly memory = new ModelMemory({
+    runtime: { status: () => ({ runners: Array(this.runners).fill({}) }) as never },
+    clock: this.clock,
+    options: this.options,
+    log: { info: () => undefined },
+    versions: () => this.versions,
+    isPinned: (served) => this.pinned.has(served),
+    release: async (served) => {
+      this.released.push(served.version);
+      served.loaded = undefined;
+      served.state = 'unloaded';
+      await Promise.resolve();
+    },
+  });
+
+  /** A version whose files have so many bytes. */
+  version(name: string, bytes: number): ServedVersion {
+    const files = [
+      { path: 'model.onnx', sha256: '0'.repeat(64), bytes },
+      { path: 'golden.json', sha256: '0'.repeat(64), bytes: 5000 },
+    ];
+    const served = new ServedVersion(aModelVersion({ version: name, files }));
+    this.versions.push(served);
+    return served;
+  }
+
+  /** The same, loaded, and found to take `bytes`. */
+  async loaded(name: string, bytes: number, measured = bytes): Promise<ServedVersion> {
+    const served = this.version(name, bytes);
+    await this.memory.reserve(served);
+    served.loaded = { memoryBytes: measured } as LoadedModel;
+    served.state = 'ready';
+    served.loadedAtMs = this.clock.now();
+    await this.memory.settle(served);
+    return served;
+  }
+}
+
+let fixture: Fixture;
+beforeEach(() => (fixture = new Fixture()));
+
+describe('ModelMemory', () => {
+  it('lets the least recently used go first, as many as are needed', async () => {
+    const [a] = [await fixture.loaded('a', 300), await fixture.loaded('b', 300), await fixture.loaded('c', 300)];
+    fixture.clock.advance(10);
+    a.lastUsedAtMs = fixture.clock.now();
+    await fixture.memory.reserve(fixture.version('d', 600));
+    expect(fixture.released).toEqual(['b', 'c']);
+    expect(fixture.memory.usedBytes()).toBe(900);
+  });
+
+  it('counts what is on its way in, and forgets it where the load fails', async () => {
+    const coming = fixture.version('a', 700);
+    await fixture.memory.reserve(coming);
+    expect(fixture.memory.fits(fixture.version('b', 400))).toBe(false);
+    await fixture.memory.settle(coming);
+    expect(fixture.memory.fits(fixture.version('c', 1000))).toBe(true);
+  });
+
+  it('counts every runner’s copy', async () => {
+    fixture.runners = 3;
+    await fixture.loaded('a', 200);
+    expect(fixture.memory.usedBytes()).toBe(600);
+    expect(fixture.memory.fits(fixture.version('b', 200))).toBe(false);
+  });
+
+  it('never touches what is pinned, and says what that leaves', async () => {
+    fixture.pinned.add(await fixture.loaded('a', 800));
+    const refused = fixture.memory.reserve(fixture.version('b', 300));
+    await expect(refused).rejects.toMatchObject({ code: 'model_not_ready', retryAfterSeconds: 30 });
+    expect(fixture.released).toEqual([]);
+    expect(fixture.memory.usedBytes()).toBe(800);
+  });
+
+  it('goes by what a version is found to take: others make room, or it goes itself', async () => {
+    const a = await fixture.loaded('a', 100);
+    await fixture.loaded('b', 100, 950);
+    expect(fixture.released).toEqual(['a']);
+    expect(a.parked).toBe(true);
+    await fixture.loaded('c', 50, 2000);
+    expect(fixture.released).toEqual(['a', 'b', 'c']);
+  });
+
+  it('lets what nobody asks for go after its time, but not what is pinned or used', async () => {
+    const used = await fixture.loaded('used', 100);
+    const pinned = await fixture.loaded('pinned', 100);
+    await fixture.loaded('idle', 100);
+    fixture.pinned.add(pinned);
+    fixture.clock.advance(HOUR_MS - 1);
+    await fixture.memory.retireIdle();
+    expect(fixture.released).toEqual([]);
+    used.lastUsedAtMs = fixture.clock.now();
+    fixture.clock.advance(1);
+    await fixture.memory.retireIdle();
+    expect(fixture.released).toEqual(['idle']);
+    fixture.options.modelIdleMs = 0;
+    fixture.clock.advance(HOUR_MS);
+    await fixture.memory.retireIdle();
+    expect(fixture.released).toEqual(['idle']);
+  });
+});

@@ -1,0 +1,123 @@
+import { DomainError, type Clock } from '@sibyl/kernel';
+import type { ModelRuntime } from '@sibyl/inference';
+import type { PredictionOptions } from './prediction-options';
+import type { ServedVersion } from './served-version';
+
+export interface ModelMemoryParts {
+  readonly runtime: Pick<ModelRuntime, 'status'>;
+  readonly clock: Clock;
+  readonly options: PredictionOptions;
+  readonly log: { info(fields: object, message: string): void };
+  readonly versions: () => readonly ServedVersion[];
+  /** Versions that stay loaded whatever happens: those that aliases point at, and those that the operator named. */
+  readonly isPinned: (served: ServedVersion) => boolean;
+  readonly release: (served: ServedVersion) => Promise<void>;
+}
+
+const MIB = 1024 * 1024;
+
+/**
+ * Which versions stay in memory: what they really take is held against a budget, the least recently used go first, and idle ones
+ * go after their time. What went is loaded again by the next request for it.
+ */
+export class ModelMemory {
+  /** Bytes that are set aside for versions on their way in. */
+  private readonly coming = new Map<ServedVersion, number>();
+
+  constructor(private readonly parts: ModelMemoryParts) {}
+
+  /** Bytes of what is loaded, in all runners, and of what is being loaded. */
+  usedBytes(): number {
+    let sum = 0;
+    for (const bytes of this.coming.values()) sum += bytes;
+    for (const served of this.parts.versions())
+      if (served.loaded !== undefined && !this.coming.has(served)) sum += this.bytesOf(served);
+    return sum;
+  }
+
+  /** Whether it can be loaded without unloading another. */
+  fits(served: ServedVersion): boolean {
+    return this.usedBytes() + this.bytesOf(served) <= this.budgetBytes;
+  }
+
+  /** Sets memory aside for a version, unloading others as needed. Throws `model_not_ready` where only pinned ones are left. */
+  async reserve(served: ServedVersion): Promise<void> {
+    const needed = this.bytesOf(served);
+    while (this.usedBytes() + needed > this.budgetBytes) {
+      const victim = this.leastRecentlyUsed(served);
+      if (victim === undefined) throw this.full(served, needed);
+      await this.evict(victim, 'another version needs its memory');
+    }
+    this.coming.set(served, needed);
+  }
+
+  /** The load has ended, well or not: from now on what it really takes counts. */
+  async settle(served: ServedVersion): Promise<void> {
+    this.coming.delete(served);
+    while (this.usedBytes() > this.budgetBytes) {
+      const victim = this.leastRecentlyUsed(served) ?? this.itself(served);
+      if (victim === undefined) return;
+      await this.evict(victim, 'memory is over its budget');
+    }
+  }
+
+  /** Unloads what nobody has asked for in a long time. */
+  async retireIdle(): Promise<void> {
+    const { clock, options, versions, isPinned } = this.parts;
+    if (options.modelIdleMs === 0) return;
+    const before = clock.now() - options.modelIdleMs;
+    for (const served of versions())
+      if (served.state === 'ready' && usedAt(served) <= before && !isPinned(served))
+        await this.evict(served, 'nobody has asked for it in a long time');
+  }
+
+  private get budgetBytes(): number {
+    return this.parts.options.modelMemoryBytes;
+  }
+
+  /** What a version takes, or will take as far as its validation and its files tell. Every runner has a copy. */
+  private bytesOf({ facts, loaded }: ServedVersion): number {
+    const files = facts.files.reduce((sum, file) => (file.path.endsWith('.json') ? sum : sum + file.bytes), 0);
+    const measured = loaded?.memoryBytes ?? facts.report?.trial?.memoryBytes ?? 0;
+    // A process that has memory to spare does not grow for a small model, which is in it all the same.
+    return Math.max(files, measured) * Math.max(1, this.parts.runtime.status().runners.length);
+  }
+
+  private leastRecentlyUsed(except: ServedVersion): ServedVersion | undefined {
+    let oldest: ServedVersion | undefined;
+    for (const served of this.parts.versions()) {
+      if (served === except || served.state !== 'ready' || this.parts.isPinned(served)) continue;
+      if (oldest === undefined || usedAt(served) < usedAt(oldest)) oldest = served;
+    }
+    return oldest;
+  }
+
+  private itself(served: ServedVersion): ServedVersion | undefined {
+    return served.state === 'ready' && !this.parts.isPinned(served) ? served : undefined;
+  }
+
+  private async evict(served: ServedVersion, why: string): Promise<void> {
+    const { model, version } = served;
+    // Not loaded again before a request asks for it.
+    served.parked = true;
+    this.parts.log.info({ model, version, bytes: this.bytesOf(served) }, `model unloaded: ${why}`);
+    await this.parts.release(served);
+  }
+
+  private full({ model, version }: ServedVersion, neededBytes: number): DomainError {
+    const left = Math.max(0, this.budgetBytes - this.usedBytes());
+    return new DomainError(
+      'model_not_ready',
+      `Model '${model}' version ${version} needs ${Math.ceil(neededBytes / MIB)} MiB of memory; ` +
+        `versions that must stay loaded leave ${Math.floor(left / MIB)} MiB of ${Math.floor(this.budgetBytes / MIB)}.`,
+      { retryAfterSeconds: FULL_RETRY_SECONDS },
+    );
+  }
+}
+
+/** Memory becomes free when an operator moves an alias, which is no matter of seconds. */
+const FULL_RETRY_SECONDS = 30;
+
+function usedAt({ lastUsedAtMs, loadedAtMs }: ServedVersion): number {
+  return Math.max(lastUsedAtMs ?? 0, loadedAtMs ?? 0);
+}
