@@ -4,6 +4,7 @@ import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import {
+  centredModel,
   customDomainModel,
   endlessModel,
   externalDataModel,
@@ -347,6 +348,38 @@ describe('registering a version', () => {
       const reply = await client.upload('unfit', withGolden('unfit', golden));
       expect(reply).toMatchObject({ status: 422, body: { code: 'model_rejected' } });
       expect(reply.body.errors[0].pointer).toContain('golden.json');
+    });
+  });
+
+  describe('a model whose rows depend on each other', () => {
+    const golden = { source: 'a test', samples: [{ inputs: { x: [[1, 2]] }, outputs: { y: [[0, 0]] } }] };
+
+    it('is found out, and its predictions never meet', async () => {
+      const files = modelPackage(centredModel(), { name: 'centred', version: '1' }, { 'golden.json': json(golden) });
+      expect(await client.upload('centred', files)).toMatchObject({
+        status: 201,
+        body: {
+          status: 'validated',
+          report: {
+            trial: { rows_independent: false },
+            notes: [expect.stringMatching(/depends on the rows beside it/)],
+          },
+        },
+      });
+      const tensors = await Promise.all(
+        Array.from({ length: 60 }, (_, i) => client.post('/models/centred/predict', { inputs: { x: [[i, -i]] } })),
+      );
+      expect(tensors.map(({ body }) => body.outputs?.y)).toEqual(tensors.map(() => [[0, 0]]));
+      const requests = [1, 5, 9].map((x) => ({ model: 'centred', features: { x: [x, 2 * x] } }));
+      const batch = await client.post('/predict/batch', { requests });
+      expect(batch.body.predictions.map((item: { prediction: unknown }) => item.prediction)).toEqual(
+        requests.map(() => ({ outputs: { y: [0, 0] } })),
+      );
+    });
+
+    it('is told from one whose rows do not', async () => {
+      const { body } = await client.get('/v1/models/momentum/versions/1.3.0');
+      expect(body.report.trial).toMatchObject({ rows_independent: true });
     });
   });
 

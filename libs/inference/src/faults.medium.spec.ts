@@ -299,7 +299,7 @@ describe('a trial', () => {
     await start();
     const model = await load('neg', unaryModel('Neg'));
     const garbage = file('garbage', Buffer.alloc(5000, 'garbage '));
-    const trial = await test.runtime.trial(garbage, []).catch((error: unknown) => error);
+    const trial = await test.runtime.trial(garbage, { samples: [] }).catch((error: unknown) => error);
     expect(trial).toMatchObject({ code: 'model_rejected', faults: [{ pointer: '/model.onnx' }] });
     expect(JSON.stringify([trial, (trial as Error).message])).not.toContain(folder);
     expect(await negate(model, 1)).toBe(-1);
@@ -309,7 +309,7 @@ describe('a trial', () => {
   it('rejects a model that takes too long, and kills its process', async () => {
     await start();
     const endless = file('endless', endlessModel());
-    const trial = test.runtime.trial(endless, [[integers('x', [], 0n)]], { limitMs: 600 });
+    const trial = test.runtime.trial(endless, { samples: [[integers('x', [], 0n)]] }, { limitMs: 600 });
     await expect(trial).rejects.toMatchObject({
       code: 'model_rejected',
       message: 'The model was too slow.',
@@ -321,7 +321,7 @@ describe('a trial', () => {
     await start();
     const bomb = file('bomb', hugeOutputModel(400_000_000n));
     const one: Tensor = { name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) };
-    const trial = test.runtime.trial(bomb, [[one]], { memoryBytes: 300 * 1024 * 1024 });
+    const trial = test.runtime.trial(bomb, { samples: [[one]] }, { memoryBytes: 300 * 1024 * 1024 });
     await expect(trial).rejects.toMatchObject({
       code: 'model_rejected',
       message: 'The model needs too much memory.',
@@ -332,7 +332,7 @@ describe('a trial', () => {
   it('rejects a model that crashes its process', async () => {
     await start();
     const endless = file('endless', endlessModel());
-    const trial = test.runtime.trial(endless, [[integers('x', [], 0n)]]);
+    const trial = test.runtime.trial(endless, { samples: [[integers('x', [], 0n)]] });
     trial.catch(() => undefined);
     const pid = await otherChild(pids());
     await untilThreadsOf(pid);
@@ -347,12 +347,12 @@ describe('a trial', () => {
     await start();
     const loop = file('loop', loopModel());
     const good = [integers('x', [], 0n), integers('trips', [], 1n)];
-    const trial = test.runtime.trial(loop, [good, [integers('x', [], 0n)]]);
+    const trial = test.runtime.trial(loop, { samples: [good, [integers('x', [], 0n)]] });
     await expect(trial).rejects.toMatchObject({
       code: 'model_rejected',
       faults: [{ pointer: '/golden.json/samples/1' }],
     });
-    const unknown = test.runtime.trial(loop, [[integers('nobody', [], 0n)]]);
+    const unknown = test.runtime.trial(loop, { samples: [[integers('nobody', [], 0n)]] });
     await expect(unknown).rejects.toMatchObject({
       code: 'model_rejected',
       faults: [{ pointer: '/golden.json/samples/0', expected: 'inputs among x, trips' }],
@@ -363,9 +363,9 @@ describe('a trial', () => {
     await start({ trials: 1, trialQueue: 1 });
     const endless = file('endless', endlessModel());
     const samples = [[integers('x', [], 0n)]];
-    const running = test.runtime.trial(endless, samples).catch((error: unknown) => error);
-    const waiting = test.runtime.trial(endless, samples).catch((error: unknown) => error);
-    await expect(test.runtime.trial(endless, samples)).rejects.toMatchObject({ code: 'queue_full' });
+    const running = test.runtime.trial(endless, { samples }).catch((error: unknown) => error);
+    const waiting = test.runtime.trial(endless, { samples }).catch((error: unknown) => error);
+    await expect(test.runtime.trial(endless, { samples })).rejects.toMatchObject({ code: 'queue_full' });
     await test.close();
     expect(await running).toMatchObject({ code: 'shutting_down' });
     expect(await waiting).toMatchObject({ code: 'shutting_down' });

@@ -9,6 +9,7 @@ export {
   type ModelStatistics,
   type TrialLimits,
   type TrialReport,
+  type TrialRuns,
 } from './model-runtime';
 export { type RunnerStatus, type RuntimeStatus } from './runtime-status';
 export { InferenceOptions } from './inference-options';

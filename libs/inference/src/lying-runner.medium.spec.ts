@@ -95,13 +95,13 @@ describe('a runner that lies', () => {
 
   it('in a trial has its model rejected', async () => {
     await start('Buffer.alloc(64, 255)');
-    const trial = test.runtime.trial({ key: 'model', path: '/nowhere' }, []);
+    const trial = test.runtime.trial({ key: 'model', path: '/nowhere' }, { samples: [] });
     await expect(trial).rejects.toMatchObject({ code: 'model_rejected', faults: [{ expected: 'readable answers' }] });
   });
 
   it('in a trial, about a sample, has its model rejected', async () => {
     await start(answerRuns('say(T.outputs, frame.request, { a: "long enough for a header" })'));
-    const trial = test.runtime.trial({ key: 'model', path: '/nowhere' }, [[X]]);
+    const trial = test.runtime.trial({ key: 'model', path: '/nowhere' }, { samples: [[X]] });
     await expect(trial).rejects.toMatchObject({ code: 'model_rejected', faults: [{ pointer: '/model.onnx' }] });
   });
 

@@ -82,6 +82,14 @@ export interface TrialReport {
   readonly memoryBytes: number;
   readonly outputs: readonly (readonly Tensor[])[];
   readonly durationsMs: readonly number[];
+  /** Of the probes, in their order; undefined where one failed, and for all behind one that ended the process. */
+  readonly probes: readonly (readonly Tensor[] | undefined)[];
+}
+
+/** What a trial runs: a sample that fails rejects the model; a probe that fails only says so. */
+export interface TrialRuns {
+  readonly samples: readonly (readonly Tensor[])[];
+  readonly probes?: readonly (readonly Tensor[])[];
 }
 
 /** The port behind which models run: tensors in, tensors out. Implementations pass `describeModelRuntime`. */
@@ -91,10 +99,10 @@ export abstract class ModelRuntime {
   /** Calls with one key share one load; a loaded model stays loaded until `unload`, whatever happens to processes. */
   abstract load(model: ModelFile, options: LoadOptions): Promise<LoadedModel>;
   /**
-   * Loads and runs a model that nobody trusts yet where it can hurt nothing: samples one by one, within limits.
+   * Loads and runs a model that nobody trusts yet where it can hurt nothing: runs one by one, within limits.
    * Whatever goes wrong with the model is `model_rejected`, its faults the reasons.
    */
-  abstract trial(model: ModelFile, samples: readonly (readonly Tensor[])[], limits?: TrialLimits): Promise<TrialReport>;
+  abstract trial(model: ModelFile, runs: TrialRuns, limits?: TrialLimits): Promise<TrialReport>;
   abstract status(): RuntimeStatus;
   /** Answers what waits (within a limit) and stops; what comes later is refused with shutting_down. */
   abstract close(): Promise<void>;

@@ -10,7 +10,7 @@ import {
   type RunnerFrame,
   type Tensor,
 } from '@sibyl/protocol';
-import type { DevicePolicy, ModelFile, TrialReport } from './model-runtime';
+import type { DevicePolicy, ModelFile, TrialReport, TrialRuns } from './model-runtime';
 import type { RunnerLoss } from './inference-observer';
 import { loadedMessage } from './runner-pool';
 import { shuttingDown } from './runner-slot';
@@ -30,6 +30,17 @@ const WATCH_MS = 25;
 const SESSION = 1;
 const MIB = 1024 * 1024;
 
+function outputsOf(frame: RunnerFrame, { outputs }: LoadedMessage): Tensor[] {
+  return frameTensors(frame).map(({ index, datatype, shape, data }) => {
+    return { name: outputs[index]?.name ?? '', datatype, shape, data };
+  });
+}
+
+function ignoreLoss(error: unknown): undefined {
+  if (error instanceof RunnerLostError && error.end.reason !== 'stopped') return undefined;
+  throw error;
+}
+
 /** One model in a process of its own that ends with the trial. */
 export class ModelTrial implements RunnerListener {
   private begun = false;
@@ -42,7 +53,7 @@ export class ModelTrial implements RunnerListener {
     private readonly bounds: TrialBounds,
   ) {}
 
-  async run(model: ModelFile, samples: readonly (readonly Tensor[])[]): Promise<TrialReport> {
+  async run(model: ModelFile, { samples, probes = [] }: TrialRuns): Promise<TrialReport> {
     const limitAt = this.clock.monotonic() + this.bounds.limitMs;
     const runner = new Runner(this.settings, this);
     this.runner = runner;
@@ -54,7 +65,8 @@ export class ModelTrial implements RunnerListener {
       this.begun = true;
       const message: LoadMessage = { path: model.path, providers };
       const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, SESSION, message, limitAt));
-      return await this.replay(runner, loaded, samples, limitAt);
+      const report = await this.replay(runner, loaded, samples, limitAt);
+      return { ...report, probes: await this.probe(runner, loaded, probes, limitAt) };
     } catch (error) {
       throw this.verdict(error);
     } finally {
@@ -81,7 +93,7 @@ export class ModelTrial implements RunnerListener {
     loaded: LoadedMessage,
     samples: readonly (readonly Tensor[])[],
     limitAt: number,
-  ): Promise<TrialReport> {
+  ): Promise<Omit<TrialReport, 'probes'>> {
     const signature = signatureOfLoaded(loaded);
     const names = loaded.inputs.map((input) => input.name);
     const outputs: (readonly Tensor[])[] = [];
@@ -90,14 +102,26 @@ export class ModelTrial implements RunnerListener {
       const begun = this.clock.monotonic();
       const frame = await this.runSample(runner, sample, names, limitAt, index);
       durationsMs.push(this.clock.monotonic() - begun);
-      outputs.push(
-        frameTensors(frame).map(({ index: place, datatype, shape, data }) => {
-          return { name: signature.outputs[place]?.name ?? '', datatype, shape, data };
-        }),
-      );
+      outputs.push(outputsOf(frame, loaded));
     }
     const { provider, loadMs, memoryBytes } = loaded;
     return { signature, provider, loadMs, memoryBytes, outputs, durationsMs };
+  }
+
+  /** Runs the model might not take, and perhaps not survive: what it did before stands. */
+  private async probe(
+    runner: Runner,
+    loaded: LoadedMessage,
+    probes: readonly (readonly Tensor[])[],
+    limitAt: number,
+  ): Promise<(readonly Tensor[] | undefined)[]> {
+    const names = loaded.inputs.map((input) => input.name);
+    const outputs: (readonly Tensor[] | undefined)[] = [];
+    for (const inputs of probes) {
+      const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignoreLoss);
+      outputs.push(frame?.type === FRAME_TYPES.outputs ? outputsOf(frame, loaded) : undefined);
+    }
+    return outputs;
   }
 
   private async runSample(

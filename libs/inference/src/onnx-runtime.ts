@@ -10,6 +10,7 @@ import {
   type ModelFile,
   type TrialLimits,
   type TrialReport,
+  type TrialRuns,
 } from './model-runtime';
 import { ModelTrial } from './model-trial';
 import { RunnerPool } from './runner-pool';
@@ -20,7 +21,6 @@ import { selectProviders } from './select-providers';
 import { ServedVersion, type ServedVersionHost } from './served-version';
 import { TrialPermits } from './trial-permits';
 import type { DropReason } from './version-queue';
-import type { Tensor } from '@sibyl/protocol';
 
 export interface OnnxRuntimeDeps {
   readonly options: InferenceOptions;
@@ -72,11 +72,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     return this.loads.run(model.key, () => this.loadOnce(model, options));
   }
 
-  async trial(
-    model: ModelFile,
-    samples: readonly (readonly Tensor[])[],
-    limits: TrialLimits = {},
-  ): Promise<TrialReport> {
+  async trial(model: ModelFile, runs: TrialRuns, limits: TrialLimits = {}): Promise<TrialReport> {
     this.refuseWhenClosing();
     const { trialLimitMs, trialMemoryBytes } = this.options;
     const bounds = {
@@ -89,7 +85,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
       const trial = new ModelTrial(this.options, this.clock, bounds);
       this.runningTrials.add(trial);
       try {
-        return await trial.run(model, samples);
+        return await trial.run(model, runs);
       } finally {
         this.runningTrials.delete(trial);
       }

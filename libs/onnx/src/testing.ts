@@ -18,6 +18,7 @@ export {
 export {
   addModel,
   branchModel,
+  centredModel,
   classifierModel,
   customDomainModel,
   functionModel,

@@ -234,7 +234,7 @@ export class ModelReconciler {
         { key: `${served.model}@${served.version}@${digest}`, path: path.join(folder, 'model.onnx') },
         {
           devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
-          batchable: served.contract.stackable,
+          batchable: served.batchable,
           maxBatchRows: manifest.runtime?.maxBatch ?? this.parts.options.maxBatchRows,
           warmup: warmupTensors(served.contract),
         },

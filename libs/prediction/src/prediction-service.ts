@@ -65,7 +65,7 @@ export class PredictionService {
     requests: readonly RowRequest[],
     call: PredictCall,
   ): Promise<(RowAnswer | DomainError)[]> {
-    if (!served.contract.stackable) {
+    if (!served.batchable) {
       return Promise.all(requests.map((row) => this.predictRow(served, row, call)));
     }
     const rows = new FeatureRows(served.contract, requests.length);

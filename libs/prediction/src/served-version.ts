@@ -65,6 +65,11 @@ export class ServedVersion {
     return this.facts.version;
   }
 
+  /** Whether rows may run together: they can be stacked, and were not found to depend on each other. */
+  get batchable(): boolean {
+    return this.contract.stackable && this.facts.report?.trial?.rowsIndependent !== false;
+  }
+
   /** Whether a caller may be answered by it: what failed validation or was archived never serves. */
   get servable(): boolean {
     return this.facts.status === 'validated' || this.facts.status === 'approved' || this.facts.status === 'active';

@@ -9,6 +9,7 @@ import type { TrialFacts, ValidationReport } from './model-version';
 import { observeOutputs, widenedSignature } from './observed-outputs';
 import type { PackageContents } from './package-reader';
 import { MODEL_FILE } from './package-source';
+import { rowProbes, rowsAreIndependent } from './row-independence';
 import type { RegistryOptions } from './registry-options';
 
 /** A report, and the signature that the version gets if it passed. */
@@ -27,14 +28,15 @@ export class ModelValidation {
 
   /** What the model does wrong is in the report; only what keeps us from trying it is thrown. */
   async run(contents: PackageContents, folder: string, digest: string): Promise<Validation> {
-    const samples = contents.golden?.samples ?? [];
+    const samples = (contents.golden?.samples ?? []).map((sample) => sample.inputs);
+    const probes = rowProbes(contents.signature, samples);
     try {
       const trial = await this.runtime.trial(
         { key: digest, path: path.join(folder, MODEL_FILE) },
-        samples.map((sample) => sample.inputs),
+        { samples, probes: probes === undefined ? [] : [...probes.alone, probes.together] },
         { limitMs: this.options.validationMs },
       );
-      return this.judge(contents, trial);
+      return this.judge(contents, trial, probes && rowsAreIndependent(probes, trial.probes));
     } catch (error) {
       if (!(error instanceof DomainError && error.code === 'model_rejected')) throw error;
       const loads = { pointer: `/${MODEL_FILE}`, expected: 'a model that loads and runs', received: error.detail };
@@ -43,7 +45,7 @@ export class ModelValidation {
     }
   }
 
-  private judge(contents: PackageContents, trial: TrialReport): Validation {
+  private judge(contents: PackageContents, trial: TrialReport, independent: boolean | undefined): Validation {
     const observed = observeOutputs(trial.outputs);
     const golden = contents.golden && compareGolden(contents.golden, trial.outputs, this.options.missesListed);
     const reasons = [...observedFaults(contents.manifest, observed), ...(golden?.misses.map(asFault) ?? [])];
@@ -55,6 +57,7 @@ export class ModelValidation {
       memoryBytes: trial.memoryBytes,
       ...(median === undefined ? {} : { medianRunMs: median }),
       observedOutputs: observed,
+      ...(independent === undefined ? {} : { rowsIndependent: independent }),
     };
     return {
       report: this.report(contents, reasons, { trial: facts, ...(golden ? { golden } : {}) }),
@@ -73,7 +76,7 @@ export class ModelValidation {
       passed: reasons.length === 0,
       checkedAt: timestamp(this.clock.now()),
       reasons,
-      notes: notesOf(contents, found.golden?.skipped ?? 0),
+      notes: [...notesOf(contents, found.golden?.skipped ?? 0), ...rowNotes(found.trial)],
       ...(found.trial ? { trial: found.trial } : {}),
       ...(found.golden && tolerance
         ? { golden: { ...(source === undefined ? {} : { source }), tolerance, ...found.golden } }
@@ -99,4 +102,9 @@ function notesOf({ golden }: PackageContents, skipped: number): string[] {
   const all = golden.samples.length + golden.skipped;
   if (all === skipped) return [`No golden sample holds an output of the model to compare: ${alone}`];
   return skipped > 0 ? [`${skipped} of ${all} golden samples hold no output of the model to compare.`] : [];
+}
+
+function rowNotes(trial: TrialFacts | undefined): string[] {
+  if (trial?.rowsIndependent !== false) return [];
+  return ['The answer for a row depends on the rows beside it: predictions are never run together.'];
 }

@@ -58,6 +58,8 @@ export interface TrialFacts {
   readonly medianRunMs?: number;
   /** Outputs as they really came; -1 where sizes differed between samples. */
   readonly observedOutputs: readonly TensorSpec[];
+  /** Whether rows were found to be answered alike alone and among others; absent where that could not be tried. */
+  readonly rowsIndependent?: boolean;
 }
 
 /** Whether a version of this status may answer requests. */

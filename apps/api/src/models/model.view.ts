@@ -137,6 +137,7 @@ function toReportView(report: ValidationReport): View {
         memory_bytes: trial.memoryBytes,
         median_run_ms: trial.medianRunMs,
         observed_outputs: trial.observedOutputs.map(toTensorView),
+        rows_independent: trial.rowsIndependent,
       }),
     golden:
       golden &&

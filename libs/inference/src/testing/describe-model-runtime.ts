@@ -81,10 +81,13 @@ export function describeModelRuntime(name: string, make: () => Promise<ModelRunt
 
     it('tries a model without loading it', async () => {
       const loadedBefore = runtime.status().models;
-      const report = await runtime.trial({ ...fixture.model, key: 'tried' }, [
-        fixture.inputs([5]),
-        fixture.inputs([6, 7]),
-      ]);
+      const report = await runtime.trial(
+        { ...fixture.model, key: 'tried' },
+        {
+          samples: [fixture.inputs([5]), fixture.inputs([6, 7])],
+          probes: [fixture.inputs([1, 2])],
+        },
+      );
       expect(report.outputs.map(numbers)).toEqual([expected([5]), expected([6, 7])]);
       expect(report.durationsMs).toHaveLength(2);
       expect(report.provider).toBe('cpu');
@@ -95,7 +98,7 @@ export function describeModelRuntime(name: string, make: () => Promise<ModelRunt
     it('refuses what cannot be loaded: model_not_ready, and model_rejected in a trial', async () => {
       if (fixture.broken === undefined) return;
       await expect(runtime.load(fixture.broken, OPTIONS)).rejects.toMatchObject({ code: 'model_not_ready' });
-      await expect(runtime.trial(fixture.broken, [])).rejects.toMatchObject({ code: 'model_rejected' });
+      await expect(runtime.trial(fixture.broken, { samples: [] })).rejects.toMatchObject({ code: 'model_rejected' });
       const model = await runtime.load(fixture.model, OPTIONS);
       expect(numbers(await model.infer(request([4])))).toEqual(expected([4]));
     });
@@ -123,7 +126,7 @@ export function describeModelRuntime(name: string, make: () => Promise<ModelRunt
       const closed = { code: 'shutting_down' };
       await expect(model.infer(request([1]))).rejects.toMatchObject(closed);
       await expect(runtime.load({ ...fixture.model, key: 'later' }, OPTIONS)).rejects.toMatchObject(closed);
-      await expect(runtime.trial(fixture.model, [])).rejects.toMatchObject(closed);
+      await expect(runtime.trial(fixture.model, { samples: [] })).rejects.toMatchObject(closed);
     });
   });
 }

@@ -9,6 +9,7 @@ import {
   type ModelFile,
   type ModelStatistics,
   type TrialReport,
+  type TrialRuns,
 } from '../model-runtime';
 import type { RuntimeStatus } from '../runtime-status';
 
@@ -95,7 +96,7 @@ export class FakeRuntime extends ModelRuntime {
     return loaded;
   }
 
-  override async trial(model: ModelFile, samples: readonly (readonly Tensor[])[]): Promise<TrialReport> {
+  override async trial(model: ModelFile, { samples, probes = [] }: TrialRuns): Promise<TrialReport> {
     this.refuseWhenClosed();
     this.trials.push(model.key);
     await this.pass();
@@ -103,7 +104,9 @@ export class FakeRuntime extends ModelRuntime {
     if (fake.trialError !== undefined) throw fake.trialError;
     const outputs = samples.map((inputs) => fake.respond(inputs));
     const durationsMs = samples.map(() => 1);
-    return { signature: fake.signature, provider: 'cpu', loadMs: 1, memoryBytes: 1024, outputs, durationsMs };
+    const probed = probes.map((inputs) => fake.respond(inputs));
+    const { signature } = fake;
+    return { signature, provider: 'cpu', loadMs: 1, memoryBytes: 1024, outputs, durationsMs, probes: probed };
   }
 
   override status(): RuntimeStatus {

@@ -19,6 +19,16 @@ export function unaryModel(operator: string): Buffer {
   });
 }
 
+/** `y` is `x` less the mean of all its rows: a row by itself is answered with zeros, and with anything else beside others. */
+export function centredModel(): Buffer {
+  const axes = { attributes: [attribute('axes', { ints: [0] }), attribute('keepdims', { i: 1 })] };
+  return encodeModel({
+    nodes: [node('ReduceMean', ['x'], ['mean'], axes), node('Sub', ['x', 'mean'], ['y'])],
+    inputs: [value('x', 'FP32', [-1, 2])],
+    outputs: [value('y', 'FP32', [-1, 2])],
+  });
+}
+
 /** `sum` is `a + b`, element by element. */
 export function addModel(datatype: Datatype = 'FP32'): Buffer {
   return encodeModel({

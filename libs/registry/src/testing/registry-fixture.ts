@@ -4,7 +4,14 @@ import path from 'node:path';
 import type { ChangeRecord, RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { createTestDatabase } from '@sibyl/database/testing';
-import { ModelRuntime, type LoadedModel, type ModelFile, type RuntimeStatus, type TrialReport } from '@sibyl/inference';
+import {
+  ModelRuntime,
+  type LoadedModel,
+  type ModelFile,
+  type RuntimeStatus,
+  type TrialReport,
+  TrialRuns,
+} from '@sibyl/inference';
 import { type Actor } from '@sibyl/kernel';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
 import type { Tensor } from '@sibyl/protocol';
@@ -24,12 +31,19 @@ export class LinearRuntime extends ModelRuntime {
     return { name: 'variable', datatype: 'FP32', shape: [rows, 1], data };
   };
 
-  async trial(model: ModelFile, samples: readonly (readonly Tensor[])[]): Promise<TrialReport> {
+  async trial(model: ModelFile, { samples, probes = [] }: TrialRuns): Promise<TrialReport> {
     this.trials.push({ model, samples: samples.length });
     await this.before?.();
-    const outputs = samples.map((sample) => sample.slice(0, 1).map((features) => this.answer(features)));
-    const signature = { inputs: [], outputs: [] };
-    return { signature, provider: 'cpu', loadMs: 1, memoryBytes: 1000, outputs, durationsMs: samples.map(() => 1) };
+    const answer = (inputs: readonly Tensor[]): Tensor[] => inputs.slice(0, 1).map((features) => this.answer(features));
+    return {
+      signature: { inputs: [], outputs: [] },
+      provider: 'cpu',
+      loadMs: 1,
+      memoryBytes: 1000,
+      outputs: samples.map(answer),
+      durationsMs: samples.map(() => 1),
+      probes: probes.map(answer),
+    };
   }
 
   load(): Promise<LoadedModel> {

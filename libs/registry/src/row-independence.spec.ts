@@ -1,0 +1,103 @@
+import type { ModelSignature, Tensor } from '@sibyl/protocol';
+import { rowProbes, rowsAreIndependent, type RowProbes } from './row-independence';
+
+const signature = (...shapes: (readonly number[])[]): ModelSignature => ({
+  inputs: shapes.map((shape, i) => ({ name: `x${i}`, datatype: 'FP32', shape })),
+  outputs: [],
+});
+const row = (...values: number[]): Tensor => ({
+  name: 'x0',
+  datatype: 'FP32',
+  shape: [1, values.length],
+  data: Float32Array.from(values),
+});
+const rows = (values: number[][]): Tensor => ({
+  name: 'y',
+  datatype: 'FP32',
+  shape: [values.length, values[0]?.length ?? 0],
+  data: Float32Array.from(values.flat()),
+});
+
+/** What a model of the given function answers to the probes. */
+function answers(probes: RowProbes, model: (x: number[][]) => number[][]): (readonly Tensor[])[] {
+  return [...probes.alone, probes.together].map(([x]) => {
+    const [count = 0, width = 0] = x?.shape ?? [];
+    const values = [...((x?.data ?? []) as Float32Array)];
+    return [rows(model(Array.from({ length: count }, (_, i) => values.slice(i * width, (i + 1) * width))))];
+  });
+}
+
+const probes = rowProbes(signature([-1, 2]), [[row(1, 2)], [row(3, -4)]])!;
+
+describe('the probes of rows', () => {
+  it('are rows by themselves, and all of them with strangers on another scale', () => {
+    expect(probes.alone).toEqual([[row(1, 2)], [row(3, -4)]]);
+    expect(probes.together).toEqual([
+      { name: 'x0', datatype: 'FP32', shape: [4, 2], data: Float32Array.of(1, 2, 3, -4, 7, 14, 21, -28) },
+    ]);
+  });
+
+  it('take the first row of a sample with many, and no more than four samples', () => {
+    const many = {
+      ...rows([
+        [1, 2],
+        [3, 4],
+      ]),
+      name: 'x0',
+    };
+    const made = rowProbes(
+      signature([-1, 2]),
+      Array.from({ length: 9 }, () => [many]),
+    );
+    expect(made?.alone).toHaveLength(4);
+    expect(made?.alone[0]).toEqual([row(1, 2)]);
+  });
+
+  it('leave strings and whole numbers as they are', () => {
+    const city: Tensor = { name: 'city', datatype: 'BYTES', shape: [1, 1], data: ['Rome'] };
+    const made = rowProbes({ inputs: [{ name: 'city', datatype: 'BYTES', shape: [-1, 1] }], outputs: [] }, [[city]]);
+    expect(made?.together).toEqual([{ ...city, shape: [2, 1], data: ['Rome', 'Rome'] }]);
+  });
+
+  it.each<[string, ModelSignature, Tensor[][]]>([
+    ['there is no sample', signature([-1, 2]), []],
+    ['the number of rows is fixed', signature([1, 2]), [[row(1, 2)]]],
+    ['an input has no rows', signature([-1, 2], [3]), [[row(1, 2)]]],
+    ['the model takes nothing', signature(), [[]]],
+    ['samples hold no row', signature([-1, 2]), [[{ ...row(), shape: [0, 2] }]]],
+  ])('are none where %s', (_name, of, samples) => expect(rowProbes(of, samples)).toBeUndefined());
+});
+
+describe('rows are independent', () => {
+  it('where each is answered alike alone and among strangers, but for the last bits', () => {
+    const model = (x: number[][]): number[][] => x.map(([a = 0, b = 0]) => [(a + b) * (1 + x.length * 1e-7)]);
+    expect(rowsAreIndependent(probes, answers(probes, model))).toBe(true);
+  });
+
+  it('not where an answer takes something of all rows', () => {
+    const centred = (x: number[][]): number[][] => x.map(([a = 0]) => [a - x.reduce((sum, [b = 0]) => sum + b, 0)]);
+    const ranged = (x: number[][]): number[][] => {
+      const step = Math.max(...x.flat()) / 255;
+      return x.map(([a = 0]) => [Math.round(a / step) * step]);
+    };
+    const summed = (x: number[][]): number[][] => [[x.length]];
+    for (const model of [centred, ranged, summed]) {
+      expect(rowsAreIndependent(probes, answers(probes, model))).toBe(false);
+    }
+  });
+
+  it('not where the model refuses to run them together', () => {
+    const given = answers(probes, (x) => x);
+    expect(rowsAreIndependent(probes, [...given.slice(0, -1), undefined])).toBe(false);
+    expect(rowsAreIndependent(probes, [undefined, ...given.slice(1)])).toBeUndefined();
+  });
+
+  it('also where an answer is NaN alike', () => {
+    expect(
+      rowsAreIndependent(
+        probes,
+        answers(probes, (x) => x.map(() => [NaN])),
+      ),
+    ).toBe(true);
+  });
+});
