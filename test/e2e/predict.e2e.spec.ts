@@ -345,6 +345,15 @@ describe('predictions', () => {
       expect(
         (await infer('wide', { x: [1, '9007199254740993', '-9223372036854775808', 9007199254740991] })).text,
       ).toContain('"y":[1,9007199254740993,-9223372036854775808,9007199254740991]');
+      // The same as plain numbers: by tensor, by feature, and among what only the ordinary parser reads.
+      const digits = '[9007199254740993,-9223372036854775808,9223372036854775807]';
+      expect((await infer('wide', `{"x":${digits}}`)).text).toContain(`"y":${digits}`);
+      expect((await infer('wide', `{"\\u0078":${digits}}`)).text).toContain(`"y":${digits}`);
+      for (const name of ['x', '\\u0078']) {
+        const { text } = await calls.post('/models/wide/predict', `{"features":{"${name}":-9007199254740993}}`);
+        expect(text).toContain('-9007199254740993');
+      }
+      expect((await infer('wide', '{"x":[9223372036854775808]}')).body).toMatchObject({ code: 'input_out_of_range' });
       for (const [value, code] of [
         ['9223372036854775808', 'input_out_of_range'],
         ['1.5', 'input_type_mismatch'],

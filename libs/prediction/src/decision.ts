@@ -119,9 +119,12 @@ class ValueReader implements DecisionReader {
   }
 
   read(outputs: readonly Tensor[], row: number): RowPrediction {
-    const value = numberAt(outputNamed(outputs, this.output), row);
+    const tensor = outputNamed(outputs, this.output);
+    const value = numberAt(tensor, row);
     if (value - value !== 0) throw invalid(value, this.output);
-    return { json: `${this.head}${value}}`, value };
+    const element = tensor.data[row];
+    // 64-bit integers keep their digits in the answer; the metric has what a double holds of them.
+    return { json: `${this.head}${typeof element === 'bigint' ? element : value}}`, value };
   }
 }
 

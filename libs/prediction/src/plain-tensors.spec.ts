@@ -1,4 +1,5 @@
 import { PlainScanner, type Tensor } from '@sibyl/protocol';
+import { parse } from 'lossless-json';
 import { FeatureRows, type JsonObject } from './feature-rows';
 import { compileContract, type FeatureRule, type InputSpec } from './model-contract';
 import { readPlainTensors } from './plain-tensors';
@@ -68,7 +69,11 @@ function ordinaryTensors(of: typeof contract, text: string): Read | undefined {
 }
 
 function parsed(text: string): JsonObject {
-  const value: unknown = JSON.parse(text);
+  // As the server reads it: JSON.parse, but whole numbers beyond 2^53-1 keep their digits.
+  const parseNumber = (digits: string): number | bigint =>
+    /^-?\d{16,20}$/.test(digits) && !Number.isSafeInteger(Number(digits)) ? BigInt(digits) : Number(digits);
+  JSON.parse(text);
+  const value = parse(text, undefined, { parseNumber, onDuplicateKey: ({ newValue }) => newValue });
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('no object');
   return value as JsonObject;
 }

@@ -35,7 +35,9 @@ const WIDE_RANGES = {
 
 function floatWriter(limit: number, datatype: Datatype, convert?: (value: number) => number): ElementWriter {
   const tooLarge: ElementFault = { code: 'input_out_of_range', expected: `a number that fits ${datatype}` };
-  return (data, index, value) => {
+  return (data, index, given) => {
+    // A whole number of many digits comes as a bigint; a floating-point number keeps what it can of it.
+    const value = typeof given === 'bigint' ? Number(given) : given;
     if (typeof value !== 'number') return NOT_A_NUMBER;
     if (value - value !== 0) return NOT_FINITE;
     if (value > limit || value < -limit) return tooLarge;
@@ -49,6 +51,7 @@ function integerWriter(datatype: keyof typeof INTEGER_RANGES): ElementWriter {
   const wrongType: ElementFault = { code: 'input_type_mismatch', expected: 'a whole number' };
   const outside: ElementFault = { code: 'input_out_of_range', expected: `a whole number from ${min} to ${max}` };
   return (data, index, value) => {
+    if (typeof value === 'bigint') return outside;
     if (typeof value !== 'number') return wrongType;
     if (value - value !== 0) return NOT_FINITE;
     if (!Number.isInteger(value)) return wrongType;
@@ -60,7 +63,7 @@ function integerWriter(datatype: keyof typeof INTEGER_RANGES): ElementWriter {
 
 const WHOLE = /^-?\d{1,20}$/;
 
-/** 64-bit integers come as numbers up to 2^53-1, where JSON keeps them exact, and as decimal strings. */
+/** 64-bit integers come as numbers up to 2^53-1, beyond that as bigint where the reader of the JSON kept their digits, and as decimal strings. */
 function wideIntegerWriter(datatype: keyof typeof WIDE_RANGES): ElementWriter {
   const [min, max] = WIDE_RANGES[datatype];
   const wrongType: ElementFault = { code: 'input_type_mismatch', expected: 'a whole number, or one in a string' };
@@ -73,7 +76,8 @@ function wideIntegerWriter(datatype: keyof typeof WIDE_RANGES): ElementWriter {
       if (!Number.isInteger(value)) return wrongType;
       if (!Number.isSafeInteger(value)) return inexact;
       whole = BigInt(value);
-    } else if (typeof value === 'string' && WHOLE.test(value)) whole = BigInt(value);
+    } else if (typeof value === 'bigint') whole = value;
+    else if (typeof value === 'string' && WHOLE.test(value)) whole = BigInt(value);
     else return wrongType;
     if (whole < min || whole > max) return outside;
     (data as BigInt64Array)[index] = whole;

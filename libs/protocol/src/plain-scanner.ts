@@ -14,6 +14,8 @@ const LOWER_E = 0x65;
 const UPPER_E = 0x45;
 
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+/** A whole number that may be one of 64 bits. */
+const WIDE = /^-?\d{16,20}$/;
 /** No number that anybody writes is longer; the digits beyond would be lost anyway. */
 const NUMBER_LENGTH = 64;
 /** Up to this many digits are a whole number that a double holds exactly. */
@@ -24,7 +26,7 @@ const LONG_DIGITS = 19;
 const POWERS = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`));
 
 /** What may stand at the place of a value that is neither object nor array. */
-export type PlainValue = number | string | boolean | null;
+export type PlainValue = number | bigint | string | boolean | null;
 
 /**
  * A place in a JSON text. Every method reads what it says if exactly that stands there, and else answers that it does not, for
@@ -112,7 +114,7 @@ export class PlainScanner {
     return negative ? -value : value;
   }
 
-  /** A number, string, boolean or null; undefined for anything else. */
+  /** A number, string, boolean or null; undefined for anything else. Whole numbers beyond 2^53-1 keep their digits. */
   scalar(): PlainValue | undefined {
     switch (this.peek()) {
       case QUOTE:
@@ -124,8 +126,11 @@ export class PlainScanner {
       case 0x66:
         return this.passWord(FALSE) ? false : undefined;
       default: {
+        const from = this.at;
         const value = this.number();
-        return value !== value ? undefined : value;
+        if (value !== value) return undefined;
+        // Too large for a double to hold every whole number: an INT64 wants its digits.
+        return Number.isInteger(value) && !Number.isSafeInteger(value) ? this.wideNumber(from, value) : value;
       }
     }
   }
@@ -153,6 +158,11 @@ export class PlainScanner {
       }
     }
     return false;
+  }
+
+  private wideNumber(from: number, value: number): number | bigint {
+    const text = latin1(this.bytes, from, this.at);
+    return WIDE.test(text) ? BigInt(text) : value;
   }
 
   private passWord(word: Uint8Array): boolean {

@@ -1,5 +1,5 @@
 import { DomainError } from '@sibyl/kernel';
-import { parseJson } from './json-text';
+import { parseJson, parseWideJson } from './json-text';
 
 const parse = (text: string, depth = 32): unknown => parseJson(Buffer.from(text), depth);
 
@@ -43,5 +43,22 @@ describe('the JSON of a body', () => {
       expect((error as DomainError).detail).not.toContain('hunter2');
     }
     expect.assertions(1);
+  });
+});
+
+describe('parseWideJson', () => {
+  it.each([
+    ['[9007199254740993]', [9007199254740993n]],
+    ['{"a": -9223372036854775808}', { a: -9223372036854775808n }],
+    ['[9007199254740991, 1.2345678901234567, 1234567890123456e3, "9007199254740993"]', undefined],
+    ['{"a":9007199254740993,"a":2}', { a: 2 }],
+    [`[${'9'.repeat(21)}]`, undefined],
+    ['{"a":[1,2]}', undefined],
+  ])('reads %s with all its digits', (text, expected) => {
+    expect(parseWideJson(text)).toEqual(expected ?? JSON.parse(text));
+  });
+
+  it('says where a text is malformed, as ever', () => {
+    expect(() => parseWideJson('{"a":9007199254740993,}')).toThrow(expect.objectContaining({ code: 'malformed_json' }));
   });
 });

@@ -135,9 +135,10 @@ function entityAt(fields: JsonObject, pointer: string): string | undefined {
   const value = fields['entity'];
   if (value === undefined || typeof value === 'string') return textAt(fields, 'entity', pointer);
   const keys = Object.values(objectAt(value, pointerTo(pointer, 'entity')));
-  const text = JSON.stringify(value);
-  if (text.length <= 4 * TEXT_MAX && keys.every((key) => typeof key === 'string' || typeof key === 'number'))
-    return text;
+  if (keys.every((key) => typeof key === 'string' || typeof key === 'number')) {
+    const text = JSON.stringify(value);
+    if (text.length <= 4 * TEXT_MAX) return text;
+  }
   throw wrong(
     "'entity' must be a string, or an object of strings and numbers.",
     pointerTo(pointer, 'entity'),

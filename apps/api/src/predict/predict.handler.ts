@@ -6,7 +6,7 @@ import type { PredictionService, Resolution, RowAnswer } from '@sibyl/prediction
 import { acceptsJson, notAcceptable } from '../http/accept';
 import { arrive } from '../http/arrival';
 import { bodyCutOff, checkJsonType, readBody } from '../http/body';
-import { decodeJson, parseJsonText, withoutMark } from '../http/json-text';
+import { decodeJson, parseWideJson, withoutMark } from '../http/json-text';
 import type { HttpOptions } from '../http/http-options';
 import { Exchange } from './exchange';
 import { NodeWire } from './node-wire';
@@ -92,7 +92,7 @@ export class PredictHandler {
       exchange.context.predictionId = this.parts.ids.next();
       exchange.body = bytes;
       if (this.plain(exchange, bytes)) return;
-      const body = parseJsonText(decodeJson(bytes, this.parts.http.jsonDepth));
+      const body = parseWideJson(decodeJson(bytes, this.parts.http.jsonDepth));
       exchange.body = withoutMark(bytes);
       const { kind } = exchange.route;
       if (kind === 'batch') void this.batch(exchange, body);
