@@ -471,6 +471,21 @@ describe('predictions', () => {
       expect(shown.body.recorded).toMatchObject({ request_id: made.requestId, status: 200, outcome: 'succeeded' });
     });
 
+    it('shows a request as it was read: without a byte order mark', async () => {
+      const made = await calls.post('/predict', `\ufeff${README_BODY}`);
+      expect(made.status).toBe(200);
+      const shown = await calls.get(`/v1/predictions/${made.body.id}`);
+      expect(shown.text).toContain(`"request":${README_BODY}`);
+    });
+
+    it('a request that is malformed inside its features has an event that names no model', async () => {
+      const refused = await calls.post('/predict', '{"model":"momentum","features":{"price":1e}}');
+      expect(refused).toMatchObject({ status: 400, body: { code: 'malformed_json' } });
+      const { body } = await calls.get(`/v1/audit/events?request_id=${refused.requestId}`);
+      expect(body.items).toEqual([expect.objectContaining({ status: 400, reason: 'malformed_json' })]);
+      expect(body.items[0]).not.toHaveProperty('model');
+    });
+
     it('is 404 to another key without audit:read, and to everybody where there is none', async () => {
       const made = await calls.post('/predict', { features: FEATURES });
       const route = `/v1/predictions/${made.body.id}`;

@@ -30,6 +30,26 @@ const whole: AuditEventDraft = {
 };
 
 describe('encodeEvent', () => {
+  it('keeps nothing of a key’s last event that differs in the next', () => {
+    const { actor } = whole;
+    const events = [
+      { ...whole, actor },
+      { ...whole, actor, status: 404, outcome: 'failed' as const },
+      { ...whole, actor, ip: '192.0.2.1' },
+      { ...whole, actor, action: 'prediction.create' },
+      { ...whole, actor, outcome: 'denied' as const },
+      { ...whole, actor },
+    ].map((draft) => JSON.parse(encodeEvent(draft, place)) as Record<string, unknown>);
+    expect(events.map(({ status, outcome, ip, action }) => [status, outcome, ip, action])).toEqual([
+      [200, 'succeeded', '2001:db8::1', 'model.promote'],
+      [404, 'failed', '2001:db8::1', 'model.promote'],
+      [200, 'succeeded', '192.0.2.1', 'model.promote'],
+      [200, 'succeeded', '2001:db8::1', 'prediction.create'],
+      [200, 'denied', '2001:db8::1', 'model.promote'],
+      [200, 'succeeded', '2001:db8::1', 'model.promote'],
+    ]);
+  });
+
   it('writes every member of the contract, in its order', () => {
     expect(encodeEvent(whole, place)).toBe(
       JSON.stringify({

@@ -303,6 +303,28 @@ describe('a failing disk', () => {
     expect(events.map((event) => event.seq)).toEqual([1, 2]);
   });
 
+  it('tells each who waits once, however long the disk hangs and however the write ends', async () => {
+    const spool = await aSpool({ stalledAfterMs: 20 });
+    spool.disk.hangs = true;
+    const told: string[] = [];
+    const submit = (name: string): void =>
+      spool.writer.submit(anEvent({ requestId: name }), undefined, {
+        durable: () => told.push(`${name} durable`),
+        lost: () => told.push(`${name} lost`),
+      });
+    submit('in flight');
+    await new Promise(setImmediate);
+    submit('waiting');
+    await until(() => told.length === 2);
+    // The disk is looked at four times a second: long enough to be told again.
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    spool.disk.release();
+    await until(() => spool.writer.writable);
+    submit('again');
+    await until(() => told.includes('again durable'));
+    expect(told).toEqual(['in flight lost', 'waiting lost', 'again durable']);
+  });
+
   it('starts without room, and serves when there is some', async () => {
     const options = Object.assign(new AuditOptions(), { segmentBytes: 64 * 1024, probeIntervalMs: 10 });
     const disk = new FaultyDisk();

@@ -139,8 +139,8 @@ export class PlainScanner {
     return this.peek() === 0x6e && this.passWord(NULL);
   }
 
-  /** Passes an object or array without reading it: where its brackets end. What it holds may still be malformed. */
-  skipNested(): boolean {
+  /** Passes an object or array of at most so many levels without reading it: what it holds may still be malformed. */
+  skipNested(maxDepth = Infinity): boolean {
     const first = this.peek();
     if (first !== OPEN_BRACE && first !== OPEN_BRACKET) return false;
     const { bytes } = this;
@@ -151,8 +151,9 @@ export class PlainScanner {
         at = endOfString(bytes, at);
         continue;
       }
-      if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++;
-      else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) {
+      if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+        if (++depth > maxDepth) return false;
+      } else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) {
         this.at = at + 1;
         return true;
       }

@@ -34,7 +34,7 @@ export function withoutMark(bytes: Buffer): Buffer {
     : bytes;
 }
 
-export function parseJsonText(text: string): unknown {
+function parseJsonText(text: string): unknown {
   return parsed(() => JSON.parse(text) as unknown);
 }
 

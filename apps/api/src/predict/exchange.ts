@@ -12,8 +12,8 @@ import type { Wire } from './wire';
 export interface ExchangeEnd {
   recorded(exchange: Exchange): void;
   unrecorded(exchange: Exchange, error: Error): void;
-  /** An error after the end was decided: for the log. */
-  fail(exchange: Exchange, error: unknown): void;
+  /** One of the two above went wrong. */
+  broken(exchange: Exchange, error: unknown): void;
 }
 
 /**
@@ -53,6 +53,12 @@ export class Exchange implements CommitReceiver {
     this.call = new PredictCall(this.context.startedAt + limitMs);
   }
 
+  /** The caller is gone: what still waits is dropped. */
+  hangUp(): void {
+    this.closed = true;
+    if (this.call !== UNSTARTED) this.call.abort();
+  }
+
   /** Notes what the request came to, for its event. */
   resolved(resolution: Resolution): void {
     this.resolution = resolution;
@@ -71,7 +77,7 @@ export class Exchange implements CommitReceiver {
     try {
       this.end.recorded(this);
     } catch (error) {
-      this.end.fail(this, error);
+      this.end.broken(this, error);
     }
   }
 
@@ -79,7 +85,7 @@ export class Exchange implements CommitReceiver {
     try {
       this.end.unrecorded(this, error);
     } catch (cause) {
-      this.end.fail(this, cause);
+      this.end.broken(this, cause);
     }
   }
 }

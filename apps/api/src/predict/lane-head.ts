@@ -12,8 +12,11 @@ const END = Buffer.from('\r\n\r\n');
 /** As strictly as Node reads it: no tab after the digits. */
 const LENGTH = /^[\t ]*\d{1,10} *$/;
 
+/** Headers that mean something to a prediction, all of them, and nothing to how the request is read. */
+type Noted = { [K in keyof WireHeaders]-?: string | undefined };
+
 /** The head of a request on a lane. Every header is there from the beginning, so that all heads have one shape. */
-export class LaneHead implements WireHeaders {
+export class LaneHead implements Noted {
   target = '';
   /** Where the body begins. */
   bodyAt = 0;
@@ -50,20 +53,19 @@ export function readLaneHead(bytes: Buffer, mostBytes: number): LaneHead | undef
   return head.bodyBytes < 0 ? undefined : head;
 }
 
-/** Headers that mean something to a prediction, and nothing to how the request is read. */
-type NotedName = keyof WireHeaders;
-
-const NOTED: ReadonlySet<string> = new Set<NotedName>([
-  'accept',
-  'authorization',
-  'content-encoding',
-  'content-type',
-  'origin',
-  'traceparent',
-  'x-api-key',
-  'x-request-id',
-  'x-request-timeout-ms',
-]);
+const NOTED: ReadonlySet<string> = new Set(
+  Object.keys({
+    accept: true,
+    authorization: true,
+    'content-encoding': true,
+    'content-type': true,
+    origin: true,
+    traceparent: true,
+    'x-api-key': true,
+    'x-request-id': true,
+    'x-request-timeout-ms': true,
+  } satisfies Record<keyof WireHeaders, true>),
+);
 
 /** Headers that change how a request is read or answered. Node's parser takes `Proxy-Connection` for `Connection`. */
 const FOREIGN: ReadonlySet<string> = new Set([
@@ -80,7 +82,7 @@ function take(head: LaneHead, name: string, text: string, from: number, to: numb
   if (name === 'content-length') return takeLength(head, text.slice(from, to));
   if (name === 'connection') return takeConnection(head, value(text, from, to).toLowerCase());
   if (!NOTED.has(name)) return !FOREIGN.has(name);
-  const noted = name as NotedName;
+  const noted = name as keyof WireHeaders;
   if (head[noted] !== undefined) return false;
   head[noted] = value(text, from, to);
   return true;

@@ -50,7 +50,10 @@ export class Lane {
   private missing = 0;
   private rest: Buffer | undefined;
   private readonly onData = (chunk: Buffer): void => this.receive(chunk);
-  private readonly onEnd = (): void => this.finish();
+  private readonly onEnd = (): void => {
+    this.leaveRest();
+    this.finish();
+  };
   private readonly onClose = (): void => this.close();
   private readonly onTimeout = (): void => void (this.sending && this.socket.destroy());
 
@@ -202,9 +205,23 @@ export class Lane {
   }
 
   private close(): void {
+    if (!this.ending) this.leaveRest();
     this.ending = true;
     this.leaveExchange();
     this.host.closed(this);
+  }
+
+  /** Requests that waited for their turn when the client hung up: each has its event, as if it had begun. */
+  private leaveRest(): void {
+    let { rest } = this;
+    this.rest = undefined;
+    while (rest !== undefined) {
+      const head = readLaneHead(rest, this.host.headerBytes);
+      const route = head === undefined ? undefined : predictRoute(head.target);
+      if (head === undefined || route === undefined) return;
+      this.host.handler.cutOff(this.host.handler.open(new LaneRequest(this, head), route));
+      rest = rest.length > head.bodyAt + head.bodyBytes ? rest.subarray(head.bodyAt + head.bodyBytes) : undefined;
+    }
   }
 
   private leaveExchange(): void {
@@ -248,5 +265,9 @@ class LaneRequest implements Wire {
 
   answer(status: number, head: string, body: string, last: boolean): void {
     this.lane.answer(this, status, head, body, last);
+  }
+
+  abort(): void {
+    this.lane.socket.destroy();
   }
 }

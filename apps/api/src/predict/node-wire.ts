@@ -31,4 +31,8 @@ export class NodeWire implements Wire {
     response.writeHead(status);
     response.end(body);
   }
+
+  abort(): void {
+    this.response.destroy();
+  }
 }

@@ -13,7 +13,7 @@ const WHOLE = {
 /** What the reader made of a text: its members, and what stands where its scanner was left. */
 function read(text: string, mayHaveInputs = true): unknown {
   const bytes = Buffer.from(text);
-  const envelope = readPlainEnvelope(bytes, mayHaveInputs);
+  const envelope = readPlainEnvelope(bytes, { inputs: mayHaveInputs, depth: 4 });
   if (envelope === undefined) return undefined;
   const { scanner, withInputs, query, model, version } = envelope;
   const from = scanner.at;
@@ -68,6 +68,7 @@ describe('readPlainEnvelope', () => {
     ['no end', '{"features":{}'],
     ['features without an end', '{"features":{"a":1'],
     ['features that are no object', '{"features":1}'],
+    ['more levels than are allowed', '{"features":{"a":[[[1]]]}}'],
     ['a byte order mark', '\ufeff{"features":{}}'],
   ])('leaves %s to the ordinary way', (_name, text) => expect(read(text)).toBeUndefined());
 

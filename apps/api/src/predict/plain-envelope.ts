@@ -12,6 +12,13 @@ export interface PlainEnvelope {
   readonly version: string | undefined;
 }
 
+export interface PlainLimits {
+  /** Tensors may come in place of features. */
+  readonly inputs: boolean;
+  /** How deep objects and arrays may be nested. */
+  readonly depth: number;
+}
+
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const COMMA = 0x2c;
@@ -28,15 +35,22 @@ const scanner = new PlainScanner();
  * Reads the members of a request for one row from its bytes: what `JSON.parse` and `readEnvelope` would find, in a fraction of
  * their time. Undefined for whatever is not plain (escapes, other members, one that comes twice) and for every fault.
  */
-export function readPlainEnvelope(bytes: Uint8Array, mayHaveInputs: boolean): PlainEnvelope | undefined {
+export function readPlainEnvelope(bytes: Uint8Array, allowed: PlainLimits): PlainEnvelope | undefined {
   scanner.open(bytes);
-  const members = new Members();
+  const members = new Members(allowed);
   if (!scanner.pass(OPEN_BRACE)) return undefined;
   for (let count = 0; !scanner.pass(CLOSE_BRACE); count++) {
     if ((count > 0 && !scanner.pass(COMMA)) || !members.read(memberAt())) return undefined;
   }
-  return scanner.peek() === -1 ? members.envelope(mayHaveInputs) : undefined;
+  return scanner.peek() === -1 ? members.envelope() : undefined;
 }
+
+/** Lets go of the body that was read last. */
+export function forgetPlain(): void {
+  scanner.open(NOTHING);
+}
+
+const NOTHING = new Uint8Array(0);
 
 /** Passes the name of a member that requests have; answers which, or -1. */
 function memberAt(): number {
@@ -56,9 +70,11 @@ class Members {
     return member < NESTED ? this.pass(member) : this.readText(member);
   }
 
-  envelope(mayHaveInputs: boolean): PlainEnvelope | undefined {
+  constructor(private readonly allowed: PlainLimits) {}
+
+  envelope(): PlainEnvelope | undefined {
     const withInputs = this.nested === INPUTS;
-    if (this.nestedAt < 0 || (withInputs && !mayHaveInputs)) return undefined;
+    if (this.nestedAt < 0 || (withInputs && !this.allowed.inputs)) return undefined;
     const [, , model, version, symbol, entity, timestamp] = this.texts;
     if (timestamp !== undefined && !isTimestamp(timestamp)) return undefined;
     scanner.at = this.nestedAt;
@@ -71,7 +87,7 @@ class Members {
     scanner.peek();
     this.nested = member;
     this.nestedAt = scanner.at;
-    return scanner.skipNested();
+    return scanner.skipNested(this.allowed.depth - 1);
   }
 
   private readText(member: number): boolean {

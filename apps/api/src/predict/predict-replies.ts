@@ -5,7 +5,7 @@ import type { PayloadDigest, RowAnswer, ServedVersion } from '@sibyl/prediction'
 import type { Metrics } from '@sibyl/telemetry';
 import type { Drain } from '../http/drain';
 import { CLIENT_CLOSED, NO_DIGESTS } from '../http/event-draft';
-import type { EventRecorder } from '../http/event-recorder';
+import type { Ended, EventRecorder } from '../http/event-recorder';
 import { limitHeaderLines } from '../http/limit-headers';
 import { problemOf } from '../http/problem';
 import { countRefusal, refusalHeaders } from '../http/refusal';
@@ -68,16 +68,17 @@ export class PredictReplies implements ExchangeEnd {
       this.fail(exchange, hungUp());
       return;
     }
-    exchange.decided = true;
-    exchange.answer = answer;
-    const { digest, clock, recordedBytes, recorder } = this.parts;
+    const { digest, clock, recordedBytes } = this.parts;
     const { body } = exchange;
+    // Before anything is decided: what fails here fails the request.
     const digests = { inputs: digest.of(body), outputs: digest.of(answer) };
     const payload =
       body.length <= recordedBytes ? ['{"request":', body, ',"answer":', answer, '}'] : ['{"answer":', answer, '}'];
+    exchange.decided = true;
+    exchange.answer = answer;
     this.arrived(exchange);
     exchange.submittedAt = clock.monotonic();
-    recorder.submit(exchange.context, { status: 200, digests, payload }, exchange);
+    this.submit(exchange, { status: 200, digests, payload });
   }
 
   /** Records the failure; the problem leaves when its event is durable. */
@@ -100,7 +101,18 @@ export class PredictReplies implements ExchangeEnd {
     if (problem.code === 'internal_error') recorder.unexpected(context, thrown);
     // What could not be recorded a moment ago is not tried again: its caller waits.
     if (problem.code === 'audit_unavailable') this.recorded(exchange);
-    else recorder.submit(context, { status: statusOf(exchange), digests: NO_DIGESTS, payload: undefined }, exchange);
+    else this.submit(exchange, { status: statusOf(exchange), digests: NO_DIGESTS, payload: undefined });
+  }
+
+  /** An event that cannot even be written is one that is not recorded. */
+  private submit(exchange: Exchange, ended: Ended): void {
+    try {
+      this.parts.recorder.submit(exchange.context, ended, exchange);
+    } catch (cause) {
+      this.parts.recorder.unexpected(exchange.context, cause);
+      const detail = 'The event of this request could not be recorded.';
+      exchange.lost(new DomainError('audit_unavailable', detail, { cause }));
+    }
   }
 
   recorded(exchange: Exchange): void {
@@ -117,6 +129,11 @@ export class PredictReplies implements ExchangeEnd {
     exchange.thrown = error;
     exchange.problem = problemOf(error, { requestId: exchange.context.requestId, instance: exchange.wire.target });
     this.answerProblem(exchange);
+  }
+
+  broken(exchange: Exchange, error: unknown): void {
+    this.parts.recorder.unexpected(exchange.context, error);
+    exchange.wire.abort();
   }
 
   /** The spool counts it among those who wait from here on. */

@@ -13,7 +13,7 @@ import { NodeWire } from './node-wire';
 import { batchAnswer, inferAnswer, RowReply, TensorReply } from './predict-answers';
 import { PredictBatch } from './predict-batch';
 import { objectAt, readBatchEnvelope, readEnvelope, readInferEnvelope } from './predict-envelope';
-import { readPlainEnvelope, type PlainEnvelope } from './plain-envelope';
+import { forgetPlain, readPlainEnvelope, type PlainEnvelope } from './plain-envelope';
 import type { PredictOptions } from './predict-options';
 import type { PredictReplies } from './predict-replies';
 import { predictRoute, type PredictRoute } from './predict-routes';
@@ -105,8 +105,7 @@ export class PredictHandler {
 
   /** The connection is gone: what still waits is dropped. */
   hungUp(exchange: Exchange): void {
-    exchange.closed = true;
-    exchange.call.abort();
+    exchange.hangUp();
   }
 
   /** Ends an exchange whose body did not come as it should. */
@@ -124,13 +123,16 @@ export class PredictHandler {
   private plain(exchange: Exchange, bytes: Uint8Array): boolean {
     const { route } = exchange;
     if (route.kind !== 'single' && route.kind !== 'model') return false;
-    const envelope = readPlainEnvelope(bytes, route.kind === 'model');
-    if (envelope === undefined) return false;
+    if (bytes.length > PLAIN_BYTES) return false;
     try {
+      const envelope = readPlainEnvelope(bytes, { inputs: route.kind === 'model', depth: this.parts.http.jsonDepth });
+      if (envelope === undefined) return false;
       if (this.submitPlain(exchange, envelope)) return true;
     } catch (error) {
       // Found again by the ordinary way, which finds faults in their proper order.
       if (!(error instanceof DomainError)) throw error;
+    } finally {
+      forgetPlain();
     }
     exchange.unresolved();
     return false;
@@ -264,3 +266,5 @@ function allAnswered(answers: readonly (RowAnswer | DomainError)[]): RowAnswer[]
 }
 
 const FAULTS_MAX = 64;
+/** Larger bodies that turn out not to be plain would be read twice for nothing. */
+const PLAIN_BYTES = 8 * 1024 * 1024;

@@ -29,4 +29,6 @@ export interface Wire {
    * CRLF, without those about length and connection. `last` ends the connection after it.
    */
   answer(status: number, head: string, body: string, last: boolean): void;
+  /** Ends the connection without an answer: there is none that could be trusted. */
+  abort(): void;
 }
