@@ -139,7 +139,12 @@ export class EmbeddedPostgres {
   /** Whoever was killed while making a cluster left it half-made; once a server runs, nobody needs those. */
   private removePartial(): void {
     for (const name of readdirSync(this.folder).filter((entry) => entry.startsWith(PARTIAL))) {
-      rmSync(path.join(this.folder, name), { recursive: true, force: true });
+      try {
+        rmSync(path.join(this.folder, name), { recursive: true, force: true });
+      } catch (error) {
+        // Somebody who lost the race is still writing into it, and will remove it; else the next start does.
+        this.log.info({ err: error, name }, 'a half-made database cluster could not be removed yet');
+      }
     }
   }
 
