@@ -1,7 +1,12 @@
 // The machine under the bench: which cores to use, and what its disk needs to make a write durable.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
 import path from 'node:path';
+import { REPOSITORY } from '../support/server.mjs';
+
+const require = createRequire(import.meta.url);
 
 const BLOCK_BYTES = 4096;
 const FILE_BLOCKS = 256;
@@ -33,6 +38,27 @@ function siblingsOf(core) {
 /** Pins a process with all its threads; one that has just ended is nobody's loss. */
 export function pin(pid, core) {
   spawnSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' });
+}
+
+/** The commit that is measured, with a + where files differ from it. */
+function commitOf(folder) {
+  const git = (...args) => spawnSync('git', args, { cwd: folder, encoding: 'utf8' });
+  const head = git('rev-parse', '--short=10', 'HEAD');
+  if (head.status !== 0) return 'unknown';
+  return head.stdout.trim() + (git('status', '--porcelain').stdout.trim() === '' ? '' : '+');
+}
+
+/** What figures depend on. */
+export function describeMachine() {
+  return {
+    cpu: os.cpus()[0]?.model ?? os.arch(),
+    cores: os.availableParallelism(),
+    memoryGib: os.totalmem() / 2 ** 30,
+    kernel: `${os.type()} ${os.release()}`,
+    load: os.loadavg(),
+    onnxruntime: require('onnxruntime-node/package.json').version,
+    commit: commitOf(REPOSITORY),
+  };
 }
 
 /** Durable writes as the audit spool makes them: 4 KiB blocks of a zero-filled file that was opened with O_DSYNC. */
