@@ -67,6 +67,10 @@ export class Connection {
   }
 
   #receive(chunk) {
+    if (!this.#waits) {
+      this.#socket.destroy(); // what comes unasked is the server's farewell to a connection that was idle for long
+      return;
+    }
     const bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
     const answer = parseAnswer(bytes);
     if (!answer) {

@@ -11,7 +11,10 @@ const require = createRequire(import.meta.url);
 const BLOCK_BYTES = 4096;
 const FILE_BLOCKS = 256;
 
-/** Two cores that are not siblings where there is a choice, or undefined where processes cannot be pinned. */
+/**
+ * Two cores that are not siblings where there is a choice, and all but the first (`others`, as taskset writes them);
+ * undefined where processes cannot be pinned.
+ */
 export function chooseCores() {
   const shown = spawnSync('taskset', ['-pc', String(process.pid)], { encoding: 'utf8' });
   if (shown.status !== 0) return undefined;
@@ -23,7 +26,7 @@ export function chooseCores() {
   if (cores.length < 2) return undefined;
   const siblings = siblingsOf(cores[0]);
   const load = cores.slice(1).find((core) => !siblings.includes(core)) ?? cores[1];
-  return { server: cores[0], load };
+  return { server: cores[0], load, others: cores.slice(1).join(',') };
 }
 
 function siblingsOf(core) {
@@ -35,9 +38,9 @@ function siblingsOf(core) {
   }
 }
 
-/** Pins a process with all its threads; one that has just ended is nobody's loss. */
-export function pin(pid, core) {
-  spawnSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' });
+/** Pins a process with all its threads to a core or a list of them; one that has just ended is nobody's loss. */
+export function pin(pid, cores) {
+  spawnSync('taskset', ['-a', '-p', '-c', String(cores), String(pid)], { stdio: 'ignore' });
 }
 
 /** The commit that is measured, with a + where files differ from it. */

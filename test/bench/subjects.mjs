@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { REPOSITORY } from '../support/server.mjs';
-import { convolutionPackage, densePackage, numbers } from './generated-models.mjs';
+import { convolutionPackage, densePackage, numbers, slowPackage } from './generated-models.mjs';
 
 const DIGITS = 6; // as many as a client would send of a float32
 const GENERATED_ROWS = 24;
@@ -71,6 +71,11 @@ export function denseSubject(scratch) {
 
 export function convolutionSubject(scratch) {
   return new Subject('convolution', convolutionPackage(scratch));
+}
+
+/** A model that is so slow that one generator can come ten times as often as it answers. */
+export function slowSubject(scratch) {
+  return new Subject('slow', slowPackage(scratch));
 }
 
 /** Every model of `npm run bench -- --full`; what is too large to keep is made below `scratch`. */

@@ -7,3 +7,8 @@ export function wholeArgument(name, otherwise) {
   if (!Number.isInteger(value) || value < 1) throw new Error(`${name} needs a whole number of at least 1`);
   return value;
 }
+
+/** `--runners N` as a setting of the server; without it the server chooses by its cores. */
+export function runnersChosen() {
+  return process.argv.includes('--runners') ? { SIBYL_RUNNERS: String(wholeArgument('--runners')) } : {};
+}
