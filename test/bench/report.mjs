@@ -50,7 +50,8 @@ ${markdownTable([['', ''], ...where(measured)])}
 \`JSON.stringify\`; no key, no checks, no record) divided by Sibyl's, runners included and PostgreSQL left out. Both run
 the same model on the same bodies on one core and take turns in slices of a second; medians of ${rounds} rounds, after one
 that warms up. F is a ratio taken within one run and moves little; rates and latencies move with the machine and with
-whoever else uses it. Sibyl checks the key and the limit, validates, and answers after the event is on the disk; there is
+whoever else uses it. A slice of a slow model with many connections is a handful of batches, and F is coarse there. Sibyl
+checks the key and the limit, validates, and answers after the event is on the disk; there is
 no mode in which it does less.
 
 Bodies: \`features\` names each feature (30; the small tree has 2), \`tensors\` has one row as nested arrays (30 numbers;
