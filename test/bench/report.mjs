@@ -50,9 +50,9 @@ ${markdownTable([['', ''], ...where(measured)])}
 \`JSON.stringify\`; no key, no checks, no record) divided by Sibyl's, runners included and PostgreSQL left out. Both run
 the same model on the same bodies on one core and take turns in slices of a second; medians of ${rounds} rounds, after one
 that warms up. F is a ratio taken within one run and moves little; rates and latencies move with the machine and with
-whoever else uses it. A slice of a slow model with many connections is a handful of batches, and F is coarse there. Sibyl
-checks the key and the limit, validates, and answers after the event is on the disk; there is
-no mode in which it does less.
+whoever else uses it. A slice of a slow model with many connections is a handful of batches, and F is coarse
+there. Sibyl checks the key and the limit, validates, and answers after the event is on the disk; there is no mode in
+which it does less.
 
 Bodies: \`features\` names each feature (30; the small tree has 2), \`tensors\` has one row as nested arrays (30 numbers;
 lstm 32×4, convolution 3×32×32). Dense and convolution have random weights and are made by the bench. Latencies are of a
@@ -66,9 +66,9 @@ ${markdownTable(wholeRows(cells))}
 | command | holds when |
 | --- | --- |
 | \`npm run bench\`, with and without \`--full\` | tree, tensors: F at 64 connections at least 0.45; p50 of one connection at most 1 ms over the disk's; idle memory below 450 MiB |
-| \`npm run bench:mixed\` | beside a heavy model the tree's p50 and p99 are at most the sums of both models' alone |
+| \`npm run bench:mixed\` | beside a heavy model the tree's p50 is at most the sum of what both models have alone |
 | \`npm run bench:load\` | while a model of 200 MB is registered and loaded: no request for the tree fails, its p99 at most doubles, the event loop's p99 delay is at most 20 ms |
-| \`npm run drill:overload\` | at 3 and 10 times the peak rate: goodput at least 90 % of the peak, p99 of the accepted at most twice that of a full queue, p99 of refusals at most 20 ms, memory at most 1.1 times, as before within 5 s |
+| \`npm run drill:overload\` | at 3 and 10 times the peak rate: goodput at least 90 % of the peak (what others took of the runner's core left out), p99 of the accepted at most twice that of a full queue, p99 of refusals at most 20 ms, memory at most 1.1 times, as before within 5 s |
 `;
 }
 

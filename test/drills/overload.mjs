@@ -129,7 +129,9 @@ class Drill {
     await this.peakRate(); // warm
     this.peaks = [await this.peakRate()];
     const full = await this.order(this.callers, { connections: QUEUE_PLACES, durationMs: FULL_QUEUE_MS });
-    if (full.failed || full.broken) throw new Error(`refused below the limits: ${JSON.stringify(full.statuses)}`);
+    if (full.failed || full.broken) {
+      throw new Error(`not all were answered with a full queue: ${JSON.stringify(full.statuses)}`);
+    }
     const calm = await this.order(this.prober, { rate: PROBE_RATE, connections: 2, durationMs: CALM_MS });
     this.fullP99 = quantile(full.latencies, 0.99);
     this.calmP99 = quantile(calm.latencies, 0.99);
@@ -240,7 +242,7 @@ async function main() {
     const misses = overloads.flatMap((one) => missesOf(drill, one));
     for (const miss of misses) console.log(`missed: ${miss}`);
     const worst = Math.min(...overloads.map((one) => one.ofPeak));
-    console.log(`goodput ${percent(worst)} of the peak under overload (goal ${percent(GOALS.goodput)})`);
+    console.log(`goodput ${(worst * 100).toFixed(1)} % of the peak under overload (goal ${percent(GOALS.goodput)})`);
     return misses.length === 0;
   } finally {
     for (const load of [callers, prober]) load.stop();
