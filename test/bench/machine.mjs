@@ -1,12 +1,20 @@
 // The machine under the bench: which cores to use, and what its disk needs to make a write durable.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
 import path from 'node:path';
+import { REPOSITORY } from '../support/server.mjs';
+
+const require = createRequire(import.meta.url);
 
 const BLOCK_BYTES = 4096;
 const FILE_BLOCKS = 256;
 
-/** Two cores that are not siblings where there is a choice, or undefined where processes cannot be pinned. */
+/**
+ * Two cores that are not siblings where there is a choice, and all but the first (`others`, as taskset writes them);
+ * undefined where processes cannot be pinned.
+ */
 export function chooseCores() {
   const shown = spawnSync('taskset', ['-pc', String(process.pid)], { encoding: 'utf8' });
   if (shown.status !== 0) return undefined;
@@ -18,7 +26,7 @@ export function chooseCores() {
   if (cores.length < 2) return undefined;
   const siblings = siblingsOf(cores[0]);
   const load = cores.slice(1).find((core) => !siblings.includes(core)) ?? cores[1];
-  return { server: cores[0], load };
+  return { server: cores[0], load, others: cores.slice(1).join(',') };
 }
 
 function siblingsOf(core) {
@@ -30,9 +38,30 @@ function siblingsOf(core) {
   }
 }
 
-/** Pins a process with all its threads; one that has just ended is nobody's loss. */
-export function pin(pid, core) {
-  spawnSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' });
+/** Pins a process with all its threads to a core or a list of them; one that has just ended is nobody's loss. */
+export function pin(pid, cores) {
+  spawnSync('taskset', ['-a', '-p', '-c', String(cores), String(pid)], { stdio: 'ignore' });
+}
+
+/** The commit that is measured, with a + where files differ from it. */
+function commitOf(folder) {
+  const git = (...args) => spawnSync('git', args, { cwd: folder, encoding: 'utf8' });
+  const head = git('rev-parse', '--short=10', 'HEAD');
+  if (head.status !== 0) return 'unknown';
+  return head.stdout.trim() + (git('status', '--porcelain').stdout.trim() === '' ? '' : '+');
+}
+
+/** What figures depend on. */
+export function describeMachine() {
+  return {
+    cpu: os.cpus()[0]?.model ?? os.arch(),
+    cores: os.availableParallelism(),
+    memoryGib: os.totalmem() / 2 ** 30,
+    kernel: `${os.type()} ${os.release()}`,
+    load: os.loadavg(),
+    onnxruntime: require('onnxruntime-node/package.json').version,
+    commit: commitOf(REPOSITORY),
+  };
 }
 
 /** Durable writes as the audit spool makes them: 4 KiB blocks of a zero-filled file that was opened with O_DSYNC. */

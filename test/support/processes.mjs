@@ -58,16 +58,27 @@ export function postmasterOf(root) {
   return processTree(root).find((one) => one.kind === 'postgres' && /bin\/postgres\b/.test(one.command));
 }
 
-/** CPU time of one process, in microseconds: the scheduler's own account of its threads, else the coarser ticks. */
-export function cpuMicros(pid) {
+/** The scheduler's own account of a process, summed over its threads, in nanoseconds: field 0 ran, field 1 waited for a core. */
+function scheduled(pid, field) {
   let threads = [];
   try {
     threads = fs.readdirSync(`/proc/${pid}/task`);
   } catch {
     return 0;
   }
-  let nanoseconds = 0;
-  for (const thread of threads) nanoseconds += Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0] || 0);
+  let sum = 0;
+  for (const thread of threads) sum += Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[field] || 0);
+  return sum;
+}
+
+/** How long one process could have run and had no core to run on, in microseconds: what its neighbours took. */
+export function starvedMicros(pid) {
+  return scheduled(pid, 1) / 1e3;
+}
+
+/** CPU time of one process, in microseconds: the scheduler's own account, else the coarser ticks. */
+export function cpuMicros(pid) {
+  const nanoseconds = scheduled(pid, 0);
   if (nanoseconds > 0) return nanoseconds / 1e3;
   const stat = read(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
