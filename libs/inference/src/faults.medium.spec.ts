@@ -167,6 +167,14 @@ describe('a runner that is killed', () => {
     expect(test.runtime.status().runners.reduce((sum, runner) => sum + runner.restarts, 0)).toBe(5);
   });
 
+  it('after somebody has suspended it costs nobody an answer', async () => {
+    await start({ runLimitMs: 200 });
+    const model = await load('neg', unaryModel('Neg'));
+    process.kill(pids()[0]!, 'SIGSTOP');
+    expect(await negate(model, 4)).toBe(-4);
+    expect(lost).toEqual([['crashed', 'neg']]);
+  });
+
   it('with one request twice ends that request, which may have been the cause', async () => {
     await start();
     const loop = await load('loop', loopModel());

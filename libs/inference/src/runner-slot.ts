@@ -4,6 +4,7 @@ import type { InferenceObserver } from './inference-observer';
 import type { InferenceOptions } from './inference-options';
 import type { Runner, RunnerEnd, RunnerListener } from './runner';
 import { Batch } from './batch';
+import { isSuspended } from './runner-process';
 import type { RunnerStatus } from './runtime-status';
 
 /** What a slot needs of the pool around it. */
@@ -132,7 +133,8 @@ export class RunnerSlot implements RunnerListener {
     const work = runner?.work;
     if (runner === undefined || work === undefined) return;
     if (work instanceof Batch) work.expire(now);
-    if (now > work.limitAt) runner.kill('overran');
+    // One that somebody suspended is as good as killed by them: its requests have not shown that they take too long.
+    if (now > work.limitAt) runner.kill(isSuspended(runner.pid) ? 'crashed' : 'overran');
     else if (measureMemory && (runner.rssBytes() ?? 0) > this.host.options.runnerMemoryBytes) runner.kill('memory');
   }
 

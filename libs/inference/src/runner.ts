@@ -153,7 +153,8 @@ export class Runner {
   }
 
   kill(reason: RunnerEnd['reason']): void {
-    if (this.ended) return;
+    // The first reason stands: until the process is gone, whoever looks at it again sees one that is ending.
+    if (this.ended || this.child.killed) return;
     if (this.reason === 'crashed') this.reason = reason;
     this.child.kill('SIGKILL');
   }
