@@ -181,13 +181,19 @@ describe('a version that ends its runners', () => {
 
 describe('a spare runner', () => {
   const spares = (): number => test.runtime.status().spareRunners;
-  const first = (): number => test.runtime.status().runners[0]!.pid ?? 0;
+  const serving = (): number | undefined => test.runtime.status().runners[0]!.pid;
+  const first = (): number => {
+    const pid = serving();
+    // To 0 a signal would go to the whole process group.
+    if (pid === undefined) throw new Error('no runner is up');
+    return pid;
+  };
   /** Children of this process that are in no slot. */
   const others = (): number[] =>
     readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
       .split(' ')
       .map(Number)
-      .filter((pid) => pid !== 0 && pid !== first());
+      .filter((pid) => pid !== 0 && pid !== serving());
 
   it('takes the place of one that is killed, with all models, and is followed by another', async () => {
     await start({ spareRunners: 1 });

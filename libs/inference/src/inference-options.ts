@@ -54,7 +54,7 @@ export class InferenceOptions {
   @Min(2)
   runLimitFactor = 50;
 
-  /** For a runner to say that it is ready; measured 70 to 130 ms, on a busy machine ten times that. */
+  /** For a runner to say that it is ready; measured 100 to 200 ms, on a busy machine ten times that. */
   @IsInt()
   @Min(100)
   startLimitMs = 15_000;

@@ -135,12 +135,12 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
 
   onTried(version: ServedVersion): void {
     this.log.info({ key: version.key }, 'one request tries whether the model still ends its processes');
-    this.pool.fillAll();
+    void this.pool.fillAll();
   }
 
   onMended(version: ServedVersion): void {
     this.log.info({ key: version.key }, 'the model answers again');
-    this.pool.fillAll();
+    void this.pool.fillAll();
   }
 
   private async loadOnce(model: ModelFile, options: LoadOptions): Promise<ServedVersion> {

@@ -114,9 +114,9 @@ export class RunnerPool implements RunnerSlotHost {
     this.spare.refill();
   }
 
-  /** Loads into all runners what they lack, which may be a version that was kept away from them. */
-  fillAll(): void {
-    for (const slot of this.slots) if (slot.isReady) void this.fill(slot);
+  /** Loads into all runners what they lack. One after another: a version that was kept away may end them still. */
+  async fillAll(): Promise<void> {
+    for (const slot of this.slots) if (slot.isReady) await this.fill(slot);
   }
 
   onLost(end: RunnerEnd): void {
