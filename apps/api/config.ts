@@ -140,6 +140,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       runnerPath: path.resolve(__dirname, '../runner/main.js'),
       workFolder: path.join(settings.dataDir, 'runners'),
       runners: settings.runners,
+      spareRunners: settings.spareRunners,
       queueRequests: settings.queueRequests,
       runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,
       trialMemoryBytes: settings.trialMemoryMib * MEBIBYTE,

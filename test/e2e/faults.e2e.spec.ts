@@ -270,6 +270,22 @@ describe('when something breaks', () => {
     expect((await endless).status).toBe(504);
   }, 60_000);
 
+  it('a version that ends runner after runner is 503 for a while and says so in its health; the others are served', async () => {
+    const endless = { inputs: { x: 0, trips: '4611686018427387904' }, model_version: '1' };
+    await underLoad(async () => {
+      const replies = await Promise.all([1, 2, 3].map(() => client.post('/models/counting/predict', endless)));
+      for (const { status } of replies) expect([503, 504]).toContain(status);
+      const refused = await client.post('/models/counting/predict', { inputs: { x: 0, trips: '1' } });
+      expect(refused).toMatchObject({ status: 503, body: { code: 'model_not_ready' } });
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(1);
+    });
+    expect(await client.get('/v1/models/counting/health?version=1')).toMatchObject({
+      status: 200,
+      body: { ready: false, state: 'unavailable', reason: expect.stringContaining('tried again') as string },
+    });
+    expect(await client.get('/v1/models/momentum/health')).toMatchObject({ body: { ready: true, state: 'ready' } });
+  }, 60_000);
+
   it('in all of this each prediction that was answered is recorded once', async () => {
     expect(answered.length).toBeGreaterThan(400);
     expect(await unrecorded(client, answered)).toEqual([]);

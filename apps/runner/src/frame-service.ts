@@ -14,7 +14,7 @@ import {
   type UnloadedMessage,
   TYPED_ARRAYS,
 } from '@sibyl/protocol';
-import { OnnxSession, ProviderError, runtimeVersion, usableProviders } from './onnx-session';
+import { OnnxSession, ProviderError, runtimeVersion, startRuntime, usableProviders } from './onnx-session';
 
 /** Does what a frame asks for and gives the bytes of the answer, which are valid until the next call. */
 export class FrameService {
@@ -25,8 +25,9 @@ export class FrameService {
     this.encoder = new FrameEncoder(maxFrameBytes);
   }
 
-  /** What a runner says first. */
+  /** What a runner says first, when it has done all that it can do without a model. */
   greeting(): Uint8Array {
+    startRuntime();
     return this.encoder.message(FRAME_TYPES.ready, 0, 0, { runtime: runtimeVersion(), providers: usableProviders() });
   }
 

@@ -81,8 +81,7 @@ export class OnnxSession {
 
   /** Tries the providers in order; with each, the ones after it take the operators that it does not know. */
   static load(file: string, providers: readonly string[]): OnnxSession {
-    env.logLevel = 'error';
-    initOrt();
+    startRuntime();
     let failure: unknown;
     for (const [index, provider] of providers.entries()) {
       try {
@@ -118,6 +117,12 @@ export class OnnxSession {
   release(): void {
     this.native.dispose();
   }
+}
+
+/** Half of what the first load would take; a process that waits as a spare does it before it is needed. Once is enough. */
+export function startRuntime(): void {
+  env.logLevel = 'error';
+  initOrt();
 }
 
 /** Providers that this build of the runtime can use: CPU, and those whose library has been installed beside it. */

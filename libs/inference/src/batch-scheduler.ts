@@ -86,13 +86,18 @@ export class BatchScheduler implements BatchListener {
     this.observer.onBatch(version.key, rows, startedAt - (entries[0]?.waitsSince ?? startedAt), runMs);
   }
 
-  onAgain(version: ServedVersion, entry: WaitingRequest): void {
-    if (version.closed && version.refusal !== undefined) {
-      entry.fail(version.refusal);
+  onAgain(version: ServedVersion, part: WaitingRequest[]): void {
+    const refusal = version.refusalOfRepeats();
+    if (refusal !== undefined) {
+      for (const entry of part) entry.fail(refusal);
       return;
     }
-    version.queue.addAgain(entry);
+    version.queue.addAgain(part);
     this.wake(version);
+  }
+
+  onBlamed(version: ServedVersion): void {
+    version.blame();
   }
 
   onNotBatchable(version: ServedVersion): void {
@@ -158,7 +163,7 @@ export class BatchScheduler implements BatchListener {
   /** A request that cannot be written as a frame must not cost the others of its batch their answers. */
   private notEncoded(batch: Batch, error: unknown): void {
     if (batch.entries.length > 1) {
-      for (const entry of batch.entries) this.onAgain(batch.version, entry);
+      for (const entry of batch.entries) this.onAgain(batch.version, [entry]);
     } else if (error instanceof FrameTooLargeError) {
       batch.refuse(new DomainError('batch_too_large', 'The inputs are larger than the limit.', { cause: error }));
     } else if (error instanceof DomainError) {

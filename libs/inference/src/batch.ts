@@ -11,14 +11,17 @@ import {
   type Tensor,
   type TensorData,
 } from '@sibyl/protocol';
+import { blamed, mayComeFromOutside, partsOf, Suspects } from './blame';
 import type { RunnerEnd, RunnerWork } from './runner';
 import type { ServedVersion } from './served-version';
 import { expired, type WaitingRequest } from './version-queue';
 
 /** What becomes of requests whose batch failed. */
 export interface BatchListener {
-  /** The request shall run once more, by itself. */
-  onAgain(version: ServedVersion, entry: WaitingRequest): void;
+  /** The part shall run once more, without others. */
+  onAgain(version: ServedVersion, part: WaitingRequest[]): void;
+  /** The version, or one more of its requests, is to blame for the end of a runner. */
+  onBlamed(version: ServedVersion): void;
   /** The runner is done with it; `runMs` is undefined where it gave no outputs. */
   onEnded(batch: Batch, runMs: number | undefined): void;
   onNotBatchable(version: ServedVersion): void;
@@ -70,6 +73,7 @@ export class Batch implements RunnerWork {
   }
 
   answered(frame: RunnerFrame): void {
+    this.version.survived();
     if (frame.type !== FRAME_TYPES.outputs) {
       this.listener.onEnded(this, undefined);
       this.failed(frameMessage(frame) as FailedMessage);
@@ -82,22 +86,52 @@ export class Batch implements RunnerWork {
   lost(end: RunnerEnd): void {
     const now = this.listener.now();
     this.listener.onEnded(this, undefined);
-    // Of several, any may be to blame, so that each gets one more run by itself; one alone has shown what it does.
-    const culpritKnown = end.reason === 'overran' && this.entries.length === 1;
-    for (const entry of this.entries) {
-      if (entry.settled) continue;
-      if (culpritKnown || entry.request.deadlineAt <= now) this.fail(entry, expired());
-      else if (entry.retried) this.fail(entry, lostTwice(end));
-      else {
-        entry.retried = true;
-        this.listener.onAgain(this.version, entry);
-      }
-    }
+    const [only] = this.entries;
+    if (only === undefined) return;
+    if (this.entries.length === 1) this.lostAlone(only, end, now);
+    else this.lostTogether(only.suspects, end, now);
   }
 
   /** Rejects every request that has no answer yet. */
   refuse(error: Error): void {
     for (const entry of this.entries) if (!entry.settled) this.fail(entry, error);
+  }
+
+  /** One alone has shown what it does, unless somebody else may have ended the runner. */
+  private lostAlone(entry: WaitingRequest, end: RunnerEnd, now: number): void {
+    const certain = !mayComeFromOutside(end) && end.reason !== 'protocol';
+    if (!certain && !entry.retried) {
+      entry.retried = end.reason !== 'stopped';
+      if (entry.settled) return;
+      if (entry.request.deadlineAt <= now) this.fail(entry, expired());
+      else this.listener.onAgain(this.version, [entry]);
+      return;
+    }
+    if (!entry.settled) this.fail(entry, end.reason === 'overran' ? expired() : blamed(end));
+    if (entry.suspects?.showsAnother() ?? true) this.listener.onBlamed(this.version);
+  }
+
+  /** Of several, any may be to blame: they run again in parts, until the culprit is alone. */
+  private lostTogether(suspects: Suspects | undefined, end: RunnerEnd, now: number): void {
+    const certain = !mayComeFromOutside(end);
+    if (certain && (suspects?.showsAnother() ?? true)) this.listener.onBlamed(this.version);
+    const next = new Suspects(certain);
+    const left: WaitingRequest[] = [];
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const entry of this.entries) {
+      if (entry.settled) continue;
+      if (entry.request.deadlineAt <= now) {
+        this.fail(entry, expired());
+        continue;
+      }
+      entry.suspects = next;
+      soonest = Math.min(soonest, entry.request.deadlineAt);
+      left.push(entry);
+    }
+    // An overrun takes its whole limit: of a part and of the culprit in it, before the neighbours get their turn.
+    const limitMs = end.reason === 'overran' ? this.limitAt - this.startedAt : 0;
+    const parts = partsOf(left, now + 2 * limitMs < soonest);
+    for (const part of parts) this.listener.onAgain(this.version, part);
   }
 
   private distribute(outputs: readonly FramedTensor[]): void {
@@ -130,7 +164,7 @@ export class Batch implements RunnerWork {
   }
 
   private separate(): void {
-    for (const entry of this.entries) if (!entry.settled) this.listener.onAgain(this.version, entry);
+    for (const entry of this.entries) if (!entry.settled) this.listener.onAgain(this.version, [entry]);
   }
 
   private fail(entry: WaitingRequest, error: Error): void {
@@ -173,10 +207,4 @@ function runFailed(failure: FailedMessage): DomainError {
     return new DomainError('model_run_failed', 'The answer of the model is larger than the limit.', { cause });
   }
   return new DomainError('model_run_failed', 'The model cannot compute these inputs.', { cause });
-}
-
-function lostTwice(end: RunnerEnd): DomainError {
-  return new DomainError('model_not_ready', 'The process that ran the model ended twice on this request.', {
-    cause: new Error(`${end.reason}, code ${end.code ?? '-'}, signal ${end.signal ?? '-'}: ${end.stderr}`),
-  });
 }

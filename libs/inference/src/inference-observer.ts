@@ -11,7 +11,7 @@ export interface InferenceObserver {
   onModelUnloaded(key: string): void;
   /** `key` is the model whose batch was running, if one was. */
   onRunnerLost(reason: RunnerLoss, key: string | undefined): void;
-  /** A runner takes work: how long its start took, models included. */
+  /** A runner takes work: how long it took to have one, with the models that requests waited for. */
   onRunnerReady(startMs: number): void;
 }
 

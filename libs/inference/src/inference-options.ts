@@ -21,6 +21,13 @@ export class InferenceOptions {
   @Max(256)
   runners = Math.max(1, Math.min(4, availableParallelism() - 1));
 
+  /** Processes that wait, started and empty, to replace a runner that ends: 35 MiB, and a loss costs a load instead of a
+   * start. One is enough, because losses come one at a time; 0 where memory is short. */
+  @IsInt()
+  @Min(0)
+  @Max(1)
+  spareRunners = 1;
+
   /** Requests that may wait for one model: a few seconds of work of a fast one. Past it they are refused at once. */
   @IsInt()
   @Min(1)
@@ -47,7 +54,7 @@ export class InferenceOptions {
   @Min(2)
   runLimitFactor = 50;
 
-  /** For a runner to say that it is ready; measured 70 to 130 ms, on a busy machine ten times that. */
+  /** For a runner to say that it is ready; measured 100 to 200 ms, on a busy machine ten times that. */
   @IsInt()
   @Min(100)
   startLimitMs = 15_000;
@@ -81,6 +88,29 @@ export class InferenceOptions {
   @IsInt()
   @Min(64 * MIB)
   runnerMemoryBytes = 4096 * MIB;
+
+  /** Losses of runners to one version without an answer of it in between, after which it is kept away from them: one or
+   * two may be two bad requests, and each costs the other versions in that runner a tenth of a second. */
+  @IsInt()
+  @Min(1)
+  @Max(1000)
+  crashesInARow = 3;
+
+  /** … and with answers in between: one every two seconds is what the versions beside it can bear. */
+  @IsInt()
+  @Min(1)
+  @Max(1000)
+  crashesMost = 30;
+
+  /** Losses that are longer ago do not count: by then a bad input of an hour ago would add up with one of now. */
+  @IsInt()
+  @Min(100)
+  crashWindowMs = 60_000;
+
+  /** How long a version is kept away before one request may try: short for an operator, 0.3 % of a runner's time. */
+  @IsInt()
+  @Min(10)
+  crashCoolDownMs = 30_000;
 
   /** Trials at once: each loads an untrusted model into a process of its own. */
   @IsInt()

@@ -47,6 +47,7 @@ async function start(answer: string, changes: Partial<InferenceOptions> = {}): P
 const load = () => test.runtime.load({ key: 'model', path: '/nowhere' }, OPTIONS);
 const ask = async (): Promise<unknown> =>
   (await load()).infer({ inputs: [X], rows: 1, deadlineAt: performance.now() + 20_000, aborted: false });
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 const answerRuns = (bytes: string): string => `frame.type === T.load ? loaded(frame) : ${bytes}`;
 
 describe('a runner that lies', () => {
@@ -105,22 +106,27 @@ describe('a runner that lies', () => {
     await expect(trial).rejects.toMatchObject({ code: 'model_rejected', faults: [{ pointer: '/model.onnx' }] });
   });
 
-  it('and kills the next one too while models are loaded again: the model is given up', async () => {
-    // Only the first process loads the model; those that follow it end in the attempt.
-    const first = path.join(folder, 'first');
-    rmSync(first, { force: true });
-    const once = `(() => {
-      const fs = require('fs');
-      if (frame.type !== T.load || fs.existsSync(${JSON.stringify(first)})) process.exit(1);
-      fs.writeFileSync(${JSON.stringify(first)}, '');
-      return loaded(frame);
-    })()`;
-    await start(once, { restartDelayMs: 1 });
-    await expect(ask()).rejects.toMatchObject({
-      code: 'model_not_ready',
-      message: 'The model could not be loaded again.',
+  it('and ends in each load too has its model refused; it is tried later, and serves if that goes well', async () => {
+    const ill = path.join(folder, 'ill');
+    const refusesToRun = `say(T.runFailed, frame.request, { reason: 'model', message: '' })`;
+    await start(`require('fs').existsSync(${JSON.stringify(ill)}) ? process.exit(1) : ${answerRuns(refusesToRun)}`, {
+      restartDelayMs: 1,
+      crashCoolDownMs: 500,
     });
-    expect(lost.length).toBeGreaterThanOrEqual(4);
-    expect(test.runtime.status().models).toBe(1);
+    const model = await load();
+    writeFileSync(ill, '');
+    await expect(ask()).rejects.toMatchObject({ code: 'model_crashed_on_input' });
+    while (model.statistics().unavailable === undefined) await pause();
+    // The run, and two loads.
+    expect(lost).toEqual(['crashed', 'crashed', 'crashed']);
+    await expect(ask()).rejects.toMatchObject({ code: 'model_not_ready', retryAfterSeconds: 1 });
+    while (!test.runtime.status().ready) await pause();
+    rmSync(ill);
+    let code = 'model_not_ready';
+    for (; code === 'model_not_ready'; await pause())
+      code = (await ask().catch((error: { code: string }) => error.code)) as string;
+    expect(code).toBe('model_run_failed');
+    expect(model.statistics().unavailable).toBeUndefined();
+    expect(lost).toHaveLength(3);
   });
 });

@@ -36,7 +36,7 @@ export interface InferRequest {
 export interface InferReceiver {
   /** The outputs are views of memory that requests of one batch share: copy what is kept for long. */
   answered(outputs: readonly Tensor[]): void;
-  /** queue_full, deadline_exceeded, model_not_ready or model_run_failed. Also called before `submit` returns. */
+  /** queue_full, deadline_exceeded, model_not_ready, model_run_failed or model_crashed_on_input. Also called before `submit` returns. */
   failed(error: Error): void;
 }
 
@@ -67,6 +67,8 @@ export interface ModelStatistics {
   readonly lastUsedMs: number | undefined;
   /** What a batch takes at present, smoothed. */
   readonly batchMs: number;
+  /** Why it takes no requests at present, in words for callers; undefined while it does. */
+  readonly unavailable: string | undefined;
 }
 
 export interface TrialLimits {

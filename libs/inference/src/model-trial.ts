@@ -12,12 +12,12 @@ import {
 } from '@sibyl/protocol';
 import type { DevicePolicy, ModelFile, TrialReport, TrialRuns } from './model-runtime';
 import type { RunnerLoss } from './inference-observer';
-import { loadedMessage } from './runner-pool';
 import { shuttingDown } from './runner-slot';
 import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener, type RunnerSettings } from './runner';
 import { visibleGpus } from './runner-process';
 import { selectProviders } from './select-providers';
 import { signatureOfLoaded } from './served-version';
+import { loadedMessage } from './session-loader';
 
 export interface TrialBounds {
   readonly limitMs: number;

@@ -101,6 +101,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
       ready: this.closing === undefined && this.pool.slots.some((slot) => slot.isReady),
       providers: this.pool.machine.providers,
       runners,
+      spareRunners: this.pool.spare.ready ? 1 : 0,
       models: this.served.size,
       queueDepth,
       batches: this.scheduler.batches,
@@ -122,6 +123,24 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
 
   unload(version: ServedVersion): Promise<void> {
     return this.unloads.run(version.key, () => this.unloadOnce(version));
+  }
+
+  onTripped(version: ServedVersion): void {
+    const seconds = this.options.crashCoolDownMs / 1000;
+    this.log.error(
+      { key: version.key, seconds },
+      'a model ended its processes again and again and is refused for a while',
+    );
+  }
+
+  onTried(version: ServedVersion): void {
+    this.log.info({ key: version.key }, 'one request tries whether the model still ends its processes');
+    void this.pool.fillAll();
+  }
+
+  onMended(version: ServedVersion): void {
+    this.log.info({ key: version.key }, 'the model answers again');
+    void this.pool.fillAll();
   }
 
   private async loadOnce(model: ModelFile, options: LoadOptions): Promise<ServedVersion> {

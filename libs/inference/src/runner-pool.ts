@@ -1,23 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DomainError, type Clock } from '@sibyl/kernel';
-import {
-  FRAME_TYPES,
-  FrameError,
-  frameMessage,
-  type FailedMessage,
-  type LoadMessage,
-  type LoadedMessage,
-  type RunnerFrame,
-  type Tensor,
-} from '@sibyl/protocol';
 import type { BatchScheduler } from './batch-scheduler';
 import type { InferenceLog } from './inference-log';
 import type { InferenceObserver } from './inference-observer';
 import type { InferenceOptions } from './inference-options';
-import { RunnerLostError, type Runner, type RunnerEnd } from './runner';
+import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener } from './runner';
 import { visibleGpus } from './runner-process';
 import { RunnerSlot, type RunnerSlotHost } from './runner-slot';
+import { RunnerSpare } from './runner-spare';
 import type { Machine } from './select-providers';
 import type { ServedVersion } from './served-version';
+import { SessionLoader } from './session-loader';
 
 export interface RunnerPoolDeps {
   readonly options: InferenceOptions;
@@ -34,13 +27,13 @@ interface ReadyWaiter {
 
 /** Ticks between two looks at the memory of busy runners. */
 const TICKS_PER_MEASURE = 10;
-/** Losses while one model is loaded again after which that model is given up, so that the others serve. */
-const RELOAD_LOSSES = 3;
+/** Before each model that is loaded again without need: batches that wait for others begin in it. */
+const FILL_PAUSE_MS = 1;
 
 /** The runners and what is loaded in them: every loaded version in every runner, those that come later included. */
 export class RunnerPool implements RunnerSlotHost {
   readonly slots: readonly RunnerSlot[];
-  readonly versions = new Map<number, ServedVersion>();
+  readonly spare: RunnerSpare;
   readonly options: InferenceOptions;
   readonly clock: Clock;
   readonly observer: InferenceObserver;
@@ -49,7 +42,7 @@ export class RunnerPool implements RunnerSlotHost {
   private scheduler: BatchScheduler | undefined;
   private ticker: NodeJS.Timeout | undefined;
   private ticks = 0;
-  private readonly reloadLosses = new Map<number, number>();
+  private readonly loader: SessionLoader;
   private awaiting: ReadyWaiter[] = [];
   private lastEnd: RunnerEnd | undefined;
 
@@ -58,7 +51,14 @@ export class RunnerPool implements RunnerSlotHost {
     this.clock = deps.clock;
     this.observer = deps.observer;
     this.log = deps.log;
+    this.loader = new SessionLoader(this);
+    this.spare = new RunnerSpare(this);
     this.slots = Array.from({ length: deps.options.runners }, () => new RunnerSlot(this));
+  }
+
+  /** What is loaded, by session. */
+  get versions(): ReadonlyMap<number, ServedVersion> {
+    return this.loader.versions;
   }
 
   /** Starts the runners; `ready` tells when one of them is there. */
@@ -82,7 +82,7 @@ export class RunnerPool implements RunnerSlotHost {
         if (!slot.up) continue;
         await this.loadInto(slot, version);
         // From now on a runner that starts loads it by itself.
-        this.versions.set(version.session, version);
+        this.loader.versions.set(version.session, version);
       }
     } catch (error) {
       await this.unload(version);
@@ -92,8 +92,7 @@ export class RunnerPool implements RunnerSlotHost {
   }
 
   async unload(version: ServedVersion): Promise<void> {
-    this.versions.delete(version.session);
-    this.reloadLosses.delete(version.session);
+    this.loader.versions.delete(version.session);
     await Promise.all(this.slots.map((slot) => this.unloadFrom(slot, version.session)));
   }
 
@@ -101,12 +100,23 @@ export class RunnerPool implements RunnerSlotHost {
     const { options, clock } = this;
     const ready = await runner.started(clock.monotonic() + options.startLimitMs);
     this.machine = { providers: ready.providers, gpus: visibleGpus() };
-    for (const version of this.versions.values()) await this.loadAgain(runner, version);
-    for (const session of runner.sessions) if (!this.versions.has(session)) await this.release(runner, session);
+    // The others are loaded by and by: whoever waits shall not wait for models that nobody asks for.
+    await this.loader.loadAwaited(runner);
   }
 
-  onReady(): void {
+  newRunner(listener: RunnerListener): Runner {
+    return this.spare.take(listener) ?? new Runner(this.options, listener);
+  }
+
+  onReady(slot: RunnerSlot): void {
     for (const waiter of this.awaiting.splice(0)) waiter.resolve();
+    void this.fill(slot);
+    this.spare.refill();
+  }
+
+  /** Loads into all runners what they lack. One after another: a version that was kept away may end them still. */
+  async fillAll(): Promise<void> {
+    for (const slot of this.slots) if (slot.isReady) await this.fill(slot);
   }
 
   onLost(end: RunnerEnd): void {
@@ -118,7 +128,7 @@ export class RunnerPool implements RunnerSlotHost {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.slots.map((slot) => slot.close()));
+    await Promise.all([this.spare.close(), ...this.slots.map((slot) => slot.close())]);
     clearInterval(this.ticker);
   }
 
@@ -127,6 +137,7 @@ export class RunnerPool implements RunnerSlotHost {
     const measureMemory = this.ticks++ % TICKS_PER_MEASURE === 0;
     for (const version of this.versions.values()) version.queue.expire(now);
     for (const slot of this.slots) slot.tick(now, measureMemory);
+    this.spare.tick(now);
     if (this.awaiting.length > 0) this.dismiss(now);
   }
 
@@ -139,11 +150,25 @@ export class RunnerPool implements RunnerSlotHost {
     });
   }
 
+  private async fill(slot: RunnerSlot): Promise<void> {
+    try {
+      let more = true;
+      while (more) {
+        await sleep(FILL_PAUSE_MS);
+        more = await slot.exclusive((runner) => this.loader.loadNext(runner));
+      }
+    } catch (error) {
+      // Its successor is filled when it is ready, and a pool that closes needs nothing.
+      if (error instanceof RunnerLostError || (error instanceof DomainError && error.code === 'shutting_down')) return;
+      this.log.error({ err: error }, 'a runner could not be given all models');
+    }
+  }
+
   /** A runner may be lost for reasons that are not this model's, so there is a second attempt in its successor. */
   private async loadInto(slot: RunnerSlot, version: ServedVersion, attempts = 2): Promise<void> {
     try {
       await slot.exclusive(async (runner) => {
-        if (!runner.sessions.has(version.session)) await this.place(runner, version, version.loadOptions.warmup);
+        if (!runner.sessions.has(version.session)) await this.loader.place(runner, version, version.loadOptions.warmup);
       });
     } catch (error) {
       if (!(error instanceof RunnerLostError)) throw error;
@@ -152,68 +177,13 @@ export class RunnerPool implements RunnerSlotHost {
     }
   }
 
-  private async loadAgain(runner: Runner, version: ServedVersion): Promise<void> {
-    if (version.refusal !== undefined || runner.sessions.has(version.session)) return;
-    try {
-      await this.place(runner, version, version.loadOptions.warmup.slice(0, 1));
-      this.reloadLosses.delete(version.session);
-    } catch (error) {
-      const losses = (this.reloadLosses.get(version.session) ?? 0) + 1;
-      this.reloadLosses.set(version.session, losses);
-      if (!(error instanceof RunnerLostError) || losses >= RELOAD_LOSSES) this.giveUp(version, error);
-      if (error instanceof RunnerLostError) throw error;
-    }
-  }
-
-  private giveUp(version: ServedVersion, cause: unknown): void {
-    this.log.error({ err: cause, key: version.key }, 'a model could not be loaded again and is given up');
-    version.refusal = new DomainError('model_not_ready', 'The model could not be loaded again.', { cause });
-    version.queue.refuseAll(version.refusal);
-  }
-
-  private async place(runner: Runner, version: ServedVersion, samples: readonly (readonly Tensor[])[]): Promise<void> {
-    const { clock, options } = this;
-    const message: LoadMessage = { path: version.file.path, providers: version.providers };
-    const limitAt = clock.monotonic() + options.loadLimitMs;
-    const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, version.session, message, limitAt));
-    version.describe(loaded);
-    for (const inputs of samples) {
-      const begun = clock.monotonic();
-      const frame = await runner.run(version.session, inputs, version.inputNames, begun + options.warmupLimitMs);
-      if (frame.type !== FRAME_TYPES.outputs) {
-        const cause = new Error((frameMessage(frame) as FailedMessage).message);
-        throw new DomainError('model_not_ready', 'The model could not run its warm-up samples.', { cause });
-      }
-      version.batchMs = clock.monotonic() - begun;
-    }
-    runner.sessions.add(version.session);
-  }
-
   private async unloadFrom(slot: RunnerSlot, session: number): Promise<void> {
     if (!slot.up) return;
     try {
-      await slot.exclusive((runner) => this.release(runner, session));
+      await slot.exclusive((runner) => this.loader.release(runner, session));
     } catch (error) {
       // The runner ended or the pool is closing: its memory is free either way.
       if (!(error instanceof RunnerLostError) && !(error instanceof DomainError)) throw error;
     }
   }
-
-  private async release(runner: Runner, session: number): Promise<void> {
-    runner.sessions.delete(session);
-    await runner.call(FRAME_TYPES.unload, session, {}, this.clock.monotonic() + this.options.loadLimitMs);
-  }
-}
-
-/** The facts of a load, or the DomainError that its failure is. */
-export function loadedMessage(frame: RunnerFrame): LoadedMessage {
-  if (frame.type === FRAME_TYPES.loaded) return frameMessage(frame) as LoadedMessage;
-  if (frame.type !== FRAME_TYPES.loadFailed) throw new FrameError(`${frame.type} is no answer to a load`);
-  const { reason, message } = frameMessage(frame) as FailedMessage;
-  const cause = new Error(message);
-  if (reason === 'provider') {
-    const detail = 'The model requires a GPU, and no session could be made on it.';
-    throw new DomainError('execution_provider_unavailable', detail, { cause });
-  }
-  throw new DomainError('model_not_ready', 'The model could not be loaded.', { cause });
 }

@@ -18,6 +18,18 @@ export function memoryOf(pid: number | undefined): number | undefined {
   }
 }
 
+/** Whether a process has been suspended by a signal, or by a debugger: what it does not do then is no fault of its own. */
+export function isSuspended(pid: number | undefined): boolean {
+  if (pid === undefined) return false;
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return /^[Tt]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    // No /proc on this system, or the process ended meanwhile.
+    return false;
+  }
+}
+
 /** Makes a runner the first to suffer when memory or processor time is short. */
 export function shieldServer(pid: number | undefined, niceness: number): void {
   if (pid === undefined) return;

@@ -2,8 +2,9 @@ import { DomainError, type Clock } from '@sibyl/kernel';
 import type { InferenceLog } from './inference-log';
 import type { InferenceObserver } from './inference-observer';
 import type { InferenceOptions } from './inference-options';
-import { Runner, type RunnerEnd, type RunnerListener } from './runner';
+import type { Runner, RunnerEnd, RunnerListener } from './runner';
 import { Batch } from './batch';
+import { isSuspended } from './runner-process';
 import type { RunnerStatus } from './runtime-status';
 
 /** What a slot needs of the pool around it. */
@@ -12,9 +13,11 @@ export interface RunnerSlotHost {
   readonly clock: Clock;
   readonly observer: InferenceObserver;
   readonly log: InferenceLog;
-  /** Brings a new process to where it can take work. */
+  /** A process, which may have started already. */
+  newRunner(listener: RunnerListener): Runner;
+  /** Brings it to where it can take work. */
   prepare(runner: Runner): Promise<void>;
-  onReady(): void;
+  onReady(slot: RunnerSlot): void;
   onLost(end: RunnerEnd): void;
   /** A runner has nothing to do. */
   onRunnerIdle(): void;
@@ -46,11 +49,11 @@ export class RunnerSlot implements RunnerListener {
   constructor(private readonly host: RunnerSlotHost) {}
 
   open(): void {
-    const { clock, observer, log, options } = this.host;
+    const { clock, observer, log } = this.host;
     const begun = clock.monotonic();
     let runner: Runner;
     try {
-      runner = new Runner(options, this);
+      runner = this.host.newRunner(this);
     } catch (error) {
       // Out of processes or descriptors: a later attempt may find some.
       log.error({ err: error }, 'a runner could not be started');
@@ -64,8 +67,8 @@ export class RunnerSlot implements RunnerListener {
         this.ready = true;
         this.readySince = clock.monotonic();
         observer.onRunnerReady(this.readySince - begun);
-        this.host.onReady();
-        this.offer(runner);
+        this.host.onReady(this);
+        if (runner.idle && !this.reserved) this.offer(runner);
       },
       (error: unknown) => {
         log.warn({ err: error, pid: runner.pid }, 'a runner could not be prepared');
@@ -130,7 +133,8 @@ export class RunnerSlot implements RunnerListener {
     const work = runner?.work;
     if (runner === undefined || work === undefined) return;
     if (work instanceof Batch) work.expire(now);
-    if (now > work.limitAt) runner.kill('overran');
+    // One that somebody suspended is as good as killed by them: its requests have not shown that they take too long.
+    if (now > work.limitAt) runner.kill(isSuspended(runner.pid) ? 'crashed' : 'overran');
     else if (measureMemory && (runner.rssBytes() ?? 0) > this.host.options.runnerMemoryBytes) runner.kill('memory');
   }
 

@@ -73,10 +73,12 @@ export class Runner {
   private reason: RunnerEnd['reason'] = 'crashed';
   private stderr = '';
   private requests = 0;
+  private greeting: Promise<ReadyMessage> | undefined;
 
   constructor(
     settings: RunnerSettings,
-    private readonly listener: RunnerListener,
+    /** Who is told; another one once a spare has taken a place. */
+    public listener: RunnerListener,
   ) {
     this.encoder = new FrameEncoder(settings.maxFrameBytes);
     this.decoder = new FrameDecoder(settings.maxFrameBytes);
@@ -121,13 +123,10 @@ export class Runner {
     return this.requests;
   }
 
-  /** Resolves with what the process says first. */
-  async started(limitAt: number): Promise<ReadyMessage> {
-    const frame = await new Promise<RunnerFrame>((resolve, reject) => {
-      this.work = new Call(limitAt, resolve, reject);
-    });
-    if (frame.type !== FRAME_TYPES.ready) throw new FrameError(`${frame.type} is not the first thing a runner says`);
-    return frameMessage(frame) as ReadyMessage;
+  /** Resolves with what the process says first, however often it is asked for. */
+  started(limitAt: number): Promise<ReadyMessage> {
+    this.greeting ??= this.greet(limitAt);
+    return this.greeting;
   }
 
   call(type: FrameType, session: number, message: object, limitAt: number): Promise<RunnerFrame> {
@@ -154,7 +153,8 @@ export class Runner {
   }
 
   kill(reason: RunnerEnd['reason']): void {
-    if (this.ended) return;
+    // The first reason stands: until the process is gone, whoever looks at it again sees one that is ending.
+    if (this.ended || this.child.killed) return;
     if (this.reason === 'crashed') this.reason = reason;
     this.child.kill('SIGKILL');
   }
@@ -163,6 +163,14 @@ export class Runner {
   stop(): void {
     this.reason = 'stopped';
     this.socket.end();
+  }
+
+  private async greet(limitAt: number): Promise<ReadyMessage> {
+    const frame = await new Promise<RunnerFrame>((resolve, reject) => {
+      this.work = new Call(limitAt, resolve, reject);
+    });
+    if (frame.type !== FRAME_TYPES.ready) throw new FrameError(`${frame.type} is not the first thing a runner says`);
+    return frameMessage(frame) as ReadyMessage;
   }
 
   private listen(): void {

@@ -5,6 +5,8 @@ export interface RuntimeStatus {
   readonly ready: boolean;
   readonly providers: readonly string[];
   readonly runners: readonly RunnerStatus[];
+  /** Processes that could replace a runner at once. */
+  readonly spareRunners: number;
   readonly models: number;
   readonly queueDepth: number;
   readonly batches: number;

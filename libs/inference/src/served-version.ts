@@ -2,6 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { LoadedMessage, ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
+import { CrashBreaker } from './crash-breaker';
 import type {
   InferReceiver,
   InferRequest,
@@ -21,6 +22,12 @@ export interface ServedVersionHost {
   wake(version: ServedVersion): void;
   onDropped(version: ServedVersion, reason: DropReason | 'refused'): void;
   unload(version: ServedVersion): Promise<void>;
+  /** It has ended too many runners and is refused for a while. */
+  onTripped(version: ServedVersion): void;
+  /** One request may try whether it still does: a runner must have it loaded. */
+  onTried(version: ServedVersion): void;
+  /** It has answered again. */
+  onMended(version: ServedVersion): void;
 }
 
 const DRAIN_POLL_MS = 10;
@@ -31,6 +38,7 @@ const SMOOTHING = 0.1;
 export class ServedVersion implements LoadedModel {
   readonly key: string;
   readonly queue: VersionQueue;
+  readonly breaker: CrashBreaker;
   batchable: boolean;
   /** Whether it stands in the scheduler's ring. */
   queued = false;
@@ -59,6 +67,7 @@ export class ServedVersion implements LoadedModel {
   ) {
     this.key = file.key;
     this.batchable = loadOptions.batchable;
+    this.breaker = new CrashBreaker(host.options);
     const limits = { maxRequests: host.options.queueRequests, maxBytes: host.options.queueBytes };
     this.queue = new VersionQueue(limits, (reason) => {
       this.failures++;
@@ -92,11 +101,15 @@ export class ServedVersion implements LoadedModel {
   }
 
   submit(request: InferRequest, receiver: InferReceiver): void {
-    if (this.refusal !== undefined) {
-      receiver.failed(this.refusal);
-      return;
-    }
     const now = this.host.clock.monotonic();
+    if (this.refusal !== undefined || this.breaker.open) {
+      const refusal = this.refusal ?? this.breaker.admit(now);
+      if (refusal !== undefined) {
+        receiver.failed(refusal);
+        return;
+      }
+      this.host.onTried(this);
+    }
     const bytes = bytesOf(request.inputs);
     if (!this.queue.admits(bytes)) {
       receiver.failed(this.refused(now));
@@ -134,7 +147,29 @@ export class ServedVersion implements LoadedModel {
 
   statistics(): ModelStatistics {
     const { requests, batches, failures, lastUsedMs, batchMs } = this;
-    return { requests, batches, failures, queueDepth: this.queue.depth, lastUsedMs, batchMs };
+    const unavailable = this.refusal?.detail ?? (this.breaker.open ? this.breaker.reason : undefined);
+    return { requests, batches, failures, queueDepth: this.queue.depth, lastUsedMs, batchMs, unavailable };
+  }
+
+  /** A runner was lost to it, or to one more of its requests. */
+  blame(): void {
+    if (this.breaker.lost(this.host.clock.monotonic())) this.trip();
+  }
+
+  /** A runner was lost while it loaded this. */
+  blameLoad(mayBeChance: boolean): void {
+    if (this.breaker.lostInLoad(this.host.clock.monotonic(), mayBeChance)) this.trip();
+  }
+
+  /** A runner has answered a batch. */
+  survived(): void {
+    if (this.breaker.survived()) this.host.onMended(this);
+  }
+
+  /** Why what was in a failed batch may not run once more. */
+  refusalOfRepeats(): DomainError | undefined {
+    if (this.closed && this.refusal !== undefined) return this.refusal;
+    return this.breaker.blocks ? this.breaker.refusal(this.host.clock.monotonic()) : undefined;
   }
 
   unload(): Promise<void> {
@@ -149,6 +184,11 @@ export class ServedVersion implements LoadedModel {
     }
     this.closed = true;
     if (this.refusal !== undefined) this.queue.refuseAll(this.refusal);
+  }
+
+  private trip(): void {
+    this.queue.refuseAll(this.breaker.refusal(this.host.clock.monotonic()));
+    this.host.onTripped(this);
   }
 
   private refused(now: number): DomainError {

@@ -89,19 +89,29 @@ describe('VersionQueue', () => {
     expect(queue.take(50, LIMITS)).toEqual([entries[1], entries[3]]);
   });
 
-  it('runs again, first and alone, what was in a failed batch', () => {
-    const [waiting, again, more] = [entry(), entry(), entry({ deadlineAt: 5 })];
+  it('runs again, first and without others, the parts of a failed batch', () => {
+    const [waiting, one, two, late] = [entry(), entry(), entry(), entry({ deadlineAt: 5 })];
     add(waiting);
-    queue.addAgain(more);
-    queue.addAgain(again);
-    expect(queue.take(6, LIMITS)).toEqual([again]);
-    expect(again.alone).toBe(true);
+    queue.addAgain([late]);
+    queue.addAgain([one, late]);
+    queue.addAgain([two]);
+    expect(queue.take(6, LIMITS)).toEqual([one]);
+    expect(queue.take(6, LIMITS)).toEqual([two]);
     expect(queue.take(6, LIMITS)).toEqual([waiting]);
-    expect(dropped).toEqual(['expired']);
+    expect(queue.take(6, LIMITS)).toEqual([]);
+    expect(dropped).toEqual(['expired', 'expired']);
+  });
+
+  it('runs one by one the parts of a model that turned out not to take batches', () => {
+    const part = [entry(), entry()];
+    queue.addAgain([...part]);
+    expect(queue.take(0, { ...LIMITS, batchable: false })).toEqual(part.slice(0, 1));
+    expect(queue.take(0, { ...LIMITS, batchable: false })).toEqual(part.slice(1));
+    expect(queue.depth).toBe(0);
   });
 
   it('expires what waits to run again', () => {
-    queue.addAgain(entry({ deadlineAt: 5 }));
+    queue.addAgain([entry({ deadlineAt: 5 })]);
     queue.expire(10);
     expect([queue.depth, failed.length]).toEqual([0, 1]);
   });
@@ -119,7 +129,7 @@ describe('VersionQueue', () => {
 
   it('refuses all that waits', () => {
     add(entry(), entry());
-    queue.addAgain(entry());
+    queue.addAgain([entry()]);
     const error = new Error('stop');
     queue.refuseAll(error);
     expect(failed).toEqual([error, error, error]);

@@ -1,15 +1,16 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError } from '@sibyl/kernel';
 import type { Tensor } from '@sibyl/protocol';
+import type { Suspects } from './blame';
 import type { InferReceiver, InferRequest } from './model-runtime';
 
 /** A request that waits or runs, and who waits for it. */
 export class WaitingRequest {
   settled = false;
-  /** It was in a batch whose runner was lost; the second loss is its last. */
+  /** It lost a runner by itself to what may have come from outside; the second such loss is its last. */
   retried = false;
-  /** It runs by itself: one of a batch that failed may be the cause, and nobody else shall suffer for it again. */
-  alone = false;
+  /** The batch that lost a runner last, of which this was one. */
+  suspects: Suspects | undefined = undefined;
 
   constructor(
     readonly request: InferRequest,
@@ -50,7 +51,7 @@ export class VersionQueue {
   depth = 0;
   private waiting: WaitingRequest[] = [];
   private head = 0;
-  private again: WaitingRequest[] = [];
+  private again: WaitingRequest[][] = [];
   private bytes = 0;
   private soonestDeadline = Number.POSITIVE_INFINITY;
   private windowStart = 0;
@@ -73,17 +74,17 @@ export class VersionQueue {
     this.count(entry);
   }
 
-  /** Puts a request of a failed batch before all others, to run by itself. */
-  addAgain(entry: WaitingRequest): void {
-    entry.alone = true;
-    this.again.push(entry);
-    this.count(entry);
+  /** Puts a part of a failed batch before all others, to run without them: nobody else shall suffer for it again. */
+  addAgain(part: WaitingRequest[]): void {
+    this.again.push(part);
+    for (const entry of part) this.count(entry);
   }
 
   /** The next batch: whatever waits, as far as it fits together. Empty where nothing is left to do. */
   take(now: number, limits: BatchLimits): WaitingRequest[] {
-    for (let entry = this.again.shift(); entry !== undefined; entry = this.again.shift()) {
-      if (this.leaves(entry, now)) return [entry];
+    while (this.again.length > 0) {
+      const part = this.takePart(limits.batchable).filter((entry) => this.leaves(entry, now));
+      if (part.length > 0) return part;
     }
     const batch: WaitingRequest[] = [];
     let rows = 0;
@@ -108,14 +109,16 @@ export class VersionQueue {
   expire(now: number): void {
     if (this.depth === 0 || now < this.soonestDeadline) return;
     this.soonestDeadline = Number.POSITIVE_INFINITY;
-    this.again = this.again.filter((entry) => this.stays(entry, now));
+    this.again = this.again
+      .map((part) => part.filter((entry) => this.stays(entry, now)))
+      .filter((part) => part.length > 0);
     this.waiting = this.waiting.slice(this.head).filter((entry) => this.stays(entry, now));
     this.head = 0;
   }
 
   /** Refuses all that waits. */
   refuseAll(error: Error): void {
-    for (const entry of this.again) entry.fail(error);
+    for (const part of this.again) for (const entry of part) entry.fail(error);
     for (let i = this.head; i < this.waiting.length; i++) this.waiting[i]?.fail(error);
     this.again = [];
     this.waiting = [];
@@ -142,6 +145,14 @@ export class VersionQueue {
     const elapsed = Math.max(now - this.windowStart, RATE_WINDOW_MS);
     const rate = Math.max(this.perSecond, (this.windowCount * 1000) / elapsed, 0.01);
     return Math.min(Math.max(Math.ceil(this.depth / rate), 1), LONGEST_RETRY_AFTER_SECONDS);
+  }
+
+  /** The part that is next; of a model that has turned out not to take batches, one request of it. */
+  private takePart(batchable: boolean): WaitingRequest[] {
+    const [part] = this.again;
+    if (part !== undefined && part.length > 1 && !batchable) return part.splice(0, 1);
+    this.again.shift();
+    return part ?? [];
   }
 
   private count(entry: WaitingRequest): void {

@@ -241,6 +241,11 @@ export const ERROR_CODES = {
     title: 'The model cannot compute these inputs',
     help: 'The inputs fit the signature, but an operator of the model refuses them. Ask the owner of the model.',
   },
+  model_crashed_on_input: {
+    kind: 'unprocessable',
+    title: 'The process of the model ended on these inputs',
+    help: 'The process in which the model ran crashed or took too much memory when it had nothing but this request to do. Do not repeat the request: each attempt costs a process. Ask the owner of the model.',
+  },
   manifest_mismatch: {
     kind: 'unprocessable',
     title: 'The manifest says something else',

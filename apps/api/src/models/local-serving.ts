@@ -71,10 +71,10 @@ export class LocalServing extends Serving {
   }
 }
 
-/** A model is ready when what a request without a version meets is loaded. */
+/** A model is ready when what a request without a version meets is loaded and takes requests. */
 function isReady(model: ServedModel): boolean {
   const served = model.aliases.get('production') ?? model.latest;
-  return served?.loaded !== undefined;
+  return served?.loaded !== undefined && served.loaded.statistics().unavailable === undefined;
 }
 
 /** A runner that has memory to spare does not grow when it loads a small model; the model is in it all the same. */
@@ -85,13 +85,16 @@ function modelBytes(served: ServedVersion): number {
 function statusOf(served: ServedVersion): ServedStatus {
   const { loaded } = served;
   const statistics = loaded?.statistics();
+  // Loaded, and refused all the same: it has ended too many of its processes.
+  const reason = statistics?.unavailable ?? served.reason;
+  const state = statistics?.unavailable === undefined ? served.state : 'unavailable';
   return {
     model: served.model,
     version: served.version,
-    state: served.state,
+    state,
     loaded: loaded !== undefined,
-    ready: served.state === 'ready',
-    reason: served.reason,
+    ready: state === 'ready',
+    reason,
     provider: loaded?.provider,
     memoryBytes: loaded && Math.max(loaded.memoryBytes, modelBytes(served)),
     loadMs: loaded?.loadMs,

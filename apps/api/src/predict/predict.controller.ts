@@ -19,6 +19,8 @@ const PREDICT_ERRORS: readonly ErrorCode[] = [
   'batch_too_large',
   'incomplete_features',
   'model_output_invalid',
+  'model_run_failed',
+  'model_crashed_on_input',
   'model_not_ready',
   'queue_full',
   'execution_provider_unavailable',

@@ -167,6 +167,13 @@ export const SERVING = {
     shown: 'cores less one, at most 4',
     meaning: 'Processes that run models.',
   }),
+  spareRunners: whole({
+    name: 'SIBYL_SPARE_RUNNERS',
+    min: 0,
+    max: 1,
+    fallback: INFERENCE.spareRunners,
+    meaning: 'Processes that wait to replace a runner that ends; each takes about 35 MiB.',
+  }),
   predictDeadlineMs: whole({
     name: 'SIBYL_PREDICT_DEADLINE_MS',
     min: 10,

@@ -115,6 +115,7 @@ export class FakeRuntime extends ModelRuntime {
       ready: !this.closed,
       providers: ['cpu'],
       runners: [{ pid: 1, state: 'idle', rssBytes: 1024, restarts: 0 }],
+      spareRunners: 0,
       models: this.loaded.size,
       queueDepth: this.waiting,
       batches: 0,
@@ -173,7 +174,8 @@ class FakeLoadedModel implements LoadedModel {
 
   statistics(): ModelStatistics {
     const { requests, failures } = this;
-    return { requests, failures, batches: requests, queueDepth: 0, lastUsedMs: undefined, batchMs: 1 };
+    const idle = { queueDepth: 0, lastUsedMs: undefined, batchMs: 1, unavailable: undefined };
+    return { requests, failures, batches: requests, ...idle };
   }
 
   unload(): Promise<void> {

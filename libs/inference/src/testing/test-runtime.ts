@@ -26,14 +26,15 @@ export function builtRunner(): string {
   return runner;
 }
 
-/** One runner unless `changes` say otherwise; started, so that the first load is quick. */
+/** One runner and no spare unless `changes` say otherwise; started, so that the first load is quick. */
 export async function startTestRuntime(
   changes: Partial<InferenceOptions> = {},
   observer?: InferenceObserver,
   log: InferenceLog = QUIET_LOG,
 ): Promise<TestRuntime> {
   const workFolder = mkdtempSync(path.join(tmpdir(), 'sibyl-runner-'));
-  const options = Object.assign(new InferenceOptions(), { runnerPath: builtRunner(), workFolder, runners: 1 }, changes);
+  const defaults = { runnerPath: builtRunner(), workFolder, runners: 1, spareRunners: 0 };
+  const options = Object.assign(new InferenceOptions(), defaults, changes);
   const runtime = new OnnxRuntime({ options, clock: new SystemClock(), log, ...(observer && { observer }) });
   const close = async (): Promise<void> => {
     await runtime.close();
