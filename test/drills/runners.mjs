@@ -160,6 +160,8 @@ async function main() {
   const agent = new http.Agent({ keepAlive: true });
   try {
     const issued = await server.call('POST', '/v1/keys', { body: { name: 'drill', role: 'team' } });
+    // The spare comes with the first prediction.
+    await server.call('POST', '/predict', { body: { model: 'momentum', features: { price: 1, volume: 1, rsi: 50 } } });
     await sleep(2_000); // the spare is there, and what starting took is given back
     const idle = processTree(server.pid).map(({ pid, kind }) => ({ kind, mib: memoryKib(pid).pss / 1024 }));
     const idleMib = idle.reduce((sum, { mib }) => sum + mib, 0);

@@ -195,8 +195,15 @@ describe('a spare runner', () => {
       .map(Number)
       .filter((pid) => pid !== 0 && pid !== serving());
 
-  it('takes the place of one that is killed, with all models, and is followed by another', async () => {
+  /** A runtime that has answered something: before that it wants no spare. */
+  const startAndAsk = async (): Promise<void> => {
     await start({ spareRunners: 1 });
+    expect(spares()).toBe(0);
+    await ask(await load('first'), 1);
+  };
+
+  it('takes the place of one that is killed, with all models, and is followed by another', async () => {
+    await startAndAsk();
     const models = await Promise.all(['Neg', 'Abs'].map((operator) => load(operator, unaryModel(operator))));
     for (let kills = 0; kills < 3; kills++) {
       await until(() => spares() === 1);
@@ -208,7 +215,7 @@ describe('a spare runner', () => {
   });
 
   it('that is killed itself is replaced', async () => {
-    await start({ spareRunners: 1 });
+    await startAndAsk();
     await until(() => spares() === 1);
     const [spare] = others();
     process.kill(spare!, 'SIGKILL');
@@ -217,7 +224,7 @@ describe('a spare runner', () => {
   });
 
   it('that is not wanted is not started, and one that is ends with the runtime', async () => {
-    await start({ spareRunners: 1 });
+    await startAndAsk();
     await until(() => spares() === 1);
     const spare = others();
     await test.close();
@@ -228,7 +235,7 @@ describe('a spare runner', () => {
   });
 
   it('is taken while it starts when runners end one after another', async () => {
-    await start({ spareRunners: 1 });
+    await startAndAsk();
     const model = await load('neg');
     for (let kills = 0; kills < 4; kills++) {
       process.kill(first(), 'SIGKILL');

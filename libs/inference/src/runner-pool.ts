@@ -111,7 +111,6 @@ export class RunnerPool implements RunnerSlotHost {
   onReady(slot: RunnerSlot): void {
     for (const waiter of this.awaiting.splice(0)) waiter.resolve();
     void this.fill(slot);
-    this.spare.refill();
   }
 
   /** Loads into all runners what they lack. One after another: a version that was kept away may end them still. */
@@ -138,6 +137,8 @@ export class RunnerPool implements RunnerSlotHost {
     for (const version of this.versions.values()) version.queue.expire(now);
     for (const slot of this.slots) slot.tick(now, measureMemory);
     this.spare.tick(now);
+    // A server that nobody asks anything need not hold memory for the case that it loses a runner.
+    if ((this.scheduler?.batches ?? 0) > 0) this.spare.refill();
     if (this.awaiting.length > 0) this.dismiss(now);
   }
 

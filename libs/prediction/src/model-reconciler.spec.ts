@@ -271,6 +271,33 @@ describe('PredictionService', () => {
     expect(await code(fixture.predictRow(served, row({}), fixture.call()))).toBe('incomplete_features');
   });
 
+  it('lets a row that the model cannot run fail alone', async () => {
+    const { respond } = SUM;
+    const runs: number[] = [];
+    fixture.runtime.define(`m@1@${digest(1)}`, {
+      ...SUM,
+      respond: (inputs) => {
+        const { shape, data } = inputs[0]!;
+        runs.push(shape[0] ?? 0);
+        if ([...(data as Float32Array)].includes(13)) throw new DomainError('model_crashed_on_input', 'It ended.');
+        return respond(inputs);
+      },
+    });
+    await fixture.reconciler.unload(served);
+    const answers = await fixture.service.predictRows(
+      served,
+      [row({ a: 1 }), row({ a: 13 }), row({ a: 'x' }), row({ a: 2, b: 2 })],
+      fixture.call(),
+    );
+    expect(answers.map((answer) => (answer instanceof DomainError ? answer.code : answer.json))).toEqual([
+      '{"value":11}',
+      'model_crashed_on_input',
+      'input_type_mismatch',
+      '{"value":4}',
+    ]);
+    expect(runs).toEqual([3, 1, 1, 1]);
+  });
+
   it('answers rows together, each with its own fate', async () => {
     const answers = await fixture.service.predictRows(
       served,

@@ -1,5 +1,5 @@
 /** Hot path. See docs/paths/predict.md. */
-import { DomainError, type Clock } from '@sibyl/kernel';
+import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest, LoadedModel } from '@sibyl/inference';
 import type { PlainScanner, Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
@@ -73,6 +73,10 @@ export class PredictionService {
     if (rows.rows === 0) return placed.map((place) => place as DomainError);
     const total = rows.rows;
     const outputs = await this.infer(served, call.request(rows.tensors(), total));
+    // One of them may be to blame; by themselves the others have their answers.
+    if (total > 1 && outputs instanceof DomainError && OF_A_ROW.has(outputs.code)) {
+      return Promise.all(requests.map((row) => this.predictRow(served, row, call)));
+    }
     let index = 0;
     return placed.map((place) => {
       if (place instanceof DomainError) return place;
@@ -196,6 +200,9 @@ export class PredictionService {
     this.submit(served, call.request(tensors, 0), answered);
   }
 }
+
+/** What a single row can do to a run, and with it to all others in it. */
+const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_crashed_on_input']);
 
 /** Tensors that a caller asks about. */
 export interface TensorCall {

@@ -172,7 +172,8 @@ export const SERVING = {
     min: 0,
     max: 1,
     fallback: INFERENCE.spareRunners,
-    meaning: 'Processes that wait to replace a runner that ends; each takes about 35 MiB.',
+    meaning:
+      'Processes that wait to replace a runner that ends, from the first prediction on; each takes about 35 MiB.',
   }),
   predictDeadlineMs: whole({
     name: 'SIBYL_PREDICT_DEADLINE_MS',
