@@ -272,7 +272,6 @@ describe('PredictionService', () => {
   });
 
   it('lets a row that the model cannot run fail alone', async () => {
-    const { respond } = SUM;
     const runs: number[] = [];
     fixture.runtime.define(`m@1@${digest(1)}`, {
       ...SUM,
@@ -280,7 +279,7 @@ describe('PredictionService', () => {
         const { shape, data } = inputs[0]!;
         runs.push(shape[0] ?? 0);
         if ([...(data as Float32Array)].includes(13)) throw new DomainError('model_crashed_on_input', 'It ended.');
-        return respond(inputs);
+        return SUM.respond(inputs);
       },
     });
     await fixture.reconciler.unload(served);
