@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly maxBatchRows: number;
   /** Run in every runner before the model takes traffic: the first runs of a session are up to 30 times slower. */
   readonly warmup: readonly (readonly Tensor[])[];
+  /** The runs were made up: one that the model cannot run is no reason not to load it. */
+  readonly warmupIsGuess?: boolean;
   /** Hard limit of one batch, past which its runner is killed; default: learned from the model's own speed. */
   readonly runLimitMs?: number;
 }

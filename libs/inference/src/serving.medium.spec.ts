@@ -328,6 +328,11 @@ describe('loading', () => {
     expect((await occupy(1n))[0]?.data).toEqual(BigInt64Array.of(1n));
   });
 
+  it('is not held up by a run that was made up and that the model cannot run', async () => {
+    const model = await load('guessed', unaryModel('Neg'), { warmup: [[integers('x', 1n)]], warmupIsGuess: true });
+    expect((await model.infer(request([floats('x', 1)], 1)))[0]?.data).toEqual(Float32Array.of(-1));
+  });
+
   it('may fail once and succeed when the file is there', async () => {
     const file = { key: 'later', path: path.join(folder, 'later.onnx') };
     await expect(test.runtime.load(file, OPTIONS)).rejects.toMatchObject({ code: 'model_not_ready' });

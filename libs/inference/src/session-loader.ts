@@ -50,6 +50,7 @@ export class SessionLoader {
       const begun = clock.monotonic();
       const frame = await runner.run(version.session, inputs, version.inputNames, begun + options.warmupLimitMs);
       if (frame.type !== FRAME_TYPES.outputs) {
+        if (version.loadOptions.warmupIsGuess === true) break;
         const cause = new Error((frameMessage(frame) as FailedMessage).message);
         throw new DomainError('model_not_ready', 'The model could not run its warm-up samples.', { cause });
       }

@@ -54,7 +54,11 @@ class Fixture {
   broken: Error | undefined;
   snapshots = 0;
   readonly reconciler = new ModelReconciler({
-    source: { snapshot: () => this.snapshot(), artifactFolder: (of) => Promise.resolve(`/packages/${of}`) },
+    source: {
+      snapshot: () => this.snapshot(),
+      artifactFolder: (of) => Promise.resolve(`/packages/${of}`),
+      sampleInputs: () => Promise.resolve([]),
+    },
     runtime: this.runtime,
     clock: this.clock,
     options: this.options,

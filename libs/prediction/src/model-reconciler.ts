@@ -1,19 +1,22 @@
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
-import { PRODUCTION, type RegistrySnapshot } from '@sibyl/registry';
+import type { Tensor } from '@sibyl/protocol';
+import { PRODUCTION, type ModelVersion, type RegistrySnapshot } from '@sibyl/registry';
 import path from 'node:path';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 import { followSnapshot } from './follow-snapshot';
 import { ModelMemory } from './model-memory';
 import { ServingTable, type Resolution } from './serving-table';
-import { warmupTensors } from './warmup';
+import { warmupOf } from './warmup';
 
 /** Where the reconciler learns what should serve, and gets the bytes of it. */
 export interface ServingSource {
   snapshot(): Promise<RegistrySnapshot>;
   /** A local folder with the package, its bytes checked against the digest. */
   artifactFolder(digest: string): Promise<string>;
+  /** Inputs of the version's golden samples, out of that folder. */
+  sampleInputs(folder: string, version: ModelVersion): Promise<readonly (readonly Tensor[])[]>;
 }
 
 export interface ReconcilerLog {
@@ -230,13 +233,15 @@ export class ModelReconciler {
     try {
       await this.memory.reserve(served);
       const folder = await this.parts.source.artifactFolder(digest);
+      const warmup = warmupOf(served, await this.parts.source.sampleInputs(folder, served.facts));
       const loaded = await this.parts.runtime.load(
         { key: `${served.model}@${served.version}@${digest}`, path: path.join(folder, 'model.onnx') },
         {
           devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
           batchable: served.batchable,
           maxBatchRows: manifest.runtime?.maxBatch ?? this.parts.options.maxBatchRows,
-          warmup: warmupTensors(served.contract),
+          warmup: warmup.runs,
+          warmupIsGuess: warmup.isGuess,
         },
       );
       served.loaded = loaded;

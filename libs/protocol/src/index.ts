@@ -9,6 +9,7 @@ export {
   type TensorData,
 } from './datatype';
 export { elementCount, type ModelSignature, type Tensor, type TensorSpec } from './tensor';
+export { firstRow, sameRows, stackRows } from './stack';
 export { float16ToNumber, numberToFloat16 } from './float16';
 export { elementWriter, hasNaN, writeNaN, type ElementFault, type ElementWriter } from './element';
 export { PlainScanner } from './plain-scanner';

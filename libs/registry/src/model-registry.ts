@@ -3,6 +3,8 @@ import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
 import type { Actor, Clock, IdSource } from '@sibyl/kernel';
 import { OnnxLimits } from '@sibyl/onnx';
+import type { Tensor } from '@sibyl/protocol';
+import { goldenDocumentIn, goldenIn } from './golden-files';
 import { ArtifactStore } from './artifact-store';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
@@ -45,8 +47,11 @@ export class ModelRegistry {
   private readonly starter: StartRegistrar;
   private readonly onChange: (() => Promise<void>) | undefined;
 
+  private readonly options: RegistryOptions;
+
   constructor({ database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange }: RegistryParts) {
     this.onChange = onChange;
+    this.options = options;
     this.store = new ArtifactStore(options, ids);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
@@ -116,6 +121,14 @@ export class ModelRegistry {
   /** The package's folder with its `model.onnx`, every byte hashed again just now. */
   artifactFolder(digest: string): Promise<string> {
     return this.store.artifactFolder(digest);
+  }
+
+  /** Inputs of a version's golden samples, out of its folder: what it can be warmed with. */
+  async sampleInputs(folder: string, version: ModelVersion): Promise<readonly (readonly Tensor[])[]> {
+    const { manifest, signature } = version;
+    const context = { manifest, signature, limits: this.options };
+    const golden = await goldenIn(folder, await goldenDocumentIn(folder, this.options), context);
+    return golden?.samples.map((sample) => sample.inputs) ?? [];
   }
 
   private async told<T>(change: Promise<T>): Promise<T> {

@@ -3,7 +3,8 @@ import { DomainError } from '@sibyl/kernel';
 import { inspectOnnxFile, signatureOf, type OnnxLimits, type OnnxModel } from '@sibyl/onnx';
 import type { ModelSignature } from '@sibyl/protocol';
 import type { Golden } from './golden';
-import { GOLDEN_FILE, readGolden, readGoldenDocument, type GoldenDocument } from './golden-reader';
+import { goldenDocumentIn, goldenIn } from './golden-files';
+import { GOLDEN_FILE, type GoldenDocument } from './golden-reader';
 import type { Manifest } from './manifest';
 import { MANIFEST_FILE, readManifest, type ExpectedIdentity } from './manifest-reader';
 import { checkManifest } from './manifest-signature';
@@ -57,10 +58,10 @@ export class PackageReader {
     const signature = signatureOf(onnx);
     checkManifest(manifest, signature);
     await this.takeSmall(source, staged, GOLDEN_FILE, this.limits.goldenBytes);
-    const document = await this.goldenDocument(staged.folder);
+    const document = await goldenDocumentIn(staged.folder, this.limits);
     await takeNamed(source, staged, manifest, document);
     for (const file of WELL_KNOWN_FILES) await staged.take(folder, file);
-    const golden = await this.golden(staged.folder, document, manifest, signature);
+    const golden = await goldenIn(staged.folder, document, { manifest, signature, limits: this.limits });
     return { manifest, onnx, signature, golden, ignoredFiles: ignoredOf(source, staged) };
   }
 
@@ -70,7 +71,8 @@ export class PackageReader {
     const onnx = await inspectOnnxFile(path.join(folder, MODEL_FILE), this.onnxLimits);
     const signature = signatureOf(onnx);
     checkManifest(manifest, signature);
-    const golden = await this.golden(folder, await this.goldenDocument(folder), manifest, signature);
+    const document = await goldenDocumentIn(folder, this.limits);
+    const golden = await goldenIn(folder, document, { manifest, signature, limits: this.limits });
     return { manifest, onnx, signature, golden, ignoredFiles: [] };
   }
 
@@ -102,29 +104,6 @@ export class PackageReader {
 
   private async takeSmall(source: PackageSource, staged: StagedPackage, file: string, limit: number): Promise<void> {
     await staged.take(source.folder, file, file, limit);
-  }
-
-  private async goldenDocument(folder: string): Promise<GoldenDocument | undefined> {
-    const bytes = await readSmall(folder, GOLDEN_FILE, this.limits.goldenBytes);
-    return bytes && readGoldenDocument(bytes, this.limits);
-  }
-
-  private async golden(
-    folder: string,
-    document: GoldenDocument | undefined,
-    manifest: Manifest,
-    signature: ModelSignature,
-  ): Promise<Golden | undefined> {
-    if (!document) return undefined;
-    const raw = new Map<string, Buffer>();
-    let rest = this.limits.goldenRawBytes;
-    for (const file of document.files) {
-      const bytes = await readSmall(folder, file, rest);
-      if (!bytes) continue;
-      raw.set(file, bytes);
-      rest -= bytes.length;
-    }
-    return readGolden(document, { manifest, signature, raw, limits: this.limits });
   }
 }
 

@@ -1,4 +1,4 @@
-import { allocate, elementCount, type ModelSignature, type Tensor, type TensorData } from '@sibyl/protocol';
+import { elementCount, firstRow, sameRows, stackRows, type ModelSignature, type Tensor } from '@sibyl/protocol';
 
 /** Runs that tell whether the answer for a row depends on the rows beside it. */
 export interface RowProbes {
@@ -21,11 +21,11 @@ const ABSOLUTE = 1e-6;
 export function rowProbes(signature: ModelSignature, samples: readonly (readonly Tensor[])[]): RowProbes | undefined {
   if (signature.inputs.length === 0 || !signature.inputs.every((input) => input.shape?.[0] === -1)) return undefined;
   const [first] = samples;
-  const fitting = samples.filter((sample) => first !== undefined && hasRows(sample) && sameRow(first, sample));
+  const fitting = samples.filter((sample) => first !== undefined && hasRows(sample) && sameRows(first, sample));
   const alone = fitting.slice(0, MOST_ROWS).map((sample) => sample.map(firstRow));
   if (alone.length === 0) return undefined;
   const rows = [...alone, ...alone.map((row) => row.map(strange))];
-  const together = alone[0]?.map((_, input) => stacked(rows.map((row) => row[input] as Tensor))) ?? [];
+  const together = alone[0]?.map((_, input) => stackRows(rows.map((row) => row[input]) as [Tensor, ...Tensor[]])) ?? [];
   return { alone, together };
 }
 
@@ -49,39 +49,10 @@ function hasRows(sample: readonly Tensor[]): boolean {
   );
 }
 
-function sameRow(first: readonly Tensor[], sample: readonly Tensor[]): boolean {
-  return (
-    first.length === sample.length &&
-    first.every(({ name, shape }, i) => {
-      const other = sample[i];
-      return other?.name === name && shape.slice(1).join() === other.shape.slice(1).join();
-    })
-  );
-}
-
-function firstRow({ name, datatype, shape, data }: Tensor): Tensor {
-  const row = [1, ...shape.slice(1)];
-  return { name, datatype, shape: row, data: data.slice(0, elementCount(row)) };
-}
-
 function strange(tensor: Tensor): Tensor {
   const { datatype, data } = tensor;
   if (datatype !== 'FP32' && datatype !== 'FP64') return tensor;
   return { ...tensor, data: (data as Float64Array).map((value) => STRANGE * value) };
-}
-
-function stacked(rows: readonly Tensor[]): Tensor {
-  const [first] = rows as [Tensor];
-  const size = first.data.length;
-  const data = allocate(first.datatype, rows.length * size);
-  rows.forEach((row, r) => {
-    for (let i = 0; i < size; i++) put(data, r * size + i, row.data[i]);
-  });
-  return { name: first.name, datatype: first.datatype, shape: [rows.length, ...first.shape.slice(1)], data };
-}
-
-function put(data: TensorData, index: number, value: unknown): void {
-  (data as unknown[])[index] = value;
 }
 
 /** Whether row `row` of the run together is what the row gave alone. */
