@@ -52,6 +52,8 @@ export interface LoadedModel {
   /** What the first process that loaded it grew by. */
   readonly memoryBytes: number;
   readonly loadMs: number;
+  /** It could not be loaded again after its process ended, and takes nothing any more: unload it, then load it anew. */
+  readonly givenUp: boolean;
   submit(request: InferRequest, receiver: InferReceiver): void;
   /** The same with a promise. */
   infer(request: InferRequest): Promise<readonly Tensor[]>;

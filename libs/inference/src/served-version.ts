@@ -51,6 +51,7 @@ export class ServedVersion implements LoadedModel {
   batchMs = 0;
   /** Nothing of it will run any more. */
   closed = false;
+  givenUp = false;
   /** Why it takes no requests; undefined while it does. */
   refusal: DomainError | undefined;
   outputNames: readonly string[] = [];

@@ -88,6 +88,7 @@ export class SessionLoader {
   private giveUp(version: ServedVersion, cause: unknown): void {
     this.deps.log.error({ err: cause, key: version.key }, 'a model could not be loaded again and is given up');
     version.closed = true;
+    version.givenUp = true;
     version.refusal = new DomainError('model_not_ready', 'The model could not be loaded again.', { cause });
     version.queue.refuseAll(version.refusal);
   }

@@ -131,6 +131,19 @@ describe('ModelReconciler', () => {
     expect(runtime.loads).toEqual([`m@1@${digest(1)}`, `m@2@${digest(2)}`, `m@2@${digest(2)}`]);
   });
 
+  it('loads anew what the runtime has given up, when somebody asks for it', async () => {
+    const { reconciler, runtime } = fixture;
+    await reconciler.start();
+    const { served } = reconciler.table.resolve('m', '1');
+    const before = served.loaded;
+    Object.assign(before!, { givenUp: true });
+    expect(
+      await fixture.predictRow(served, { features: { a: 1, b: 2 }, query: {}, pointer: '' }, fixture.call()),
+    ).toMatchObject({ json: '{"value":3}' });
+    expect(served.loaded).not.toBe(before);
+    expect(runtime.unloads).toEqual([`m@1@${digest(1)}`]);
+  });
+
   it('keeps loaded what the operator named', async () => {
     const { reconciler, options } = fixture;
     Object.assign(options, { modelMemoryBytes: 1024, keepLoaded: ['m@2'] });

@@ -112,7 +112,7 @@ export class ModelReconciler {
 
   /** The loaded model, waiting for it up to `deadlineAt` (monotonic ms); else `model_not_ready`. */
   async ready(served: ServedVersion, deadlineAt: number): Promise<LoadedModel> {
-    if (served.loaded) return served.loaded;
+    if (served.loaded && !served.loaded.givenUp) return served.loaded;
     const waitMs = deadlineAt - this.parts.clock.monotonic();
     if (waitMs <= 0 || served.retryAt > this.parts.clock.monotonic()) throw notReady(served);
     let timer: NodeJS.Timeout | undefined;
@@ -226,6 +226,8 @@ export class ModelReconciler {
   }
 
   private async bring(served: ServedVersion): Promise<LoadedModel> {
+    // Its file was gone when a runner had to be replaced; it may be there again.
+    if (served.loaded?.givenUp) await this.release(served);
     if (served.loaded) return served.loaded;
     served.state = 'loading';
     served.parked = false;

@@ -150,7 +150,7 @@ export class PredictionService {
   private submit(served: ServedVersion, request: InferRequest, receiver: InferReceiver): void {
     const { loaded } = served;
     served.lastUsedAtMs = this.clock.now();
-    if (loaded !== undefined) {
+    if (loaded !== undefined && !loaded.givenUp) {
       loaded.submit(request, receiver);
       return;
     }

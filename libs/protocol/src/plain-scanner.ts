@@ -146,14 +146,12 @@ export class PlainScanner {
     const { bytes } = this;
     let depth = 0;
     for (let { at } = this; at < bytes.length; at++) {
-      const byte = bytes[at] as number;
-      if (byte === QUOTE) {
-        at = endOfString(bytes, at);
-        continue;
-      }
-      if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      const role = ROLES[bytes[at] as number];
+      if (role === PLAIN) continue;
+      if (role === QUOTES) at = endOfString(bytes, at);
+      else if (role === OPENS) {
         if (++depth > maxDepth) return false;
-      } else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) {
+      } else if (--depth === 0) {
         this.at = at + 1;
         return true;
       }
@@ -203,6 +201,18 @@ export class PlainScanner {
     return Number(text);
   }
 }
+
+const PLAIN = 0;
+const QUOTES = 1;
+const OPENS = 2;
+const CLOSES = 3;
+/** What each byte is for whoever only looks for the end of something. */
+const ROLES = new Uint8Array(256);
+ROLES[QUOTE] = QUOTES;
+ROLES[OPEN_BRACE] = OPENS;
+ROLES[OPEN_BRACKET] = OPENS;
+ROLES[CLOSE_BRACE] = CLOSES;
+ROLES[CLOSE_BRACKET] = CLOSES;
 
 const NULL = Buffer.from('null');
 const TRUE = Buffer.from('true');

@@ -137,6 +137,7 @@ class FakeLoadedModel implements LoadedModel {
   readonly provider = 'cpu';
   readonly memoryBytes = 1024;
   readonly loadMs = 1;
+  givenUp = false;
   ready: Promise<void> = Promise.resolve();
   private requests = 0;
   private failures = 0;
