@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { linearModel } from '@sibyl/onnx/testing';
@@ -15,9 +15,13 @@ export interface PackageParts {
 
 const WEIGHTS = { weights: [[2, -1]], bias: [0.5] };
 
-/** A small regression, variable = 2 a - b + 0.5, in a new temporary folder; whatever is given replaces a part of it. */
+const made: string[] = [];
+afterAll(() => Promise.all(made.splice(0).map((folder) => rm(folder, { recursive: true, force: true }))));
+
+/** A small regression, variable = 2 a - b + 0.5, in a temporary folder that goes with the test file; whatever is given replaces a part of it. */
 export async function packageFolder(parts: PackageParts = {}): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sibyl-package-'));
+  made.push(folder);
   const manifest = 'manifest' in parts ? parts.manifest : {};
   const files: Record<string, string | Buffer> = { 'model.onnx': parts.model ?? linearModel(WEIGHTS) };
   if (manifest) files['sibyl.json'] = JSON.stringify({ ...aManifest(), ...manifest });
