@@ -14,8 +14,14 @@ class Fixture {
   readonly versions: ServedVersion[] = [];
   readonly released: string[] = [];
   runners = 1;
+  asked = 0;
   readonly memory = new ModelMemory({
-    runtime: { status: () => ({ runners: Array(this.runners).fill({}) }) as never },
+    runtime: {
+      status: () => {
+        this.asked++;
+        return { runners: Array(this.runners).fill({}) } as never;
+      },
+    },
     clock: this.clock,
     options: this.options,
     log: { info: () => undefined },
@@ -78,6 +84,8 @@ describe('ModelMemory', () => {
     await fixture.loaded('a', 200);
     expect(fixture.memory.usedBytes()).toBe(600);
     expect(fixture.memory.fits(fixture.version('b', 200))).toBe(false);
+    // Each answer looks at every runner's process; with a thousand versions that would hold up predictions.
+    expect(fixture.asked).toBe(1);
   });
 
   it('never touches what is pinned, and says what that leaves', async () => {

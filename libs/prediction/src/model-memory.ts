@@ -23,6 +23,7 @@ const MIB = 1024 * 1024;
 export class ModelMemory {
   /** Bytes that are set aside for versions on their way in. */
   private readonly coming = new Map<ServedVersion, number>();
+  private copies: number | undefined;
 
   constructor(private readonly parts: ModelMemoryParts) {}
 
@@ -80,7 +81,9 @@ export class ModelMemory {
     const files = facts.files.reduce((sum, file) => (file.path.endsWith('.json') ? sum : sum + file.bytes), 0);
     const measured = loaded?.memoryBytes ?? facts.report?.trial?.memoryBytes ?? 0;
     // A process that has memory to spare does not grow for a small model, which is in it all the same.
-    return Math.max(files, measured) * Math.max(1, this.parts.runtime.status().runners.length);
+    // Asked once: there are as many runners as there were, and the question looks at each of them.
+    this.copies ??= Math.max(1, this.parts.runtime.status().runners.length);
+    return Math.max(files, measured) * this.copies;
   }
 
   private leastRecentlyUsed(except: ServedVersion): ServedVersion | undefined {

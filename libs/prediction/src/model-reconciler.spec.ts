@@ -53,11 +53,12 @@ class Fixture {
   ];
   broken: Error | undefined;
   snapshots = 0;
+  samples: () => Promise<never[]> = () => Promise.resolve([]);
   readonly reconciler = new ModelReconciler({
     source: {
       snapshot: () => this.snapshot(),
       artifactFolder: (of) => Promise.resolve(`/packages/${of}`),
-      sampleInputs: () => Promise.resolve([]),
+      sampleInputs: () => this.samples(),
     },
     runtime: this.runtime,
     clock: this.clock,
@@ -142,6 +143,13 @@ describe('ModelReconciler', () => {
     ).toMatchObject({ json: '{"value":3}' });
     expect(served.loaded).not.toBe(before);
     expect(runtime.unloads).toEqual([`m@1@${digest(1)}`]);
+  });
+
+  it('loads a version whose golden samples cannot be read', async () => {
+    fixture.samples = () => Promise.reject(new Error('not readable'));
+    await fixture.reconciler.start();
+    expect(fixture.reconciler.table.resolve('m', '1').served.state).toBe('ready');
+    expect(fixture.warnings).toContain('golden samples could not be read: warmed without them');
   });
 
   it('keeps loaded what the operator named', async () => {

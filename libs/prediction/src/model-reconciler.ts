@@ -235,7 +235,7 @@ export class ModelReconciler {
     try {
       await this.memory.reserve(served);
       const folder = await this.parts.source.artifactFolder(digest);
-      const warmup = warmupOf(served, await this.parts.source.sampleInputs(folder, served.facts));
+      const warmup = warmupOf(served, await this.samples(folder, served));
       const loaded = await this.parts.runtime.load(
         { key: `${served.model}@${served.version}@${digest}`, path: path.join(folder, 'model.onnx') },
         {
@@ -263,6 +263,17 @@ export class ModelReconciler {
       throw error instanceof DomainError ? error : notReady(served, error);
     } finally {
       void this.memory.settle(served).catch((error: unknown) => this.stale(error));
+    }
+  }
+
+  /** Without its samples a version is warmed with made-up runs: no reason not to load it. */
+  private async samples(folder: string, { facts }: ServedVersion): Promise<readonly (readonly Tensor[])[]> {
+    try {
+      return await this.parts.source.sampleInputs(folder, facts);
+    } catch (error) {
+      const { model, version } = facts;
+      this.parts.log.warn({ model, version, err: error }, 'golden samples could not be read: warmed without them');
+      return [];
     }
   }
 

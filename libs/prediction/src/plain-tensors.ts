@@ -1,5 +1,5 @@
 /** Hot path. See docs/paths/predict.md. */
-import { allocate, elementCount, type PlainScanner, type Tensor } from '@sibyl/protocol';
+import { FLOAT32_MAX, allocate, elementCount, type PlainScanner, type Tensor } from '@sibyl/protocol';
 import { checkTensorRules } from './feature-rows';
 import type { InputSpec, ModelContract } from './model-contract';
 import { pointerTo } from './request-faults';
@@ -13,7 +13,7 @@ const COMMA = 0x2c;
 const MOST_ELEMENTS = 1024 * 1024;
 /** Room that is kept from one request to the next. */
 const KEPT_ELEMENTS = 64 * 1024;
-const LIMITS = { FP32: 3.4028235677973366e38, FP64: Number.MAX_VALUE } as const;
+const LIMITS = { FP32: FLOAT32_MAX, FP64: Number.MAX_VALUE } as const;
 
 let room = new Float64Array(KEPT_ELEMENTS);
 

@@ -16,7 +16,8 @@ const NOT_A_NUMBER: ElementFault = { code: 'input_type_mismatch', expected: 'a n
 const NOT_FINITE: ElementFault = { code: 'non_finite_input', expected: 'a finite number' };
 const NOT_TEXT: ElementFault = { code: 'input_type_mismatch', expected: 'a string' };
 const NOT_BOOLEAN: ElementFault = { code: 'input_type_mismatch', expected: 'true, false, 1 or 0' };
-const FLOAT32_MAX = 3.4028235677973366e38;
+/** Numbers beyond it round to infinity. */
+export const FLOAT32_MAX = 3.4028235677973366e38;
 const FLOAT16_MAX = 65519.99;
 
 const INTEGER_RANGES = {

@@ -11,8 +11,8 @@ export {
 export { elementCount, type ModelSignature, type Tensor, type TensorSpec } from './tensor';
 export { firstRow, sameRows, stackRows } from './stack';
 export { float16ToNumber, numberToFloat16 } from './float16';
-export { elementWriter, hasNaN, writeNaN, type ElementFault, type ElementWriter } from './element';
-export { PlainScanner } from './plain-scanner';
+export { FLOAT32_MAX, elementWriter, hasNaN, writeNaN, type ElementFault, type ElementWriter } from './element';
+export { endOfString, PlainScanner } from './plain-scanner';
 export { decodeNested, describe, encodeNested, numberAt, type DecodeOptions } from './nested';
 export {
   FRAME_TYPES,

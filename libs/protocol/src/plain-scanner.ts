@@ -284,7 +284,7 @@ function isNumberByte(byte: number): boolean {
 }
 
 /** Index of the quote that ends the string which begins at `start`, or the end of the bytes. */
-function endOfString(bytes: Uint8Array, start: number): number {
+export function endOfString(bytes: Uint8Array, start: number): number {
   let at = start + 1;
   while (at < bytes.length && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
   return at;

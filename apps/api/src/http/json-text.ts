@@ -1,9 +1,9 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { DomainError } from '@sibyl/kernel';
+import { endOfString } from '@sibyl/protocol';
 import { parse as parseLossless } from 'lossless-json';
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
@@ -99,10 +99,4 @@ function walkDepth(bytes: Uint8Array, maxDepth: number): void {
       throw new DomainError('json_too_deep', `Objects and arrays may be nested ${maxDepth} deep.`);
     }
   }
-}
-
-function endOfString(bytes: Uint8Array, start: number): number {
-  let at = start + 1;
-  while (at < bytes.length && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
-  return at;
 }
