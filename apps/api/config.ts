@@ -141,6 +141,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       workFolder: path.join(settings.dataDir, 'runners'),
       runners: settings.runners,
       spareRunners: settings.spareRunners,
+      batchBudgetMs: settings.batchBudgetMs,
       queueRequests: settings.queueRequests,
       runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,
       trialMemoryBytes: settings.trialMemoryMib * MEBIBYTE,

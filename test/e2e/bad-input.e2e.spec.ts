@@ -372,6 +372,19 @@ describe('bad input', () => {
       },
     );
 
+    it.each(['', 'Bulk', '1', 'urgent', 'bulk, bulk'])('X-Request-Priority: %s is refused', async (value) => {
+      refused(
+        await calls.post('/predict', { features: FEATURES }, { headers: { 'X-Request-Priority': value } }),
+        400,
+        'invalid_parameter',
+      );
+    });
+
+    it.each(['bulk', 'interactive'])('X-Request-Priority: %s is answered', async (value) => {
+      const headers = { 'X-Request-Priority': value };
+      expect((await calls.post('/predict', { features: FEATURES }, { headers })).status).toBe(200);
+    });
+
     it('a deadline that cannot be met is 504, one that can be is kept', async () => {
       const rows = Array.from({ length: 10_000 }, () => ROW);
       const body = { model_id: 'fraud_detection', inputs: rows };

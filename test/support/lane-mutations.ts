@@ -28,7 +28,15 @@ const LINES = [
     'Content-Encoding: gzip',
     'Authorization: Bearer k',
   ],
-  ...['X-Request-Id: r', 'X-Request-Timeout-Ms: 5', 'Traceparent: t', 'Origin: o', 'Cookie: a', '__proto__: a'],
+  ...[
+    'X-Request-Id: r',
+    'X-Request-Timeout-Ms: 5',
+    'X-Request-Priority: bulk',
+    'Traceparent: t',
+    'Origin: o',
+    'Cookie: a',
+    '__proto__: a',
+  ],
 ];
 const LENGTHS = ['', '+2', '-2', '0x2', '2,2', '2, 2', '2 2', ' 2 ', '2\t', '02', '2.0', '1', '3', '0', '17', '100001'];
 const LINE_ENDS = ['\n', '\r', '\r\r\n', '\n\r', '\r\n\r\n', '\r\n ', ' \r\n', '\t\r\n', '\0\r\n'];

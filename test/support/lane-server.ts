@@ -126,6 +126,7 @@ function echoOf({ target, headers, address }: Wire, body: string): string {
     traceparent: headers.traceparent,
     'x-api-key': headers['x-api-key'],
     'x-request-id': headers['x-request-id'],
+    'x-request-priority': headers['x-request-priority'],
     'x-request-timeout-ms': headers['x-request-timeout-ms'],
   });
 }

@@ -1,17 +1,24 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Clock } from '@sibyl/kernel';
 import { FrameTooLargeError } from '@sibyl/protocol';
+import { ActiveFlows } from './active-flows';
 import { Batch, type BatchListener } from './batch';
 import type { InferenceLog } from './inference-log';
 import type { InferenceObserver } from './inference-observer';
 import type { Runner } from './runner';
-import type { ServedVersion } from './served-version';
+import type { ServedVersion, VersionFlow } from './served-version';
 import type { WaitingRequest } from './version-queue';
 
 /** Turns of the event loop that a batch gathers at most; a turn takes ten microseconds when nothing happens in it. */
 const GATHER_TURNS = 16;
 /** Turns without a new request after which a batch of several begins. */
 const QUIET_TURNS = 2;
+/** However many share a runner: below it a batch is little but its fixed part. */
+const LEAST_BUDGET_MS = 1;
+/** What takes less than this together is not spread over several runners: each costs a wake-up. */
+const SPREAD_MS = 0.5;
+/** Of a version that gains nothing by it, one batch in so many has several requests all the same, to see whether it does now. */
+const EXPLORE_EVERY = 64;
 
 /** A place for a runner, as the scheduler sees it. */
 export interface RunnerPlace {
@@ -20,13 +27,14 @@ export interface RunnerPlace {
 }
 
 /**
- * Gives work to runners: whatever waits for a version when a runner falls idle is the next batch. Versions with waiting
- * work take turns, so that one that is flooded does not starve the others. There is no lingering: while a batch runs,
- * the next one gathers by itself.
+ * Gives work to runners: whatever waits for a version when a runner falls idle is the next batch, as far as it can run in the
+ * time that one batch may take. Versions share the time of the runners evenly, so that one that is flooded does not starve the
+ * others. There is no lingering: while a batch runs, the next one gathers by itself.
  */
 export class BatchScheduler implements BatchListener {
   batches = 0;
-  private readonly ring: ServedVersion[] = [];
+  private readonly active = new ActiveFlows();
+  private readonly limits = { batchable: true, maxRows: 1 };
   private gathering = false;
   private arrived = 0;
   private turns = 0;
@@ -44,22 +52,22 @@ export class BatchScheduler implements BatchListener {
     return this.clock.monotonic();
   }
 
-  /** A request of this version waits. */
-  wake(version: ServedVersion): void {
-    this.enter(version);
+  /** A request of this flow waits. */
+  wake(flow: VersionFlow): void {
+    this.active.add(flow);
     this.arrived++;
     if (!this.gathering && this.anyIdle()) this.gather();
   }
 
   /** A runner has nothing to do. */
   idle(): void {
-    if (!this.gathering && this.ring.length > 0) this.gather();
+    if (!this.gathering && this.active.size > 0) this.gather();
   }
 
   /** Gives work to every idle runner. */
   pump(): void {
     for (const place of this.places) {
-      if (this.ring.length === 0) return;
+      if (this.active.size === 0) return;
       const runner = place.idleRunner;
       if (runner !== undefined) this.feed(runner);
     }
@@ -67,33 +75,31 @@ export class BatchScheduler implements BatchListener {
 
   /** Starts the next batch on an idle runner, if there is one for it. */
   private feed(runner: Runner): void {
-    for (let turns = this.ring.length; turns > 0; turns--) {
-      const version = this.ring.shift();
-      if (version === undefined) return;
-      version.queued = false;
-      const started = runner.sessions.has(version.session) && this.start(version, runner);
-      if (version.queue.depth > 0) this.enter(version);
-      if (started) return;
+    for (let flow = this.active.next(runner.sessions); flow; flow = this.active.next(runner.sessions)) {
+      if (this.start(flow, runner)) return;
     }
   }
 
   onEnded(batch: Batch, runMs: number | undefined): void {
-    const { version, entries, rows, startedAt } = batch;
+    const { flow, version, entries, rows, startedAt, expectedMs } = batch;
+    const now = this.clock.monotonic();
     version.running--;
+    this.active.ended(flow, now - startedAt - expectedMs);
+    flow.ended(rows, now);
     if (runMs === undefined) return;
     this.batches++;
-    version.learn(entries.length, runMs, startedAt + runMs);
+    version.learn(entries.length, rows, runMs);
     this.observer.onBatch(version.key, rows, startedAt - (entries[0]?.waitsSince ?? startedAt), runMs);
   }
 
-  onAgain(version: ServedVersion, part: WaitingRequest[]): void {
-    const refusal = version.refusalOfRepeats();
+  onAgain(flow: VersionFlow, part: WaitingRequest[]): void {
+    const refusal = flow.version.refusalOfRepeats();
     if (refusal !== undefined) {
       for (const entry of part) entry.fail(refusal);
       return;
     }
-    version.queue.addAgain(part);
-    this.wake(version);
+    flow.queue.addAgain(part);
+    this.wake(flow);
   }
 
   onBlamed(version: ServedVersion): void {
@@ -130,7 +136,7 @@ export class BatchScheduler implements BatchListener {
 
   /** How many turns may bring nothing: none for a request that is alone. */
   private patience(): number {
-    return this.ring.length > 1 || (this.ring[0]?.queue.depth ?? 0) > 1 ? QUIET_TURNS : 0;
+    return this.active.several ? QUIET_TURNS : 0;
   }
 
   private anyIdle(): boolean {
@@ -138,18 +144,13 @@ export class BatchScheduler implements BatchListener {
     return false;
   }
 
-  private enter(version: ServedVersion): void {
-    if (version.queued) return;
-    version.queued = true;
-    this.ring.push(version);
-  }
-
-  private start(version: ServedVersion, runner: Runner): boolean {
+  private start(flow: VersionFlow, runner: Runner): boolean {
+    const { version } = flow;
     const now = this.clock.monotonic();
-    const limits = { batchable: version.batchable, maxRows: version.loadOptions.maxBatchRows };
-    const entries = version.queue.take(now, limits);
+    this.limit(flow, now);
+    const entries = flow.queue.take(now, this.limits);
     if (entries.length === 0) return false;
-    const batch = new Batch(version, entries, now, this);
+    const batch = new Batch(flow, entries, now, this);
     try {
       runner.begin(batch, batch.encode(runner.encoder, runner.nextRequest()));
     } catch (error) {
@@ -157,13 +158,34 @@ export class BatchScheduler implements BatchListener {
       return false;
     }
     version.running++;
+    this.active.began(flow, batch.expectedMs, now);
     return true;
+  }
+
+  /** How much the next batch of a flow may hold. */
+  private limit(flow: VersionFlow, now: number): void {
+    const { limits } = this;
+    const { cost, batchable, budgetMs, batches, loadOptions } = flow.version;
+    const share = Math.max(budgetMs / this.active.rivals(flow, now), Math.min(budgetMs, LEAST_BUDGET_MS));
+    limits.batchable = batchable && (cost.gains || batches % EXPLORE_EVERY === 0);
+    limits.maxRows = Math.min(loadOptions.maxBatchRows, cost.rowsWithin(share));
+    if (!limits.batchable || flow.queue.depth < 2) return;
+    const { rows } = flow.queue;
+    if (cost.expect(rows) > SPREAD_MS)
+      limits.maxRows = Math.min(limits.maxRows, Math.ceil(rows / this.idlePlaces(flow)));
+  }
+
+  /** Runners that could take a batch of this flow now. */
+  private idlePlaces({ version }: VersionFlow): number {
+    let count = 0;
+    for (const place of this.places) if (place.idleRunner?.sessions.has(version.session) === true) count++;
+    return Math.max(count, 1);
   }
 
   /** A request that cannot be written as a frame must not cost the others of its batch their answers. */
   private notEncoded(batch: Batch, error: unknown): void {
     if (batch.entries.length > 1) {
-      for (const entry of batch.entries) this.onAgain(batch.version, [entry]);
+      for (const entry of batch.entries) this.onAgain(batch.flow, [entry]);
     } else if (error instanceof FrameTooLargeError) {
       batch.refuse(new DomainError('batch_too_large', 'The inputs are larger than the limit.', { cause: error }));
     } else if (error instanceof DomainError) {

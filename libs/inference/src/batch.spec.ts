@@ -1,6 +1,6 @@
 import { Batch, type BatchListener } from './batch';
 import type { RunnerEnd } from './runner';
-import type { ServedVersion } from './served-version';
+import type { VersionFlow } from './served-version';
 import { WaitingRequest } from './version-queue';
 
 const LIMIT_MS = 100;
@@ -33,7 +33,8 @@ function follow({ size, culprits, end, deadlineMs = Number.POSITIVE_INFINITY }: 
     numbers.set(entry, i);
     return entry;
   });
-  const version = { failures: 0, runLimitMs: () => LIMIT_MS } as unknown as ServedVersion;
+  const version = { failures: 0, runLimitMs: () => LIMIT_MS, cost: { expect: () => 1 } };
+  const flow = { version } as unknown as VersionFlow;
   const parts = [entries];
   let [now, losses, blames] = [0, 0, 0];
   const listener: BatchListener = {
@@ -44,7 +45,7 @@ function follow({ size, culprits, end, deadlineMs = Number.POSITIVE_INFINITY }: 
     now: () => now,
   };
   for (let part = parts.shift(); part; part = parts.shift()) {
-    const batch = new Batch(version, part, now, listener);
+    const batch = new Batch(flow, part, now, listener);
     if (part.some((entry) => culprits.includes(numbers.get(entry)!))) {
       losses++;
       if (end.reason === 'overran') now += LIMIT_MS;

@@ -13,13 +13,13 @@ import {
 } from '@sibyl/protocol';
 import { blamed, mayComeFromOutside, partsOf, Suspects } from './blame';
 import type { RunnerEnd, RunnerWork } from './runner';
-import type { ServedVersion } from './served-version';
+import type { ServedVersion, VersionFlow } from './served-version';
 import { expired, type WaitingRequest } from './version-queue';
 
 /** What becomes of requests whose batch failed. */
 export interface BatchListener {
   /** The part shall run once more, without others. */
-  onAgain(version: ServedVersion, part: WaitingRequest[]): void;
+  onAgain(flow: VersionFlow, part: WaitingRequest[]): void;
   /** The version, or one more of its requests, is to blame for the end of a runner. */
   onBlamed(version: ServedVersion): void;
   /** The runner is done with it; `runMs` is undefined where it gave no outputs. */
@@ -31,19 +31,23 @@ export interface BatchListener {
 
 /** Requests that run together: their rows one after another under one leading dimension. */
 export class Batch implements RunnerWork {
+  readonly version: ServedVersion;
   readonly limitAt: number;
   readonly rows: number;
+  readonly expectedMs: number;
 
   constructor(
-    readonly version: ServedVersion,
+    readonly flow: VersionFlow,
     readonly entries: readonly WaitingRequest[],
     readonly startedAt: number,
     private readonly listener: BatchListener,
   ) {
     let rows = 0;
-    for (const entry of entries) rows += entry.request.rows;
+    for (const entry of entries) rows += entry.rows;
+    this.version = flow.version;
     this.rows = rows;
-    this.limitAt = startedAt + version.runLimitMs();
+    this.expectedMs = this.version.cost.expect(rows);
+    this.limitAt = startedAt + this.version.runLimitMs(this.expectedMs);
   }
 
   /** The frame that asks for all of it. Valid until the encoder is used again. */
@@ -104,7 +108,7 @@ export class Batch implements RunnerWork {
       entry.retried = end.reason !== 'stopped';
       if (entry.settled) return;
       if (entry.request.deadlineAt <= now) this.fail(entry, expired());
-      else this.listener.onAgain(this.version, [entry]);
+      else this.listener.onAgain(this.flow, [entry]);
       return;
     }
     if (!entry.settled) this.fail(entry, end.reason === 'overran' ? expired() : blamed(end));
@@ -131,7 +135,7 @@ export class Batch implements RunnerWork {
     // An overrun takes its whole limit: of a part and of the culprit in it, before the neighbours get their turn.
     const limitMs = end.reason === 'overran' ? this.limitAt - this.startedAt : 0;
     const parts = partsOf(left, now + 2 * limitMs < soonest);
-    for (const part of parts) this.listener.onAgain(this.version, part);
+    for (const part of parts) this.listener.onAgain(this.flow, part);
   }
 
   private distribute(outputs: readonly FramedTensor[]): void {
@@ -164,7 +168,7 @@ export class Batch implements RunnerWork {
   }
 
   private separate(): void {
-    for (const entry of this.entries) if (!entry.settled) this.listener.onAgain(this.version, [entry]);
+    for (const entry of this.entries) if (!entry.settled) this.listener.onAgain(this.flow, [entry]);
   }
 
   private fail(entry: WaitingRequest, error: Error): void {

@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly warmup: readonly (readonly Tensor[])[];
   /** The runs were made up: one that the model cannot run is no reason not to load it. */
   readonly warmupIsGuess?: boolean;
+  /** Ms that one batch may be expected to take; default: that of the runtime. */
+  readonly batchBudgetMs?: number;
   /** Hard limit of one batch, past which its runner is killed; default: learned from the model's own speed. */
   readonly runLimitMs?: number;
 }
@@ -30,6 +32,8 @@ export interface InferRequest {
   readonly rows: number;
   /** `Clock.monotonic()` in ms. */
   readonly deadlineAt: number;
+  /** Nobody waits for it in person: it gets a small share of the runners while other requests wait. */
+  readonly bulk?: boolean;
   /** Set by the caller when its client has hung up: work that has not begun is dropped. */
   aborted: boolean;
 }
@@ -71,6 +75,8 @@ export interface ModelStatistics {
   readonly lastUsedMs: number | undefined;
   /** What a batch takes at present, smoothed. */
   readonly batchMs: number;
+  /** What a batch is expected to take, in ms: `fixed + perRow · rows`; zeros where nothing has run yet. */
+  readonly batchCost: { readonly fixedMs: number; readonly perRowMs: number };
   /** Why it takes no requests at present, in words for callers; undefined while it does. */
   readonly unavailable: string | undefined;
 }

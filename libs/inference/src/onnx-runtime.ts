@@ -18,7 +18,7 @@ import { shuttingDown } from './runner-slot';
 import { prepareWorkFolder } from './runner-process';
 import type { RuntimeStatus } from './runtime-status';
 import { selectProviders } from './select-providers';
-import { ServedVersion, type ServedVersionHost } from './served-version';
+import { ServedVersion, type ServedVersionHost, type VersionFlow } from './served-version';
 import { TrialPermits } from './trial-permits';
 import type { DropReason } from './version-queue';
 
@@ -95,7 +95,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   status(): RuntimeStatus {
     const runners = this.pool.slots.map((slot) => slot.status());
     let queueDepth = 0;
-    for (const version of this.served.values()) queueDepth += version.queue.depth;
+    for (const version of this.served.values()) queueDepth += version.waiting;
     return {
       platform: this.platform,
       ready: this.closing === undefined && this.pool.slots.some((slot) => slot.isReady),
@@ -113,8 +113,8 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     return this.closing;
   }
 
-  wake(version: ServedVersion): void {
-    this.scheduler.wake(version);
+  wake(flow: VersionFlow): void {
+    this.scheduler.wake(flow);
   }
 
   onDropped(version: ServedVersion, reason: DropReason | 'refused'): void {

@@ -134,7 +134,7 @@ export class RunnerPool implements RunnerSlotHost {
   private tick(): void {
     const now = this.clock.monotonic();
     const measureMemory = this.ticks++ % TICKS_PER_MEASURE === 0;
-    for (const version of this.versions.values()) version.queue.expire(now);
+    for (const version of this.versions.values()) version.expire(now);
     for (const slot of this.slots) slot.tick(now, measureMemory);
     this.spare.tick(now);
     // A server that nobody asks anything need not hold memory for the case that it loses a runner.

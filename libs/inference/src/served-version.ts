@@ -2,7 +2,9 @@
 import { setTimeout } from 'node:timers/promises';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { LoadedMessage, ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
+import { BatchCost } from './batch-cost';
 import { CrashBreaker } from './crash-breaker';
+import { Flow } from './flow';
 import type {
   InferReceiver,
   InferRequest,
@@ -12,14 +14,15 @@ import type {
   ModelStatistics,
 } from './model-runtime';
 import type { InferenceOptions } from './inference-options';
-import { WaitingRequest, type DropReason, VersionQueue } from './version-queue';
+import { SplitRequest } from './split-request';
+import { WaitingRequest, type DropReason } from './version-queue';
 
 /** What a version asks of the runtime that it is loaded in. */
 export interface ServedVersionHost {
   readonly clock: Clock;
   readonly options: InferenceOptions;
   /** A request waits. */
-  wake(version: ServedVersion): void;
+  wake(flow: VersionFlow): void;
   onDropped(version: ServedVersion, reason: DropReason | 'refused'): void;
   unload(version: ServedVersion): Promise<void>;
   /** It has ended too many runners and is refused for a while. */
@@ -33,15 +36,19 @@ export interface ServedVersionHost {
 const DRAIN_POLL_MS = 10;
 /** Weight of the newest batch in the smoothed time of a batch. */
 const SMOOTHING = 0.1;
+/** Runner time of interactive requests for each millisecond of bulk, where both wait. */
+const INTERACTIVE_WEIGHT = 10;
 
-/** One model version in the runners' memory: its queue, its figures, its promise to stay loaded. */
+export type VersionFlow = Flow<ServedVersion>;
+
+/** One model version in the runners' memory: what waits for it, its figures, its promise to stay loaded. */
 export class ServedVersion implements LoadedModel {
   readonly key: string;
-  readonly queue: VersionQueue;
+  readonly interactive: VersionFlow;
+  readonly bulk: VersionFlow;
   readonly breaker: CrashBreaker;
+  readonly cost = new BatchCost();
   batchable: boolean;
-  /** Whether it stands in the scheduler's ring. */
-  queued = false;
   /** Batches that run at present. */
   running = 0;
   requests = 0;
@@ -49,6 +56,10 @@ export class ServedVersion implements LoadedModel {
   failures = 0;
   lastUsedMs: number | undefined;
   batchMs = 0;
+  /** What one row takes in a batch as large as its budget allows. */
+  rowMs = 0;
+  /** Rows that such a batch has; requests with more run in pieces. */
+  budgetRows = Number.POSITIVE_INFINITY;
   /** Nothing of it will run any more. */
   closed = false;
   givenUp = false;
@@ -69,11 +80,18 @@ export class ServedVersion implements LoadedModel {
     this.key = file.key;
     this.batchable = loadOptions.batchable;
     this.breaker = new CrashBreaker(host.options);
-    const limits = { maxRequests: host.options.queueRequests, maxBytes: host.options.queueBytes };
-    this.queue = new VersionQueue(limits, (reason) => {
-      this.failures++;
-      host.onDropped(this, reason);
-    });
+    this.interactive = this.flow(INTERACTIVE_WEIGHT);
+    this.bulk = this.flow(1);
+  }
+
+  /** Requests that wait. */
+  get waiting(): number {
+    return this.interactive.queue.depth + this.bulk.queue.depth;
+  }
+
+  /** Ms that one batch may take. */
+  get budgetMs(): number {
+    return this.loadOptions.batchBudgetMs ?? this.host.options.batchBudgetMs;
   }
 
   get signature(): ModelSignature {
@@ -111,13 +129,18 @@ export class ServedVersion implements LoadedModel {
       }
       this.host.onTried(this);
     }
+    const flow = request.bulk === true ? this.bulk : this.interactive;
     const bytes = bytesOf(request.inputs);
-    if (!this.queue.admits(bytes)) {
-      receiver.failed(this.refused(now));
-      return;
+    const refusal = flow.refusal(request, bytes, now);
+    if (refusal !== undefined) {
+      this.failures++;
+      this.host.onDropped(this, 'refused');
+      receiver.failed(refusal);
+    } else if (request.rows > this.budgetRows && this.batchable) {
+      this.split(flow, request, receiver, bytes);
+    } else {
+      this.enqueue(flow, request, receiver, bytes);
     }
-    this.queue.add(new WaitingRequest(request, bytes, now, receiver));
-    this.host.wake(this);
   }
 
   infer(request: InferRequest): Promise<readonly Tensor[]> {
@@ -132,24 +155,35 @@ export class ServedVersion implements LoadedModel {
     return index;
   }
 
-  runLimitMs(): number {
+  /** Of a batch that is expected to take so long. */
+  runLimitMs(expectedMs: number): number {
     const { runLimitMs, runLimitFactor } = this.host.options;
-    return this.loadOptions.runLimitMs ?? Math.max(runLimitMs, this.batchMs * runLimitFactor);
+    return this.loadOptions.runLimitMs ?? Math.max(runLimitMs, Math.max(expectedMs, this.batchMs) * runLimitFactor);
+  }
+
+  /** Learns from a run what batches of this version take. */
+  learnCost(rows: number, ms: number): void {
+    const { cost } = this;
+    cost.learn(rows, ms);
+    this.budgetRows = Math.min(cost.rowsWithin(this.budgetMs), this.loadOptions.maxBatchRows);
+    const together = this.batchable && cost.gains ? this.budgetRows : 1;
+    this.rowMs = cost.expect(together) / together;
   }
 
   /** Learns from a batch that was answered. */
-  learn(requests: number, runMs: number, now: number): void {
+  learn(requests: number, rows: number, runMs: number): void {
     this.requests += requests;
     this.batches++;
     this.lastUsedMs = this.host.clock.now();
     this.batchMs = this.batches === 1 && this.batchMs === 0 ? runMs : this.batchMs + (runMs - this.batchMs) * SMOOTHING;
-    this.queue.drained(requests, now);
+    this.learnCost(rows, runMs);
   }
 
   statistics(): ModelStatistics {
-    const { requests, batches, failures, lastUsedMs, batchMs } = this;
+    const { requests, batches, failures, lastUsedMs, batchMs, cost } = this;
+    const batchCost = { fixedMs: cost.fixedMs, perRowMs: cost.perRowMs };
     const unavailable = this.refusal?.detail ?? (this.breaker.open ? this.breaker.reason : undefined);
-    return { requests, batches, failures, queueDepth: this.queue.depth, lastUsedMs, batchMs, unavailable };
+    return { requests, batches, failures, queueDepth: this.waiting, lastUsedMs, batchMs, batchCost, unavailable };
   }
 
   /** A runner was lost to it, or to one more of its requests. */
@@ -180,24 +214,60 @@ export class ServedVersion implements LoadedModel {
   /** Resolves when nothing waits or runs; what is left at the limit is refused. New requests are refused already. */
   async drain(limitMs: number): Promise<void> {
     const limitAt = this.host.clock.monotonic() + limitMs;
-    while ((this.queue.depth > 0 || this.running > 0) && this.host.clock.monotonic() < limitAt) {
+    while ((this.waiting > 0 || this.running > 0) && this.host.clock.monotonic() < limitAt) {
       await setTimeout(DRAIN_POLL_MS);
     }
     this.closed = true;
-    if (this.refusal !== undefined) this.queue.refuseAll(this.refusal);
+    if (this.refusal !== undefined) this.refuseAll(this.refusal);
+  }
+
+  /** Refuses all that waits. */
+  refuseAll(error: DomainError): void {
+    this.interactive.queue.refuseAll(error);
+    this.bulk.queue.refuseAll(error);
+  }
+
+  /** Answers what waits past its deadline. */
+  expire(now: number): void {
+    this.interactive.queue.expire(now);
+    this.bulk.queue.expire(now);
   }
 
   private trip(): void {
-    this.queue.refuseAll(this.breaker.refusal(this.host.clock.monotonic()));
+    this.refuseAll(this.breaker.refusal(this.host.clock.monotonic()));
     this.host.onTripped(this);
   }
 
-  private refused(now: number): DomainError {
-    this.failures++;
-    this.host.onDropped(this, 'refused');
-    return new DomainError('queue_full', `${this.queue.depth} requests wait for this model already.`, {
-      retryAfterSeconds: this.queue.retryAfterSeconds(now),
-    });
+  private flow(weight: number): VersionFlow {
+    const { host } = this;
+    const limits = { maxRequests: host.options.queueRequests, maxBytes: host.options.queueBytes };
+    const onDropped = (reason: DropReason): void => {
+      this.failures++;
+      host.onDropped(this, reason);
+    };
+    return new Flow({ version: this, limits, weight, onDropped });
+  }
+
+  private enqueue(flow: VersionFlow, request: InferRequest, receiver: InferReceiver, bytes: number): void {
+    flow.queue.add(new WaitingRequest(request, bytes, this.host.clock.monotonic(), receiver));
+    this.host.wake(flow);
+  }
+
+  /** Its rows take longer together than a batch may. The bytes are held until it is answered, not for each piece. */
+  private split(flow: VersionFlow, request: InferRequest, receiver: InferReceiver, bytes: number): void {
+    const { queue } = flow;
+    queue.hold(request.rows, bytes);
+    const pieceRows = Math.ceil(request.rows / Math.ceil(request.rows / this.budgetRows));
+    const host = {
+      enqueue: (piece: InferRequest, waits: InferReceiver) => this.enqueue(flow, piece, waits, 0),
+      onHandedOut: (rows: number) => queue.hold(-rows, 0),
+      onEnded: (_: InferRequest, left: number) => queue.hold(-left, -bytes),
+      onNotRows: () => {
+        this.batchable = false;
+        this.enqueue(flow, request, receiver, bytes);
+      },
+    };
+    new SplitRequest(host, request, receiver, { pieceRows, pieces: this.host.options.runners + 1 }).start();
   }
 }
 

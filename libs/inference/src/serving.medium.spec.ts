@@ -367,8 +367,7 @@ function largestModel(): Buffer {
 /** Lets `work` queue its requests while the runner is busy, so that batches are made of what waits. */
 async function withBusyRunner<T>(work: () => Promise<T>): Promise<T> {
   const busy = occupy(100_000n);
-  await turn();
-  await turn();
+  while (!test.runtime.status().runners.every((runner) => runner.state === 'busy')) await turn();
   const done = await work();
   await busy;
   return done;

@@ -30,14 +30,14 @@ export class SessionLoader {
 
   /** Loads one more version that the runner lacks, those that requests wait for first; whether it lacks others still. */
   async loadNext(runner: Runner): Promise<boolean> {
-    const [version, another] = this.lacking(runner).sort((a, b) => b.queue.depth - a.queue.depth);
+    const [version, another] = this.lacking(runner).sort((a, b) => b.waiting - a.waiting);
     if (version !== undefined) await this.loadAgain(runner, version);
     return another !== undefined;
   }
 
   /** Loads what requests wait for. */
   async loadAwaited(runner: Runner): Promise<void> {
-    while (this.lacking(runner).some((version) => version.queue.depth > 0)) await this.loadNext(runner);
+    while (this.lacking(runner).some((version) => version.waiting > 0)) await this.loadNext(runner);
   }
 
   async place(runner: Runner, version: ServedVersion, samples: readonly (readonly Tensor[])[]): Promise<void> {
@@ -46,17 +46,25 @@ export class SessionLoader {
     const limitAt = clock.monotonic() + options.loadLimitMs;
     const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, version.session, message, limitAt));
     version.describe(loaded);
-    for (const inputs of samples) {
+    for (const inputs of samples) if (!(await this.warm(runner, version, inputs))) break;
+    runner.sessions.add(version.session);
+  }
+
+  /** Runs a sample twice: a first run prepares what later ones find, the second tells what they take. False where it cannot run. */
+  private async warm(runner: Runner, version: ServedVersion, inputs: readonly Tensor[]): Promise<boolean> {
+    const { clock, options } = this.deps;
+    for (const prepared of [false, true]) {
       const begun = clock.monotonic();
       const frame = await runner.run(version.session, inputs, version.inputNames, begun + options.warmupLimitMs);
       if (frame.type !== FRAME_TYPES.outputs) {
-        if (version.loadOptions.warmupIsGuess === true) break;
+        if (version.loadOptions.warmupIsGuess === true) return false;
         const cause = new Error((frameMessage(frame) as FailedMessage).message);
         throw new DomainError('model_not_ready', 'The model could not run its warm-up samples.', { cause });
       }
       version.batchMs = clock.monotonic() - begun;
+      if (prepared) version.learnCost(inputs[0]?.shape[0] ?? 1, version.batchMs);
     }
-    runner.sessions.add(version.session);
+    return true;
   }
 
   async release(runner: Runner, session: number): Promise<void> {
@@ -90,7 +98,7 @@ export class SessionLoader {
     version.closed = true;
     version.givenUp = true;
     version.refusal = new DomainError('model_not_ready', 'The model could not be loaded again.', { cause });
-    version.queue.refuseAll(version.refusal);
+    version.refuseAll(version.refusal);
   }
 }
 

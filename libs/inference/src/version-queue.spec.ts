@@ -136,24 +136,15 @@ describe('VersionQueue', () => {
     expect([queue.depth, queue.take(0, LIMITS)]).toEqual([0, []]);
   });
 
-  it('says when to come again, by the rate at which it drained of late', () => {
-    const big = new VersionQueue({ maxRequests: 1000, maxBytes: 1e9 }, () => undefined);
-    for (let i = 0; i < 100; i++) big.add(entry());
-    expect(big.retryAfterSeconds(0)).toBe(60);
-    big.drained(10, 1000);
-    big.drained(10, 2000);
-    expect(big.retryAfterSeconds(2000)).toBe(10);
-    for (let at = 3000; at <= 12_000; at += 1000) big.drained(1000, at);
-    expect(big.retryAfterSeconds(12_000)).toBe(1);
-  });
-
-  it('forgets the rate of before a pause', () => {
-    const big = new VersionQueue({ maxRequests: 1000, maxBytes: 1e9 }, () => undefined);
-    for (let i = 0; i < 100; i++) big.add(entry());
-    big.drained(1000, 1000);
-    big.drained(1000, 2000);
-    big.drained(1, 60_000);
-    expect(big.retryAfterSeconds(60_000)).toBe(6);
+  it('counts the rows that wait, and those that are still to come of requests in pieces', () => {
+    add(entry({ rows: 3 }), entry({ rows: 0 }));
+    queue.hold(100, 50);
+    expect(queue.rows).toBe(104);
+    expect(queue.admits(31)).toBe(false);
+    queue.take(0, LIMITS);
+    queue.take(0, LIMITS);
+    queue.hold(-100, -50);
+    expect([queue.rows, queue.depth]).toEqual([0, 0]);
   });
 
   it('keeps no more than it must of what has been taken', () => {

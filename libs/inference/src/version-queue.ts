@@ -19,6 +19,11 @@ export class WaitingRequest {
     private readonly receiver: InferReceiver,
   ) {}
 
+  /** As they count for the time of a batch: a request whose inputs share no dimension is one. */
+  get rows(): number {
+    return this.request.rows || 1;
+  }
+
   answer(outputs: readonly Tensor[]): void {
     this.settled = true;
     this.receiver.answered(outputs);
@@ -36,27 +41,24 @@ export interface QueueLimits {
 }
 
 export interface BatchLimits {
+  /** Whether rows of several requests run together. */
   readonly batchable: boolean;
   readonly maxRows: number;
 }
 
 export type DropReason = 'expired' | 'aborted';
 
-const LONGEST_RETRY_AFTER_SECONDS = 60;
-const RATE_WINDOW_MS = 1000;
-
 /** What waits for one model version, first come first served. Rows of different versions never meet. */
 export class VersionQueue {
   /** Requests that wait, those that run again included. */
   depth = 0;
+  /** Rows of what waits, and of what is still to come of requests that run in pieces. */
+  rows = 0;
   private waiting: WaitingRequest[] = [];
   private head = 0;
   private again: WaitingRequest[][] = [];
   private bytes = 0;
   private soonestDeadline = Number.POSITIVE_INFINITY;
-  private windowStart = 0;
-  private windowCount = 0;
-  private perSecond = 0;
 
   constructor(
     private readonly limits: QueueLimits,
@@ -72,6 +74,12 @@ export class VersionQueue {
   add(entry: WaitingRequest): void {
     this.waiting.push(entry);
     this.count(entry);
+  }
+
+  /** Counts what a request that runs in pieces holds beside those that wait; negative when it is done with. */
+  hold(rows: number, bytes: number): void {
+    this.rows += rows;
+    this.bytes += bytes;
   }
 
   /** Puts a part of a failed batch before all others, to run without them: nobody else shall suffer for it again. */
@@ -99,7 +107,7 @@ export class VersionQueue {
       this.head++;
       if (!this.leaves(entry, now)) continue;
       batch.push(entry);
-      rows += entry.request.rows;
+      rows += entry.rows;
     }
     this.compact();
     return batch;
@@ -118,33 +126,14 @@ export class VersionQueue {
 
   /** Refuses all that waits. */
   refuseAll(error: Error): void {
-    for (const part of this.again) for (const entry of part) entry.fail(error);
-    for (let i = this.head; i < this.waiting.length; i++) this.waiting[i]?.fail(error);
+    const entries = [...this.again.flat(), ...this.waiting.slice(this.head)];
     this.again = [];
     this.waiting = [];
     this.head = 0;
-    this.depth = 0;
-    this.bytes = 0;
-  }
-
-  /** Counts answers, for the rate at which the queue drains. */
-  drained(count: number, now: number): void {
-    const elapsed = now - this.windowStart;
-    if (elapsed >= RATE_WINDOW_MS) {
-      const rate = (this.windowCount * 1000) / elapsed;
-      // After a pause the old rate says nothing any more.
-      this.perSecond = elapsed > 10 * RATE_WINDOW_MS || this.perSecond === 0 ? rate : (this.perSecond + rate) / 2;
-      this.windowStart = now;
-      this.windowCount = 0;
+    for (const entry of entries) {
+      this.uncount(entry);
+      entry.fail(error);
     }
-    this.windowCount += count;
-  }
-
-  /** When what waits now will have been answered, at the rate of late. */
-  retryAfterSeconds(now: number): number {
-    const elapsed = Math.max(now - this.windowStart, RATE_WINDOW_MS);
-    const rate = Math.max(this.perSecond, (this.windowCount * 1000) / elapsed, 0.01);
-    return Math.min(Math.max(Math.ceil(this.depth / rate), 1), LONGEST_RETRY_AFTER_SECONDS);
   }
 
   /** The part that is next; of a model that has turned out not to take batches, one request of it. */
@@ -157,8 +146,15 @@ export class VersionQueue {
 
   private count(entry: WaitingRequest): void {
     this.bytes += entry.bytes;
+    this.rows += entry.rows;
     this.depth++;
     this.soonestDeadline = Math.min(this.soonestDeadline, entry.request.deadlineAt);
+  }
+
+  private uncount(entry: WaitingRequest): void {
+    this.bytes -= entry.bytes;
+    this.rows -= entry.rows;
+    this.depth--;
   }
 
   private stays(entry: WaitingRequest, now: number): boolean {
@@ -169,8 +165,7 @@ export class VersionQueue {
 
   /** Takes an entry out of the count; false where it is not to be run any more. */
   private leaves(entry: WaitingRequest, now: number): boolean {
-    this.depth--;
-    this.bytes -= entry.bytes;
+    this.uncount(entry);
     const { aborted, deadlineAt } = entry.request;
     if (!aborted && deadlineAt > now) return true;
     this.onDropped(aborted ? 'aborted' : 'expired');

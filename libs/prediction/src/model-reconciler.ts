@@ -242,6 +242,7 @@ export class ModelReconciler {
           devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
           batchable: served.batchable,
           maxBatchRows: manifest.runtime?.maxBatch ?? this.parts.options.maxBatchRows,
+          ...(manifest.runtime?.batchBudgetMs === undefined ? {} : { batchBudgetMs: manifest.runtime.batchBudgetMs }),
           warmup: warmup.runs,
           warmupIsGuess: warmup.isGuess,
         },

@@ -8,10 +8,13 @@ export class PredictCall {
   private aborted = false;
 
   /** `deadlineAt` is a time of the monotonic clock in milliseconds. */
-  constructor(readonly deadlineAt: number) {}
+  constructor(
+    readonly deadlineAt: number,
+    private readonly bulk = false,
+  ) {}
 
   request(inputs: readonly Tensor[], rows: number): InferRequest {
-    const request: InferRequest = { inputs, rows, deadlineAt: this.deadlineAt, aborted: this.aborted };
+    const request: InferRequest = { inputs, rows, deadlineAt: this.deadlineAt, bulk: this.bulk, aborted: this.aborted };
     this.requests.push(request);
     return request;
   }

@@ -16,6 +16,7 @@ const DESCRIPTION_MAX = 10_000;
 const WORD_MAX = 64;
 const RANK_MAX = 16;
 const FILES_MAX = 256;
+const BUDGET_MOST_MS = 60_000;
 const DEVICE_POLICIES = ['gpu_required', 'gpu_preferred', 'cpu_only'] as const;
 
 /** Name and version that stand in where there is no manifest, or that must agree with it. */
@@ -203,7 +204,10 @@ function readRuntime(members: Members | undefined): ManifestRuntime | undefined 
   const maxBatch = members.number('max_batch');
   if (maxBatch !== undefined && !(Number.isSafeInteger(maxBatch) && maxBatch >= 1))
     members.fault('max_batch', 'a whole number from 1');
-  return definedOnly({ devicePolicy, maxBatch, warmup: members.flag('warmup') });
+  const batchBudgetMs = members.number('batch_budget_ms');
+  if (batchBudgetMs !== undefined && !(batchBudgetMs > 0 && batchBudgetMs <= BUDGET_MOST_MS))
+    members.fault('batch_budget_ms', `a number of milliseconds above 0, up to ${BUDGET_MOST_MS}`);
+  return definedOnly({ devicePolicy, maxBatch, batchBudgetMs, warmup: members.flag('warmup') });
 }
 
 function uniqueNames(manifest: Manifest, faults: FaultList): void {

@@ -67,6 +67,7 @@ export interface ManifestDecision {
 export interface ManifestRuntime {
   readonly devicePolicy?: 'gpu_required' | 'gpu_preferred' | 'cpu_only';
   readonly maxBatch?: number;
+  readonly batchBudgetMs?: number;
   /** False: not warmed with golden samples. */
   readonly warmup?: boolean;
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 const EXPOSED = 'ETag, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id';
 const ALLOWED_HEADERS =
-  'Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Traceparent, X-API-Key, X-Request-Id, X-Request-Timeout-Ms';
+  'Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Traceparent, X-API-Key, X-Request-Id, X-Request-Priority, X-Request-Timeout-Ms';
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 
 /** The CORS headers for an origin; nothing for one that is not on the list. Credentials are never allowed: keys travel in headers. */

@@ -99,6 +99,7 @@ function statusOf(served: ServedVersion): ServedStatus {
     memoryBytes: loaded && Math.max(loaded.memoryBytes, modelBytes(served)),
     loadMs: loaded?.loadMs,
     latencyMs: statistics?.batchMs,
+    batchCost: statistics?.batchCost,
     requests: statistics?.requests,
     errors: statistics?.failures,
     queueDepth: statistics?.queueDepth,

@@ -58,6 +58,12 @@ export const MODEL_SCHEMAS: Schemas = {
     'reason?': text(),
     'provider?': text(),
     latency_ms: orNull(number('What a batch takes at present')),
+    batch_cost_ms: orNull(
+      object(
+        { fixed: number('Whatever the batch holds'), per_row: number('For each row') },
+        { description: 'What a batch is expected to take' },
+      ),
+    ),
     requests: whole(),
     errors: whole(),
     queue_depth: whole(),

@@ -64,6 +64,7 @@ const STATUS: ServedStatus = {
   memoryBytes: 5,
   loadMs: 7,
   latencyMs: 0.5,
+  batchCost: { fixedMs: 0.25, perRowMs: 0.01 },
   requests: 3,
   errors: 1,
   queueDepth: 0,
@@ -124,6 +125,7 @@ describe('a model', () => {
     expect(toModelHealthView(aVersion(), STATUS)).toMatchObject({
       ready: true,
       latency_ms: 0.5,
+      batch_cost_ms: { fixed: 0.25, per_row: 0.01 },
       errors: 1,
       last_used_at: '2026-01-15T00:00:00.000Z',
     });
@@ -133,6 +135,7 @@ describe('a model', () => {
       ready: false,
       state: 'unloaded',
       latency_ms: null,
+      batch_cost_ms: null,
       requests: 0,
       errors: 0,
       queue_depth: 0,

@@ -73,6 +73,7 @@ export function toModelHealthView({ model, version }: ModelVersion, served: Serv
     reason: status.reason,
     provider: status.provider,
     latency_ms: status.latencyMs ?? null,
+    batch_cost_ms: status.batchCost ? { fixed: status.batchCost.fixedMs, per_row: status.batchCost.perRowMs } : null,
     requests: status.requests ?? 0,
     errors: status.errors ?? 0,
     queue_depth: status.queueDepth ?? 0,

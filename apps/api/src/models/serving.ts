@@ -17,6 +17,8 @@ export interface ServedStatus {
   readonly loadMs?: number | undefined;
   /** What one batch takes at present, smoothed. */
   readonly latencyMs?: number | undefined;
+  /** What a batch is expected to take, in ms: `fixed + perRow · rows`. */
+  readonly batchCost?: { readonly fixedMs: number; readonly perRowMs: number } | undefined;
   readonly requests?: number | undefined;
   readonly errors?: number | undefined;
   readonly queueDepth?: number | undefined;

@@ -50,7 +50,7 @@ export class Exchange implements CommitReceiver {
   /** Starts the clock of the request: its own deadline, or the server's. */
   begin(options: PredictOptions): void {
     const limitMs = timeoutOf(this.wire.headers['x-request-timeout-ms'], options);
-    this.call = new PredictCall(this.context.startedAt + limitMs);
+    this.call = new PredictCall(this.context.startedAt + limitMs, isBulk(this.wire.headers['x-request-priority']));
   }
 
   /** The caller is gone: what still waits is dropped. */
@@ -92,6 +92,7 @@ export class Exchange implements CommitReceiver {
 
 const NOTHING = new Uint8Array(0);
 const UNSTARTED = new PredictCall(0);
+const PRIORITIES = 'interactive or bulk';
 const DIGITS = /^\d{1,9}$/;
 
 function timeoutOf(header: string | string[] | undefined, options: PredictOptions): number {
@@ -101,5 +102,13 @@ function timeoutOf(header: string | string[] | undefined, options: PredictOption
   const expected = `a whole number from 1 to ${options.deadlineMaxMs}`;
   throw new DomainError('invalid_parameter', `X-Request-Timeout-Ms must be ${expected}.`, {
     faults: [{ pointer: '/headers/x-request-timeout-ms', expected }],
+  });
+}
+
+function isBulk(header: string | string[] | undefined): boolean {
+  if (header === undefined || header === 'interactive') return false;
+  if (header === 'bulk') return true;
+  throw new DomainError('invalid_parameter', `X-Request-Priority must be ${PRIORITIES}.`, {
+    faults: [{ pointer: '/headers/x-request-priority', expected: PRIORITIES }],
   });
 }

@@ -31,6 +31,7 @@ export class LaneHead implements Noted {
   traceparent: string | undefined = undefined;
   'x-api-key': string | undefined = undefined;
   'x-request-id': string | undefined = undefined;
+  'x-request-priority': string | undefined = undefined;
   'x-request-timeout-ms': string | undefined = undefined;
 }
 
@@ -63,6 +64,7 @@ const NOTED: ReadonlySet<string> = new Set(
     traceparent: true,
     'x-api-key': true,
     'x-request-id': true,
+    'x-request-priority': true,
     'x-request-timeout-ms': true,
   } satisfies Record<keyof WireHeaders, true>),
 );

@@ -12,6 +12,7 @@ export interface WireHeaders {
   readonly traceparent?: string | string[] | undefined;
   readonly 'x-api-key'?: string | string[] | undefined;
   readonly 'x-request-id'?: string | string[] | undefined;
+  readonly 'x-request-priority'?: string | string[] | undefined;
   readonly 'x-request-timeout-ms'?: string | string[] | undefined;
 }
 

@@ -203,6 +203,13 @@ export const SERVING = {
     fallback: PREDICT.tensorBodyBytes,
     meaning: 'Body of `/models/{name}/predict`, `/v1/infer` and `/v2`.',
   }),
+  batchBudgetMs: whole({
+    name: 'SIBYL_BATCH_BUDGET_MS',
+    min: 1,
+    max: 60_000,
+    fallback: INFERENCE.batchBudgetMs,
+    meaning: 'How long one run of a model may be expected to take: rows that would take longer run in several.',
+  }),
   queueRequests: whole({
     name: 'SIBYL_QUEUE_REQUESTS',
     min: 1,

@@ -175,7 +175,13 @@ class FakeLoadedModel implements LoadedModel {
 
   statistics(): ModelStatistics {
     const { requests, failures } = this;
-    const idle = { queueDepth: 0, lastUsedMs: undefined, batchMs: 1, unavailable: undefined };
+    const idle = {
+      queueDepth: 0,
+      lastUsedMs: undefined,
+      batchMs: 1,
+      batchCost: { fixedMs: 1, perRowMs: 0 },
+      unavailable: undefined,
+    };
     return { requests, failures, batches: requests, ...idle };
   }
 
