@@ -143,6 +143,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       spareRunners: settings.spareRunners,
       batchBudgetMs: settings.batchBudgetMs,
       queueRequests: settings.queueRequests,
+      queueWaitMs: settings.queueWaitMs,
       runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,
       trialMemoryBytes: settings.trialMemoryMib * MEBIBYTE,
     }),

@@ -154,7 +154,7 @@ export function convolutionPackage(parent) {
   return writePackage(parent, model, manifestOf('convolution', { name: 'image', row }, 10));
 }
 
-/** Some two milliseconds a row. */
+/** Some four milliseconds a row. */
 export function slowPackage(parent) {
-  return writePackage(parent, slowModel({ layers: 80, depth: 64 }), manifestOf('slow', FEATURES, 2));
+  return writePackage(parent, slowModel({ layers: 80, depth: 128 }), manifestOf('slow', FEATURES, 2));
 }

@@ -37,7 +37,8 @@ class Callers {
 
   call(intended) {
     this.underWay += 1;
-    const free = this.#idle.pop();
+    // In turn, as a server ends connections that say nothing for long.
+    const free = this.#idle.shift();
     if (free) {
       this.#send(free, intended);
       return;

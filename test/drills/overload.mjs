@@ -21,7 +21,9 @@ const FACTORS = [3, 10];
 const PEAK_CONNECTIONS = 64;
 const PEAK_MS = 3_000;
 const QUEUE_PLACES = 1_024; // the default of SIBYL_QUEUE_REQUESTS, which is what shall be tried
-const FULL_QUEUE_MS = 6_000;
+const QUEUE_WAIT_S = 3; // that of SIBYL_QUEUE_WAIT_MS
+const NEARLY_FULL = 0.6; // as many callers as wait in a full queue, and none that is refused
+const FULL_QUEUE_MS = 8_000;
 const PROBE_RATE = 50;
 const PROBE_MS = 8_000; // longer than a recovery may take
 const CALM_MS = 3_000;
@@ -128,7 +130,8 @@ class Drill {
   async measureNormal() {
     await this.peakRate(); // warm
     this.peaks = [await this.peakRate()];
-    const full = await this.order(this.callers, { connections: QUEUE_PLACES, durationMs: FULL_QUEUE_MS });
+    this.places = Math.min(QUEUE_PLACES, Math.floor(NEARLY_FULL * QUEUE_WAIT_S * this.peaks[0].rate));
+    const full = await this.order(this.callers, { connections: this.places, durationMs: FULL_QUEUE_MS });
     if (full.failed || full.broken) {
       throw new Error(`not all were answered with a full queue: ${JSON.stringify(full.statuses)}`);
     }
@@ -185,7 +188,7 @@ function pinApart(server, loads) {
 function print(drill, overloads) {
   console.log(
     `peak ${drill.peaks.map(({ rate, fair }) => `${rate.toFixed(0)} (${fair.toFixed(0)})`).join(', ')}/s (with the whole core) before, between and after, at ${PEAK_CONNECTIONS} connections; ` +
-      `p99 ${drill.fullP99.toFixed(0)} ms with a full queue of ${QUEUE_PLACES}, ${drill.calmP99.toFixed(1)} ms for a lonely caller`,
+      `p99 ${drill.fullP99.toFixed(0)} ms with a full queue of ${drill.places}, ${drill.calmP99.toFixed(1)} ms for a lonely caller`,
   );
   const head = ['offered', '/s', 'goodput /s', 'of peak', 'p99 ms', 'of full queue', 'refused /s', 'refusal p99 ms'];
   const rows = overloads.map((o) => [

@@ -24,6 +24,12 @@ export class ActiveFlows {
     return this.flows.length > 1 || (this.flows[0]?.queue.depth ?? 0) > 1;
   }
 
+  /** Whether a whole batch waits already. */
+  get full(): boolean {
+    for (const { queue, version } of this.flows) if (queue.rows >= version.fullRows) return true;
+    return false;
+  }
+
   add(flow: VersionFlow): void {
     if (flow.active) return;
     flow.active = true;

@@ -258,6 +258,30 @@ describe('admission', () => {
     await expect(Promise.all(waiting)).resolves.toHaveLength(301);
   });
 
+  it('bounds the work that waits, but for bulk requests and a few callers of a slow model', async () => {
+    const slow: Cost = (rows) => 1000 * rows;
+    const [heavy, slowest] = [pool.version('heavy', HEAVY), pool.version('slow', slow)];
+    teach(heavy, HEAVY);
+    teach(slowest, slow);
+    const few = Array.from({ length: 10 }, () => ask(slowest, [1]));
+    const waiting = Array.from({ length: 2600 }, () => ask(heavy, [1]).catch((error: unknown) => error));
+    const bulk = Array.from({ length: 1000 }, () => ask(heavy, [1], { bulk: true }));
+    await pool.drain();
+    const refused = (await Promise.all(waiting)).filter((answer) => !Array.isArray(answer));
+    expect(refused.length).toBe(2600 - 1024);
+    expect(refused[0]).toMatchObject({ code: 'queue_full' });
+    await expect(Promise.all([...few, ...bulk])).resolves.toHaveLength(1010);
+    pool.options.queueRequests = 100_000;
+    const patient = pool.version('patient', HEAVY);
+    teach(patient, HEAVY);
+    const all = Array.from({ length: 3600 }, () => ask(patient, [1]).catch((error: unknown) => error));
+    await pool.drain();
+    const late = (await Promise.all(all)).filter((answer) => !Array.isArray(answer));
+    // Nine rows in ten milliseconds: some 2,700 in three seconds.
+    expect(late.length).toBeGreaterThan(800);
+    expect(late.length).toBeLessThan(1000);
+  });
+
   it('goes by what the queue really drained, other versions included', async () => {
     const [heavy, other] = [pool.version('heavy', HEAVY), pool.version('other', HEAVY)];
     for (const version of [heavy, other]) teach(version, HEAVY);

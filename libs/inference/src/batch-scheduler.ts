@@ -13,6 +13,10 @@ import type { WaitingRequest } from './version-queue';
 const GATHER_TURNS = 16;
 /** Turns without a new request after which a batch of several begins. */
 const QUIET_TURNS = 2;
+/** While callers come in droves a turn takes milliseconds, in which a runner would do nothing: a batch that is full does not wait
+ * for one then, until the long turn has faded from memory. */
+const LONG_TURN_MS = 1;
+const FADING = 0.8;
 /** However many share a runner: below it a batch is little but its fixed part. */
 const LEAST_BUDGET_MS = 1;
 /** What takes less than this together is not spread over several runners: each costs a wake-up. */
@@ -39,6 +43,9 @@ export class BatchScheduler implements BatchListener {
   private arrived = 0;
   private turns = 0;
   private quietTurns = 0;
+  private gatherSince = 0;
+  /** What the last first turn of a gathering took. */
+  private turnMs = 0;
   private readonly turn = (): void => this.endTurn();
 
   constructor(
@@ -61,7 +68,13 @@ export class BatchScheduler implements BatchListener {
 
   /** A runner has nothing to do. */
   idle(): void {
-    if (!this.gathering && this.active.size > 0) this.gather();
+    if (this.gathering || this.active.size === 0) return;
+    if (this.turnMs <= LONG_TURN_MS || !this.active.full) {
+      this.gather();
+      return;
+    }
+    this.turnMs *= FADING;
+    this.pump();
   }
 
   /** Gives work to every idle runner. */
@@ -116,6 +129,7 @@ export class BatchScheduler implements BatchListener {
    */
   private gather(): void {
     this.gathering = true;
+    this.gatherSince = this.clock.monotonic();
     this.arrived = 0;
     this.turns = 0;
     this.quietTurns = 0;
@@ -124,9 +138,10 @@ export class BatchScheduler implements BatchListener {
 
   private endTurn(): void {
     this.turns++;
+    if (this.turns === 1) this.turnMs = this.clock.monotonic() - this.gatherSince;
     this.quietTurns = this.arrived > 0 ? 0 : this.quietTurns + 1;
     this.arrived = 0;
-    if (this.quietTurns <= this.patience() && this.turns < GATHER_TURNS) {
+    if (!this.active.full && this.quietTurns <= this.patience() && this.turns < GATHER_TURNS) {
       setImmediate(this.turn);
       return;
     }

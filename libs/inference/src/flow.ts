@@ -3,11 +3,15 @@ import { DomainError } from '@sibyl/kernel';
 import type { InferRequest } from './model-runtime';
 import { VersionQueue, type DropReason, type QueueLimits } from './version-queue';
 
-/** Weight of the newest batch in the time that a row takes to leave the queue. */
-const SMOOTHING = 0.2;
-/** A row that took this many times what was expected was held up by something that will not hold up the next. */
-const HELD_UP = 4;
+/** What earlier batches still weigh after each new one in the time that a row takes to leave the queue: some twenty count. */
+const MEMORY = 0.95;
+/** What a row is expected to take weighs as much at first as so many batches: one that was held up says little. */
+const PRIOR_BATCHES = 10;
+/** The wait is an estimate. A request that is refused for nothing is worse than one that waits for nothing. */
+const MARGIN = 1.25;
 const LONGEST_RETRY_AFTER_SECONDS = 60;
+/** Callers of a slow model are no overload before they are more than these. */
+const FEW = 16;
 
 /** What a flow asks of the version that its requests are for. */
 export interface FlowVersion {
@@ -15,9 +19,14 @@ export interface FlowVersion {
   readonly rowMs: number;
 }
 
+export interface FlowLimits extends QueueLimits {
+  /** Work that may wait, in ms, whatever the deadlines of those who come; a few requests may wait in any case. */
+  readonly maxWaitMs: number;
+}
+
 export interface FlowParts<V extends FlowVersion> {
   readonly version: V;
-  readonly limits: QueueLimits;
+  readonly limits: FlowLimits;
   /** Runner time that it gets beside others, as a ratio. */
   readonly weight: number;
   readonly onDropped: (reason: DropReason) => void;
@@ -34,14 +43,17 @@ export class Flow<V extends FlowVersion> {
   virtualMs = 0;
   /** Monotonic ms. */
   startedAt = Number.NEGATIVE_INFINITY;
-  /** What one row takes to leave the queue while something always waits, other versions' turns included. */
-  private rowMs: number | undefined;
+  /** Since when something always waits: rows that left the queue and the time they took, other versions' turns included. */
+  private drainedRows = 0;
+  private drainedMs = 0;
   /** When the last batch ended that left something waiting. */
   private backlogSince: number | undefined;
+  private readonly maxWaitMs: number;
 
   constructor({ version, limits, weight, onDropped }: FlowParts<V>) {
     this.version = version;
     this.weight = weight;
+    this.maxWaitMs = limits.maxWaitMs;
     this.queue = new VersionQueue(limits, onDropped);
   }
 
@@ -49,28 +61,40 @@ export class Flow<V extends FlowVersion> {
    * Why a request may not wait: the queue is full, or it would not have its answer before its deadline. One that finds
    * nothing before it always may.
    */
-  refusal(request: InferRequest, bytes: number, now: number): DomainError | undefined {
+  refusal(request: Pick<InferRequest, 'rows' | 'deadlineAt'>, bytes: number, now: number): DomainError | undefined {
     const { queue } = this;
     if (queue.depth === 0) return undefined;
     if (!queue.admits(bytes)) return this.refused(`${queue.depth} requests wait for this model already.`);
-    if (now + this.waitMs(request.rows || 1) <= request.deadlineAt) return undefined;
+    const waitMs = this.waitMs(request.rows || 1);
+    if (queue.depth >= FEW && waitMs > this.maxWaitMs) {
+      return this.refused(`Work for ${Math.ceil(waitMs)} ms waits for this model already.`);
+    }
+    if (waitMs <= MARGIN * (request.deadlineAt - now)) return undefined;
     return this.refused('What waits for this model already would take until after the deadline of the request.');
   }
 
   /** Learns from a batch that has ended how fast the queue drains. */
   ended(rows: number, now: number): void {
-    if (this.backlogSince !== undefined) {
-      const expected = this.rowMs ?? this.version.rowMs;
-      const took = Math.min((now - this.backlogSince) / rows, HELD_UP * expected);
-      this.rowMs = expected + (took - expected) * SMOOTHING;
+    if (this.queue.depth === 0) {
+      this.backlogSince = undefined;
+      this.drainedRows = 0;
+      return;
     }
-    this.backlogSince = this.queue.depth > 0 ? now : undefined;
-    if (this.backlogSince === undefined) this.rowMs = undefined;
+    if (this.drainedRows === 0) {
+      this.drainedRows = rows * PRIOR_BATCHES;
+      this.drainedMs = this.drainedRows * this.version.rowMs;
+    }
+    if (this.backlogSince !== undefined) {
+      this.drainedRows = this.drainedRows * MEMORY + rows;
+      this.drainedMs = this.drainedMs * MEMORY + now - this.backlogSince;
+    }
+    this.backlogSince = now;
   }
 
   /** Until the answer of a request of so many rows that comes now. */
   private waitMs(rows: number): number {
-    return (this.queue.rows + rows) * (this.rowMs ?? this.version.rowMs);
+    const rowMs = this.drainedRows === 0 ? this.version.rowMs : this.drainedMs / this.drainedRows;
+    return (this.queue.rows + rows) * rowMs;
   }
 
   private refused(detail: string): DomainError {

@@ -1,3 +1,4 @@
+import type { DomainError } from '@sibyl/kernel';
 import type { ModelSignature, Tensor } from '@sibyl/protocol';
 import type { RuntimeStatus } from './runtime-status';
 
@@ -58,6 +59,8 @@ export interface LoadedModel {
   readonly loadMs: number;
   /** It could not be loaded again after its process ended, and takes nothing any more: unload it, then load it anew. */
   readonly givenUp: boolean;
+  /** Why `submit` would refuse a request of so many rows and bytes at once, if it would: to be asked before it is read. */
+  admit(request: Pick<InferRequest, 'rows' | 'deadlineAt' | 'bulk'>, bytes: number): DomainError | undefined;
   submit(request: InferRequest, receiver: InferReceiver): void;
   /** The same with a promise. */
   infer(request: InferRequest): Promise<readonly Tensor[]>;

@@ -58,6 +58,8 @@ export class ServedVersion implements LoadedModel {
   batchMs = 0;
   /** What one row takes in a batch as large as its budget allows. */
   rowMs = 0;
+  /** As many rows waiting are a batch to which others would add nothing. */
+  fullRows = Number.POSITIVE_INFINITY;
   /** Rows that such a batch has; requests with more run in pieces. */
   budgetRows = Number.POSITIVE_INFINITY;
   /** Nothing of it will run any more. */
@@ -80,8 +82,9 @@ export class ServedVersion implements LoadedModel {
     this.key = file.key;
     this.batchable = loadOptions.batchable;
     this.breaker = new CrashBreaker(host.options);
-    this.interactive = this.flow(INTERACTIVE_WEIGHT);
-    this.bulk = this.flow(1);
+    this.interactive = this.flow(INTERACTIVE_WEIGHT, host.options.queueWaitMs);
+    // Who has time says so by a deadline.
+    this.bulk = this.flow(1, Number.POSITIVE_INFINITY);
   }
 
   /** Requests that wait. */
@@ -131,16 +134,23 @@ export class ServedVersion implements LoadedModel {
     }
     const flow = request.bulk === true ? this.bulk : this.interactive;
     const bytes = bytesOf(request.inputs);
-    const refusal = flow.refusal(request, bytes, now);
+    const refusal = this.admit(request, bytes);
     if (refusal !== undefined) {
-      this.failures++;
-      this.host.onDropped(this, 'refused');
       receiver.failed(refusal);
     } else if (request.rows > this.budgetRows && this.batchable) {
       this.split(flow, request, receiver, bytes);
     } else {
       this.enqueue(flow, request, receiver, bytes);
     }
+  }
+
+  admit(request: Pick<InferRequest, 'rows' | 'deadlineAt' | 'bulk'>, bytes: number): DomainError | undefined {
+    const flow = request.bulk === true ? this.bulk : this.interactive;
+    const refusal = flow.refusal(request, bytes, this.host.clock.monotonic());
+    if (refusal === undefined) return undefined;
+    this.failures++;
+    this.host.onDropped(this, 'refused');
+    return refusal;
   }
 
   infer(request: InferRequest): Promise<readonly Tensor[]> {
@@ -166,8 +176,8 @@ export class ServedVersion implements LoadedModel {
     const { cost } = this;
     cost.learn(rows, ms);
     this.budgetRows = Math.min(cost.rowsWithin(this.budgetMs), this.loadOptions.maxBatchRows);
-    const together = this.batchable && cost.gains ? this.budgetRows : 1;
-    this.rowMs = cost.expect(together) / together;
+    this.fullRows = this.batchable && cost.gains ? this.budgetRows : 1;
+    this.rowMs = cost.expect(this.fullRows) / this.fullRows;
   }
 
   /** Learns from a batch that was answered. */
@@ -238,9 +248,9 @@ export class ServedVersion implements LoadedModel {
     this.host.onTripped(this);
   }
 
-  private flow(weight: number): VersionFlow {
+  private flow(weight: number, maxWaitMs: number): VersionFlow {
     const { host } = this;
-    const limits = { maxRequests: host.options.queueRequests, maxBytes: host.options.queueBytes };
+    const limits = { maxRequests: host.options.queueRequests, maxBytes: host.options.queueBytes, maxWaitMs };
     const onDropped = (reason: DropReason): void => {
       this.failures++;
       host.onDropped(this, reason);

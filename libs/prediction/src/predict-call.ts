@@ -10,7 +10,7 @@ export class PredictCall {
   /** `deadlineAt` is a time of the monotonic clock in milliseconds. */
   constructor(
     readonly deadlineAt: number,
-    private readonly bulk = false,
+    readonly bulk = false,
   ) {}
 
   request(inputs: readonly Tensor[], rows: number): InferRequest {

@@ -90,6 +90,11 @@ export class PredictionService {
     this.submitDecoded(served, decodeTensorInputs(served.contract, call.inputs, '/inputs'), call, receiver);
   }
 
+  /** Why a call would be refused at once, before anything of it is read: under overload most of them are. */
+  refusal(served: ServedVersion, { deadlineAt, bulk }: PredictCall): DomainError | undefined {
+    return served.loaded?.admit({ rows: 1, deadlineAt, bulk }, 0);
+  }
+
   /**
    * `submitRow` with features that are still bytes: the object at the scanner. False, and nothing has happened, where they are
    * not plain enough to be read so, or wrong; `submitRow` then reads them, or says what is wrong.

@@ -142,6 +142,11 @@ export class PredictHandler {
     const { service, options } = this.parts;
     const resolution = this.resolve(exchange, modelOf(exchange.route.model, model), version);
     exchange.resolved(resolution);
+    const refusal = service.refusal(resolution.served, exchange.call);
+    if (refusal !== undefined) {
+      this.parts.replies.fail(exchange, refusal);
+      return true;
+    }
     exchange.rows = 1;
     const call = { scanner, query, call: exchange.call, rowsMax: options.rows };
     return withInputs

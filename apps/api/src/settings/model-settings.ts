@@ -210,6 +210,14 @@ export const SERVING = {
     fallback: INFERENCE.batchBudgetMs,
     meaning: 'How long one run of a model may be expected to take: rows that would take longer run in several.',
   }),
+  queueWaitMs: whole({
+    name: 'SIBYL_QUEUE_WAIT_MS',
+    min: 1,
+    max: 60_000,
+    fallback: INFERENCE.queueWaitMs,
+    meaning:
+      'How long a request may have to wait for its turn, as far as it can be told; past it 503 `queue_full`. `bulk` ones wait until their deadline.',
+  }),
   queueRequests: whole({
     name: 'SIBYL_QUEUE_REQUESTS',
     min: 1,

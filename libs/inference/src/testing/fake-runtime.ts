@@ -154,6 +154,10 @@ class FakeLoadedModel implements LoadedModel {
     return this.model.signature;
   }
 
+  admit(): undefined {
+    return undefined;
+  }
+
   submit(request: InferRequest, receiver: InferReceiver): void {
     this.infer(request).then(
       (outputs) => receiver.answered(outputs),
