@@ -71,6 +71,7 @@ export class FrameService {
     const { path, providers } = frameMessage(frame) as LoadMessage;
     const rssBefore = process.memoryUsage.rss();
     const begun = performance.now();
+    const cpuBefore = process.cpuUsage();
     try {
       this.sessions.get(frame.session)?.release();
       const session = OnnxSession.load(path, providers);
@@ -80,6 +81,7 @@ export class FrameService {
         inputs: session.inputs,
         outputs: session.outputs,
         loadMs: performance.now() - begun,
+        loadCpuMs: cpuMsSince(cpuBefore),
         memoryBytes: Math.max(0, process.memoryUsage.rss() - rssBefore),
       };
       return this.encoder.message(FRAME_TYPES.loaded, frame.session, frame.request, loaded);
@@ -105,6 +107,11 @@ export class FrameService {
     const failed: FailedMessage = { reason, message: text.slice(0, 2000) };
     return this.encoder.message(type, frame.session, frame.request, failed);
   }
+}
+
+function cpuMsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
 }
 
 function describe(error: Error): string {

@@ -34,7 +34,7 @@ export class BatchScheduler implements BatchListener {
   private readonly turn = (): void => this.endTurn();
 
   constructor(
-    private readonly places: readonly RunnerPlace[],
+    private readonly places: Iterable<RunnerPlace>,
     private readonly clock: Clock,
     private readonly observer: InferenceObserver,
     private readonly log: InferenceLog,

@@ -104,8 +104,8 @@ export class ModelTrial implements RunnerListener {
       durationsMs.push(this.clock.monotonic() - begun);
       outputs.push(outputsOf(frame, loaded));
     }
-    const { provider, loadMs, memoryBytes } = loaded;
-    return { signature, provider, loadMs, memoryBytes, outputs, durationsMs };
+    const { provider, loadMs, loadCpuMs, memoryBytes } = loaded;
+    return { signature, provider, loadMs, loadCpuMs, memoryBytes, outputs, durationsMs };
   }
 
   /** Runs the model might not take, and perhaps not survive: what it did before stands. */

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import { BatchScheduler } from './batch-scheduler';
 import type { InferenceLog } from './inference-log';
@@ -13,6 +14,7 @@ import {
   type TrialRuns,
 } from './model-runtime';
 import { ModelTrial } from './model-trial';
+import type { ExpectedLoad } from './placement';
 import { RunnerPool } from './runner-pool';
 import { shuttingDown } from './runner-slot';
 import { prepareWorkFolder } from './runner-process';
@@ -55,7 +57,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     this.log = deps.log;
     this.observer = deps.observer ?? NO_OBSERVER;
     this.pool = new RunnerPool({ ...deps, observer: this.observer });
-    this.scheduler = new BatchScheduler(this.pool.slots, this.clock, this.observer, this.log);
+    this.scheduler = new BatchScheduler(this.pool.places, this.clock, this.observer, this.log);
     this.trials = new TrialPermits(this.options.trials, this.options.trialQueue);
   }
 
@@ -93,12 +95,12 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   }
 
   status(): RuntimeStatus {
-    const runners = this.pool.slots.map((slot) => slot.status());
+    const runners = this.pool.places.map((slot) => slot.status());
     let queueDepth = 0;
     for (const version of this.served.values()) queueDepth += version.queue.depth;
     return {
       platform: this.platform,
-      ready: this.closing === undefined && this.pool.slots.some((slot) => slot.isReady),
+      ready: this.closing === undefined && this.pool.isReady,
       providers: this.pool.machine.providers,
       runners,
       spareRunners: this.pool.spare.ready ? 1 : 0,
@@ -106,6 +108,18 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
       queueDepth,
       batches: this.scheduler.batches,
     };
+  }
+
+  expectedBytes(expected: ExpectedLoad): number {
+    return this.pool.expectedBytes(expected);
+  }
+
+  totalBytes(version: ServedVersion): number {
+    return this.pool.totalBytes(version);
+  }
+
+  shrink(version: ServedVersion): Promise<boolean> {
+    return this.pool.shrink(version);
   }
 
   close(): Promise<void> {
@@ -143,9 +157,10 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     void this.pool.fillAll();
   }
 
-  private async loadOnce(model: ModelFile, options: LoadOptions): Promise<ServedVersion> {
+  private async loadOnce(model: ModelFile, given: LoadOptions): Promise<ServedVersion> {
     this.refuseWhenClosing();
     await this.pool.ready();
+    const options = { ...given, expected: given.expected ?? (await expectedOf(model)) };
     const providers = selectProviders(options.devicePolicy, this.pool.machine);
     const version = new ServedVersion(model, options, providers, this.nextSession(), this);
     try {
@@ -185,8 +200,16 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   private nextSession(): number {
     for (let tries = 0; tries < MAX_SESSIONS; tries++) {
       this.lastSession = (this.lastSession % MAX_SESSIONS) + 1;
-      if (!this.pool.versions.has(this.lastSession)) return this.lastSession;
+      if (!this.pool.holds(this.lastSession)) return this.lastSession;
     }
     throw new DomainError('model_not_ready', 'Too many models are loaded.');
   }
+}
+
+/** What the size of the file tells about a model that has not been tried; one that is not there is refused by its load. */
+async function expectedOf({ path }: ModelFile): Promise<ExpectedLoad> {
+  return stat(path).then(
+    ({ size }) => ({ fileBytes: size }),
+    () => ({ fileBytes: 0 }),
+  );
 }

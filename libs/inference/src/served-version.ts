@@ -12,6 +12,7 @@ import type {
   ModelStatistics,
 } from './model-runtime';
 import type { InferenceOptions } from './inference-options';
+import { copyBytes, type ExpectedLoad } from './placement';
 import { WaitingRequest, type DropReason, VersionQueue } from './version-queue';
 
 /** What a version asks of the runtime that it is loaded in. */
@@ -22,6 +23,8 @@ export interface ServedVersionHost {
   wake(version: ServedVersion): void;
   onDropped(version: ServedVersion, reason: DropReason | 'refused'): void;
   unload(version: ServedVersion): Promise<void>;
+  totalBytes(version: ServedVersion): number;
+  shrink(version: ServedVersion): Promise<boolean>;
   /** It has ended too many runners and is refused for a while. */
   onTripped(version: ServedVersion): void;
   /** One request may try whether it still does: a runner must have it loaded. */
@@ -86,6 +89,20 @@ export class ServedVersion implements LoadedModel {
 
   get memoryBytes(): number {
     return this.loaded?.memoryBytes ?? 0;
+  }
+
+  /** What a load was expected to take. */
+  get expected(): ExpectedLoad {
+    return this.loadOptions.expected ?? { fileBytes: 0 };
+  }
+
+  /** What one process takes for it. */
+  get copyBytes(): number {
+    return Math.max(copyBytes(this.expected), this.memoryBytes);
+  }
+
+  get totalBytes(): number {
+    return this.host.totalBytes(this);
   }
 
   get loadMs(): number {
@@ -171,6 +188,10 @@ export class ServedVersion implements LoadedModel {
   refusalOfRepeats(): DomainError | undefined {
     if (this.closed && this.refusal !== undefined) return this.refusal;
     return this.breaker.blocks ? this.breaker.refusal(this.host.clock.monotonic()) : undefined;
+  }
+
+  shrink(): Promise<boolean> {
+    return this.host.shrink(this);
   }
 
   unload(): Promise<void> {

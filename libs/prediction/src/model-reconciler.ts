@@ -244,6 +244,8 @@ export class ModelReconciler {
           maxBatchRows: manifest.runtime?.maxBatch ?? this.parts.options.maxBatchRows,
           warmup: warmup.runs,
           warmupIsGuess: warmup.isGuess,
+          expected: served.expectedLoad,
+          mayGrow: (bytes) => this.memory.hasRoomFor(bytes),
         },
       );
       served.loaded = loaded;

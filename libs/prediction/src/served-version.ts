@@ -1,4 +1,4 @@
-import type { LoadedModel } from '@sibyl/inference';
+import type { ExpectedLoad, LoadedModel } from '@sibyl/inference';
 import type { ModelVersion } from '@sibyl/registry';
 import { compileDecision, type DecisionReader } from './decision';
 import { compileContract, type ModelContract } from './model-contract';
@@ -55,6 +55,13 @@ export class ServedVersion {
     const made = { name: model, version, digest, ...(alias === undefined ? {} : { alias }) };
     this.identities.set(alias, made);
     return made;
+  }
+
+  /** What loading it takes, as far as its validation and its files tell. */
+  get expectedLoad(): ExpectedLoad {
+    const fileBytes = this.facts.files.reduce((sum, file) => (file.path.endsWith('.json') ? sum : sum + file.bytes), 0);
+    const { loadCpuMs, memoryBytes } = this.facts.report?.trial ?? {};
+    return { loadCpuMs, memoryBytes, fileBytes };
   }
 
   get model(): string {

@@ -75,6 +75,8 @@ export interface LoadedMessage {
   readonly inputs: readonly DeclaredTensor[];
   readonly outputs: readonly DeclaredTensor[];
   readonly loadMs: number;
+  /** Processor time of it, which a busy machine does not stretch. */
+  readonly loadCpuMs: number;
   /** What the process grew by. */
   readonly memoryBytes: number;
 }

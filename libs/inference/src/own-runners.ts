@@ -1,0 +1,86 @@
+import { PROCESS_BYTES } from './placement';
+import { RunnerGroup, type RunnerGroupHost } from './runner-group';
+import type { RunnerSlot } from './runner-slot';
+import type { ServedVersion } from './served-version';
+
+/**
+ * The runners of one version that is expensive to load: one as a rule, more of them while its requests wait. Nothing else
+ * is in them, so a load holds up nobody, and unloading it ends them, which gives all memory back at once.
+ */
+export class OwnRunners {
+  readonly group: RunnerGroup;
+  private behindSince: number | undefined;
+  private neededAt: number;
+  private resizing = false;
+
+  constructor(
+    private readonly pool: RunnerGroupHost,
+    readonly version: ServedVersion,
+    /** Whether another process may be started. */
+    private readonly hasRoom: () => boolean,
+  ) {
+    this.group = new RunnerGroup(pool, version);
+    this.neededAt = pool.clock.monotonic();
+  }
+
+  async load(): Promise<void> {
+    this.group.grow();
+    try {
+      await this.group.load(this.version);
+    } catch (error) {
+      await this.group.close();
+      throw error;
+    }
+  }
+
+  /** What all its processes take together. */
+  get totalBytes(): number {
+    return this.group.slots.length * this.runnerBytes;
+  }
+
+  tick(now: number, measureMemory: boolean): void {
+    this.group.tick(now, measureMemory);
+    const allBusy = this.group.slots.every((slot) => slot.idleRunner === undefined);
+    if (allBusy) this.neededAt = now;
+    if (!allBusy || this.version.queue.depth === 0) this.behindSince = undefined;
+    else this.behindSince ??= now;
+    if (this.resizing) return;
+    const { growAfterMs, shrinkAfterMs } = this.pool.options;
+    if (this.behindSince !== undefined && now - this.behindSince >= growAfterMs) this.grow(now);
+    else if (now - this.neededAt >= shrinkAfterMs) void this.shrink();
+  }
+
+  /** Gives back the last of several runners, whether or not it is needed here; false where there is one only. */
+  async shrink(): Promise<boolean> {
+    const slot = this.last();
+    if (slot === undefined || this.resizing) return false;
+    this.resizing = true;
+    try {
+      await this.group.shrink(slot);
+    } finally {
+      this.resizing = false;
+      this.neededAt = this.pool.clock.monotonic();
+    }
+    this.pool.log.info({ key: this.version.key, runners: this.group.slots.length }, 'a model has one runner less');
+    return true;
+  }
+
+  private get runnerBytes(): number {
+    return PROCESS_BYTES + this.version.copyBytes;
+  }
+
+  private last(): RunnerSlot | undefined {
+    return this.group.slots.length > 1 ? this.group.slots.at(-1) : undefined;
+  }
+
+  /** As many as the options allow, one at a time: the next is wanted when the one before has not been enough. */
+  private grow(now: number): void {
+    const { version, group } = this;
+    this.behindSince = now;
+    if (group.slots.length >= this.pool.options.runners || !group.slots.every((slot) => slot.isReady)) return;
+    if (version.breaker.blocks || version.closed || !this.hasRoom()) return;
+    if (version.loadOptions.mayGrow?.(this.runnerBytes) === false) return;
+    group.grow();
+    this.pool.log.info({ key: version.key, runners: group.slots.length }, 'a model has one runner more');
+  }
+}
