@@ -141,6 +141,8 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       workFolder: path.join(settings.dataDir, 'runners'),
       runners: settings.runners,
       spareRunners: settings.spareRunners,
+      preparedFolder: path.join(settings.dataDir, 'prepared'),
+      preparedBytes: settings.preparedBytes,
       queueRequests: settings.queueRequests,
       runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,
       trialMemoryBytes: settings.trialMemoryMib * MEBIBYTE,

@@ -68,13 +68,13 @@ export class FrameService {
   }
 
   private load(frame: RunnerFrame): Uint8Array {
-    const { path, providers } = frameMessage(frame) as LoadMessage;
+    const message = frameMessage(frame) as LoadMessage;
     const rssBefore = process.memoryUsage.rss();
     const begun = performance.now();
     const cpuBefore = process.cpuUsage();
     try {
       this.sessions.get(frame.session)?.release();
-      const session = OnnxSession.load(path, providers);
+      const session = OnnxSession.load(message);
       this.sessions.set(frame.session, session);
       const loaded: LoadedMessage = {
         provider: session.provider,

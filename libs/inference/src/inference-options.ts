@@ -46,6 +46,20 @@ export class InferenceOptions {
   @Max(1024)
   ownRunners = 32;
 
+  /** Where large models are kept in the form in which runners share their memory; nowhere if empty. */
+  @IsString()
+  preparedFolder = '';
+
+  /** Models whose files are smaller are not prepared: mapping them would save less than a runner takes anyhow. */
+  @IsInt()
+  @Min(1)
+  preparedModelBytes = 32 * MIB;
+
+  /** Disk for that, of which a model takes twice its size; the least recently used go first. 0: nothing is prepared. */
+  @IsInt()
+  @Min(0)
+  preparedBytes = 16 * 1024 * MIB;
+
   /** Requests for a model with processes of its own wait at every look for so long: it gets another one, at most `runners`.
    * Longer than a burst, shorter than the patience of callers. */
   @IsInt()

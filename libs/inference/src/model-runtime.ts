@@ -9,6 +9,10 @@ export type DevicePolicy = 'gpu_required' | 'gpu_preferred' | 'cpu_only';
 export interface ModelFile {
   readonly key: string;
   readonly path: string;
+  /** SHA-256 of all that is loaded, if it is known: without it nothing that was made of the model is kept. */
+  readonly digest?: string;
+  /** All that is loaded, where that is more than `path`. */
+  readonly files?: readonly string[];
 }
 
 export interface LoadOptions {

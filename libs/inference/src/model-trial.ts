@@ -60,7 +60,7 @@ export class ModelTrial implements RunnerListener {
     const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
     try {
       const ready = await runner.started(limitAt);
-      const machine = { providers: ready.providers, gpus: visibleGpus() };
+      const machine = { ...ready, gpus: visibleGpus() };
       const providers = selectProviders(this.bounds.devicePolicy, machine);
       this.begun = true;
       const message: LoadMessage = { path: model.path, providers };

@@ -15,6 +15,7 @@ import {
 } from './model-runtime';
 import { ModelTrial } from './model-trial';
 import type { ExpectedLoad } from './placement';
+import { PreparedModels } from './prepared-models';
 import { RunnerPool } from './runner-pool';
 import { shuttingDown } from './runner-slot';
 import { prepareWorkFolder } from './runner-process';
@@ -23,12 +24,15 @@ import { selectProviders } from './select-providers';
 import { ServedVersion, type ServedVersionHost } from './served-version';
 import { TrialPermits } from './trial-permits';
 import type { DropReason } from './version-queue';
+import { WatchedFiles } from './watched-files';
 
 export interface OnnxRuntimeDeps {
   readonly options: InferenceOptions;
   readonly clock: Clock;
   readonly log: InferenceLog;
   readonly observer?: InferenceObserver;
+  /** Seals what is made of large models and kept on disk; without it nothing is. */
+  readonly sealKey?: Uint8Array;
 }
 
 const MAX_SESSIONS = 65_535;
@@ -42,6 +46,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   private readonly log: InferenceLog;
   private readonly pool: RunnerPool;
   private readonly scheduler: BatchScheduler;
+  private readonly prepared: PreparedModels;
   private readonly trials: TrialPermits;
   private readonly runningTrials = new Set<ModelTrial>();
   private readonly loads = new SingleFlight<ServedVersion>();
@@ -58,6 +63,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     this.observer = deps.observer ?? NO_OBSERVER;
     this.pool = new RunnerPool({ ...deps, observer: this.observer });
     this.scheduler = new BatchScheduler(this.pool.places, this.clock, this.observer, this.log);
+    this.prepared = new PreparedModels({ ...deps, inUse: () => this.preparedInUse() });
     this.trials = new TrialPermits(this.options.trials, this.options.trialQueue);
   }
 
@@ -164,6 +170,9 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     const providers = selectProviders(options.devicePolicy, this.pool.machine);
     const version = new ServedVersion(model, options, providers, this.nextSession(), this);
     try {
+      version.original = await WatchedFiles.of(model.files ?? [model.path]);
+      version.prepared = await this.prepared.of(version, this.pool.machine);
+      this.refuseWhenClosing();
       await this.pool.load(version);
     } catch (error) {
       if (error instanceof DomainError) throw error;
@@ -186,11 +195,16 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   private async closeOnce(): Promise<void> {
     const versions = [...this.served.values()];
     for (const version of versions) version.refusal ??= shuttingDown();
+    this.prepared.close();
     this.trials.close(shuttingDown());
     for (const trial of this.runningTrials) trial.stop();
     await Promise.all(versions.map((version) => version.drain(this.options.drainLimitMs)));
     await this.pool.close();
     this.served.clear();
+  }
+
+  private preparedInUse(): ReadonlySet<string> {
+    return new Set([...this.served.values()].flatMap(({ prepared }) => prepared?.id ?? []));
   }
 
   private refuseWhenClosing(): void {

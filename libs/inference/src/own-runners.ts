@@ -1,4 +1,4 @@
-import { PROCESS_BYTES } from './placement';
+import { copyBytes, PROCESS_BYTES } from './placement';
 import { RunnerGroup, type RunnerGroupHost } from './runner-group';
 import type { RunnerSlot } from './runner-slot';
 import type { ServedVersion } from './served-version';
@@ -35,7 +35,9 @@ export class OwnRunners {
 
   /** What all its processes take together. */
   get totalBytes(): number {
-    return this.group.slots.length * this.runnerBytes;
+    const { prepared, expected } = this.version;
+    const mapped = prepared === undefined ? 0 : copyBytes(expected);
+    return this.group.slots.length * this.runnerBytes + mapped;
   }
 
   tick(now: number, measureMemory: boolean): void {
@@ -48,6 +50,19 @@ export class OwnRunners {
     const { growAfterMs, shrinkAfterMs } = this.pool.options;
     if (this.behindSince !== undefined && now - this.behindSince >= growAfterMs) this.grow(now);
     else if (now - this.neededAt >= shrinkAfterMs) void this.shrink();
+  }
+
+  /** Ends runners that map prepared files which somebody has changed since; their successors load the model itself. */
+  async check(): Promise<void> {
+    const { version, group } = this;
+    const { prepared } = version;
+    if (prepared === undefined || (await prepared.files.unchanged())) return;
+    version.prepared = undefined;
+    this.pool.log.error(
+      { key: version.key },
+      'the prepared files of a loaded model have changed: its runners are replaced',
+    );
+    await Promise.all(group.slots.map((slot) => group.replace(slot)));
   }
 
   /** Gives back the last of several runners, whether or not it is needed here; false where there is one only. */
@@ -65,8 +80,10 @@ export class OwnRunners {
     return true;
   }
 
+  /** What one more runner takes: of a prepared model not the weights, which all of them map. */
   private get runnerBytes(): number {
-    return PROCESS_BYTES + this.version.copyBytes;
+    const { prepared, memoryBytes, copyBytes: whole } = this.version;
+    return PROCESS_BYTES + (prepared === undefined ? whole : memoryBytes);
   }
 
   private last(): RunnerSlot | undefined {

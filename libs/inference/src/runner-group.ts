@@ -66,6 +66,12 @@ export class RunnerGroup implements RunnerSlotHost {
     await this.remove([slot]);
   }
 
+  /** Ends the runner of a place as soon as it has nothing to do; another one follows. */
+  async replace(slot: RunnerSlot): Promise<void> {
+    const end = (runner: Runner): Promise<void> => Promise.resolve(runner.kill('stopped'));
+    await slot.exclusive(end).catch(ignoreLostRunner);
+  }
+
   /** Loads a version into every runner, one after another, so that all but one go on serving. */
   async load(version: ServedVersion): Promise<void> {
     try {

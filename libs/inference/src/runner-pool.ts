@@ -29,6 +29,8 @@ interface ReadyWaiter {
 
 /** Ticks between two looks at the memory of busy runners. */
 const TICKS_PER_MEASURE = 10;
+/** … and at the files that runners map, two seconds as a rule: so long may answers come from bytes that somebody changed. */
+const TICKS_PER_CHECK = 100;
 
 /** All runners: those that hold every ordinary version, and those of one expensive version each. */
 export class RunnerPool implements RunnerGroupHost {
@@ -39,7 +41,7 @@ export class RunnerPool implements RunnerGroupHost {
   readonly clock: Clock;
   readonly observer: InferenceObserver;
   readonly log: InferenceLog;
-  machine: Machine = { providers: [], gpus: 0 };
+  machine: Machine = { providers: [], gpus: 0, runtime: '' };
   private readonly shared: RunnerGroup;
   /** By session. */
   private readonly own = new Map<number, OwnRunners>();
@@ -125,8 +127,8 @@ export class RunnerPool implements RunnerGroupHost {
     for (const group of this.groups()) await group.fillAll();
   }
 
-  onGreeting({ providers }: ReadyMessage): void {
-    this.machine = { providers, gpus: visibleGpus() };
+  onGreeting({ providers, runtime }: ReadyMessage): void {
+    this.machine = { providers, gpus: visibleGpus(), runtime };
   }
 
   onReady(): void {
@@ -166,7 +168,10 @@ export class RunnerPool implements RunnerGroupHost {
     const now = this.clock.monotonic();
     const measureMemory = this.ticks++ % TICKS_PER_MEASURE === 0;
     this.shared.tick(now, measureMemory);
-    for (const own of this.own.values()) own.tick(now, measureMemory);
+    for (const own of this.own.values()) {
+      own.tick(now, measureMemory);
+      if (this.ticks % TICKS_PER_CHECK === 0) void own.check();
+    }
     this.spare.tick(now);
     // A server that nobody asks anything need not hold memory for the case that it loses a runner.
     if ((this.scheduler?.batches ?? 0) > 0) this.spare.refill();

@@ -13,7 +13,9 @@ import type {
 } from './model-runtime';
 import type { InferenceOptions } from './inference-options';
 import { copyBytes, type ExpectedLoad } from './placement';
+import type { PreparedModel } from './prepared-store';
 import { WaitingRequest, type DropReason, VersionQueue } from './version-queue';
+import type { WatchedFiles } from './watched-files';
 
 /** What a version asks of the runtime that it is loaded in. */
 export interface ServedVersionHost {
@@ -55,6 +57,10 @@ export class ServedVersion implements LoadedModel {
   /** Nothing of it will run any more. */
   closed = false;
   givenUp = false;
+  /** What its files were when they were first loaded. */
+  original: WatchedFiles | undefined;
+  /** What runners load instead of its file. */
+  prepared: PreparedModel | undefined;
   /** Why it takes no requests; undefined while it does. */
   refusal: DomainError | undefined;
   outputNames: readonly string[] = [];
