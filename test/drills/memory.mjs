@@ -137,11 +137,15 @@ async function secondRunner(stand) {
   const callers = Array.from({ length: BUSY_CALLERS }, async () => {
     while (busy) await stand.predict(HUGE);
   });
-  for (const until = performance.now() + LIMIT_MS; (await stand.runners(HUGE.name)).length < 2; await sleep(100)) {
-    if (performance.now() > until) throw new Error('the large model got no second runner');
+  try {
+    for (const until = performance.now() + LIMIT_MS; (await stand.runners(HUGE.name)).length < 2; await sleep(100)) {
+      if (performance.now() > until) throw new Error('the large model got no second runner');
+    }
+    await sleep(SETTLE_MS * 2); // both answer
+  } finally {
+    busy = false;
+    await Promise.allSettled(callers);
   }
-  await sleep(SETTLE_MS * 2); // both answer
-  busy = false;
   await Promise.all(callers);
   const two = await stand.runners(HUGE.name);
   const both = pssOf(two);

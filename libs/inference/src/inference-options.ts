@@ -60,8 +60,8 @@ export class InferenceOptions {
   @Min(0)
   preparedBytes = 16 * 1024 * MIB;
 
-  /** Requests for a model with processes of its own wait at every look for so long: it gets another one, at most `runners`.
-   * Longer than a burst, shorter than the patience of callers. */
+  /** The processes of a model have more to do than they can do at once for about so long: it gets another one, at most
+   * `runners`. Longer than a burst, shorter than the patience of callers. */
   @IsInt()
   @Min(1)
   growAfterMs = 500;

@@ -3,13 +3,17 @@ import { RunnerGroup, type RunnerGroupHost } from './runner-group';
 import type { RunnerSlot } from './runner-slot';
 import type { ServedVersion } from './served-version';
 
+/** Callers who ask again as soon as they are answered leave a runner idle between two batches. */
+const PRESSED = 0.7;
+
 /**
  * The runners of one version that is expensive to load: one as a rule, more of them while its requests wait. Nothing else
  * is in them, so a load holds up nobody, and unloading it ends them, which gives all memory back at once.
  */
 export class OwnRunners {
   readonly group: RunnerGroup;
-  private behindSince: number | undefined;
+  /** How much of the last `growAfterMs` they had more to do than they could do at once: 0 to 1. */
+  private pressure = 0;
   private neededAt: number;
   private resizing = false;
 
@@ -44,11 +48,11 @@ export class OwnRunners {
     this.group.tick(now, measureMemory);
     const allBusy = this.group.slots.every((slot) => slot.idleRunner === undefined);
     if (allBusy) this.neededAt = now;
-    if (!allBusy || this.version.queue.depth === 0) this.behindSince = undefined;
-    else this.behindSince ??= now;
+    const { tickMs, growAfterMs, shrinkAfterMs } = this.pool.options;
+    const pressed = allBusy && this.requests > this.group.slots.length;
+    this.pressure += ((pressed ? 1 : 0) - this.pressure) * Math.min(1, tickMs / growAfterMs);
     if (this.resizing) return;
-    const { growAfterMs, shrinkAfterMs } = this.pool.options;
-    if (this.behindSince !== undefined && now - this.behindSince >= growAfterMs) this.grow(now);
+    if (this.pressure > PRESSED) this.grow();
     else if (now - this.neededAt >= shrinkAfterMs) void this.shrink();
   }
 
@@ -86,14 +90,19 @@ export class OwnRunners {
     return PROCESS_BYTES + (prepared === undefined ? whole : memoryBytes);
   }
 
+  /** Those that wait and those that run: a batch may hold all callers, who then wait for each other. */
+  private get requests(): number {
+    return this.group.slots.reduce((sum, slot) => sum + slot.requests, this.version.queue.depth);
+  }
+
   private last(): RunnerSlot | undefined {
     return this.group.slots.length > 1 ? this.group.slots.at(-1) : undefined;
   }
 
   /** As many as the options allow, one at a time: the next is wanted when the one before has not been enough. */
-  private grow(now: number): void {
+  private grow(): void {
     const { version, group } = this;
-    this.behindSince = now;
+    this.pressure = 0;
     if (group.slots.length >= this.pool.options.runners || !group.slots.every((slot) => slot.isReady)) return;
     if (version.breaker.blocks || version.closed || !this.hasRoom()) return;
     if (version.loadOptions.mayGrow?.(this.runnerBytes) === false) return;

@@ -45,6 +45,8 @@ export class RunnerPool implements RunnerGroupHost {
   private readonly shared: RunnerGroup;
   /** By session. */
   private readonly own = new Map<number, OwnRunners>();
+  /** Loads into own runners that are under way. */
+  private loading = 0;
   private scheduler: BatchScheduler | undefined;
   private ticker: NodeJS.Timeout | undefined;
   private ticks = 0;
@@ -93,11 +95,14 @@ export class RunnerPool implements RunnerGroupHost {
     if (!this.placesAlone(version.expected)) return this.shared.load(version);
     const own = new OwnRunners(this, version, () => this.hasRoom);
     this.own.set(version.session, own);
+    this.loading++;
     try {
       await own.load();
     } catch (error) {
       this.own.delete(version.session);
       throw error;
+    } finally {
+      this.loading--;
     }
   }
 
@@ -173,8 +178,9 @@ export class RunnerPool implements RunnerGroupHost {
       if (this.ticks % TICKS_PER_CHECK === 0) void own.check();
     }
     this.spare.tick(now);
-    // A server that nobody asks anything need not hold memory for the case that it loses a runner.
-    if ((this.scheduler?.batches ?? 0) > 0) this.spare.refill();
+    // A server that nobody asks anything need not hold memory for the case that it loses a runner; and a start beside a load
+    // takes the core that serves.
+    if ((this.scheduler?.batches ?? 0) > 0 && this.loading === 0) this.spare.refill();
     if (this.awaiting.length > 0) this.dismiss(now);
   }
 

@@ -86,6 +86,12 @@ export class RunnerSlot implements RunnerListener {
     return this.ready && !this.reserved && runner?.idle === true ? runner : undefined;
   }
 
+  /** Requests that its runner works on. */
+  get requests(): number {
+    const work = this.runner?.work;
+    return work instanceof Batch ? work.entries.length : 0;
+  }
+
   /** Whether a process is there or about to be; false where one after another has ended at its start. */
   get up(): boolean {
     return this.runner !== undefined || this.failures <= 1;
