@@ -142,6 +142,8 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       runners: settings.runners,
       spareRunners: settings.spareRunners,
       batchBudgetMs: settings.batchBudgetMs,
+      preparedFolder: path.join(settings.dataDir, 'prepared'),
+      preparedBytes: settings.preparedBytes,
       queueRequests: settings.queueRequests,
       queueWaitMs: settings.queueWaitMs,
       runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,

@@ -51,8 +51,10 @@ export async function startPlatform(config: ApiConfig, log: Logger): Promise<Pla
   const clock = new SystemClock();
   const ids = new UuidV7Source(clock);
   const metrics = new Metrics();
-  const foundation: Foundation = { config, log, clock, ids, metrics, secrets: loadSecrets(config.dataDir) };
-  const runtime = new OnnxRuntime({ options: config.inference, clock, log, observer: new BatchObserver(metrics) });
+  const secrets = loadSecrets(config.dataDir);
+  const foundation: Foundation = { config, log, clock, ids, metrics, secrets };
+  const observer = new BatchObserver(metrics);
+  const runtime = new OnnxRuntime({ options: config.inference, clock, log, observer, sealKey: secrets.preparedKey });
   // Runners and the database take a fraction of a second each, and do not need each other.
   const runtimeStart = runtime.start();
   runtimeStart.catch(() => undefined);

@@ -15,6 +15,8 @@ export interface Secrets {
   readonly digestKey: Uint8Array;
   /** Seals answers that are kept for a repeated Idempotency-Key. */
   readonly answerKey: Uint8Array;
+  /** HMAC of what is made of large models and kept on disk. */
+  readonly preparedKey: Uint8Array;
 }
 
 /**
@@ -35,5 +37,6 @@ export function loadSecrets(dataDir: string): Secrets {
     payloadKey: derive('prediction payloads'),
     digestKey: derive('prediction digests'),
     answerKey: derive('stored answers'),
+    preparedKey: derive('prepared models'),
   };
 }

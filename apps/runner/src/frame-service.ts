@@ -68,18 +68,20 @@ export class FrameService {
   }
 
   private load(frame: RunnerFrame): Uint8Array {
-    const { path, providers } = frameMessage(frame) as LoadMessage;
+    const message = frameMessage(frame) as LoadMessage;
     const rssBefore = process.memoryUsage.rss();
     const begun = performance.now();
+    const cpuBefore = process.cpuUsage();
     try {
       this.sessions.get(frame.session)?.release();
-      const session = OnnxSession.load(path, providers);
+      const session = OnnxSession.load(message);
       this.sessions.set(frame.session, session);
       const loaded: LoadedMessage = {
         provider: session.provider,
         inputs: session.inputs,
         outputs: session.outputs,
         loadMs: performance.now() - begun,
+        loadCpuMs: cpuMsSince(cpuBefore),
         memoryBytes: Math.max(0, process.memoryUsage.rss() - rssBefore),
       };
       return this.encoder.message(FRAME_TYPES.loaded, frame.session, frame.request, loaded);
@@ -105,6 +107,11 @@ export class FrameService {
     const failed: FailedMessage = { reason, message: text.slice(0, 2000) };
     return this.encoder.message(type, frame.session, frame.request, failed);
   }
+}
+
+function cpuMsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
 }
 
 function describe(error: Error): string {

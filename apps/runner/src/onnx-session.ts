@@ -4,7 +4,7 @@ import { env } from 'onnxruntime-node';
 // The synchronous binding below the package's own API: `run` of the API waits a turn of the event loop and costs twice
 // as much for a small model. This file alone knows it; package.json pins the version exactly.
 import { binding, initOrt, type Binding } from 'onnxruntime-node/dist/binding';
-import type { Datatype, DeclaredTensor, FramedTensor, TensorData } from '@sibyl/protocol';
+import type { Datatype, DeclaredTensor, FramedTensor, LoadMessage, TensorData } from '@sibyl/protocol';
 
 const SESSION_OPTIONS = {
   // One thread for one session: more of them spin and steal time from every neighbour; throughput comes from runners.
@@ -15,6 +15,12 @@ const SESSION_OPTIONS = {
   logSeverityLevel: 3,
   extra: { session: { intra_op: { allow_spinning: '0' } } },
 } as const;
+
+/**
+ * What is saved in a file of its own beside the optimized graph. The runtime begins parts of more than 1 MiB on a new page and
+ * the others anywhere, where its kernels end the process; so smaller weights stay in the graph and are not shared.
+ */
+const SAVED_WEIGHTS_BYTES = 2 * 1024 * 1024;
 
 /** ONNX element types by number, as the binding reports them. */
 const DATATYPE_OF: readonly (Datatype | undefined)[] = [
@@ -80,13 +86,15 @@ export class OnnxSession {
   }
 
   /** Tries the providers in order; with each, the ones after it take the operators that it does not know. */
-  static load(file: string, providers: readonly string[]): OnnxSession {
+  static load(message: LoadMessage): OnnxSession {
     startRuntime();
+    const { path: file, providers } = message;
+    const options = optionsFor(message);
     let failure: unknown;
     for (const [index, provider] of providers.entries()) {
       try {
         const native = new binding.InferenceSession();
-        native.loadModel(file, { ...SESSION_OPTIONS, executionProviders: providers.slice(index) });
+        native.loadModel(file, { ...options, executionProviders: providers.slice(index) });
         return new OnnxSession(native, provider);
       } catch (error) {
         failure = error;
@@ -117,6 +125,19 @@ export class OnnxSession {
   release(): void {
     this.native.dispose();
   }
+}
+
+function optionsFor({ prepared, saveTo }: LoadMessage): object {
+  // It was optimized when it was saved.
+  if (prepared === true) return { ...SESSION_OPTIONS, graphOptimizationLevel: 'disabled' };
+  if (saveTo === undefined) return SESSION_OPTIONS;
+  const session = {
+    ...SESSION_OPTIONS.extra.session,
+    optimized_model_external_initializers_file_name: 'weights.bin',
+    optimized_model_external_initializers_min_size_in_bytes: String(SAVED_WEIGHTS_BYTES),
+    save_external_prepacked_constant_initializers: '1',
+  };
+  return { ...SESSION_OPTIONS, optimizedModelFilePath: path.join(saveTo, 'model.onnx'), extra: { session } };
 }
 
 /** Half of what the first load would take; a process that waits as a spare does it before it is needed. Once is enough. */

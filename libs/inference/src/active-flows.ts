@@ -26,7 +26,7 @@ export class ActiveFlows {
 
   /** Whether a whole batch waits already. */
   get full(): boolean {
-    for (const { queue, version } of this.flows) if (queue.rows >= version.fullRows) return true;
+    for (const { queue, version } of this.flows) if (queue.rows >= version.speed.fullRows) return true;
     return false;
   }
 
@@ -73,8 +73,13 @@ export class ActiveFlows {
       const other = this.recent[i];
       if (other === undefined) continue;
       if (now - other.startedAt > RECENT_MS && !other.active) this.recent.splice(i, 1);
-      else if (other !== flow && other.weight >= flow.weight) rivals++;
+      else if (other !== flow && other.weight >= flow.weight && meet(flow, other)) rivals++;
     }
     return rivals;
   }
+}
+
+/** Whether they share runners. */
+function meet(flow: VersionFlow, other: VersionFlow): boolean {
+  return flow.version === other.version || !(flow.version.alone || other.version.alone);
 }

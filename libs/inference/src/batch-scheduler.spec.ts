@@ -44,7 +44,7 @@ const runsOf = (key: string) => pool.runs.filter((run) => run.key === key);
 const timeOf = (key: string): number => runsOf(key).reduce((sum, run) => sum + run.ms, 0);
 
 function teach(version: ServedVersion, cost: Cost): void {
-  for (const rows of [1, 8, 32]) version.learnCost(rows, cost(rows));
+  for (const rows of [1, 8, 32]) version.speed.learn(rows, cost(rows), true);
 }
 
 describe('a batch', () => {

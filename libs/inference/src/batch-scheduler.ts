@@ -49,7 +49,7 @@ export class BatchScheduler implements BatchListener {
   private readonly turn = (): void => this.endTurn();
 
   constructor(
-    private readonly places: readonly RunnerPlace[],
+    private readonly places: Iterable<RunnerPlace>,
     private readonly clock: Clock,
     private readonly observer: InferenceObserver,
     private readonly log: InferenceLog,
@@ -180,7 +180,8 @@ export class BatchScheduler implements BatchListener {
   /** How much the next batch of a flow may hold. */
   private limit(flow: VersionFlow, now: number): void {
     const { limits } = this;
-    const { cost, batchable, budgetMs, batches, loadOptions } = flow.version;
+    const { speed, batchable, batches, loadOptions } = flow.version;
+    const { cost, budgetMs } = speed;
     const share = Math.max(budgetMs / this.active.rivals(flow, now), Math.min(budgetMs, LEAST_BUDGET_MS));
     limits.batchable = batchable && (cost.gains || batches % EXPLORE_EVERY === 0);
     limits.maxRows = Math.min(loadOptions.maxBatchRows, cost.rowsWithin(share));

@@ -33,7 +33,7 @@ function follow({ size, culprits, end, deadlineMs = Number.POSITIVE_INFINITY }: 
     numbers.set(entry, i);
     return entry;
   });
-  const version = { failures: 0, runLimitMs: () => LIMIT_MS, cost: { expect: () => 1 } };
+  const version = { failures: 0, speed: { runLimitMs: () => LIMIT_MS, cost: { expect: () => 1 } } };
   const flow = { version } as unknown as VersionFlow;
   const parts = [entries];
   let [now, losses, blames] = [0, 0, 0];

@@ -46,8 +46,8 @@ export class Batch implements RunnerWork {
     for (const entry of entries) rows += entry.rows;
     this.version = flow.version;
     this.rows = rows;
-    this.expectedMs = this.version.cost.expect(rows);
-    this.limitAt = startedAt + this.version.runLimitMs(this.expectedMs);
+    this.expectedMs = this.version.speed.cost.expect(rows);
+    this.limitAt = startedAt + this.version.speed.runLimitMs(this.expectedMs);
   }
 
   /** The frame that asks for all of it. Valid until the encoder is used again. */

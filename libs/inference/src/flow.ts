@@ -15,8 +15,8 @@ const FEW = 16;
 
 /** What a flow asks of the version that its requests are for. */
 export interface FlowVersion {
-  /** What one row takes in a batch as large as may be. */
-  readonly rowMs: number;
+  /** `rowMs`: what one row takes in a batch as large as may be. */
+  readonly speed: { readonly rowMs: number };
 }
 
 export interface FlowLimits extends QueueLimits {
@@ -82,7 +82,7 @@ export class Flow<V extends FlowVersion> {
     }
     if (this.drainedRows === 0) {
       this.drainedRows = rows * PRIOR_BATCHES;
-      this.drainedMs = this.drainedRows * this.version.rowMs;
+      this.drainedMs = this.drainedRows * this.version.speed.rowMs;
     }
     if (this.backlogSince !== undefined) {
       this.drainedRows = this.drainedRows * MEMORY + rows;
@@ -93,7 +93,7 @@ export class Flow<V extends FlowVersion> {
 
   /** Until the answer of a request of so many rows that comes now. */
   private waitMs(rows: number): number {
-    const rowMs = this.drainedRows === 0 ? this.version.rowMs : this.drainedMs / this.drainedRows;
+    const rowMs = this.drainedRows === 0 ? this.version.speed.rowMs : this.drainedMs / this.drainedRows;
     return (this.queue.rows + rows) * rowMs;
   }
 

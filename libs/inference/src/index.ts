@@ -11,6 +11,7 @@ export {
   type TrialReport,
   type TrialRuns,
 } from './model-runtime';
+export { type ExpectedLoad } from './placement';
 export { type RunnerStatus, type RuntimeStatus } from './runtime-status';
 export { InferenceOptions } from './inference-options';
 export { type InferenceObserver, type RunnerLoss } from './inference-observer';

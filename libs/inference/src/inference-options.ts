@@ -28,6 +28,49 @@ export class InferenceOptions {
   @Max(1)
   spareRunners = 1;
 
+  /** A model whose load takes more processor time gets processes of its own: so long a standstill shows in the slowest
+   * answers of every model in the same process, and an own one takes 40 MiB, too much for models that load in less. */
+  @IsInt()
+  @Min(0)
+  ownLoadMs = 50;
+
+  /** … or which is larger: then its own process adds little, and ending that gives back memory which a heap would keep. */
+  @IsInt()
+  @Min(0)
+  ownBytes = 32 * MIB;
+
+  /** Processes of that kind in all, so that many large models do not make a machine out of processes; beyond it a large
+   * model is loaded beside the others. */
+  @IsInt()
+  @Min(0)
+  @Max(1024)
+  ownRunners = 32;
+
+  /** Where large models are kept in the form in which runners share their memory; nowhere if empty. */
+  @IsString()
+  preparedFolder = '';
+
+  /** Models whose files are smaller are not prepared: mapping them would save less than a runner takes anyhow. */
+  @IsInt()
+  @Min(1)
+  preparedModelBytes = 32 * MIB;
+
+  /** Disk for that, of which a model takes twice its size; the least recently used go first. 0: nothing is prepared. */
+  @IsInt()
+  @Min(0)
+  preparedBytes = 16 * 1024 * MIB;
+
+  /** The processes of a model have more to do than they can do at once for about so long: it gets another one, at most
+   * `runners`. Longer than a burst, shorter than the patience of callers. */
+  @IsInt()
+  @Min(1)
+  growAfterMs = 500;
+
+  /** … and loses it when not all of them were busy at any look for so long: to load it again costs a second. */
+  @IsInt()
+  @Min(1)
+  shrinkAfterMs = 60_000;
+
   /** Requests that may wait for one model: a few seconds of work of a fast one. Past it they are refused at once. */
   @IsInt()
   @Min(1)

@@ -29,7 +29,7 @@ async function start(answer: string, changes: Partial<InferenceOptions> = {}): P
     const decoder = new FrameDecoder(1e6);
     const say = (type, request, message) => Buffer.from(encoder.message(type, 1, request, message));
     const tensor = { name: 'x', datatype: 'FP32', shape: [-1] };
-    const loaded = (frame) => say(T.loaded, frame.request, { provider: 'cpu', inputs: [tensor], outputs: [tensor], loadMs: 1, memoryBytes: 1 });
+    const loaded = (frame) => say(T.loaded, frame.request, { provider: 'cpu', inputs: [tensor], outputs: [tensor], loadMs: 1, loadCpuMs: 1, memoryBytes: 1 });
     socket.write(say(T.ready, 0, { runtime: '0', providers: ['cpu'] }));
     socket.on('end', () => process.exit(0));
     socket.on('data', (chunk) => {
@@ -44,7 +44,10 @@ async function start(answer: string, changes: Partial<InferenceOptions> = {}): P
   );
 }
 
-const load = () => test.runtime.load({ key: 'model', path: '/nowhere' }, OPTIONS);
+/** What it says of the file is all made up, but there has to be one. */
+const file = path.join(folder, 'model.onnx');
+writeFileSync(file, '');
+const load = () => test.runtime.load({ key: 'model', path: file }, OPTIONS);
 const ask = async (): Promise<unknown> =>
   (await load()).infer({ inputs: [X], rows: 1, deadlineAt: performance.now() + 20_000, aborted: false });
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,5 +1,6 @@
 import type { DomainError } from '@sibyl/kernel';
 import type { ModelSignature, Tensor } from '@sibyl/protocol';
+import type { ExpectedLoad } from './placement';
 import type { RuntimeStatus } from './runtime-status';
 
 /** Where a model may run. `gpu_required` never falls back; the provider that was really used is always reported. */
@@ -9,6 +10,10 @@ export type DevicePolicy = 'gpu_required' | 'gpu_preferred' | 'cpu_only';
 export interface ModelFile {
   readonly key: string;
   readonly path: string;
+  /** SHA-256 of all that is loaded, if it is known: without it nothing that was made of the model is kept. */
+  readonly digest?: string;
+  /** All that is loaded, where that is more than `path`. */
+  readonly files?: readonly string[];
 }
 
 export interface LoadOptions {
@@ -22,6 +27,10 @@ export interface LoadOptions {
   readonly warmupIsGuess?: boolean;
   /** Ms that one batch may be expected to take; default: that of the runtime. */
   readonly batchBudgetMs?: number;
+  /** What the load is expected to take; decides where it happens. Default: what the size of the file tells. */
+  readonly expected?: ExpectedLoad;
+  /** Whether there is memory for another process with this model, of so many bytes. Default: always. */
+  readonly mayGrow?: (bytes: number) => boolean;
   /** Hard limit of one batch, past which its runner is killed; default: learned from the model's own speed. */
   readonly runLimitMs?: number;
 }
@@ -56,6 +65,8 @@ export interface LoadedModel {
   readonly provider: string;
   /** What the first process that loaded it grew by. */
   readonly memoryBytes: number;
+  /** What it takes at present in all processes together. */
+  readonly totalBytes: number;
   readonly loadMs: number;
   /** It could not be loaded again after its process ended, and takes nothing any more: unload it, then load it anew. */
   readonly givenUp: boolean;
@@ -65,6 +76,8 @@ export interface LoadedModel {
   /** The same with a promise. */
   infer(request: InferRequest): Promise<readonly Tensor[]>;
   statistics(): ModelStatistics;
+  /** Gives up one of several processes that it has for itself; false where there is none to give up. */
+  shrink(): Promise<boolean>;
   /** Answers what waits (within a limit), then gives the memory back. */
   unload(): Promise<void>;
 }
@@ -94,6 +107,7 @@ export interface TrialReport {
   readonly signature: ModelSignature;
   readonly provider: string;
   readonly loadMs: number;
+  readonly loadCpuMs: number;
   readonly memoryBytes: number;
   readonly outputs: readonly (readonly Tensor[])[];
   readonly durationsMs: readonly number[];
@@ -118,6 +132,8 @@ export abstract class ModelRuntime {
    * Whatever goes wrong with the model is `model_rejected`, its faults the reasons.
    */
   abstract trial(model: ModelFile, runs: TrialRuns, limits?: TrialLimits): Promise<TrialReport>;
+  /** What a load would take in all processes together. */
+  abstract expectedBytes(expected: ExpectedLoad): number;
   abstract status(): RuntimeStatus;
   /** Answers what waits (within a limit) and stops; what comes later is refused with shutting_down. */
   abstract close(): Promise<void>;

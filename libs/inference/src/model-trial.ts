@@ -60,7 +60,7 @@ export class ModelTrial implements RunnerListener {
     const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
     try {
       const ready = await runner.started(limitAt);
-      const machine = { providers: ready.providers, gpus: visibleGpus() };
+      const machine = { ...ready, gpus: visibleGpus() };
       const providers = selectProviders(this.bounds.devicePolicy, machine);
       this.begun = true;
       const message: LoadMessage = { path: model.path, providers };
@@ -104,8 +104,8 @@ export class ModelTrial implements RunnerListener {
       durationsMs.push(this.clock.monotonic() - begun);
       outputs.push(outputsOf(frame, loaded));
     }
-    const { provider, loadMs, memoryBytes } = loaded;
-    return { signature, provider, loadMs, memoryBytes, outputs, durationsMs };
+    const { provider, loadMs, loadCpuMs, memoryBytes } = loaded;
+    return { signature, provider, loadMs, loadCpuMs, memoryBytes, outputs, durationsMs };
   }
 
   /** Runs the model might not take, and perhaps not survive: what it did before stands. */

@@ -7,13 +7,17 @@ import { describeModelRuntime, startTestRuntime } from './testing';
 const folder = mkdtempSync(path.join(tmpdir(), 'sibyl-models-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe.each([1, 2])('with %i runners', (runners) => {
+describe.each([
+  ['one shared runner', { runners: 1 }],
+  ['two shared runners', { runners: 2 }],
+  ['runners of their own', { runners: 1, ownBytes: 0 }],
+])('with %s', (_, options) => {
   describeModelRuntime('OnnxRuntime', async () => {
     const file = path.join(folder, 'identity.onnx');
     const garbage = path.join(folder, 'garbage.onnx');
     writeFileSync(file, identityModel('FP32', ['N', 2]));
     writeFileSync(garbage, Buffer.alloc(1000, 'not a model '));
-    const { runtime } = await startTestRuntime({ runners });
+    const { runtime } = await startTestRuntime(options);
     return {
       runtime,
       model: { key: 'identity', path: file },

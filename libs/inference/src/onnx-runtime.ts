@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import { BatchScheduler } from './batch-scheduler';
 import type { InferenceLog } from './inference-log';
@@ -13,6 +14,8 @@ import {
   type TrialRuns,
 } from './model-runtime';
 import { ModelTrial } from './model-trial';
+import type { ExpectedLoad } from './placement';
+import { PreparedModels } from './prepared-models';
 import { RunnerPool } from './runner-pool';
 import { shuttingDown } from './runner-slot';
 import { prepareWorkFolder } from './runner-process';
@@ -21,12 +24,15 @@ import { selectProviders } from './select-providers';
 import { ServedVersion, type ServedVersionHost, type VersionFlow } from './served-version';
 import { TrialPermits } from './trial-permits';
 import type { DropReason } from './version-queue';
+import { WatchedFiles } from './watched-files';
 
 export interface OnnxRuntimeDeps {
   readonly options: InferenceOptions;
   readonly clock: Clock;
   readonly log: InferenceLog;
   readonly observer?: InferenceObserver;
+  /** Seals what is made of large models and kept on disk; without it nothing is. */
+  readonly sealKey?: Uint8Array;
 }
 
 const MAX_SESSIONS = 65_535;
@@ -40,6 +46,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   private readonly log: InferenceLog;
   private readonly pool: RunnerPool;
   private readonly scheduler: BatchScheduler;
+  private readonly prepared: PreparedModels;
   private readonly trials: TrialPermits;
   private readonly runningTrials = new Set<ModelTrial>();
   private readonly loads = new SingleFlight<ServedVersion>();
@@ -55,7 +62,8 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     this.log = deps.log;
     this.observer = deps.observer ?? NO_OBSERVER;
     this.pool = new RunnerPool({ ...deps, observer: this.observer });
-    this.scheduler = new BatchScheduler(this.pool.slots, this.clock, this.observer, this.log);
+    this.scheduler = new BatchScheduler(this.pool.places, this.clock, this.observer, this.log);
+    this.prepared = new PreparedModels({ ...deps, inUse: () => this.preparedInUse() });
     this.trials = new TrialPermits(this.options.trials, this.options.trialQueue);
   }
 
@@ -93,12 +101,12 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   }
 
   status(): RuntimeStatus {
-    const runners = this.pool.slots.map((slot) => slot.status());
+    const runners = this.pool.places.map((slot) => slot.status());
     let queueDepth = 0;
     for (const version of this.served.values()) queueDepth += version.waiting;
     return {
       platform: this.platform,
-      ready: this.closing === undefined && this.pool.slots.some((slot) => slot.isReady),
+      ready: this.closing === undefined && this.pool.isReady,
       providers: this.pool.machine.providers,
       runners,
       spareRunners: this.pool.spare.ready ? 1 : 0,
@@ -106,6 +114,18 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
       queueDepth,
       batches: this.scheduler.batches,
     };
+  }
+
+  expectedBytes(expected: ExpectedLoad): number {
+    return this.pool.expectedBytes(expected);
+  }
+
+  totalBytes(version: ServedVersion): number {
+    return this.pool.totalBytes(version);
+  }
+
+  shrink(version: ServedVersion): Promise<boolean> {
+    return this.pool.shrink(version);
   }
 
   close(): Promise<void> {
@@ -143,12 +163,16 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     void this.pool.fillAll();
   }
 
-  private async loadOnce(model: ModelFile, options: LoadOptions): Promise<ServedVersion> {
+  private async loadOnce(model: ModelFile, given: LoadOptions): Promise<ServedVersion> {
     this.refuseWhenClosing();
     await this.pool.ready();
+    const options = { ...given, expected: given.expected ?? (await expectedOf(model)) };
     const providers = selectProviders(options.devicePolicy, this.pool.machine);
     const version = new ServedVersion(model, options, providers, this.nextSession(), this);
     try {
+      version.original = await WatchedFiles.of(model.files ?? [model.path]);
+      version.prepared = await this.prepared.of(version, this.pool.machine);
+      this.refuseWhenClosing();
       await this.pool.load(version);
     } catch (error) {
       if (error instanceof DomainError) throw error;
@@ -171,11 +195,16 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   private async closeOnce(): Promise<void> {
     const versions = [...this.served.values()];
     for (const version of versions) version.refusal ??= shuttingDown();
+    this.prepared.close();
     this.trials.close(shuttingDown());
     for (const trial of this.runningTrials) trial.stop();
     await Promise.all(versions.map((version) => version.drain(this.options.drainLimitMs)));
     await this.pool.close();
     this.served.clear();
+  }
+
+  private preparedInUse(): ReadonlySet<string> {
+    return new Set([...this.served.values()].flatMap(({ prepared }) => prepared?.id ?? []));
   }
 
   private refuseWhenClosing(): void {
@@ -185,8 +214,16 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   private nextSession(): number {
     for (let tries = 0; tries < MAX_SESSIONS; tries++) {
       this.lastSession = (this.lastSession % MAX_SESSIONS) + 1;
-      if (!this.pool.versions.has(this.lastSession)) return this.lastSession;
+      if (!this.pool.holds(this.lastSession)) return this.lastSession;
     }
     throw new DomainError('model_not_ready', 'Too many models are loaded.');
   }
+}
+
+/** What the size of the file tells about a model that has not been tried; one that is not there is refused by its load. */
+async function expectedOf({ path }: ModelFile): Promise<ExpectedLoad> {
+  return stat(path).then(
+    ({ size }) => ({ fileBytes: size }),
+    () => ({ fileBytes: 0 }),
+  );
 }

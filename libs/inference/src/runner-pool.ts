@@ -1,16 +1,18 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DomainError, type Clock } from '@sibyl/kernel';
+import type { ReadyMessage } from '@sibyl/protocol';
 import type { BatchScheduler } from './batch-scheduler';
 import type { InferenceLog } from './inference-log';
 import type { InferenceObserver } from './inference-observer';
 import type { InferenceOptions } from './inference-options';
+import { OwnRunners } from './own-runners';
+import { copyBytes, needsOwnRunner, PROCESS_BYTES, type ExpectedLoad } from './placement';
 import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener } from './runner';
+import { RunnerGroup, type RunnerGroupHost } from './runner-group';
 import { visibleGpus } from './runner-process';
-import { RunnerSlot, type RunnerSlotHost } from './runner-slot';
+import type { RunnerSlot } from './runner-slot';
 import { RunnerSpare } from './runner-spare';
 import type { Machine } from './select-providers';
 import type { ServedVersion } from './served-version';
-import { SessionLoader } from './session-loader';
 
 export interface RunnerPoolDeps {
   readonly options: InferenceOptions;
@@ -27,22 +29,27 @@ interface ReadyWaiter {
 
 /** Ticks between two looks at the memory of busy runners. */
 const TICKS_PER_MEASURE = 10;
-/** Before each model that is loaded again without need: batches that wait for others begin in it. */
-const FILL_PAUSE_MS = 1;
+/** … and at the files that runners map, two seconds as a rule: so long may answers come from bytes that somebody changed. */
+const TICKS_PER_CHECK = 100;
 
-/** The runners and what is loaded in them: every loaded version in every runner, those that come later included. */
-export class RunnerPool implements RunnerSlotHost {
-  readonly slots: readonly RunnerSlot[];
+/** All runners: those that hold every ordinary version, and those of one expensive version each. */
+export class RunnerPool implements RunnerGroupHost {
+  /** Where batches may run, in an array that is changed in place. */
+  readonly places: RunnerSlot[] = [];
   readonly spare: RunnerSpare;
   readonly options: InferenceOptions;
   readonly clock: Clock;
   readonly observer: InferenceObserver;
   readonly log: InferenceLog;
-  machine: Machine = { providers: [], gpus: 0 };
+  machine: Machine = { providers: [], gpus: 0, runtime: '' };
+  private readonly shared: RunnerGroup;
+  /** By session. */
+  private readonly own = new Map<number, OwnRunners>();
+  /** Loads into own runners that are under way. */
+  private loading = 0;
   private scheduler: BatchScheduler | undefined;
   private ticker: NodeJS.Timeout | undefined;
   private ticks = 0;
-  private readonly loader: SessionLoader;
   private awaiting: ReadyWaiter[] = [];
   private lastEnd: RunnerEnd | undefined;
 
@@ -51,14 +58,17 @@ export class RunnerPool implements RunnerSlotHost {
     this.clock = deps.clock;
     this.observer = deps.observer;
     this.log = deps.log;
-    this.loader = new SessionLoader(this);
     this.spare = new RunnerSpare(this);
-    this.slots = Array.from({ length: deps.options.runners }, () => new RunnerSlot(this));
+    this.shared = new RunnerGroup(this);
   }
 
-  /** What is loaded, by session. */
-  get versions(): ReadonlyMap<number, ServedVersion> {
-    return this.loader.versions;
+  /** Whether a session is loaded under this number. */
+  holds(session: number): boolean {
+    return this.own.has(session) || this.shared.loader.versions.has(session);
+  }
+
+  get isReady(): boolean {
+    return this.shared.slots.some((slot) => slot.isReady);
   }
 
   /** Starts the runners; `ready` tells when one of them is there. */
@@ -66,56 +76,69 @@ export class RunnerPool implements RunnerSlotHost {
     if (this.scheduler !== undefined) return;
     this.scheduler = scheduler;
     this.ticker = setInterval(() => this.tick(), this.options.tickMs);
-    for (const slot of this.slots) slot.open();
+    for (let i = 0; i < this.options.runners; i++) this.shared.grow();
   }
 
   ready(): Promise<void> {
-    if (this.slots.some((slot) => slot.isReady)) return Promise.resolve();
+    if (this.isReady) return Promise.resolve();
     const limitAt = this.clock.monotonic() + this.options.startLimitMs;
     return new Promise((resolve, reject) => this.awaiting.push({ limitAt, resolve, reject }));
   }
 
-  /** Loads a version into every runner, one after another, so that all but one go on serving. */
+  /** What a load is expected to take in all processes together. */
+  expectedBytes(expected: ExpectedLoad): number {
+    if (this.placesAlone(expected)) return PROCESS_BYTES + copyBytes(expected);
+    return copyBytes(expected) * this.options.runners;
+  }
+
   async load(version: ServedVersion): Promise<void> {
+    if (!this.placesAlone(version.expected)) return this.shared.load(version);
+    const own = new OwnRunners(this, version, () => this.hasRoom);
+    this.own.set(version.session, own);
+    version.alone = true;
+    this.loading++;
     try {
-      for (const slot of this.slots) {
-        if (!slot.up) continue;
-        await this.loadInto(slot, version);
-        // From now on a runner that starts loads it by itself.
-        this.loader.versions.set(version.session, version);
-      }
+      await own.load();
     } catch (error) {
-      await this.unload(version);
+      this.own.delete(version.session);
       throw error;
+    } finally {
+      this.loading--;
     }
-    if (!this.versions.has(version.session)) throw new DomainError('model_not_ready', 'No runner is up.');
   }
 
   async unload(version: ServedVersion): Promise<void> {
-    this.loader.versions.delete(version.session);
-    await Promise.all(this.slots.map((slot) => this.unloadFrom(slot, version.session)));
+    const own = this.own.get(version.session);
+    if (own === undefined) return this.shared.unload(version);
+    await own.group.close();
+    this.own.delete(version.session);
   }
 
-  async prepare(runner: Runner): Promise<void> {
-    const { options, clock } = this;
-    const ready = await runner.started(clock.monotonic() + options.startLimitMs);
-    this.machine = { providers: ready.providers, gpus: visibleGpus() };
-    // The others are loaded by and by: whoever waits shall not wait for models that nobody asks for.
-    await this.loader.loadAwaited(runner);
+  /** What a loaded version takes in all processes together. */
+  totalBytes(version: ServedVersion): number {
+    return this.own.get(version.session)?.totalBytes ?? version.copyBytes * this.shared.slots.length;
+  }
+
+  /** Ends a runner that a version has beside its first; false where it has none. */
+  async shrink(version: ServedVersion): Promise<boolean> {
+    return (await this.own.get(version.session)?.shrink()) ?? false;
   }
 
   newRunner(listener: RunnerListener): Runner {
     return this.spare.take(listener) ?? new Runner(this.options, listener);
   }
 
-  onReady(slot: RunnerSlot): void {
-    for (const waiter of this.awaiting.splice(0)) waiter.resolve();
-    void this.fill(slot);
+  /** Loads into all runners what they lack. */
+  async fillAll(): Promise<void> {
+    for (const group of this.groups()) await group.fillAll();
   }
 
-  /** Loads into all runners what they lack. One after another: a version that was kept away may end them still. */
-  async fillAll(): Promise<void> {
-    for (const slot of this.slots) if (slot.isReady) await this.fill(slot);
+  onGreeting({ providers, runtime }: ReadyMessage): void {
+    this.machine = { providers, gpus: visibleGpus(), runtime };
+  }
+
+  onReady(): void {
+    if (this.isReady) for (const waiter of this.awaiting.splice(0)) waiter.resolve();
   }
 
   onLost(end: RunnerEnd): void {
@@ -126,19 +149,39 @@ export class RunnerPool implements RunnerSlotHost {
     this.scheduler?.idle();
   }
 
+  onResized(): void {
+    this.places.splice(0, Infinity, ...this.groups().flatMap((group) => group.slots));
+  }
+
   async close(): Promise<void> {
-    await Promise.all([this.spare.close(), ...this.slots.map((slot) => slot.close())]);
+    await Promise.all([this.spare.close(), ...this.groups().map((group) => group.close())]);
     clearInterval(this.ticker);
+  }
+
+  private get hasRoom(): boolean {
+    return this.places.length - this.shared.slots.length < this.options.ownRunners;
+  }
+
+  private placesAlone(expected: ExpectedLoad): boolean {
+    return needsOwnRunner(expected, this.options) && this.hasRoom;
+  }
+
+  private groups(): RunnerGroup[] {
+    return [this.shared, ...[...this.own.values()].map(({ group }) => group)];
   }
 
   private tick(): void {
     const now = this.clock.monotonic();
     const measureMemory = this.ticks++ % TICKS_PER_MEASURE === 0;
-    for (const version of this.versions.values()) version.expire(now);
-    for (const slot of this.slots) slot.tick(now, measureMemory);
+    this.shared.tick(now, measureMemory);
+    for (const own of this.own.values()) {
+      own.tick(now, measureMemory);
+      if (this.ticks % TICKS_PER_CHECK === 0) void own.check();
+    }
     this.spare.tick(now);
-    // A server that nobody asks anything need not hold memory for the case that it loses a runner.
-    if ((this.scheduler?.batches ?? 0) > 0) this.spare.refill();
+    // A server that nobody asks anything need not hold memory for the case that it loses a runner; and a start beside a load
+    // takes the core that serves.
+    if ((this.scheduler?.batches ?? 0) > 0 && this.loading === 0) this.spare.refill();
     if (this.awaiting.length > 0) this.dismiss(now);
   }
 
@@ -149,42 +192,5 @@ export class RunnerPool implements RunnerSlotHost {
       waiter.reject(new DomainError('model_not_ready', 'No runner could be started.', { cause }));
       return false;
     });
-  }
-
-  private async fill(slot: RunnerSlot): Promise<void> {
-    try {
-      let more = true;
-      while (more) {
-        await sleep(FILL_PAUSE_MS);
-        more = await slot.exclusive((runner) => this.loader.loadNext(runner));
-      }
-    } catch (error) {
-      // Its successor is filled when it is ready, and a pool that closes needs nothing.
-      if (error instanceof RunnerLostError || (error instanceof DomainError && error.code === 'shutting_down')) return;
-      this.log.error({ err: error }, 'a runner could not be given all models');
-    }
-  }
-
-  /** A runner may be lost for reasons that are not this model's, so there is a second attempt in its successor. */
-  private async loadInto(slot: RunnerSlot, version: ServedVersion, attempts = 2): Promise<void> {
-    try {
-      await slot.exclusive(async (runner) => {
-        if (!runner.sessions.has(version.session)) await this.loader.place(runner, version, version.loadOptions.warmup);
-      });
-    } catch (error) {
-      if (!(error instanceof RunnerLostError)) throw error;
-      if (attempts > 1) return this.loadInto(slot, version, attempts - 1);
-      throw new DomainError('model_not_ready', 'The process that loaded the model ended.', { cause: error });
-    }
-  }
-
-  private async unloadFrom(slot: RunnerSlot, session: number): Promise<void> {
-    if (!slot.up) return;
-    try {
-      await slot.exclusive((runner) => this.loader.release(runner, session));
-    } catch (error) {
-      // The runner ended or the pool is closing: its memory is free either way.
-      if (!(error instanceof RunnerLostError) && !(error instanceof DomainError)) throw error;
-    }
   }
 }

@@ -46,7 +46,11 @@ export class RunnerSlot implements RunnerListener {
   private onceEnded: (() => void) | undefined;
   private waiters: Waiter[] = [];
 
-  constructor(private readonly host: RunnerSlotHost) {}
+  constructor(
+    private readonly host: RunnerSlotHost,
+    /** The key of the version that it is kept for; undefined where it holds many. */
+    private readonly model?: string,
+  ) {}
 
   open(): void {
     const { clock, observer, log } = this.host;
@@ -80,6 +84,12 @@ export class RunnerSlot implements RunnerListener {
   get idleRunner(): Runner | undefined {
     const { runner } = this;
     return this.ready && !this.reserved && runner?.idle === true ? runner : undefined;
+  }
+
+  /** Requests that its runner works on. */
+  get requests(): number {
+    const work = this.runner?.work;
+    return work instanceof Batch ? work.entries.length : 0;
   }
 
   /** Whether a process is there or about to be; false where one after another has ended at its start. */
@@ -139,10 +149,10 @@ export class RunnerSlot implements RunnerListener {
   }
 
   status(): RunnerStatus {
-    const { runner, restarts } = this;
-    if (runner === undefined) return { pid: undefined, state: 'down', rssBytes: undefined, restarts };
+    const { runner, restarts, model } = this;
+    if (runner === undefined) return { pid: undefined, state: 'down', rssBytes: undefined, restarts, model };
     const state = !this.ready ? 'starting' : runner.idle && !this.reserved ? 'idle' : 'busy';
-    return { pid: runner.pid, state, rssBytes: runner.rssBytes(), restarts };
+    return { pid: runner.pid, state, rssBytes: runner.rssBytes(), restarts, model };
   }
 
   /** Ends the runner, kindly at first. */

@@ -17,4 +17,6 @@ export interface RunnerStatus {
   readonly state: 'starting' | 'idle' | 'busy' | 'down';
   readonly rssBytes: number | undefined;
   readonly restarts: number;
+  /** The key of the only version that is in it; undefined where it is for all that are cheap to load. */
+  readonly model?: string | undefined;
 }

@@ -5,6 +5,8 @@ import type { DevicePolicy } from './model-runtime';
 export interface Machine {
   readonly providers: readonly string[];
   readonly gpus: number;
+  /** Version of the runtime. */
+  readonly runtime: string;
 }
 
 interface ProviderRow {
@@ -30,7 +32,7 @@ const DEVICES: Record<DevicePolicy, readonly string[]> = {
  * The providers to try, in order. With `gpu_required` the CPU is not among them, so that a session which cannot be made
  * on the GPU fails instead of landing elsewhere.
  */
-export function selectProviders(policy: DevicePolicy, machine: Machine): string[] {
+export function selectProviders(policy: DevicePolicy, machine: Pick<Machine, 'providers' | 'gpus'>): string[] {
   const usable = PREFERENCE.filter(
     (row) =>
       DEVICES[policy].includes(row.device) &&

@@ -2,7 +2,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { LoadedMessage, ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
-import { BatchCost } from './batch-cost';
 import { CrashBreaker } from './crash-breaker';
 import { Flow } from './flow';
 import type {
@@ -16,6 +15,10 @@ import type {
 import type { InferenceOptions } from './inference-options';
 import { SplitRequest } from './split-request';
 import { WaitingRequest, type DropReason } from './version-queue';
+import { VersionSpeed } from './version-speed';
+import { copyBytes, type ExpectedLoad } from './placement';
+import type { PreparedModel } from './prepared-store';
+import type { WatchedFiles } from './watched-files';
 
 /** What a version asks of the runtime that it is loaded in. */
 export interface ServedVersionHost {
@@ -25,6 +28,8 @@ export interface ServedVersionHost {
   wake(flow: VersionFlow): void;
   onDropped(version: ServedVersion, reason: DropReason | 'refused'): void;
   unload(version: ServedVersion): Promise<void>;
+  totalBytes(version: ServedVersion): number;
+  shrink(version: ServedVersion): Promise<boolean>;
   /** It has ended too many runners and is refused for a while. */
   onTripped(version: ServedVersion): void;
   /** One request may try whether it still does: a runner must have it loaded. */
@@ -34,8 +39,6 @@ export interface ServedVersionHost {
 }
 
 const DRAIN_POLL_MS = 10;
-/** Weight of the newest batch in the smoothed time of a batch. */
-const SMOOTHING = 0.1;
 /** Runner time of interactive requests for each millisecond of bulk, where both wait. */
 const INTERACTIVE_WEIGHT = 10;
 
@@ -47,7 +50,7 @@ export class ServedVersion implements LoadedModel {
   readonly interactive: VersionFlow;
   readonly bulk: VersionFlow;
   readonly breaker: CrashBreaker;
-  readonly cost = new BatchCost();
+  readonly speed: VersionSpeed;
   batchable: boolean;
   /** Batches that run at present. */
   running = 0;
@@ -55,16 +58,15 @@ export class ServedVersion implements LoadedModel {
   batches = 0;
   failures = 0;
   lastUsedMs: number | undefined;
-  batchMs = 0;
-  /** What one row takes in a batch as large as its budget allows. */
-  rowMs = 0;
-  /** As many rows waiting are a batch to which others would add nothing. */
-  fullRows = Number.POSITIVE_INFINITY;
-  /** Rows that such a batch has; requests with more run in pieces. */
-  budgetRows = Number.POSITIVE_INFINITY;
+  /** Nobody else is in its runners. */
+  alone = false;
   /** Nothing of it will run any more. */
   closed = false;
   givenUp = false;
+  /** What its files were when they were first loaded. */
+  original: WatchedFiles | undefined;
+  /** What runners load instead of its file. */
+  prepared: PreparedModel | undefined;
   /** Why it takes no requests; undefined while it does. */
   refusal: DomainError | undefined;
   outputNames: readonly string[] = [];
@@ -81,6 +83,7 @@ export class ServedVersion implements LoadedModel {
   ) {
     this.key = file.key;
     this.batchable = loadOptions.batchable;
+    this.speed = new VersionSpeed(host.options, loadOptions);
     this.breaker = new CrashBreaker(host.options);
     this.interactive = this.flow(INTERACTIVE_WEIGHT, host.options.queueWaitMs);
     // Who has time says so by a deadline.
@@ -90,11 +93,6 @@ export class ServedVersion implements LoadedModel {
   /** Requests that wait. */
   get waiting(): number {
     return this.interactive.queue.depth + this.bulk.queue.depth;
-  }
-
-  /** Ms that one batch may take. */
-  get budgetMs(): number {
-    return this.loadOptions.batchBudgetMs ?? this.host.options.batchBudgetMs;
   }
 
   get signature(): ModelSignature {
@@ -107,6 +105,20 @@ export class ServedVersion implements LoadedModel {
 
   get memoryBytes(): number {
     return this.loaded?.memoryBytes ?? 0;
+  }
+
+  /** What a load was expected to take. */
+  get expected(): ExpectedLoad {
+    return this.loadOptions.expected ?? { fileBytes: 0 };
+  }
+
+  /** What one process takes for it. */
+  get copyBytes(): number {
+    return Math.max(copyBytes(this.expected), this.memoryBytes);
+  }
+
+  get totalBytes(): number {
+    return this.host.totalBytes(this);
   }
 
   get loadMs(): number {
@@ -137,7 +149,7 @@ export class ServedVersion implements LoadedModel {
     const refusal = this.admit(request, bytes);
     if (refusal !== undefined) {
       receiver.failed(refusal);
-    } else if (request.rows > this.budgetRows && this.batchable) {
+    } else if (request.rows > this.speed.budgetRows && this.batchable) {
       this.split(flow, request, receiver, bytes);
     } else {
       this.enqueue(flow, request, receiver, bytes);
@@ -165,32 +177,17 @@ export class ServedVersion implements LoadedModel {
     return index;
   }
 
-  /** Of a batch that is expected to take so long. */
-  runLimitMs(expectedMs: number): number {
-    const { runLimitMs, runLimitFactor } = this.host.options;
-    return this.loadOptions.runLimitMs ?? Math.max(runLimitMs, Math.max(expectedMs, this.batchMs) * runLimitFactor);
-  }
-
-  /** Learns from a run what batches of this version take. */
-  learnCost(rows: number, ms: number): void {
-    const { cost } = this;
-    cost.learn(rows, ms);
-    this.budgetRows = Math.min(cost.rowsWithin(this.budgetMs), this.loadOptions.maxBatchRows);
-    this.fullRows = this.batchable && cost.gains ? this.budgetRows : 1;
-    this.rowMs = cost.expect(this.fullRows) / this.fullRows;
-  }
-
   /** Learns from a batch that was answered. */
   learn(requests: number, rows: number, runMs: number): void {
     this.requests += requests;
     this.batches++;
     this.lastUsedMs = this.host.clock.now();
-    this.batchMs = this.batches === 1 && this.batchMs === 0 ? runMs : this.batchMs + (runMs - this.batchMs) * SMOOTHING;
-    this.learnCost(rows, runMs);
+    this.speed.learn(rows, runMs, this.batchable);
   }
 
   statistics(): ModelStatistics {
-    const { requests, batches, failures, lastUsedMs, batchMs, cost } = this;
+    const { requests, batches, failures, lastUsedMs } = this;
+    const { batchMs, cost } = this.speed;
     const batchCost = { fixedMs: cost.fixedMs, perRowMs: cost.perRowMs };
     const unavailable = this.refusal?.detail ?? (this.breaker.open ? this.breaker.reason : undefined);
     return { requests, batches, failures, queueDepth: this.waiting, lastUsedMs, batchMs, batchCost, unavailable };
@@ -215,6 +212,10 @@ export class ServedVersion implements LoadedModel {
   refusalOfRepeats(): DomainError | undefined {
     if (this.closed && this.refusal !== undefined) return this.refusal;
     return this.breaker.blocks ? this.breaker.refusal(this.host.clock.monotonic()) : undefined;
+  }
+
+  shrink(): Promise<boolean> {
+    return this.host.shrink(this);
   }
 
   unload(): Promise<void> {
@@ -267,7 +268,7 @@ export class ServedVersion implements LoadedModel {
   private split(flow: VersionFlow, request: InferRequest, receiver: InferReceiver, bytes: number): void {
     const { queue } = flow;
     queue.hold(request.rows, bytes);
-    const pieceRows = Math.ceil(request.rows / Math.ceil(request.rows / this.budgetRows));
+    const pieceRows = Math.ceil(request.rows / Math.ceil(request.rows / this.speed.budgetRows));
     const host = {
       enqueue: (piece: InferRequest, waits: InferReceiver) => this.enqueue(flow, piece, waits, 0),
       onHandedOut: (rows: number) => queue.hold(-rows, 0),

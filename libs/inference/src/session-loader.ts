@@ -42,7 +42,7 @@ export class SessionLoader {
 
   async place(runner: Runner, version: ServedVersion, samples: readonly (readonly Tensor[])[]): Promise<void> {
     const { clock, options } = this.deps;
-    const message: LoadMessage = { path: version.file.path, providers: version.providers };
+    const message = await this.sourceOf(version);
     const limitAt = clock.monotonic() + options.loadLimitMs;
     const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, version.session, message, limitAt));
     version.describe(loaded);
@@ -61,8 +61,9 @@ export class SessionLoader {
         const cause = new Error((frameMessage(frame) as FailedMessage).message);
         throw new DomainError('model_not_ready', 'The model could not run its warm-up samples.', { cause });
       }
-      version.batchMs = clock.monotonic() - begun;
-      if (prepared) version.learnCost(inputs[0]?.shape[0] ?? 1, version.batchMs);
+      if (!prepared) continue;
+      const rows = version.batchable ? inputs[0]?.shape[0] || 1 : 1;
+      version.speed.learn(rows, clock.monotonic() - begun, version.batchable);
     }
     return true;
   }
@@ -70,6 +71,19 @@ export class SessionLoader {
   async release(runner: Runner, session: number): Promise<void> {
     runner.sessions.delete(session);
     await runner.call(FRAME_TYPES.unload, session, {}, this.deps.clock.monotonic() + this.deps.options.loadLimitMs);
+  }
+
+  /** What a runner shall load: nothing that has changed since it was checked. */
+  private async sourceOf(version: ServedVersion): Promise<LoadMessage> {
+    const { file, providers, prepared, original, key } = version;
+    if (prepared !== undefined) {
+      if (await prepared.files.unchanged()) return { path: prepared.path, providers, prepared: true };
+      version.prepared = undefined;
+      this.deps.log.warn({ key }, 'the prepared files of a model have changed: it is loaded as it is');
+    }
+    if (original !== undefined && !(await original.unchanged()))
+      throw new DomainError('model_not_ready', 'The files of the model have changed since they were checked.');
+    return { path: file.path, providers };
   }
 
   private lacking(runner: Runner): ServedVersion[] {

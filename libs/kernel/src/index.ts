@@ -5,4 +5,5 @@ export { Clock, SystemClock, timestamp } from './clock';
 export { systemActor, type Actor } from './actor';
 export { nearestWords } from './nearest';
 export { SingleFlight } from './single-flight';
+export { digestFile } from './file-digest';
 export { atomicWriteFile, syncFolder } from './files';

@@ -4,7 +4,7 @@ import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 
 export interface ModelMemoryParts {
-  readonly runtime: Pick<ModelRuntime, 'status'>;
+  readonly runtime: Pick<ModelRuntime, 'expectedBytes'>;
   readonly clock: Clock;
   readonly options: PredictionOptions;
   readonly log: { info(fields: object, message: string): void };
@@ -23,7 +23,6 @@ const MIB = 1024 * 1024;
 export class ModelMemory {
   /** Bytes that are set aside for versions on their way in. */
   private readonly coming = new Map<ServedVersion, number>();
-  private copies: number | undefined;
 
   constructor(private readonly parts: ModelMemoryParts) {}
 
@@ -36,15 +35,21 @@ export class ModelMemory {
     return sum;
   }
 
+  /** Whether so many bytes can be taken without unloading anything. */
+  hasRoomFor(bytes: number): boolean {
+    return this.usedBytes() + bytes <= this.budgetBytes;
+  }
+
   /** Whether it can be loaded without unloading another. */
   fits(served: ServedVersion): boolean {
-    return this.usedBytes() + this.bytesOf(served) <= this.budgetBytes;
+    return this.hasRoomFor(this.bytesOf(served));
   }
 
   /** Sets memory aside for a version, unloading others as needed. Throws `model_not_ready` where only pinned ones are left. */
   async reserve(served: ServedVersion): Promise<void> {
     const needed = this.bytesOf(served);
-    while (this.usedBytes() + needed > this.budgetBytes) {
+    while (!this.hasRoomFor(needed)) {
+      if (await this.shrinkOne()) continue;
       const victim = this.leastRecentlyUsed(served);
       if (victim === undefined) throw this.full(served, needed);
       await this.evict(victim, 'another version needs its memory');
@@ -55,7 +60,8 @@ export class ModelMemory {
   /** The load has ended, well or not: from now on what it really takes counts. */
   async settle(served: ServedVersion): Promise<void> {
     this.coming.delete(served);
-    while (this.usedBytes() > this.budgetBytes) {
+    while (!this.hasRoomFor(0)) {
+      if (await this.shrinkOne()) continue;
       const victim = this.leastRecentlyUsed(served) ?? this.itself(served);
       if (victim === undefined) return;
       await this.evict(victim, 'memory is over its budget');
@@ -76,14 +82,15 @@ export class ModelMemory {
     return this.parts.options.modelMemoryBytes;
   }
 
-  /** What a version takes, or will take as far as its validation and its files tell. Every runner has a copy. */
-  private bytesOf({ facts, loaded }: ServedVersion): number {
-    const files = facts.files.reduce((sum, file) => (file.path.endsWith('.json') ? sum : sum + file.bytes), 0);
-    const measured = loaded?.memoryBytes ?? facts.report?.trial?.memoryBytes ?? 0;
-    // A process that has memory to spare does not grow for a small model, which is in it all the same.
-    // Asked once: there are as many runners as there were, and the question looks at each of them.
-    this.copies ??= Math.max(1, this.parts.runtime.status().runners.length);
-    return Math.max(files, measured) * this.copies;
+  /** What a version takes in all processes together, or will take as far as its validation and its files tell. */
+  private bytesOf({ expectedLoad, loaded }: ServedVersion): number {
+    return loaded?.totalBytes ?? this.parts.runtime.expectedBytes(expectedLoad);
+  }
+
+  /** A second copy that only makes a version faster goes before the only copy of another. */
+  private async shrinkOne(): Promise<boolean> {
+    for (const { loaded } of this.parts.versions()) if ((await loaded?.shrink()) === true) return true;
+    return false;
   }
 
   private leastRecentlyUsed(except: ServedVersion): ServedVersion | undefined {

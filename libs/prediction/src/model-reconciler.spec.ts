@@ -113,6 +113,28 @@ describe('ModelReconciler', () => {
     });
   });
 
+  it('tells the runtime what it loads, what that is expected to take, and whether there is memory for more', async () => {
+    const { reconciler, runtime, options } = fixture;
+    const file = (path: string, bytes: number): ModelVersion['files'][number] => ({
+      path,
+      sha256: '0'.repeat(64),
+      bytes,
+    });
+    const trial = { provider: 'cpu', loadMs: 90, loadCpuMs: 70, memoryBytes: 5000, observedOutputs: [] };
+    const report = { passed: true, checkedAt: '', reasons: [], notes: [], ignoredFiles: [], trial };
+    const files = [file('model.onnx', 100), file('weights.data', 2000), file('golden.json', 7)];
+    fixture.versions = [version('1', 1, { files, report })];
+    const load = jest.spyOn(runtime, 'load');
+    await reconciler.start();
+    const [model, given] = load.mock.calls[0]!;
+    const folder = `/packages/${digest(1)}`;
+    const loaded = [`${folder}/model.onnx`, `${folder}/weights.data`];
+    expect(model).toEqual({ key: `m@1@${digest(1)}`, path: loaded[0], digest: digest(1), files: loaded });
+    expect(given.expected).toEqual({ loadCpuMs: 70, memoryBytes: 5000, fileBytes: 2100 });
+    const left = options.modelMemoryBytes - 1024;
+    expect([given.mayGrow?.(left), given.mayGrow?.(left + 1)]).toEqual([true, false]);
+  });
+
   it('loads what aliases need and, of the rest, what there is room for; a request makes room for more', async () => {
     const { reconciler, runtime, options } = fixture;
     options.modelMemoryBytes = 1024;

@@ -2,7 +2,6 @@ import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
 import type { Tensor } from '@sibyl/protocol';
 import { PRODUCTION, type ModelVersion, type RegistrySnapshot } from '@sibyl/registry';
-import path from 'node:path';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 import { followSnapshot } from './follow-snapshot';
@@ -236,17 +235,16 @@ export class ModelReconciler {
       await this.memory.reserve(served);
       const folder = await this.parts.source.artifactFolder(digest);
       const warmup = warmupOf(served, await this.samples(folder, served));
-      const loaded = await this.parts.runtime.load(
-        { key: `${served.model}@${served.version}@${digest}`, path: path.join(folder, 'model.onnx') },
-        {
-          devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
-          batchable: served.batchable,
-          maxBatchRows: manifest.runtime?.maxBatch ?? this.parts.options.maxBatchRows,
-          ...(manifest.runtime?.batchBudgetMs === undefined ? {} : { batchBudgetMs: manifest.runtime.batchBudgetMs }),
-          warmup: warmup.runs,
-          warmupIsGuess: warmup.isGuess,
-        },
-      );
+      const loaded = await this.parts.runtime.load(served.fileIn(folder), {
+        devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
+        batchable: served.batchable,
+        maxBatchRows: manifest.runtime?.maxBatch ?? this.parts.options.maxBatchRows,
+        ...(manifest.runtime?.batchBudgetMs === undefined ? {} : { batchBudgetMs: manifest.runtime.batchBudgetMs }),
+        warmup: warmup.runs,
+        warmupIsGuess: warmup.isGuess,
+        expected: served.expectedLoad,
+        mayGrow: (bytes) => this.memory.hasRoomFor(bytes),
+      });
       served.loaded = loaded;
       served.loadedAtMs = this.parts.clock.now();
       served.state = 'ready';

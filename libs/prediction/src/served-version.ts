@@ -1,4 +1,5 @@
-import type { LoadedModel } from '@sibyl/inference';
+import path from 'node:path';
+import type { ExpectedLoad, LoadedModel, ModelFile } from '@sibyl/inference';
 import type { ModelVersion } from '@sibyl/registry';
 import { compileDecision, type DecisionReader } from './decision';
 import { compileContract, type ModelContract } from './model-contract';
@@ -55,6 +56,25 @@ export class ServedVersion {
     const made = { name: model, version, digest, ...(alias === undefined ? {} : { alias }) };
     this.identities.set(alias, made);
     return made;
+  }
+
+  /** What the runtime loads, in the folder of its package. */
+  fileIn(folder: string): ModelFile {
+    const { model, version, digest } = this.facts;
+    const files = this.loadedFiles.map((file) => path.join(folder, file.path));
+    return { key: `${model}@${version}@${digest}`, path: path.join(folder, 'model.onnx'), digest, files };
+  }
+
+  /** The model and the weights beside it. */
+  private get loadedFiles(): ModelVersion['files'] {
+    return this.facts.files.filter((file) => !file.path.endsWith('.json'));
+  }
+
+  /** What loading it takes, as far as its validation and its files tell. */
+  get expectedLoad(): ExpectedLoad {
+    const fileBytes = this.loadedFiles.reduce((sum, file) => sum + file.bytes, 0);
+    const { loadCpuMs, memoryBytes } = this.facts.report?.trial ?? {};
+    return { loadCpuMs, memoryBytes, fileBytes };
   }
 
   get model(): string {

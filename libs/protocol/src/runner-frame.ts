@@ -61,6 +61,10 @@ export interface LoadMessage {
   readonly path: string;
   /** In the order of preference; the first with which a session can be made is used. */
   readonly providers: readonly string[];
+  /** The file was saved by the runtime, optimized, with its weights beside it: it is loaded as it is. */
+  readonly prepared?: boolean;
+  /** A folder into which the runtime saves it in that form. */
+  readonly saveTo?: string;
 }
 
 /** A tensor as the runtime declares it; `shape` is absent where it gives no dimensions (a scalar, or unknown). */
@@ -75,6 +79,8 @@ export interface LoadedMessage {
   readonly inputs: readonly DeclaredTensor[];
   readonly outputs: readonly DeclaredTensor[];
   readonly loadMs: number;
+  /** Processor time of it, which a busy machine does not stretch. */
+  readonly loadCpuMs: number;
   /** What the process grew by. */
   readonly memoryBytes: number;
 }

@@ -54,6 +54,7 @@ export class ModelValidation {
     const facts: TrialFacts = {
       provider: trial.provider,
       loadMs: trial.loadMs,
+      loadCpuMs: trial.loadCpuMs,
       memoryBytes: trial.memoryBytes,
       ...(median === undefined ? {} : { medianRunMs: median }),
       observedOutputs: observed,

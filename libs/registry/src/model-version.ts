@@ -53,6 +53,8 @@ export interface ValidationReport {
 export interface TrialFacts {
   readonly provider: string;
   readonly loadMs: number;
+  /** Processor time of the load; absent in reports from before it was measured. */
+  readonly loadCpuMs?: number;
   readonly memoryBytes: number;
   /** Median milliseconds of a sample's run; absent without samples. */
   readonly medianRunMs?: number;

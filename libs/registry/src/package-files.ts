@@ -1,11 +1,8 @@
 import { constants } from 'node:fs';
 import { lstat, open, type FileHandle } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { DomainError } from '@sibyl/kernel';
+import { DomainError, digestFile } from '@sibyl/kernel';
 import type { PackageFile } from './package-digest';
-
-const CHUNK_BYTES = 1024 * 1024;
 
 /** A file of a package is not what a package may hold: a link, a device, too large. */
 export function refusedFile(file: string, received: string, expected = 'a regular file'): DomainError {
@@ -81,35 +78,17 @@ export async function copyHashed(
 ): Promise<PackageFile> {
   const copy = await open(target, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o400);
   try {
-    const result = await stream(source, file, limit, (chunk) => copy.writeFile(chunk));
+    const digest = await digestFile(source, { copyTo: copy, limitBytes: limit });
+    if (digest.bytes > limit)
+      throw refusedFile(file, `more than ${limit} bytes`, 'a package within the artifact limit');
     await copy.sync();
-    return result;
+    return { path: file, ...digest };
   } finally {
     await copy.close();
   }
 }
 
 /** Hashes a file without copying it. */
-export function hashFile(source: FileHandle, file: string): Promise<PackageFile> {
-  return stream(source, file, Number.MAX_SAFE_INTEGER, () => Promise.resolve());
-}
-
-async function stream(
-  source: FileHandle,
-  file: string,
-  limit: number,
-  write: (chunk: Buffer) => Promise<void>,
-): Promise<PackageFile> {
-  const hash = createHash('sha256');
-  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  let bytes = 0;
-  for (;;) {
-    const { bytesRead } = await source.read(chunk, 0, CHUNK_BYTES, bytes);
-    if (bytesRead === 0) return { path: file, sha256: hash.digest('hex'), bytes };
-    bytes += bytesRead;
-    if (bytes > limit) throw refusedFile(file, `more than ${limit} bytes`, 'a package within the artifact limit');
-    const part = chunk.subarray(0, bytesRead);
-    hash.update(part);
-    await write(part);
-  }
+export async function hashFile(source: FileHandle, file: string): Promise<PackageFile> {
+  return { path: file, ...(await digestFile(source)) };
 }

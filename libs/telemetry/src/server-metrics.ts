@@ -98,7 +98,7 @@ export class ServerMetrics {
       readings.spoolBacklog,
     );
     gauge('sibyl_models_loaded', 'Model versions that are loaded', () => readings.loadedModels().length);
-    this.perModel('sibyl_model_memory_bytes', 'Memory of a loaded version', () =>
+    this.perModel('sibyl_model_memory_bytes', 'Memory of a loaded version, in all runners together', () =>
       readings
         .loadedModels()
         .map(({ model, version, memoryBytes }) => ({ labels: { model, version }, value: memoryBytes })),

@@ -77,11 +77,6 @@ function isReady(model: ServedModel): boolean {
   return served?.loaded !== undefined && served.loaded.statistics().unavailable === undefined;
 }
 
-/** A runner that has memory to spare does not grow when it loads a small model; the model is in it all the same. */
-function modelBytes(served: ServedVersion): number {
-  return served.facts.files.reduce((sum, file) => (file.path.endsWith('.json') ? sum : sum + file.bytes), 0);
-}
-
 function statusOf(served: ServedVersion): ServedStatus {
   const { loaded } = served;
   const statistics = loaded?.statistics();
@@ -96,7 +91,7 @@ function statusOf(served: ServedVersion): ServedStatus {
     ready: state === 'ready',
     reason,
     provider: loaded?.provider,
-    memoryBytes: loaded && Math.max(loaded.memoryBytes, modelBytes(served)),
+    memoryBytes: loaded?.totalBytes,
     loadMs: loaded?.loadMs,
     latencyMs: statistics?.batchMs,
     batchCost: statistics?.batchCost,

@@ -165,7 +165,7 @@ export const SERVING = {
     max: 256,
     fallback: INFERENCE.runners,
     shown: 'cores less one, at most 4',
-    meaning: 'Processes that run models.',
+    meaning: 'Processes that run models; a model that is expensive to load gets up to as many of its own.',
   }),
   spareRunners: whole({
     name: 'SIBYL_SPARE_RUNNERS',
@@ -174,6 +174,14 @@ export const SERVING = {
     fallback: INFERENCE.spareRunners,
     meaning:
       'Processes that wait to replace a runner that ends, from the first prediction on; each takes about 35 MiB.',
+  }),
+  preparedBytes: bytes({
+    name: 'SIBYL_PREPARED_BYTES',
+    min: 0,
+    fallback: INFERENCE.preparedBytes,
+    shown: '16 GiB',
+    meaning:
+      'Disk for models of 32 MiB and more in the form in which runners share their memory, each twice its size; 0: every runner has its own copy.',
   }),
   predictDeadlineMs: whole({
     name: 'SIBYL_PREDICT_DEADLINE_MS',

@@ -11,6 +11,7 @@ import {
   type TrialReport,
   type TrialRuns,
 } from '../model-runtime';
+import type { ExpectedLoad } from '../placement';
 import type { RuntimeStatus } from '../runtime-status';
 
 /** What the fake makes of a model file: its signature and its arithmetic. */
@@ -106,7 +107,20 @@ export class FakeRuntime extends ModelRuntime {
     const durationsMs = samples.map(() => 1);
     const probed = probes.map((inputs) => fake.respond(inputs));
     const { signature } = fake;
-    return { signature, provider: 'cpu', loadMs: 1, memoryBytes: 1024, outputs, durationsMs, probes: probed };
+    return {
+      signature,
+      provider: 'cpu',
+      loadMs: 1,
+      loadCpuMs: 1,
+      memoryBytes: 1024,
+      outputs,
+      durationsMs,
+      probes: probed,
+    };
+  }
+
+  override expectedBytes(expected: ExpectedLoad): number {
+    return expected.fileBytes;
   }
 
   override status(): RuntimeStatus {
@@ -136,6 +150,7 @@ export class FakeRuntime extends ModelRuntime {
 class FakeLoadedModel implements LoadedModel {
   readonly provider = 'cpu';
   readonly memoryBytes = 1024;
+  readonly totalBytes = 1024;
   readonly loadMs = 1;
   givenUp = false;
   ready: Promise<void> = Promise.resolve();
@@ -187,6 +202,10 @@ class FakeLoadedModel implements LoadedModel {
       unavailable: undefined,
     };
     return { requests, failures, batches: requests, ...idle };
+  }
+
+  shrink(): Promise<boolean> {
+    return Promise.resolve(false);
   }
 
   unload(): Promise<void> {

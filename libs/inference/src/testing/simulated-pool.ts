@@ -57,12 +57,14 @@ export class SimulatedPool {
       wake: (flow) => this.scheduler.wake(flow),
       onDropped: () => undefined,
       unload: () => Promise.resolve(),
+      totalBytes: () => 0,
+      shrink: () => Promise.resolve(false),
       onTripped: () => undefined,
       onTried: () => undefined,
       onMended: () => undefined,
     };
     const version = new ServedVersion({ key, path: '' }, { ...OPTIONS, ...options }, [], ++this.sessions, host);
-    version.describe({ provider: 'cpu', inputs: [COLUMN], outputs: [COLUMN], loadMs: 1, memoryBytes: 1 });
+    version.describe({ provider: 'cpu', inputs: [COLUMN], outputs: [COLUMN], loadMs: 1, loadCpuMs: 1, memoryBytes: 1 });
     for (const place of this.places) place.load(version, cost, respond);
     return version;
   }

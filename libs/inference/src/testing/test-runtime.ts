@@ -35,7 +35,8 @@ export async function startTestRuntime(
   const workFolder = mkdtempSync(path.join(tmpdir(), 'sibyl-runner-'));
   const defaults = { runnerPath: builtRunner(), workFolder, runners: 1, spareRunners: 0 };
   const options = Object.assign(new InferenceOptions(), defaults, changes);
-  const runtime = new OnnxRuntime({ options, clock: new SystemClock(), log, ...(observer && { observer }) });
+  const sealKey = new Uint8Array(32).fill(7);
+  const runtime = new OnnxRuntime({ options, clock: new SystemClock(), log, sealKey, ...(observer && { observer }) });
   const close = async (): Promise<void> => {
     await runtime.close();
     rmSync(workFolder, { recursive: true, force: true });

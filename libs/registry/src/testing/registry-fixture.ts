@@ -39,6 +39,7 @@ export class LinearRuntime extends ModelRuntime {
       signature: { inputs: [], outputs: [] },
       provider: 'cpu',
       loadMs: 1,
+      loadCpuMs: 1,
       memoryBytes: 1000,
       outputs: samples.map(answer),
       durationsMs: samples.map(() => 1),
@@ -47,6 +48,10 @@ export class LinearRuntime extends ModelRuntime {
   }
 
   load(): Promise<LoadedModel> {
+    throw new Error('the registry loads nothing');
+  }
+
+  expectedBytes(): number {
     throw new Error('the registry loads nothing');
   }
 

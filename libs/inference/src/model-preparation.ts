@@ -1,0 +1,121 @@
+import type { Clock } from '@sibyl/kernel';
+import { FRAME_TYPES, frameTensors, type LoadMessage, type FramedTensor, type Tensor } from '@sibyl/protocol';
+import path from 'node:path';
+import { PREPARED_MODEL } from './prepared-store';
+import { Runner, RunnerLostError, type RunnerListener, type RunnerSettings } from './runner';
+import { loadedMessage } from './session-loader';
+
+export interface PreparationBounds {
+  readonly limitMs: number;
+  readonly memoryBytes: number;
+}
+
+const [PLAIN, PREPARED] = [1, 2];
+const WATCH_MS = 25;
+const NICENESS = 10;
+
+/** Has a process of its own save a model with its prepacked weights, and finds out whether that answers as the model does. */
+export class ModelPreparation implements RunnerListener {
+  private runner: Runner | undefined;
+  private onEnd: (() => void) | undefined;
+
+  constructor(
+    private readonly settings: RunnerSettings,
+    private readonly clock: Clock,
+    private readonly bounds: PreparationBounds,
+  ) {}
+
+  /** Whether what lies in `folder` afterwards gives the same answers, bit for bit. Throws where nothing could be saved. */
+  async run(
+    model: LoadMessage,
+    folder: string,
+    samples: readonly (readonly Tensor[])[],
+  ): Promise<{ readonly usable: boolean }> {
+    const limitAt = this.clock.monotonic() + this.bounds.limitMs;
+    const runner = new Runner({ ...this.settings, niceness: NICENESS }, this);
+    this.runner = runner;
+    const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
+    try {
+      await runner.started(limitAt);
+      const expected = await this.answers(runner, PLAIN, { ...model, saveTo: folder }, samples, limitAt);
+      await runner.call(FRAME_TYPES.unload, PLAIN, {}, limitAt);
+      const saved = { ...model, path: path.join(folder, PREPARED_MODEL), prepared: true };
+      const found = await this.answers(runner, PREPARED, saved, samples, limitAt).catch(ofNoUse);
+      return { usable: expected.length > 0 && same(expected, found) };
+    } finally {
+      clearInterval(watch);
+      await this.end(runner);
+    }
+  }
+
+  stop(): void {
+    this.runner?.kill('stopped');
+  }
+
+  onIdle(): void {
+    // Its calls are awaited one by one.
+  }
+
+  onEnded(): void {
+    this.onEnd?.();
+  }
+
+  /** What it answers to the samples that it can run. */
+  private async answers(
+    runner: Runner,
+    session: number,
+    message: LoadMessage,
+    samples: readonly (readonly Tensor[])[],
+    limitAt: number,
+  ): Promise<FramedTensor[][]> {
+    const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, session, message, limitAt));
+    const names = loaded.inputs.map((input) => input.name);
+    const answers: FramedTensor[][] = [];
+    for (const inputs of samples) {
+      const frame = await runner.run(session, inputs, names, limitAt);
+      if (frame.type === FRAME_TYPES.outputs) answers.push(frameTensors(frame).map(copied));
+    }
+    return answers;
+  }
+
+  private watch(runner: Runner, limitAt: number): void {
+    if (this.clock.monotonic() > limitAt) runner.kill('overran');
+    else if ((runner.rssBytes() ?? 0) > this.bounds.memoryBytes) runner.kill('memory');
+  }
+
+  private async end(runner: Runner): Promise<void> {
+    if (runner.ended) return;
+    const gone = new Promise<void>((resolve) => (this.onEnd = resolve));
+    runner.kill('stopped');
+    await gone;
+  }
+}
+
+/** The saved model does not load, or ends its process: as good as a wrong answer. A stop from here says nothing about it. */
+function ofNoUse(error: unknown): [] {
+  if (error instanceof RunnerLostError && error.end.reason !== 'crashed') throw error;
+  return [];
+}
+
+/** A frame's memory is used again for the next one. */
+function copied(tensor: FramedTensor): FramedTensor {
+  return { ...tensor, data: tensor.data.slice() };
+}
+
+function same(a: readonly (readonly FramedTensor[])[], b: readonly (readonly FramedTensor[])[]): boolean {
+  if (a.length !== b.length) return false;
+  return a.every((tensors, i) => {
+    const others = b[i] ?? [];
+    return tensors.length === others.length && tensors.every((tensor, at) => sameTensor(tensor, others[at]));
+  });
+}
+
+function sameTensor(a: FramedTensor, b: FramedTensor | undefined): boolean {
+  if (b === undefined || a.datatype !== b.datatype || a.shape.join() !== b.shape.join()) return false;
+  if (Array.isArray(a.data) || Array.isArray(b.data)) return JSON.stringify(a.data) === JSON.stringify(b.data);
+  return bytesOf(a.data).equals(bytesOf(b.data));
+}
+
+function bytesOf(data: NodeJS.ArrayBufferView): Buffer {
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}
