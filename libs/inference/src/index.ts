@@ -11,6 +11,9 @@ export {
   type TrialReport,
   type TrialRuns,
 } from './model-runtime';
+export { GpuMeter } from './gpu-meter';
+export { type GpuReading } from './gpu-reading';
+export { type Execution } from './execution';
 export { type RunnerStatus, type RuntimeStatus } from './runtime-status';
 export { InferenceOptions } from './inference-options';
 export { type InferenceObserver, type RunnerLoss } from './inference-observer';

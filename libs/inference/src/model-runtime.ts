@@ -1,4 +1,5 @@
 import type { ModelSignature, Tensor } from '@sibyl/protocol';
+import type { Execution } from './execution';
 import type { RuntimeStatus } from './runtime-status';
 
 /** Where a model may run. `gpu_required` never falls back; the provider that was really used is always reported. */
@@ -48,7 +49,7 @@ export interface LoadedModel {
   /** As the runtime reports it; a shape is absent for scalars and where the file says nothing. */
   readonly signature: ModelSignature;
   /** The execution provider in use, not the one that was asked for. */
-  readonly provider: string;
+  readonly execution: Execution;
   /** What the first process that loaded it grew by. */
   readonly memoryBytes: number;
   readonly loadMs: number;

@@ -5,7 +5,6 @@ import type { InferenceLog } from './inference-log';
 import type { InferenceObserver } from './inference-observer';
 import type { InferenceOptions } from './inference-options';
 import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener } from './runner';
-import { visibleGpus } from './runner-process';
 import { RunnerSlot, type RunnerSlotHost } from './runner-slot';
 import { RunnerSpare } from './runner-spare';
 import type { Machine } from './select-providers';
@@ -99,7 +98,7 @@ export class RunnerPool implements RunnerSlotHost {
   async prepare(runner: Runner): Promise<void> {
     const { options, clock } = this;
     const ready = await runner.started(clock.monotonic() + options.startLimitMs);
-    this.machine = { providers: ready.providers, gpus: visibleGpus() };
+    this.machine = { providers: ready.providers, gpus: ready.gpus };
     // The others are loaded by and by: whoever waits shall not wait for models that nobody asks for.
     await this.loader.loadAwaited(runner);
   }

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { LoadedMessage, ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
 import { CrashBreaker } from './crash-breaker';
+import { executionOf, type Execution } from './execution';
 import type {
   InferReceiver,
   InferRequest,
@@ -58,6 +59,7 @@ export class ServedVersion implements LoadedModel {
   inputNames: readonly string[] = [];
   private declared: ModelSignature = { inputs: [], outputs: [] };
   private loaded: LoadedMessage | undefined;
+  private placed: Execution | undefined;
 
   constructor(
     readonly file: ModelFile,
@@ -80,8 +82,8 @@ export class ServedVersion implements LoadedModel {
     return this.declared;
   }
 
-  get provider(): string {
-    return this.loaded?.provider ?? '';
+  get execution(): Execution {
+    return this.placed ?? executionOf(this.providers, this.loaded?.provider ?? '', undefined);
   }
 
   get memoryBytes(): number {
@@ -99,6 +101,11 @@ export class ServedVersion implements LoadedModel {
     this.declared = signatureOfLoaded(loaded);
     this.inputNames = loaded.inputs.map((input) => input.name);
     this.outputNames = loaded.outputs.map((output) => output.name);
+  }
+
+  /** Takes where a run has shown it to be; as with `describe`, of the first runner. */
+  place(execution: Execution): void {
+    this.placed ??= execution;
   }
 
   submit(request: InferRequest, receiver: InferReceiver): void {

@@ -6,10 +6,12 @@ import {
   type FailedMessage,
   type LoadMessage,
   type LoadedMessage,
+  type PlacementMessage,
   type RunnerFrame,
   type Tensor,
 } from '@sibyl/protocol';
 import { mayComeFromOutside } from './blame';
+import { executionOf, needsProof, requirePolicy } from './execution';
 import type { InferenceLog } from './inference-log';
 import type { InferenceOptions } from './inference-options';
 import { RunnerLostError, type Runner } from './runner';
@@ -56,12 +58,24 @@ export class SessionLoader {
       }
       version.batchMs = clock.monotonic() - begun;
     }
+    if (needsProof(loaded.provider)) await this.prove(runner, version, loaded.provider);
     runner.sessions.add(version.session);
   }
 
   async release(runner: Runner, session: number): Promise<void> {
     runner.sessions.delete(session);
     await runner.call(FRAME_TYPES.unload, session, {}, this.deps.clock.monotonic() + this.deps.options.loadLimitMs);
+  }
+
+  /** Asks what computed the warm-up runs. A policy that this breaks ends the load. */
+  private async prove(runner: Runner, version: ServedVersion, provider: string): Promise<void> {
+    const limitAt = this.deps.clock.monotonic() + this.deps.options.loadLimitMs;
+    const frame = await runner.call(FRAME_TYPES.place, version.session, {}, limitAt);
+    if (frame.type !== FRAME_TYPES.placed) throw new FrameError(`${frame.type} does not say what computed a run`);
+    const { nodes } = frameMessage(frame) as PlacementMessage;
+    const execution = executionOf(version.providers, provider, nodes);
+    version.place(execution);
+    requirePolicy(version.loadOptions.devicePolicy, execution);
   }
 
   private lacking(runner: Runner): ServedVersion[] {

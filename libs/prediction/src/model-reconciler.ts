@@ -251,7 +251,7 @@ export class ModelReconciler {
       served.state = 'ready';
       served.reason = undefined;
       this.parts.log.info(
-        { model: served.model, version: served.version, provider: loaded.provider, loadMs: loaded.loadMs },
+        { model: served.model, version: served.version, provider: loaded.execution.provider, loadMs: loaded.loadMs },
         'model loaded',
       );
       return loaded;

@@ -58,7 +58,9 @@ export class LocalServing extends Serving {
   loadedModels(): ModelReading[] {
     return this.statuses()
       .filter(({ loaded }) => loaded)
-      .map(({ model, version, memoryBytes = 0, queueDepth = 0 }) => ({ model, version, memoryBytes, queueDepth }));
+      .map(({ model, version, memoryBytes = 0, queueDepth = 0, providerShares = {} }) => {
+        return { model, version, memoryBytes, queueDepth, providerShares };
+      });
   }
 
   readiness(): ServingReadiness {
@@ -95,7 +97,9 @@ function statusOf(served: ServedVersion): ServedStatus {
     loaded: loaded !== undefined,
     ready: state === 'ready',
     reason,
-    provider: loaded?.provider,
+    provider: loaded?.execution.provider,
+    providersAsked: loaded?.execution.asked,
+    providerShares: loaded?.execution.shares,
     memoryBytes: loaded && Math.max(loaded.memoryBytes, modelBytes(served)),
     loadMs: loaded?.loadMs,
     latencyMs: statistics?.batchMs,

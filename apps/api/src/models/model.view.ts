@@ -58,6 +58,8 @@ export function toModelInfoView(version: ModelVersion, served: ServedStatus | un
     manifest: version.manifest.document,
     loaded: served?.loaded ?? false,
     provider: served?.provider,
+    providers_asked: served?.providersAsked,
+    provider_shares: served?.providerShares,
     memory_bytes: served?.memoryBytes,
     load_ms: served?.loadMs,
   });
