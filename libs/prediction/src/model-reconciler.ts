@@ -114,7 +114,8 @@ export class ModelReconciler {
   async ready(served: ServedVersion, deadlineAt: number): Promise<LoadedModel> {
     if (served.loaded && !served.loaded.givenUp) return served.loaded;
     const waitMs = deadlineAt - this.parts.clock.monotonic();
-    if (waitMs <= 0 || served.retryAt > this.parts.clock.monotonic()) throw notReady(served);
+    if (served.retryAt > this.parts.clock.monotonic() && served.failure !== undefined) throw served.failure;
+    if (waitMs <= 0) throw notReady(served);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(notReady(served)), waitMs);
@@ -213,11 +214,12 @@ export class ModelReconciler {
     return [...new Set([...pinned, ...latest])].filter((served) => served.servable && !served.parked);
   }
 
-  /** Stays in memory: an alias points at it, or the operator named it. */
+  /** Stays in memory: an alias points at it, the operator named it, or its manifest says so. */
   private isPinned(served: ServedVersion): boolean {
     const model = this.table.models.get(served.model);
     if (model === undefined) return false;
     for (const aliased of model.aliases.values()) if (aliased === served) return true;
+    if (served.servable && served.facts.manifest.runtime?.keepLoaded === true) return true;
     return this.parts.options.keepLoaded.includes(`${served.model}@${served.version}`);
   }
 
@@ -249,7 +251,7 @@ export class ModelReconciler {
       served.loaded = loaded;
       served.loadedAtMs = this.parts.clock.now();
       served.state = 'ready';
-      served.reason = undefined;
+      served.failure = undefined;
       this.parts.log.info(
         { model: served.model, version: served.version, provider: loaded.execution.provider, loadMs: loaded.loadMs },
         'model loaded',
@@ -257,10 +259,10 @@ export class ModelReconciler {
       return loaded;
     } catch (error) {
       served.state = 'unavailable';
-      served.reason = error instanceof DomainError ? error.detail : 'The model could not be loaded.';
+      served.failure = error instanceof DomainError ? error : notLoaded(error);
       served.retryAt = this.parts.clock.monotonic() + this.parts.options.loadRetryMs;
       this.parts.log.warn({ model: served.model, version: served.version, err: error }, 'model could not be loaded');
-      throw error instanceof DomainError ? error : notReady(served, error);
+      throw served.failure;
     } finally {
       void this.memory.settle(served).catch((error: unknown) => this.stale(error));
     }
@@ -282,13 +284,12 @@ export class ModelReconciler {
   }
 }
 
-function notReady(served: ServedVersion, cause?: unknown): DomainError {
-  return new DomainError(
-    'model_not_ready',
-    `Model '${served.model}' version ${served.version} is not ready: ${served.state}.`,
-    {
-      retryAfterSeconds: 2,
-      ...(cause === undefined ? {} : { cause }),
-    },
-  );
+function notReady({ model, version, state }: ServedVersion): DomainError {
+  return new DomainError('model_not_ready', `Model '${model}' version ${version} is not ready: ${state}.`, {
+    retryAfterSeconds: 2,
+  });
+}
+
+function notLoaded(cause: unknown): DomainError {
+  return new DomainError('model_not_ready', 'The model could not be loaded.', { retryAfterSeconds: 2, cause });
 }

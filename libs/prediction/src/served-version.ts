@@ -1,4 +1,5 @@
 import type { LoadedModel } from '@sibyl/inference';
+import type { DomainError } from '@sibyl/kernel';
 import type { ModelVersion } from '@sibyl/registry';
 import { compileDecision, type DecisionReader } from './decision';
 import { compileContract, type ModelContract } from './model-contract';
@@ -23,8 +24,8 @@ export class ServedVersion {
   private readonly identities = new Map<string | undefined, ServedIdentity>();
 
   state: ServingState = 'unloaded';
-  /** Why the state is `unavailable`; for the log and the model's health, never with the runtime's own words. */
-  reason: string | undefined = undefined;
+  /** Why the last attempt to load it failed: what requests are told until the next one. */
+  failure: DomainError | undefined = undefined;
   /** No new attempt to load before this time of the monotonic clock. */
   retryAt = 0;
   loaded: LoadedModel | undefined = undefined;
@@ -45,6 +46,11 @@ export class ServedVersion {
       ...(trainingDate === undefined ? {} : { training_date: trainingDate }),
       ...(metrics?.['accuracy'] === undefined ? {} : { accuracy: metrics['accuracy'] }),
     });
+  }
+
+  /** Why the state is `unavailable`; for the model's health, never with the runtime's own words. */
+  get reason(): string | undefined {
+    return this.failure?.detail;
   }
 
   /** The same object for the same alias each time, so that what is written from it can be kept beside it. */

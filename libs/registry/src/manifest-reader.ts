@@ -203,7 +203,12 @@ function readRuntime(members: Members | undefined): ManifestRuntime | undefined 
   const maxBatch = members.number('max_batch');
   if (maxBatch !== undefined && !(Number.isSafeInteger(maxBatch) && maxBatch >= 1))
     members.fault('max_batch', 'a whole number from 1');
-  return definedOnly({ devicePolicy, maxBatch, warmup: members.flag('warmup') });
+  return definedOnly({
+    devicePolicy,
+    maxBatch,
+    warmup: members.flag('warmup'),
+    keepLoaded: members.flag('keep_loaded'),
+  });
 }
 
 function uniqueNames(manifest: Manifest, faults: FaultList): void {
