@@ -76,6 +76,18 @@ export class ServedVersion {
     return this.contract.stackable && this.facts.report?.trial?.rowsIndependent !== false;
   }
 
+  /**
+   * Whether a call without a single row is run. Where rows are named features, somebody forgot them; elsewhere the trial must
+   * have shown that the model survives it.
+   */
+  get answersNoRows(): boolean {
+    if (!this.contract.stackable) return true;
+    return (
+      this.contract.inputs.every(({ columns }) => columns === undefined) &&
+      this.facts.report?.trial?.answersNoRows === true
+    );
+  }
+
   /** Whether a caller may be answered by it: what failed validation or was archived never serves. */
   get servable(): boolean {
     return this.facts.status === 'validated' || this.facts.status === 'approved' || this.facts.status === 'active';

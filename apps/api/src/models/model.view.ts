@@ -140,6 +140,7 @@ function toReportView(report: ValidationReport): View {
         median_run_ms: trial.medianRunMs,
         observed_outputs: trial.observedOutputs.map(toTensorView),
         rows_independent: trial.rowsIndependent,
+        answers_no_rows: trial.answersNoRows,
       }),
     golden:
       golden &&
