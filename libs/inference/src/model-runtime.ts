@@ -9,6 +9,8 @@ export type DevicePolicy = 'gpu_required' | 'gpu_preferred' | 'cpu_only';
 export interface ModelFile {
   readonly key: string;
   readonly path: string;
+  /** Rejects where the file is not what was scanned any more; asked before it is read again, into a runner that lacks it. */
+  readonly recheck?: () => Promise<unknown>;
 }
 
 export interface LoadOptions {

@@ -86,6 +86,7 @@ export class SessionLoader {
 
   private async loadAgain(runner: Runner, version: ServedVersion): Promise<void> {
     try {
+      await version.file.recheck?.();
       await this.place(runner, version, version.loadOptions.warmup.slice(0, 1));
       version.breaker.loaded();
     } catch (error) {

@@ -58,6 +58,7 @@ class Fixture {
     source: {
       snapshot: () => this.snapshot(),
       artifactFolder: (of) => Promise.resolve(`/packages/${of}`),
+      recheckArtifact: () => Promise.resolve(),
       sampleInputs: () => this.samples(),
     },
     runtime: this.runtime,

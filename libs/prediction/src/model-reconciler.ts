@@ -1,23 +1,15 @@
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
 import type { Tensor } from '@sibyl/protocol';
-import { PRODUCTION, type ModelVersion, type RegistrySnapshot } from '@sibyl/registry';
+import { PRODUCTION } from '@sibyl/registry';
 import path from 'node:path';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 import { followSnapshot } from './follow-snapshot';
 import { ModelMemory } from './model-memory';
+import type { ServingSource } from './serving-source';
 import { ServingTable, type Resolution } from './serving-table';
 import { warmupOf } from './warmup';
-
-/** Where the reconciler learns what should serve, and gets the bytes of it. */
-export interface ServingSource {
-  snapshot(): Promise<RegistrySnapshot>;
-  /** A local folder with the package, its bytes checked against the digest. */
-  artifactFolder(digest: string): Promise<string>;
-  /** Inputs of the version's golden samples, out of that folder. */
-  sampleInputs(folder: string, version: ModelVersion): Promise<readonly (readonly Tensor[])[]>;
-}
 
 export interface ReconcilerLog {
   info(fields: object, message: string): void;
@@ -224,7 +216,7 @@ export class ModelReconciler {
   }
 
   private load(served: ServedVersion): Promise<LoadedModel> {
-    return this.loads.run(`${served.model}@${served.version}@${served.facts.digest}`, () => this.bring(served));
+    return this.loads.run(keyOf(served), () => this.bring(served));
   }
 
   private async bring(served: ServedVersion): Promise<LoadedModel> {
@@ -234,12 +226,13 @@ export class ModelReconciler {
     served.state = 'loading';
     served.parked = false;
     const { manifest, digest } = served.facts;
+    const { source } = this.parts;
     try {
       await this.memory.reserve(served);
-      const folder = await this.parts.source.artifactFolder(digest);
+      const folder = await source.artifactFolder(digest);
       const warmup = warmupOf(served, await this.samples(folder, served));
       const loaded = await this.parts.runtime.load(
-        { key: `${served.model}@${served.version}@${digest}`, path: path.join(folder, 'model.onnx') },
+        { key: keyOf(served), path: path.join(folder, 'model.onnx'), recheck: () => source.recheckArtifact(digest) },
         {
           devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
           batchable: served.batchable,
@@ -282,6 +275,10 @@ export class ModelReconciler {
   private stale(error: unknown): void {
     this.parts.log.warn({ err: error }, 'the registry could not be read; the last serving table goes on');
   }
+}
+
+function keyOf({ model, version, facts }: ServedVersion): string {
+  return `${model}@${version}@${facts.digest}`;
 }
 
 function notReady({ model, version, state }: ServedVersion): DomainError {
