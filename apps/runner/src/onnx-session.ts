@@ -164,7 +164,8 @@ export function usableProviders(): string[] {
 /** GPUs that the driver shows. */
 export function visibleGpus(): number {
   try {
-    return readdirSync('/dev').filter((name) => /^nvidia\d+$/.test(name)).length;
+    // Under Windows' subsystem for Linux a GPU of Windows is /dev/dxg.
+    return readdirSync('/dev').filter((name) => /^(nvidia\d+|dxg)$/.test(name)).length;
   } catch {
     // A system without /dev has no driver either.
     return 0;

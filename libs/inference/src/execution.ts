@@ -1,16 +1,6 @@
 import { DomainError } from '@sibyl/kernel';
 import { executionProvider } from '@sibyl/protocol';
-import type { DevicePolicy } from './model-runtime';
-
-/** Where a model runs, as far as that has been shown. */
-export interface Execution {
-  /** Execution providers that its session was offered, in their order. */
-  readonly asked: readonly string[];
-  /** The best of them that computes anything; where no run has shown it, the one that the session was made with. */
-  readonly provider: string;
-  /** Part of the graph's nodes that each provider computed in a run; absent where no run has shown it. */
-  readonly shares?: Readonly<Record<string, number>>;
-}
+import type { DevicePolicy, Execution } from './model-runtime';
 
 /** Whether only a run can tell what such a session got: the runtime gives the CPU what another provider cannot compute. */
 export function needsProof(provider: string): boolean {

@@ -1,6 +1,7 @@
 export {
   ModelRuntime,
   type DevicePolicy,
+  type Execution,
   type InferReceiver,
   type InferRequest,
   type LoadOptions,
@@ -13,7 +14,6 @@ export {
 } from './model-runtime';
 export { GpuMeter } from './gpu-meter';
 export { type GpuReading } from './gpu-reading';
-export { type Execution } from './execution';
 export { type RunnerStatus, type RuntimeStatus } from './runtime-status';
 export { InferenceOptions } from './inference-options';
 export { type InferenceObserver, type RunnerLoss } from './inference-observer';

@@ -1,5 +1,4 @@
 import type { ModelSignature, Tensor } from '@sibyl/protocol';
-import type { Execution } from './execution';
 import type { RuntimeStatus } from './runtime-status';
 
 /** Where a model may run. `gpu_required` never falls back; the provider that was really used is always reported. */
@@ -43,6 +42,16 @@ export interface InferReceiver {
   answered(outputs: readonly Tensor[]): void;
   /** queue_full, deadline_exceeded, model_not_ready, model_run_failed or model_crashed_on_input. Also called before `submit` returns. */
   failed(error: Error): void;
+}
+
+/** Where a model runs, as far as that has been shown. */
+export interface Execution {
+  /** Execution providers that its session was offered, in their order. */
+  readonly asked: readonly string[];
+  /** The best of them that computes anything; where no run has shown it, the one that the session was made with. */
+  readonly provider: string;
+  /** Part of the graph's nodes that each provider computed in a run; absent where no run has shown it. */
+  readonly shares?: Readonly<Record<string, number>>;
 }
 
 /** A model in memory. */

@@ -3,8 +3,9 @@ import { setTimeout } from 'node:timers/promises';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { LoadedMessage, ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
 import { CrashBreaker } from './crash-breaker';
-import { executionOf, type Execution } from './execution';
+import { executionOf } from './execution';
 import type {
+  Execution,
   InferReceiver,
   InferRequest,
   LoadOptions,
