@@ -17,7 +17,7 @@ import { RunnerPool } from './runner-pool';
 import { shuttingDown } from './runner-slot';
 import { prepareWorkFolder } from './runner-process';
 import type { RuntimeStatus } from './runtime-status';
-import { selectProviders, usableProviders } from './select-providers';
+import { chosenProviders, selectProviders, usableProviders } from './select-providers';
 import { ServedVersion, type ServedVersionHost } from './served-version';
 import { TrialPermits } from './trial-permits';
 import type { DropReason } from './version-queue';
@@ -99,7 +99,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     return {
       platform: this.platform,
       ready: this.closing === undefined && this.pool.slots.some((slot) => slot.isReady),
-      providers: this.pool.machine.providers,
+      providers: chosenProviders(this.pool.machine),
       gpus: this.pool.machine.gpus,
       gpuProviders: usableProviders('gpu_required', this.pool.machine),
       runners,

@@ -1,5 +1,5 @@
 import { DomainError } from '@sibyl/kernel';
-import { EXECUTION_PROVIDERS } from '@sibyl/protocol';
+import { EXECUTION_PROVIDERS, executionProvider } from '@sibyl/protocol';
 import type { DevicePolicy } from './model-runtime';
 
 /** What a machine offers: execution providers whose libraries are installed, and how many GPUs are visible. */
@@ -14,15 +14,19 @@ const DEVICES: Record<DevicePolicy, readonly string[]> = {
   cpu_only: ['cpu'],
 };
 
+/** Those of a machine that a policy may choose, if it finds the device. */
+export function chosenProviders({ providers }: Machine): string[] {
+  return EXECUTION_PROVIDERS.filter(
+    ({ name, onlyCompared }) => onlyCompared === undefined && providers.includes(name),
+  ).map(({ name }) => name);
+}
+
 /** The providers that a policy allows and the machine offers, best first. */
 export function usableProviders(policy: DevicePolicy, machine: Machine): string[] {
-  return EXECUTION_PROVIDERS.filter(
-    (provider) =>
-      DEVICES[policy].includes(provider.device) &&
-      provider.onlyCompared === undefined &&
-      machine.providers.includes(provider.name) &&
-      (provider.device === 'cpu' || machine.gpus > 0),
-  ).map((provider) => provider.name);
+  return chosenProviders(machine).filter((name) => {
+    const device = executionProvider(name)?.device ?? 'cpu';
+    return DEVICES[policy].includes(device) && (device === 'cpu' || machine.gpus > 0);
+  });
 }
 
 /**
