@@ -2,7 +2,7 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { ModelRuntime } from '@sibyl/inference';
+import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
 import { ModelCatalog, ModelRegistry } from '@sibyl/registry';
 import { Metrics } from '@sibyl/telemetry';
@@ -44,6 +44,7 @@ class PlatformModule {
       [KeyUsage, platform.keyUsage],
       [IdempotencyStore, platform.idempotency],
       [ModelRuntime, platform.runtime],
+      [GpuMeter, platform.gpus],
       [ModelRegistry, platform.registry],
       [ModelCatalog, platform.registry.catalog],
       [Serving, platform.serving],

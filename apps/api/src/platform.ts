@@ -13,7 +13,7 @@ import {
   KeyUsage,
 } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { OnnxRuntime } from '@sibyl/inference';
+import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
 import { SystemClock, systemActor, UuidV7Source, type Actor, type Clock, type IdSource } from '@sibyl/kernel';
 import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
 import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations } from '@sibyl/registry';
@@ -41,6 +41,7 @@ type Models = Awaited<ReturnType<typeof startModels>>;
 /** Everything below HTTP, put together: the parts list of the server. */
 export interface Platform extends Foundation, Audit, Auth, Models {
   readonly database: Database;
+  readonly gpus: GpuMeter;
   /** Registers what the operator named and loads what should serve; the server listens already. */
   serveModels(): Promise<void>;
   close(): Promise<void>;
@@ -63,13 +64,15 @@ export async function startPlatform(config: ApiConfig, log: Logger): Promise<Pla
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, database, runtime);
-  declareReadings(metrics, models.serving, auth.keySnapshot, audit.trail);
+  const gpus = new GpuMeter(clock);
+  declareReadings(metrics, { ...models, ...auth, ...audit, gpus });
   return {
     ...foundation,
     ...audit,
     ...auth,
     ...models,
     database,
+    gpus,
     async serveModels() {
       await runtimeStart;
       await registerNamedModels(foundation, models.registry, audit.trail);
@@ -167,10 +170,13 @@ function systemRecord(trail: AuditTrail, actor: Actor, { clock, ids }: Foundatio
     });
 }
 
-function declareReadings(metrics: Metrics, serving: LocalServing, keys: KeySnapshot, trail: AuditTrail): void {
+type Read = Pick<Models, 'serving'> & Pick<Auth, 'keySnapshot'> & Pick<Audit, 'trail'> & Pick<Platform, 'gpus'>;
+
+function declareReadings(metrics: Metrics, { serving, keySnapshot, trail, gpus }: Read): void {
   metrics.server.read({
     loadedModels: () => serving.loadedModels(),
-    activeKeys: () => keys.status().activeKeys,
+    activeKeys: () => keySnapshot.status().activeKeys,
     spoolBacklog: () => trail.status().backlogEvents,
+    gpus: () => gpus.read(),
   });
 }

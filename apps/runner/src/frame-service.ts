@@ -9,12 +9,14 @@ import {
   type FailedMessage,
   type LoadMessage,
   type LoadedMessage,
+  type PlacementMessage,
+  type ReadyMessage,
   type RunnerFrame,
   type TensorData,
   type UnloadedMessage,
   TYPED_ARRAYS,
 } from '@sibyl/protocol';
-import { OnnxSession, ProviderError, runtimeVersion, startRuntime, usableProviders } from './onnx-session';
+import { OnnxSession, ProviderError, runtimeVersion, startRuntime, usableProviders, visibleGpus } from './onnx-session';
 
 /** Does what a frame asks for and gives the bytes of the answer, which are valid until the next call. */
 export class FrameService {
@@ -28,7 +30,8 @@ export class FrameService {
   /** What a runner says first, when it has done all that it can do without a model. */
   greeting(): Uint8Array {
     startRuntime();
-    return this.encoder.message(FRAME_TYPES.ready, 0, 0, { runtime: runtimeVersion(), providers: usableProviders() });
+    const ready: ReadyMessage = { runtime: runtimeVersion(), providers: usableProviders(), gpus: visibleGpus() };
+    return this.encoder.message(FRAME_TYPES.ready, 0, 0, ready);
   }
 
   /** Undefined where the frame asks the runner to end. */
@@ -40,6 +43,8 @@ export class FrameService {
         return this.load(frame);
       case FRAME_TYPES.unload:
         return this.unload(frame);
+      case FRAME_TYPES.place:
+        return this.placement(frame);
       case FRAME_TYPES.stop:
         return undefined;
       default:
@@ -95,6 +100,12 @@ export class FrameService {
     this.sessions.delete(frame.session);
     const unloaded: UnloadedMessage = { rssBytes: process.memoryUsage.rss() };
     return this.encoder.message(FRAME_TYPES.unloaded, frame.session, frame.request, unloaded);
+  }
+
+  private placement(frame: RunnerFrame): Uint8Array {
+    const nodes = this.sessions.get(frame.session)?.placement;
+    const placed: PlacementMessage = nodes === undefined ? {} : { nodes };
+    return this.encoder.message(FRAME_TYPES.placed, frame.session, frame.request, placed);
   }
 
   private failed(

@@ -1,10 +1,19 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { env } from 'onnxruntime-node';
 // The synchronous binding below the package's own API: `run` of the API waits a turn of the event loop and costs twice
 // as much for a small model. This file alone knows it; package.json pins the version exactly.
 import { binding, initOrt, type Binding } from 'onnxruntime-node/dist/binding';
-import type { Datatype, DeclaredTensor, FramedTensor, LoadMessage, TensorData } from '@sibyl/protocol';
+import {
+  executionProvider,
+  installedProviders,
+  type Datatype,
+  type DeclaredTensor,
+  type FramedTensor,
+  type LoadMessage,
+  type TensorData,
+} from '@sibyl/protocol';
+import { PlacementRecord } from './placement-record';
 
 const SESSION_OPTIONS = {
   // One thread for one session: more of them spin and steal time from every neighbour; throughput comes from runners.
@@ -74,10 +83,12 @@ export class OnnxSession {
   readonly inputs: readonly DeclaredTensor[];
   readonly outputs: readonly DeclaredTensor[];
   private readonly fetches: Record<string, null> = {};
+  private nodes: Readonly<Record<string, number>> | undefined;
 
   private constructor(
     private readonly native: Binding.InferenceSession,
     readonly provider: string,
+    private record: PlacementRecord | undefined,
   ) {
     this.inputs = native.inputMetadata.filter((value) => value.isTensor).map(declared);
     // Sequences and maps cannot be fetched at all; a model that has other outputs beside them still serves those.
@@ -92,11 +103,15 @@ export class OnnxSession {
     const options = optionsFor(message);
     let failure: unknown;
     for (const [index, provider] of providers.entries()) {
+      // What the CPU provider does is known without asking.
+      const record = executionProvider(provider)?.device === 'gpu' ? new PlacementRecord() : undefined;
       try {
         const native = new binding.InferenceSession();
-        native.loadModel(file, { ...options, executionProviders: providers.slice(index) });
-        return new OnnxSession(native, provider);
+        const executionProviders = providers.slice(index).map(providerOptions);
+        native.loadModel(file, { ...options, ...record?.options, executionProviders });
+        return new OnnxSession(native, provider, record);
       } catch (error) {
+        record?.discard();
         failure = error;
       }
     }
@@ -114,6 +129,7 @@ export class OnnxSession {
     }
     // The binding's types speak of its Tensor class; it reads no more than these four members.
     const results = this.native.run(feeds as never, this.fetches, {}) as unknown as Record<string, OrtTensor>;
+    if (this.record !== undefined) this.endRecord(this.record);
     return this.outputs.map((output) => {
       const tensor = results[output.name];
       if (tensor === undefined) throw new Error(`the model gave no output ${output.name}`);
@@ -121,9 +137,23 @@ export class OnnxSession {
     });
   }
 
+  /** Nodes by provider, of the first run that went well; undefined before it, and on the CPU alone. */
+  get placement(): Readonly<Record<string, number>> | undefined {
+    return this.nodes;
+  }
+
   /** Without it the memory of the model is never given back. */
   release(): void {
+    if (this.record !== undefined) this.endRecord(this.record);
     this.native.dispose();
+  }
+
+  /** Of one run only: records cost time and grow. */
+  private endRecord(record: PlacementRecord): void {
+    this.record = undefined;
+    this.native.endProfiling();
+    this.nodes = record.read();
+    record.discard();
   }
 }
 
@@ -146,16 +176,32 @@ export function startRuntime(): void {
   initOrt();
 }
 
-/** Providers that this build of the runtime can use: CPU, and those whose library has been installed beside it. */
+/** Providers whose libraries are there; whether they find a device only a session tells. */
 export function usableProviders(): string[] {
   const folder = path.join(path.dirname(require.resolve('onnxruntime-node/package.json')), 'bin/napi-v6');
-  const library = (provider: string): string =>
-    path.join(folder, process.platform, process.arch, `libonnxruntime_providers_${provider}.so`);
-  return ['cpu', ...['cuda', 'tensorrt', 'openvino'].filter((provider) => existsSync(library(provider)))];
+  const platform = `${process.platform}/${process.arch}`;
+  return installedProviders(platform, (file) => existsSync(path.join(folder, platform, file))).map(({ name }) => name);
+}
+
+/** GPUs that the driver shows. */
+export function visibleGpus(): number {
+  try {
+    // Under Windows' subsystem for Linux a GPU of Windows is /dev/dxg.
+    return readdirSync('/dev').filter((name) => /^(nvidia\d+|dxg)$/.test(name)).length;
+  } catch {
+    // A system without /dev has no driver either.
+    return 0;
+  }
 }
 
 export function runtimeVersion(): string {
   return env.versions.node ?? env.versions.common;
+}
+
+/** A provider as the binding takes it. */
+function providerOptions(name: string): string | { name: string } {
+  const options = executionProvider(name)?.options;
+  return options === undefined ? name : { name, ...options };
 }
 
 function declared(value: Binding.ValueMetadata): DeclaredTensor {

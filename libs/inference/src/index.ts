@@ -1,6 +1,7 @@
 export {
   ModelRuntime,
   type DevicePolicy,
+  type Execution,
   type InferReceiver,
   type InferRequest,
   type LoadOptions,
@@ -12,6 +13,8 @@ export {
   type TrialRuns,
 } from './model-runtime';
 export { type ExpectedLoad } from './placement';
+export { GpuMeter } from './gpu-meter';
+export { type GpuReading } from './gpu-reading';
 export { type RunnerStatus, type RuntimeStatus } from './runtime-status';
 export { InferenceOptions } from './inference-options';
 export { type InferenceObserver, type RunnerLoss } from './inference-observer';

@@ -13,12 +13,15 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const OPTIONS: LoadOptions = { devicePolicy: 'cpu_only', batchable: true, maxBatchRows: 8, warmup: [] };
 const X: Tensor = { name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) };
 
+const CPU_ONLY = { runtime: '0', providers: ['cpu'], gpus: 0 };
+const WITH_GPU = { runtime: '0', providers: ['cuda', 'cpu'], gpus: 1 };
+
 let test: TestRuntime;
 let lost: RunnerLoss[];
 afterEach(() => test.close());
 
 /** A runner that says it is ready and answers with whatever `answer`, a JavaScript expression over `frame`, gives. */
-async function start(answer: string, changes: Partial<InferenceOptions> = {}): Promise<void> {
+async function start(answer: string, changes: Partial<InferenceOptions> = {}, machine = CPU_ONLY): Promise<void> {
   const protocol = path.resolve(builtRunner(), '../../../libs/protocol/src/index.js');
   const runnerPath = path.join(folder, 'runner.js');
   writeFileSync(
@@ -30,7 +33,7 @@ async function start(answer: string, changes: Partial<InferenceOptions> = {}): P
     const say = (type, request, message) => Buffer.from(encoder.message(type, 1, request, message));
     const tensor = { name: 'x', datatype: 'FP32', shape: [-1] };
     const loaded = (frame) => say(T.loaded, frame.request, { provider: 'cpu', inputs: [tensor], outputs: [tensor], loadMs: 1, loadCpuMs: 1, memoryBytes: 1 });
-    socket.write(say(T.ready, 0, { runtime: '0', providers: ['cpu'] }));
+    socket.write(say(T.ready, 0, ${JSON.stringify(machine)}));
     socket.on('end', () => process.exit(0));
     socket.on('data', (chunk) => {
       decoder.push(chunk);
@@ -132,4 +135,59 @@ describe('a runner that lies', () => {
     expect(model.statistics().unavailable).toBeUndefined();
     expect(lost).toHaveLength(3);
   });
+});
+
+describe('a machine with a GPU', () => {
+  const bySession = (provider: string, nodes: object): string => `
+    frame.type === T.load ? say(T.loaded, frame.request, { provider: '${provider}', inputs: [tensor], outputs: [tensor], loadMs: 1, memoryBytes: 1 })
+    : frame.type === T.place ? say(T.placed, frame.request, ${JSON.stringify(nodes)})
+    : frame.type === T.unload ? say(T.unloaded, frame.request, { rssBytes: 1 })
+    : say(T.runFailed, frame.request, { reason: 'model', message: '' })`;
+  const loadWith = (devicePolicy: LoadOptions['devicePolicy']) =>
+    test.runtime.load({ key: devicePolicy, path: '/nowhere' }, { ...OPTIONS, devicePolicy });
+
+  it('is shown with the part of the graph that each provider computed', async () => {
+    await start(bySession('cuda', { nodes: { cuda: 3, cpu: 1 } }), {}, WITH_GPU);
+    expect((await loadWith('gpu_required')).execution).toEqual({
+      asked: ['cuda'],
+      provider: 'cuda',
+      shares: { cuda: 0.75, cpu: 0.25 },
+    });
+    expect(test.runtime.status()).toMatchObject({ gpus: 1, gpuProviders: ['cuda'] });
+  });
+
+  it('that computed nothing of a model is not what it runs on', async () => {
+    await start(bySession('cuda', { nodes: { cpu: 4 } }), {}, WITH_GPU);
+    expect((await loadWith('gpu_preferred')).execution).toEqual({
+      asked: ['cuda', 'cpu'],
+      provider: 'cpu',
+      shares: { cpu: 1 },
+    });
+  });
+
+  it('that computed nothing of a model which requires it ends the load: execution_provider_unavailable', async () => {
+    await start(bySession('cuda', { nodes: { cpu: 4 } }), {}, WITH_GPU);
+    await expect(loadWith('gpu_required')).rejects.toMatchObject({ code: 'execution_provider_unavailable' });
+    expect(test.runtime.status().models).toBe(0);
+  });
+
+  it('that no run has shown to compute anything is not enough for a model which requires it', async () => {
+    await start(bySession('cuda', {}), {}, WITH_GPU);
+    await expect(loadWith('gpu_required')).rejects.toMatchObject({ code: 'execution_provider_unavailable' });
+    // Otherwise what is known is told, and nothing is made up.
+    expect((await loadWith('gpu_preferred')).execution).toEqual({ asked: ['cuda', 'cpu'], provider: 'cuda' });
+  });
+
+  it('is not asked for by a model that is to run on the CPU', async () => {
+    await start(bySession('cpu', { nodes: { cuda: 1 } }), {}, WITH_GPU);
+    expect((await loadWith('cpu_only')).execution).toEqual({ asked: ['cpu'], provider: 'cpu', shares: { cpu: 1 } });
+  });
+});
+
+it('without a GPU a model that requires one is execution_provider_unavailable, and others are served', async () => {
+  await start(answerRuns('say(T.unloaded, frame.request)'));
+  const required = test.runtime.load({ key: 'gpu', path: '/nowhere' }, { ...OPTIONS, devicePolicy: 'gpu_required' });
+  await expect(required).rejects.toMatchObject({ code: 'execution_provider_unavailable' });
+  expect((await load()).execution.provider).toBe('cpu');
+  expect(test.runtime.status().gpuProviders).toEqual([]);
 });

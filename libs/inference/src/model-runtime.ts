@@ -14,6 +14,8 @@ export interface ModelFile {
   readonly digest?: string;
   /** All that is loaded, where that is more than `path`. */
   readonly files?: readonly string[];
+  /** Rejects where the file is not what was scanned any more; asked before it is read again, into a runner that lacks it. */
+  readonly recheck?: () => Promise<unknown>;
 }
 
 export interface LoadOptions {
@@ -56,13 +58,23 @@ export interface InferReceiver {
   failed(error: Error): void;
 }
 
+/** Where a model runs, as far as that has been shown. */
+export interface Execution {
+  /** Execution providers that its session was offered, in their order. */
+  readonly asked: readonly string[];
+  /** The best of them that computes anything; where no run has shown it, the one that the session was made with. */
+  readonly provider: string;
+  /** Part of the graph's nodes that each provider computed in a run; absent where no run has shown it. */
+  readonly shares?: Readonly<Record<string, number>>;
+}
+
 /** A model in memory. */
 export interface LoadedModel {
   readonly key: string;
   /** As the runtime reports it; a shape is absent for scalars and where the file says nothing. */
   readonly signature: ModelSignature;
   /** The execution provider in use, not the one that was asked for. */
-  readonly provider: string;
+  readonly execution: Execution;
   /** What the first process that loaded it grew by. */
   readonly memoryBytes: number;
   /** What it takes at present in all processes together. */

@@ -14,7 +14,6 @@ import type { DevicePolicy, ModelFile, TrialReport, TrialRuns } from './model-ru
 import type { RunnerLoss } from './inference-observer';
 import { shuttingDown } from './runner-slot';
 import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener, type RunnerSettings } from './runner';
-import { visibleGpus } from './runner-process';
 import { selectProviders } from './select-providers';
 import { signatureOfLoaded } from './served-version';
 import { loadedMessage } from './session-loader';
@@ -60,8 +59,7 @@ export class ModelTrial implements RunnerListener {
     const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
     try {
       const ready = await runner.started(limitAt);
-      const machine = { ...ready, gpus: visibleGpus() };
-      const providers = selectProviders(this.bounds.devicePolicy, machine);
+      const providers = selectProviders(this.bounds.devicePolicy, ready);
       this.begun = true;
       const message: LoadMessage = { path: model.path, providers };
       const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, SESSION, message, limitAt));

@@ -20,11 +20,10 @@ import { RunnerPool } from './runner-pool';
 import { shuttingDown } from './runner-slot';
 import { prepareWorkFolder } from './runner-process';
 import type { RuntimeStatus } from './runtime-status';
-import { selectProviders } from './select-providers';
+import { chosenProviders, selectProviders, usableProviders } from './select-providers';
 import { ServedVersion, type ServedVersionHost, type VersionFlow } from './served-version';
 import { TrialPermits } from './trial-permits';
 import type { DropReason } from './version-queue';
-import { WatchedFiles } from './watched-files';
 
 export interface OnnxRuntimeDeps {
   readonly options: InferenceOptions;
@@ -107,7 +106,9 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     return {
       platform: this.platform,
       ready: this.closing === undefined && this.pool.isReady,
-      providers: this.pool.machine.providers,
+      providers: chosenProviders(this.pool.machine),
+      gpus: this.pool.machine.gpus,
+      gpuProviders: usableProviders('gpu_required', this.pool.machine),
       runners,
       spareRunners: this.pool.spare.ready ? 1 : 0,
       models: this.served.size,
@@ -170,7 +171,6 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     const providers = selectProviders(options.devicePolicy, this.pool.machine);
     const version = new ServedVersion(model, options, providers, this.nextSession(), this);
     try {
-      version.original = await WatchedFiles.of(model.files ?? [model.path]);
       version.prepared = await this.prepared.of(version, this.pool.machine);
       this.refuseWhenClosing();
       await this.pool.load(version);

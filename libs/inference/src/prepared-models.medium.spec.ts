@@ -221,17 +221,6 @@ describe('files that change under a loaded model', () => {
     expect(await answer(loaded)).toBe(expected);
     expect(maps(test, 'touched')).toBe(false);
   });
-
-  it('of its own end it with the runner that has them: until then it serves', async () => {
-    const test = await start({ preparedFolder: '' });
-    const loaded = await load(test, 'replaced', model(8));
-    const expected = await answer(loaded);
-    writeFileSync(path.join(folder, 'replaced.onnx'), model(9));
-    expect(await answer(loaded)).toBe(expected);
-    await killRunnerOf(test, 'replaced');
-    await expect(answer(loaded)).rejects.toMatchObject({ code: 'model_not_ready' });
-    expect(loaded.givenUp).toBe(true);
-  });
 });
 
 describe('the folder of prepared models', () => {

@@ -8,7 +8,6 @@ import { OwnRunners } from './own-runners';
 import { copyBytes, needsOwnRunner, PROCESS_BYTES, type ExpectedLoad } from './placement';
 import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener } from './runner';
 import { RunnerGroup, type RunnerGroupHost } from './runner-group';
-import { visibleGpus } from './runner-process';
 import type { RunnerSlot } from './runner-slot';
 import { RunnerSpare } from './runner-spare';
 import type { Machine } from './select-providers';
@@ -133,8 +132,8 @@ export class RunnerPool implements RunnerGroupHost {
     for (const group of this.groups()) await group.fillAll();
   }
 
-  onGreeting({ providers, runtime }: ReadyMessage): void {
-    this.machine = { providers, gpus: visibleGpus(), runtime };
+  onGreeting({ providers, gpus, runtime }: ReadyMessage): void {
+    this.machine = { providers, gpus, runtime };
   }
 
   onReady(): void {

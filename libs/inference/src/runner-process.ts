@@ -52,13 +52,3 @@ export function prepareWorkFolder(folder: string): void {
   const [stray] = readdirSync(folder);
   if (stray !== undefined) throw new Error(`the working folder of the runners must be empty: ${folder} holds ${stray}`);
 }
-
-/** GPUs that the driver shows. */
-export function visibleGpus(): number {
-  try {
-    return readdirSync('/dev').filter((name) => /^nvidia\d+$/.test(name)).length;
-  } catch {
-    // A system without /dev has no driver either.
-    return 0;
-  }
-}

@@ -4,6 +4,10 @@ export interface RuntimeStatus {
   /** Whether at least one runner can take work. */
   readonly ready: boolean;
   readonly providers: readonly string[];
+  /** GPUs that the driver shows. */
+  readonly gpus: number;
+  /** Of the providers those that a model which asks for a GPU would be tried with; none on a machine without one. */
+  readonly gpuProviders: readonly string[];
   readonly runners: readonly RunnerStatus[];
   /** Processes that could replace a runner at once. */
   readonly spareRunners: number;

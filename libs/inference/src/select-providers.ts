@@ -1,4 +1,5 @@
 import { DomainError } from '@sibyl/kernel';
+import { EXECUTION_PROVIDERS, executionProvider } from '@sibyl/protocol';
 import type { DevicePolicy } from './model-runtime';
 
 /** What a machine offers: execution providers whose libraries are installed, and how many GPUs are visible. */
@@ -9,37 +10,34 @@ export interface Machine {
   readonly runtime: string;
 }
 
-interface ProviderRow {
-  readonly name: string;
-  readonly device: 'gpu' | 'cpu';
-}
-
-/** Best first. */
-const PREFERENCE: readonly ProviderRow[] = [
-  { name: 'tensorrt', device: 'gpu' },
-  { name: 'cuda', device: 'gpu' },
-  { name: 'openvino', device: 'cpu' },
-  { name: 'cpu', device: 'cpu' },
-];
-
 const DEVICES: Record<DevicePolicy, readonly string[]> = {
   gpu_required: ['gpu'],
   gpu_preferred: ['gpu', 'cpu'],
   cpu_only: ['cpu'],
 };
 
+/** Those of a machine that a policy may choose, if it finds the device. */
+export function chosenProviders({ providers }: Pick<Machine, 'providers'>): string[] {
+  return EXECUTION_PROVIDERS.filter(
+    ({ name, onlyCompared }) => onlyCompared === undefined && providers.includes(name),
+  ).map(({ name }) => name);
+}
+
+/** The providers that a policy allows and the machine offers, best first. */
+export function usableProviders(policy: DevicePolicy, machine: Pick<Machine, 'providers' | 'gpus'>): string[] {
+  return chosenProviders(machine).filter((name) => {
+    const device = executionProvider(name)?.device ?? 'cpu';
+    return DEVICES[policy].includes(device) && (device === 'cpu' || machine.gpus > 0);
+  });
+}
+
 /**
  * The providers to try, in order. With `gpu_required` the CPU is not among them, so that a session which cannot be made
  * on the GPU fails instead of landing elsewhere.
  */
 export function selectProviders(policy: DevicePolicy, machine: Pick<Machine, 'providers' | 'gpus'>): string[] {
-  const usable = PREFERENCE.filter(
-    (row) =>
-      DEVICES[policy].includes(row.device) &&
-      machine.providers.includes(row.name) &&
-      (row.device === 'cpu' || machine.gpus > 0),
-  );
-  if (usable.length > 0) return usable.map((row) => row.name);
+  const usable = usableProviders(policy, machine);
+  if (usable.length > 0) return usable;
   throw new DomainError('execution_provider_unavailable', 'The model requires a GPU, and this machine offers none.', {
     cause: new Error(`policy ${policy}, providers ${machine.providers.join(', ')}, GPUs ${machine.gpus}`),
   });

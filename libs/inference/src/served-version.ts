@@ -3,8 +3,10 @@ import { setTimeout } from 'node:timers/promises';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { LoadedMessage, ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
 import { CrashBreaker } from './crash-breaker';
+import { executionOf } from './execution';
 import { Flow } from './flow';
 import type {
+  Execution,
   InferReceiver,
   InferRequest,
   LoadOptions,
@@ -14,11 +16,10 @@ import type {
 } from './model-runtime';
 import type { InferenceOptions } from './inference-options';
 import { SplitRequest } from './split-request';
-import { WaitingRequest, type DropReason } from './version-queue';
+import { bytesOf, WaitingRequest, type DropReason } from './version-queue';
 import { VersionSpeed } from './version-speed';
 import { copyBytes, type ExpectedLoad } from './placement';
 import type { PreparedModel } from './prepared-store';
-import type { WatchedFiles } from './watched-files';
 
 /** What a version asks of the runtime that it is loaded in. */
 export interface ServedVersionHost {
@@ -63,8 +64,6 @@ export class ServedVersion implements LoadedModel {
   /** Nothing of it will run any more. */
   closed = false;
   givenUp = false;
-  /** What its files were when they were first loaded. */
-  original: WatchedFiles | undefined;
   /** What runners load instead of its file. */
   prepared: PreparedModel | undefined;
   /** Why it takes no requests; undefined while it does. */
@@ -73,6 +72,7 @@ export class ServedVersion implements LoadedModel {
   inputNames: readonly string[] = [];
   private declared: ModelSignature = { inputs: [], outputs: [] };
   private loaded: LoadedMessage | undefined;
+  private placed: Execution | undefined;
 
   constructor(
     readonly file: ModelFile,
@@ -99,8 +99,8 @@ export class ServedVersion implements LoadedModel {
     return this.declared;
   }
 
-  get provider(): string {
-    return this.loaded?.provider ?? '';
+  get execution(): Execution {
+    return this.placed ?? executionOf(this.providers, this.loaded?.provider ?? '', undefined);
   }
 
   get memoryBytes(): number {
@@ -132,6 +132,11 @@ export class ServedVersion implements LoadedModel {
     this.declared = signatureOfLoaded(loaded);
     this.inputNames = loaded.inputs.map((input) => input.name);
     this.outputNames = loaded.outputs.map((output) => output.name);
+  }
+
+  /** Takes where a run has shown it to be; as with `describe`, of the first runner. */
+  place(execution: Execution): void {
+    this.placed ??= execution;
   }
 
   submit(request: InferRequest, receiver: InferReceiver): void {
@@ -285,16 +290,4 @@ export class ServedVersion implements LoadedModel {
 /** The signature that a runner reports: it names no datatype but those of the protocol. */
 export function signatureOfLoaded(loaded: LoadedMessage): ModelSignature {
   return { inputs: loaded.inputs as TensorSpec[], outputs: loaded.outputs as TensorSpec[] };
-}
-
-function bytesOf(inputs: readonly Tensor[]): number {
-  let bytes = 0;
-  for (const { data } of inputs) {
-    if (Array.isArray(data)) {
-      for (const text of data) bytes += 4 + text.length;
-    } else {
-      bytes += data.byteLength;
-    }
-  }
-  return bytes;
 }

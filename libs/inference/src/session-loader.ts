@@ -6,10 +6,12 @@ import {
   type FailedMessage,
   type LoadMessage,
   type LoadedMessage,
+  type PlacementMessage,
   type RunnerFrame,
   type Tensor,
 } from '@sibyl/protocol';
 import { mayComeFromOutside } from './blame';
+import { executionOf, needsProof, requirePolicy } from './execution';
 import type { InferenceLog } from './inference-log';
 import type { InferenceOptions } from './inference-options';
 import { RunnerLostError, type Runner } from './runner';
@@ -47,6 +49,7 @@ export class SessionLoader {
     const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, version.session, message, limitAt));
     version.describe(loaded);
     for (const inputs of samples) if (!(await this.warm(runner, version, inputs))) break;
+    if (needsProof(loaded.provider)) await this.prove(runner, version, loaded.provider);
     runner.sessions.add(version.session);
   }
 
@@ -73,17 +76,26 @@ export class SessionLoader {
     await runner.call(FRAME_TYPES.unload, session, {}, this.deps.clock.monotonic() + this.deps.options.loadLimitMs);
   }
 
-  /** What a runner shall load: nothing that has changed since it was checked. */
+  /** What a runner shall load: what was prepared, as long as nobody has touched it. */
   private async sourceOf(version: ServedVersion): Promise<LoadMessage> {
-    const { file, providers, prepared, original, key } = version;
+    const { file, providers, prepared, key } = version;
     if (prepared !== undefined) {
       if (await prepared.files.unchanged()) return { path: prepared.path, providers, prepared: true };
       version.prepared = undefined;
       this.deps.log.warn({ key }, 'the prepared files of a model have changed: it is loaded as it is');
     }
-    if (original !== undefined && !(await original.unchanged()))
-      throw new DomainError('model_not_ready', 'The files of the model have changed since they were checked.');
     return { path: file.path, providers };
+  }
+
+  /** Asks what computed the warm-up runs. A policy that this breaks ends the load. */
+  private async prove(runner: Runner, version: ServedVersion, provider: string): Promise<void> {
+    const limitAt = this.deps.clock.monotonic() + this.deps.options.loadLimitMs;
+    const frame = await runner.call(FRAME_TYPES.place, version.session, {}, limitAt);
+    if (frame.type !== FRAME_TYPES.placed) throw new FrameError(`${frame.type} does not say what computed a run`);
+    const { nodes } = frameMessage(frame) as PlacementMessage;
+    const execution = executionOf(version.providers, provider, nodes);
+    version.place(execution);
+    requirePolicy(version.loadOptions.devicePolicy, execution);
   }
 
   private lacking(runner: Runner): ServedVersion[] {
@@ -94,6 +106,7 @@ export class SessionLoader {
 
   private async loadAgain(runner: Runner, version: ServedVersion): Promise<void> {
     try {
+      await version.file.recheck?.();
       await this.place(runner, version, version.loadOptions.warmup.slice(0, 1));
       version.breaker.loaded();
     } catch (error) {

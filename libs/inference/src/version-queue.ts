@@ -202,6 +202,19 @@ function fits(first: WaitingRequest, entry: WaitingRequest): boolean {
   return true;
 }
 
+/** What inputs take in memory. */
+export function bytesOf(inputs: readonly Tensor[]): number {
+  let bytes = 0;
+  for (const { data } of inputs) {
+    if (Array.isArray(data)) {
+      for (const text of data) bytes += 4 + text.length;
+    } else {
+      bytes += data.byteLength;
+    }
+  }
+  return bytes;
+}
+
 export function expired(): DomainError {
   return new DomainError('deadline_exceeded', 'The model did not answer before the deadline of the request.');
 }

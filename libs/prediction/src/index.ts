@@ -6,7 +6,8 @@ export type { Receiver, RowAnswer, TensorAnswer } from './row-inference';
 /** @public The port of feature sources. */
 export { FeatureReader, ManifestDefaults, type FeatureQuery } from './feature-reader';
 export { Promotion } from './promotion';
-export { ModelReconciler, type ReconcilerLog, type ServingSource } from './model-reconciler';
+export { ModelReconciler, type ReconcilerLog } from './model-reconciler';
+export type { ServingSource } from './serving-source';
 export type { Resolution, ServedModel } from './serving-table';
 export type { ServedVersion, ServingState } from './served-version';
 export type { JsonObject } from './feature-rows';

@@ -9,7 +9,7 @@ export interface ModelMemoryParts {
   readonly options: PredictionOptions;
   readonly log: { info(fields: object, message: string): void };
   readonly versions: () => readonly ServedVersion[];
-  /** Versions that stay loaded whatever happens: those that aliases point at, and those that the operator named. */
+  /** Versions that stay loaded whatever happens: those that aliases point at, and those that the operator or their manifest named. */
   readonly isPinned: (served: ServedVersion) => boolean;
   readonly release: (served: ServedVersion) => Promise<void>;
 }

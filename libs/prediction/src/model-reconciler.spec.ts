@@ -39,7 +39,7 @@ const DOCUMENT = {
 };
 
 const digest = (n: number): ModelVersion['digest'] => `sha256:${String(n).padStart(64, '0')}`;
-const version = (name: string, n: number, parts: Partial<ModelVersion> = {}): ModelVersion =>
+const version = (name: string, n: number, parts: Parameters<typeof aModelVersion>[0] = {}): ModelVersion =>
   aModelVersion({ model: 'm', version: name, digest: digest(n), arrival: n, document: DOCUMENT, ...parts });
 
 class Fixture {
@@ -58,6 +58,7 @@ class Fixture {
     source: {
       snapshot: () => this.snapshot(),
       artifactFolder: (of) => Promise.resolve(`/packages/${of}`),
+      recheckArtifact: () => Promise.resolve(),
       sampleInputs: () => this.samples(),
     },
     runtime: this.runtime,
@@ -129,7 +130,7 @@ describe('ModelReconciler', () => {
     const [model, given] = load.mock.calls[0]!;
     const folder = `/packages/${digest(1)}`;
     const loaded = [`${folder}/model.onnx`, `${folder}/weights.data`];
-    expect(model).toEqual({ key: `m@1@${digest(1)}`, path: loaded[0], digest: digest(1), files: loaded });
+    expect(model).toMatchObject({ key: `m@1@${digest(1)}`, path: loaded[0], digest: digest(1), files: loaded });
     expect(given.expected).toEqual({ loadCpuMs: 70, memoryBytes: 5000, fileBytes: 2100 });
     const left = options.modelMemoryBytes - 1024;
     expect([given.mayGrow?.(left), given.mayGrow?.(left + 1)]).toEqual([true, false]);
@@ -184,6 +185,39 @@ describe('ModelReconciler', () => {
     await expect(reconciler.ready(first!, fixture.clock.monotonic() + 1000)).rejects.toMatchObject({
       code: 'model_not_ready',
     });
+  });
+
+  it('keeps loaded what says so in its manifest, until it is archived', async () => {
+    const { reconciler, options, runtime, clock } = fixture;
+    Object.assign(options, { modelMemoryBytes: 1024, modelIdleMs: 1000 });
+    const pinned = { ...DOCUMENT, runtime: { keep_loaded: true } };
+    fixture.versions = [version('1', 1, { document: pinned }), version('2', 2)];
+    fixture.aliases = [];
+    await reconciler.start();
+    const [first, second] = ['1', '2'].map((name) => reconciler.table.resolve('m', name).served);
+    expect([first?.state, second?.state]).toEqual(['ready', 'unloaded']);
+    await expect(reconciler.ready(second!, clock.monotonic() + 1000)).rejects.toMatchObject({
+      code: 'model_not_ready',
+    });
+    clock.advance(options.loadRetryMs);
+    await reconciler.refresh();
+    expect(first?.state).toBe('ready');
+    fixture.versions = [version('1', 1, { document: pinned, status: 'archived' }), version('2', 2)];
+    clock.advance(options.loadRetryMs);
+    await reconciler.refresh();
+    await reconciler.ready(second!, clock.monotonic() + 1000);
+    expect(second?.state).toBe('ready');
+    expect(runtime.unloads.at(-1)).toBe(`m@1@${digest(1)}`);
+  });
+
+  it('tells each request why a load failed, not only the one that waited for it', async () => {
+    const { reconciler, clock } = fixture;
+    fixture.versions = [version('1', 1, { document: { ...DOCUMENT, runtime: { device_policy: 'gpu_required' } } })];
+    await reconciler.start();
+    const { served } = reconciler.table.resolve('m', '1');
+    for (let request = 0; request < 2; request++)
+      expect(await code(reconciler.ready(served, clock.monotonic() + 1000))).toBe('execution_provider_unavailable');
+    expect(served).toMatchObject({ state: 'unavailable', reason: 'The fake machine has no GPU.' });
   });
 
   it('keeps what is loaded when the registry changes, and loads what an alias moves to', async () => {

@@ -1,22 +1,14 @@
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
 import type { Tensor } from '@sibyl/protocol';
-import { PRODUCTION, type ModelVersion, type RegistrySnapshot } from '@sibyl/registry';
+import { PRODUCTION } from '@sibyl/registry';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 import { followSnapshot } from './follow-snapshot';
 import { ModelMemory } from './model-memory';
+import type { ServingSource } from './serving-source';
 import { ServingTable, type Resolution } from './serving-table';
 import { warmupOf } from './warmup';
-
-/** Where the reconciler learns what should serve, and gets the bytes of it. */
-export interface ServingSource {
-  snapshot(): Promise<RegistrySnapshot>;
-  /** A local folder with the package, its bytes checked against the digest. */
-  artifactFolder(digest: string): Promise<string>;
-  /** Inputs of the version's golden samples, out of that folder. */
-  sampleInputs(folder: string, version: ModelVersion): Promise<readonly (readonly Tensor[])[]>;
-}
 
 export interface ReconcilerLog {
   info(fields: object, message: string): void;
@@ -113,7 +105,8 @@ export class ModelReconciler {
   async ready(served: ServedVersion, deadlineAt: number): Promise<LoadedModel> {
     if (served.loaded && !served.loaded.givenUp) return served.loaded;
     const waitMs = deadlineAt - this.parts.clock.monotonic();
-    if (waitMs <= 0 || served.retryAt > this.parts.clock.monotonic()) throw notReady(served);
+    if (served.retryAt > this.parts.clock.monotonic() && served.failure !== undefined) throw served.failure;
+    if (waitMs <= 0) throw notReady(served);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(notReady(served)), waitMs);
@@ -212,16 +205,17 @@ export class ModelReconciler {
     return [...new Set([...pinned, ...latest])].filter((served) => served.servable && !served.parked);
   }
 
-  /** Stays in memory: an alias points at it, or the operator named it. */
+  /** Stays in memory: an alias points at it, the operator named it, or its manifest says so. */
   private isPinned(served: ServedVersion): boolean {
     const model = this.table.models.get(served.model);
     if (model === undefined) return false;
     for (const aliased of model.aliases.values()) if (aliased === served) return true;
+    if (served.servable && served.facts.manifest.runtime?.keepLoaded === true) return true;
     return this.parts.options.keepLoaded.includes(`${served.model}@${served.version}`);
   }
 
   private load(served: ServedVersion): Promise<LoadedModel> {
-    return this.loads.run(`${served.model}@${served.version}@${served.facts.digest}`, () => this.bring(served));
+    return this.loads.run(keyOf(served), () => this.bring(served));
   }
 
   private async bring(served: ServedVersion): Promise<LoadedModel> {
@@ -231,11 +225,13 @@ export class ModelReconciler {
     served.state = 'loading';
     served.parked = false;
     const { manifest, digest } = served.facts;
+    const { source } = this.parts;
     try {
       await this.memory.reserve(served);
-      const folder = await this.parts.source.artifactFolder(digest);
+      const folder = await source.artifactFolder(digest);
       const warmup = warmupOf(served, await this.samples(folder, served));
-      const loaded = await this.parts.runtime.load(served.fileIn(folder), {
+      const file = { ...served.fileIn(folder), recheck: () => source.recheckArtifact(digest) };
+      const loaded = await this.parts.runtime.load(file, {
         devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
         batchable: served.batchable,
         maxBatchRows: manifest.runtime?.maxBatch ?? this.parts.options.maxBatchRows,
@@ -248,18 +244,18 @@ export class ModelReconciler {
       served.loaded = loaded;
       served.loadedAtMs = this.parts.clock.now();
       served.state = 'ready';
-      served.reason = undefined;
+      served.failure = undefined;
       this.parts.log.info(
-        { model: served.model, version: served.version, provider: loaded.provider, loadMs: loaded.loadMs },
+        { model: served.model, version: served.version, provider: loaded.execution.provider, loadMs: loaded.loadMs },
         'model loaded',
       );
       return loaded;
     } catch (error) {
       served.state = 'unavailable';
-      served.reason = error instanceof DomainError ? error.detail : 'The model could not be loaded.';
+      served.failure = error instanceof DomainError ? error : notLoaded(error);
       served.retryAt = this.parts.clock.monotonic() + this.parts.options.loadRetryMs;
       this.parts.log.warn({ model: served.model, version: served.version, err: error }, 'model could not be loaded');
-      throw error instanceof DomainError ? error : notReady(served, error);
+      throw served.failure;
     } finally {
       void this.memory.settle(served).catch((error: unknown) => this.stale(error));
     }
@@ -281,13 +277,16 @@ export class ModelReconciler {
   }
 }
 
-function notReady(served: ServedVersion, cause?: unknown): DomainError {
-  return new DomainError(
-    'model_not_ready',
-    `Model '${served.model}' version ${served.version} is not ready: ${served.state}.`,
-    {
-      retryAfterSeconds: 2,
-      ...(cause === undefined ? {} : { cause }),
-    },
-  );
+function keyOf({ model, version, facts }: ServedVersion): string {
+  return `${model}@${version}@${facts.digest}`;
+}
+
+function notReady({ model, version, state }: ServedVersion): DomainError {
+  return new DomainError('model_not_ready', `Model '${model}' version ${version} is not ready: ${state}.`, {
+    retryAfterSeconds: 2,
+  });
+}
+
+function notLoaded(cause: unknown): DomainError {
+  return new DomainError('model_not_ready', 'The model could not be loaded.', { retryAfterSeconds: 2, cause });
 }

@@ -45,7 +45,7 @@ export class PredictionOptions {
   @Min(0)
   modelIdleMs = 3_600_000;
 
-  /** Versions that stay loaded beside those that aliases point at: `model@version`. */
+  /** Versions that stay loaded beside those that aliases point at and those whose manifest says so: `model@version`. */
   @IsArray()
   @Matches(/^[^@]+@[^@]+$/, { each: true })
   keepLoaded: readonly string[] = [];

@@ -129,7 +129,7 @@ export class PredictionService {
     { call, rowsMax }: Pick<TensorCall, 'call' | 'rowsMax'>,
     receiver: Receiver<TensorAnswer>,
   ): void {
-    const rows = rowsOf(served.contract, tensors, rowsMax);
+    const rows = rowsOf(served, tensors, rowsMax);
     const decides = served.facts.manifest.task !== undefined && isOneRow(tensors);
     this.submit(served, call.request(tensors, rows), new TensorInference(served, decides, receiver));
   }

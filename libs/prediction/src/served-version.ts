@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { ExpectedLoad, LoadedModel, ModelFile } from '@sibyl/inference';
+import type { DomainError } from '@sibyl/kernel';
 import type { ModelVersion } from '@sibyl/registry';
 import { compileDecision, type DecisionReader } from './decision';
 import { compileContract, type ModelContract } from './model-contract';
@@ -24,8 +25,8 @@ export class ServedVersion {
   private readonly identities = new Map<string | undefined, ServedIdentity>();
 
   state: ServingState = 'unloaded';
-  /** Why the state is `unavailable`; for the log and the model's health, never with the runtime's own words. */
-  reason: string | undefined = undefined;
+  /** Why the last attempt to load it failed: what requests are told until the next one. */
+  failure: DomainError | undefined = undefined;
   /** No new attempt to load before this time of the monotonic clock. */
   retryAt = 0;
   loaded: LoadedModel | undefined = undefined;
@@ -46,6 +47,11 @@ export class ServedVersion {
       ...(trainingDate === undefined ? {} : { training_date: trainingDate }),
       ...(metrics?.['accuracy'] === undefined ? {} : { accuracy: metrics['accuracy'] }),
     });
+  }
+
+  /** Why the state is `unavailable`; for the model's health, never with the runtime's own words. */
+  get reason(): string | undefined {
+    return this.failure?.detail;
   }
 
   /** The same object for the same alias each time, so that what is written from it can be kept beside it. */
@@ -88,6 +94,18 @@ export class ServedVersion {
   /** Whether rows may run together: they can be stacked, and were not found to depend on each other. */
   get batchable(): boolean {
     return this.contract.stackable && this.facts.report?.trial?.rowsIndependent !== false;
+  }
+
+  /**
+   * Whether a call without a single row is run. Where rows are named features, somebody forgot them; elsewhere the trial must
+   * have shown that the model survives it.
+   */
+  get answersNoRows(): boolean {
+    if (!this.contract.stackable) return true;
+    return (
+      this.contract.inputs.every(({ columns }) => columns === undefined) &&
+      this.facts.report?.trial?.answersNoRows === true
+    );
   }
 
   /** Whether a caller may be answered by it: what failed validation or was archived never serves. */

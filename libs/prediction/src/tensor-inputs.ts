@@ -4,6 +4,7 @@ import { decodeNested, type Tensor } from '@sibyl/protocol';
 import { checkTensorRules, type JsonObject } from './feature-rows';
 import type { InputSpec, ModelContract } from './model-contract';
 import { pointerTo, RequestFaults } from './request-faults';
+import type { ServedVersion } from './served-version';
 
 /** Reads `{tensor: nested array}` into the tensors that the model takes, each checked against its declaration and columns. */
 export function decodeTensorInputs(contract: ModelContract, inputs: JsonObject, pointer: string): Tensor[] {
@@ -53,14 +54,19 @@ function never(): boolean {
   return false;
 }
 
-/** Rows of a call: the first dimension that all inputs share; 0 where they share none. Throws for 0 or too many rows. */
-export function rowsOf(contract: ModelContract, tensors: readonly Tensor[], rowsMax: number): number {
+/** Rows of a call: the first dimension that all inputs share; 0 where they share none. Throws for too many, and for none where that is no call. */
+export function rowsOf(
+  served: Pick<ServedVersion, 'contract' | 'answersNoRows'>,
+  tensors: readonly Tensor[],
+  rowsMax: number,
+): number {
   const [first] = tensors;
   const rows = first?.shape[0];
   if (first === undefined || rows === undefined) return 0;
   for (const tensor of tensors) if (tensor.shape[0] !== rows) return 0;
-  if (rows === 0 || rows > rowsMax) throw wrongRows(rows, rowsMax, pointerTo('/inputs', first.name));
-  return contract.stackable ? rows : 0;
+  if (rows > rowsMax || (rows === 0 && !served.answersNoRows))
+    throw wrongRows(rows, rowsMax, pointerTo('/inputs', first.name));
+  return served.contract.stackable ? rows : 0;
 }
 
 function wrongRows(rows: number, rowsMax: number, pointer: string): DomainError {

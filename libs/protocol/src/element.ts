@@ -15,6 +15,8 @@ export type ElementWriter = (data: TensorData, index: number, value: unknown) =>
 const NOT_A_NUMBER: ElementFault = { code: 'input_type_mismatch', expected: 'a number' };
 const NOT_FINITE: ElementFault = { code: 'non_finite_input', expected: 'a finite number' };
 const NOT_TEXT: ElementFault = { code: 'input_type_mismatch', expected: 'a string' };
+/** The runtime takes texts as C strings of UTF-8: they end at the first U+0000, and half a character becomes another. */
+const NOT_WHOLE: ElementFault = { code: 'input_not_allowed', expected: 'whole Unicode characters without U+0000' };
 const NOT_BOOLEAN: ElementFault = { code: 'input_type_mismatch', expected: 'true, false, 1 or 0' };
 /** Numbers beyond it round to infinity. */
 export const FLOAT32_MAX = 3.4028235677973366e38;
@@ -105,6 +107,7 @@ const WRITERS: Readonly<Record<Datatype, ElementWriter>> = {
   },
   BYTES: (data, index, value) => {
     if (typeof value !== 'string') return NOT_TEXT;
+    if (value.includes('\0') || !value.isWellFormed()) return NOT_WHOLE;
     (data as string[])[index] = value;
     return undefined;
   },

@@ -99,7 +99,7 @@ export class FrameDecoder {
 
   private accept(bytes: Uint8Array): void {
     const type = bytes[4] ?? 0;
-    if (type < FRAME_TYPES.ready || type > FRAME_TYPES.stop) throw new FrameError(`unknown frame type ${type}`);
+    if (type < FRAME_TYPES.ready || type > FRAME_TYPES.placed) throw new FrameError(`unknown frame type ${type}`);
     this.frames.push({
       type: type as FrameType,
       session: (bytes[6] ?? 0) | ((bytes[7] ?? 0) << 8),

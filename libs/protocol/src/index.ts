@@ -15,6 +15,12 @@ export { FLOAT32_MAX, elementWriter, hasNaN, writeNaN, type ElementFault, type E
 export { endOfString, PlainScanner } from './plain-scanner';
 export { decodeNested, describe, encodeNested, numberAt, type DecodeOptions } from './nested';
 export {
+  EXECUTION_PROVIDERS,
+  executionProvider,
+  installedProviders,
+  type ExecutionProvider,
+} from './execution-providers';
+export {
   FRAME_TYPES,
   FrameError,
   FrameTooLargeError,
@@ -23,6 +29,7 @@ export {
   type FrameType,
   type LoadMessage,
   type LoadedMessage,
+  type PlacementMessage,
   type ReadyMessage,
   type UnloadedMessage,
 } from './runner-frame';

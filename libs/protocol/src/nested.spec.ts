@@ -52,6 +52,8 @@ describe('decodeNested', () => {
   it.each([
     ['a string for a number', ['a'], spec('FP32', [1]), 'input_type_mismatch /x/0'],
     ['a number for a string', [1], spec('BYTES', [1]), 'input_type_mismatch /x/0'],
+    ['a string with a zero in it', ['a\0b'], spec('BYTES', [1]), 'input_not_allowed /x/0'],
+    ['half a character', ['\ud83d'], spec('BYTES', [1]), 'input_not_allowed /x/0'],
     ['infinity', [Infinity], spec('FP64', [1]), 'non_finite_input /x/0'],
     ['what FP32 cannot hold', [1e39], spec('FP32', [1]), 'input_out_of_range /x/0'],
     ['what FP16 cannot hold', [70000], spec('FP16', [1]), 'input_out_of_range /x/0'],

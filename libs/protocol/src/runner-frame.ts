@@ -26,6 +26,9 @@ export const FRAME_TYPES = {
   unloaded: 9,
   /** Server: end. Answered by the end of the process; closing the socket says the same. */
   stop: 10,
+  /** Server: after the first runs of a session, which provider computed them? Answered by `placed` (PlacementMessage). */
+  place: 11,
+  placed: 12,
 } as const;
 
 export type FrameType = (typeof FRAME_TYPES)[keyof typeof FRAME_TYPES];
@@ -53,8 +56,10 @@ export function aligned(bytes: number): number {
 
 export interface ReadyMessage {
   readonly runtime: string;
-  /** Execution providers that this build can really use here. */
+  /** Execution providers whose libraries are installed. */
   readonly providers: readonly string[];
+  /** GPUs that the driver shows. */
+  readonly gpus: number;
 }
 
 export interface LoadMessage {
@@ -83,6 +88,12 @@ export interface LoadedMessage {
   readonly loadCpuMs: number;
   /** What the process grew by. */
   readonly memoryBytes: number;
+}
+
+/** Nodes of the graph, as the runtime made it, by the provider that computed them in the first run that went well. */
+export interface PlacementMessage {
+  /** Absent where there was no such run, or the session is on the CPU alone and nothing needs to be asked. */
+  readonly nodes?: Readonly<Record<string, number>>;
 }
 
 export interface UnloadedMessage {

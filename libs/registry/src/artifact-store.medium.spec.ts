@@ -81,6 +81,14 @@ describe('the content store', () => {
     await expect(store.artifactFolder('sha256:../../etc')).rejects.toMatchObject({ code: 'internal_error' });
   });
 
+  it('finds intact what was only touched, and what it has never looked at', async () => {
+    const { digest, folder } = await stored('model.onnx');
+    expect(await new ArtifactStore(options(), new UuidV7Source(new SystemClock())).recheck(digest)).toBe(folder);
+    await store.artifactFolder(digest);
+    await utimes(path.join(folder, 'model.onnx'), 1, 1);
+    expect(await store.recheck(digest)).toBe(folder);
+  });
+
   it('takes the same bytes from many at once, and none of them ever finds them missing', async () => {
     const others = Array.from({ length: 8 }, () => new ArtifactStore(options(), new UuidV7Source(new SystemClock())));
     const folders = await Promise.all(
@@ -117,7 +125,10 @@ describe('the content store', () => {
     ],
   ])('never serves %s, and mends itself when the bytes come again', async (_, damage) => {
     const { digest, folder } = await stored('model.onnx', '1_Pooling/config.json');
+    expect(await store.artifactFolder(digest)).toBe(folder);
+    expect(await store.recheck(digest)).toBe(folder);
     await damage(folder);
+    await expect(store.recheck(digest)).rejects.toMatchObject(damaged);
     await expect(store.artifactFolder(digest)).rejects.toMatchObject(damaged);
     expect(await stored('model.onnx', '1_Pooling/config.json')).toEqual({ digest, folder });
     expect(await readdir(path.join(root, 'staging'))).toEqual([]);

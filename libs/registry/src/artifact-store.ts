@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DomainError, SingleFlight, invariant, syncFolder, type IdSource } from '@sibyl/kernel';
 import { digestHex, packageDigest, type PackageDigest, type PackageFile } from './package-digest';
@@ -6,6 +6,9 @@ import { hashFile, ignoreMissing, openPlain } from './package-files';
 import type { RegistryOptions } from './registry-options';
 import { StagedPackage } from './staged-package';
 import { TemporaryFolders } from './temporary-folders';
+
+/** Packages whose last check is remembered; more are never loaded at a time. */
+const TRACES = 10_000;
 
 /**
  * Packages by content: `packages/<hex of the digest>/`, written beside and renamed into place, never changed, and hashed
@@ -17,6 +20,8 @@ export class ArtifactStore {
   private readonly uploads: TemporaryFolders;
   private readonly checks = new SingleFlight<string>();
   private started: Promise<void> | undefined;
+  /** Of packages that were found intact: what the file system said of their files just before. */
+  private readonly traces = new Map<string, string>();
 
   constructor(
     private readonly options: Pick<RegistryOptions, 'artifactFolder' | 'artifactBytes' | 'files'>,
@@ -85,7 +90,12 @@ export class ArtifactStore {
   /** The folder of a package, every byte of it hashed again just now; model_not_ready when it is damaged or gone. */
   artifactFolder(digest: string): Promise<string> {
     return this.checks.run(digest, async () => {
-      if (await this.intact(digest)) return this.folderOf(digest);
+      const trace = await this.traceOf(digest);
+      if (await this.intact(digest)) {
+        this.remember(digest, trace);
+        return this.folderOf(digest);
+      }
+      this.traces.delete(digest);
       throw new DomainError(
         'model_not_ready',
         'The stored files of this version are damaged or missing; they are not served.',
@@ -95,6 +105,33 @@ export class ArtifactStore {
         },
       );
     });
+  }
+
+  /** The same for a package that was found intact before: its bytes are hashed again where a file of it has been touched. */
+  async recheck(digest: string): Promise<string> {
+    const trace = this.traces.get(digest);
+    return trace !== undefined && trace === (await this.traceOf(digest))
+      ? this.folderOf(digest)
+      : this.artifactFolder(digest);
+  }
+
+  private remember(digest: string, trace: string): void {
+    // What was loaded longest ago costs another hash.
+    if (this.traces.size >= TRACES) this.traces.delete(this.traces.keys().next().value ?? '');
+    this.traces.set(digest, trace);
+  }
+
+  /** Changes with every write to a file of the package: nobody but the kernel sets the time of a change. */
+  private async traceOf(digest: string): Promise<string> {
+    const folder = this.folderOf(digest);
+    const traces: string[] = [];
+    for (const file of await this.list(folder)) {
+      const stats = await lstat(path.join(folder, file), { bigint: true }).catch((error: unknown) =>
+        ignoreMissing(error),
+      );
+      traces.push(`${file}\0${stats?.ino}\0${stats?.size}\0${stats?.mtimeNs}\0${stats?.ctimeNs}`);
+    }
+    return traces.join('\n');
   }
 
   private async prepare(): Promise<void> {

@@ -44,7 +44,7 @@ describe('a manifest', () => {
       calibration: { method: 'isotonic' },
       baseline: { a: { mean: 1 } },
       native: { format: 'xgboost', files: ['model.json'] },
-      runtime: { device_policy: 'cpu_only', max_batch: 8, batch_budget_ms: 2.5, warmup: false },
+      runtime: { device_policy: 'cpu_only', max_batch: 8, batch_budget_ms: 2.5, warmup: false, keep_loaded: true },
       files: ['1_Pooling/config.json'],
       team: { name: 'risk' },
     };
@@ -62,7 +62,7 @@ describe('a manifest', () => {
       calibration: { method: 'isotonic' },
       baseline: { a: { mean: 1 } },
       native: { format: 'xgboost', files: ['model.json'] },
-      runtime: { devicePolicy: 'cpu_only', maxBatch: 8, batchBudgetMs: 2.5, warmup: false },
+      runtime: { devicePolicy: 'cpu_only', maxBatch: 8, batchBudgetMs: 2.5, warmup: false, keepLoaded: true },
       files: ['1_Pooling/config.json'],
       document,
     });
@@ -250,8 +250,14 @@ describe('a manifest', () => {
     ],
     [
       'a runtime that there is not',
-      { runtime: { device_policy: 'tpu', max_batch: 0, batch_budget_ms: 0, warmup: 'yes' } },
-      ['/runtime/device_policy', '/runtime/max_batch', '/runtime/batch_budget_ms', '/runtime/warmup'],
+      { runtime: { device_policy: 'tpu', max_batch: 0, batch_budget_ms: 0, warmup: 'yes', keep_loaded: 1 } },
+      [
+        '/runtime/device_policy',
+        '/runtime/max_batch',
+        '/runtime/batch_budget_ms',
+        '/runtime/warmup',
+        '/runtime/keep_loaded',
+      ],
     ],
   ])('is refused for %s, with a pointer to each fault', (_, members, pointers) => {
     expect(faults(members)).toEqual(pointers);

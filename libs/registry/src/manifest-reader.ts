@@ -207,7 +207,13 @@ function readRuntime(members: Members | undefined): ManifestRuntime | undefined 
   const batchBudgetMs = members.number('batch_budget_ms');
   if (batchBudgetMs !== undefined && !(batchBudgetMs > 0 && batchBudgetMs <= BUDGET_MOST_MS))
     members.fault('batch_budget_ms', `a number of milliseconds above 0, up to ${BUDGET_MOST_MS}`);
-  return definedOnly({ devicePolicy, maxBatch, batchBudgetMs, warmup: members.flag('warmup') });
+  return definedOnly({
+    devicePolicy,
+    maxBatch,
+    batchBudgetMs,
+    warmup: members.flag('warmup'),
+    keepLoaded: members.flag('keep_loaded'),
+  });
 }
 
 function uniqueNames(manifest: Manifest, faults: FaultList): void {

@@ -70,6 +70,8 @@ export interface ManifestRuntime {
   readonly batchBudgetMs?: number;
   /** False: not warmed with golden samples. */
   readonly warmup?: boolean;
+  /** True: loaded at the start, and never unloaded for want of memory or of use. */
+  readonly keepLoaded?: boolean;
 }
 
 const TASKS = ['classification', 'regression', 'embedding', 'text-generation', 'generic'] as const;

@@ -123,6 +123,11 @@ export class ModelRegistry {
     return this.store.artifactFolder(digest);
   }
 
+  /** As `artifactFolder`, but the bytes are hashed only where something has touched their files since they were last. */
+  recheckArtifact(digest: string): Promise<string> {
+    return this.store.recheck(digest);
+  }
+
   /** Inputs of a version's golden samples, out of its folder: what it can be warmed with. */
   async sampleInputs(folder: string, version: ModelVersion): Promise<readonly (readonly Tensor[])[]> {
     const { manifest, signature } = version;

@@ -9,13 +9,18 @@ import type { TrialFacts, ValidationReport } from './model-version';
 import { observeOutputs, widenedSignature } from './observed-outputs';
 import type { PackageContents } from './package-reader';
 import { MODEL_FILE } from './package-source';
-import { rowProbes, rowsAreIndependent } from './row-independence';
+import { emptyProbe, rowProbes, rowsAreIndependent } from './row-independence';
 import type { RegistryOptions } from './registry-options';
 
 /** A report, and the signature that the version gets if it passed. */
 export interface Validation {
   readonly report: ValidationReport;
   readonly signature: ModelSignature;
+}
+
+interface ProbeFindings {
+  readonly rowsIndependent: boolean | undefined;
+  readonly answersNoRows: boolean | undefined;
 }
 
 /** Tries a scanned model in a throwaway runner and replays its golden samples. */
@@ -29,14 +34,20 @@ export class ModelValidation {
   /** What the model does wrong is in the report; only what keeps us from trying it is thrown. */
   async run(contents: PackageContents, folder: string, digest: string): Promise<Validation> {
     const samples = (contents.golden?.samples ?? []).map((sample) => sample.inputs);
-    const probes = rowProbes(contents.signature, samples);
+    const rows = rowProbes(contents.signature, samples);
+    const empty = emptyProbe(contents.signature);
+    // The empty one last: a process that it ends runs no other.
+    const probes = [...(rows ? [...rows.alone, rows.together] : []), ...(empty ? [empty] : [])];
     try {
       const trial = await this.runtime.trial(
         { key: digest, path: path.join(folder, MODEL_FILE) },
-        { samples, probes: probes === undefined ? [] : [...probes.alone, probes.together] },
+        { samples, probes },
         { limitMs: this.options.validationMs },
       );
-      return this.judge(contents, trial, probes && rowsAreIndependent(probes, trial.probes));
+      return this.judge(contents, trial, {
+        rowsIndependent: rows && rowsAreIndependent(rows, trial.probes),
+        answersNoRows: empty && trial.probes[probes.length - 1] !== undefined,
+      });
     } catch (error) {
       if (!(error instanceof DomainError && error.code === 'model_rejected')) throw error;
       const loads = { pointer: `/${MODEL_FILE}`, expected: 'a model that loads and runs', received: error.detail };
@@ -45,7 +56,7 @@ export class ModelValidation {
     }
   }
 
-  private judge(contents: PackageContents, trial: TrialReport, independent: boolean | undefined): Validation {
+  private judge(contents: PackageContents, trial: TrialReport, found: ProbeFindings): Validation {
     const observed = observeOutputs(trial.outputs);
     const golden = contents.golden && compareGolden(contents.golden, trial.outputs, this.options.missesListed);
     const reasons = [...observedFaults(contents.manifest, observed), ...(golden?.misses.map(asFault) ?? [])];
@@ -58,7 +69,8 @@ export class ModelValidation {
       memoryBytes: trial.memoryBytes,
       ...(median === undefined ? {} : { medianRunMs: median }),
       observedOutputs: observed,
-      ...(independent === undefined ? {} : { rowsIndependent: independent }),
+      ...(found.rowsIndependent === undefined ? {} : { rowsIndependent: found.rowsIndependent }),
+      ...(found.answersNoRows === undefined ? {} : { answersNoRows: found.answersNoRows }),
     };
     return {
       report: this.report(contents, reasons, { trial: facts, ...(golden ? { golden } : {}) }),

@@ -62,6 +62,8 @@ export interface TrialFacts {
   readonly observedOutputs: readonly TensorSpec[];
   /** Whether rows were found to be answered alike alone and among others; absent where that could not be tried. */
   readonly rowsIndependent?: boolean;
+  /** Whether it computes a run without a single row; absent where its first dimension is none of rows. */
+  readonly answersNoRows?: boolean;
 }
 
 /** Whether a version of this status may answer requests. */

@@ -1,5 +1,5 @@
 import type { ModelSignature, Tensor } from '@sibyl/protocol';
-import { rowProbes, rowsAreIndependent, type RowProbes } from './row-independence';
+import { emptyProbe, rowProbes, rowsAreIndependent, type RowProbes } from './row-independence';
 
 const signature = (...shapes: (readonly number[])[]): ModelSignature => ({
   inputs: shapes.map((shape, i) => ({ name: `x${i}`, datatype: 'FP32', shape })),
@@ -66,6 +66,22 @@ describe('the probes of rows', () => {
     ['the model takes nothing', signature(), [[]]],
     ['samples hold no row', signature([-1, 2]), [[{ ...row(), shape: [0, 2] }]]],
   ])('are none where %s', (_name, of, samples) => expect(rowProbes(of, samples)).toBeUndefined());
+});
+
+describe('the probe without rows', () => {
+  it('is a run of nothing, in the shape of each input', () => {
+    expect(emptyProbe(signature([-1, 2, 3], [-1]))).toEqual([
+      { name: 'x0', datatype: 'FP32', shape: [0, 2, 3], data: new Float32Array(0) },
+      { name: 'x1', datatype: 'FP32', shape: [0], data: new Float32Array(0) },
+    ]);
+  });
+
+  it.each([
+    ['there is no input', signature()],
+    ['the first dimension is fixed', signature([2, 2])],
+    ['another dimension is of any size', signature([-1, -1])],
+    ['there is no dimension', signature([])],
+  ])('is none where %s', (_name, of) => expect(emptyProbe(of)).toBeUndefined());
 });
 
 describe('rows are independent', () => {

@@ -1,4 +1,12 @@
-import { elementCount, firstRow, sameRows, stackRows, type ModelSignature, type Tensor } from '@sibyl/protocol';
+import {
+  allocate,
+  elementCount,
+  firstRow,
+  sameRows,
+  stackRows,
+  type ModelSignature,
+  type Tensor,
+} from '@sibyl/protocol';
 
 /** Runs that tell whether the answer for a row depends on the rows beside it. */
 export interface RowProbes {
@@ -41,6 +49,15 @@ export function rowsAreIndependent(
   if (together === undefined) return false;
   const rows = 2 * probes.alone.length;
   return alone.every((tensors, row) => (tensors ?? []).every((tensor) => agrees(tensor, together, row, rows)));
+}
+
+/** A run without a single row; undefined where the first dimension is none of rows. Some operators abort their process on it. */
+export function emptyProbe(signature: ModelSignature): readonly Tensor[] | undefined {
+  const rowShapes = signature.inputs.map(({ shape }) => (shape?.[0] === -1 ? shape.slice(1) : [-1]));
+  if (rowShapes.length === 0 || rowShapes.some((shape) => shape.some((size) => size < 0))) return undefined;
+  return signature.inputs.map(({ name, datatype }, input) => {
+    return { name, datatype, shape: [0, ...(rowShapes[input] ?? [])], data: allocate(datatype, 0) };
+  });
 }
 
 function hasRows(sample: readonly Tensor[]): boolean {

@@ -29,7 +29,7 @@ export class CollectedMetric {
 
   constructor(
     private readonly declaration: Declaration,
-    private readonly samples: () => Sample[],
+    private readonly samples: () => Sample[] | Promise<Sample[]>,
   ) {
     this.name = declaration.name;
     this.help = declaration.help;
@@ -39,13 +39,8 @@ export class CollectedMetric {
 
   /** What prom-client's registry calls, for text and for JSON. */
   async get(): Promise<{ name: string; help: string; type: MetricType; aggregator: string; values: Sample[] }> {
-    return Promise.resolve({
-      name: this.declaration.name,
-      help: this.declaration.help,
-      type: this.type,
-      aggregator: this.aggregator,
-      values: this.samples(),
-    });
+    const { name, help } = this.declaration;
+    return { name, help, type: this.type, aggregator: this.aggregator, values: await this.samples() };
   }
 
   /** Part of prom-client's interface; the numbers belong to others and stay. */

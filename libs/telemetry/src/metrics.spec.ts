@@ -66,8 +66,11 @@ describe('metrics', () => {
 
   it('read what other parts hold when a scraper comes', async () => {
     let backlog = 3;
-    const loadedModels = () => [{ model: 'm', version: '1', memoryBytes: 1024, queueDepth: 2 }];
-    metrics.server.read({ loadedModels, activeKeys: () => 7, spoolBacklog: () => backlog });
+    const loadedModels = () => [
+      { model: 'm', version: '1', memoryBytes: 1024, queueDepth: 2, providerShares: { cuda: 0.75, cpu: 0.25 } },
+    ];
+    const gpus = () => Promise.resolve([{ index: 0, uuid: 'GPU-1', utilization: 0.5, memoryUsedBytes: 4096 }]);
+    metrics.server.read({ loadedModels, activeKeys: () => 7, spoolBacklog: () => backlog, gpus });
     expect(await exposition()).toContain('sibyl_audit_spool_backlog 3');
     backlog = 0;
     const text = await exposition();
@@ -77,13 +80,21 @@ describe('metrics', () => {
       'sibyl_models_loaded 1',
       'sibyl_model_memory_bytes{model="m",version="1"} 1024',
       'sibyl_inference_queue_depth{model="m",version="1"} 2',
+      'sibyl_model_provider_ratio{model="m",version="1",provider="cuda"} 0.75',
+      'sibyl_gpu_utilization_ratio{gpu="0",uuid="GPU-1"} 0.5',
+      'sibyl_gpu_memory_used_bytes{gpu="0",uuid="GPU-1"} 4096',
     ]) {
       expect(text).toContain(line);
     }
   });
 
   it('have the names of the contract', async () => {
-    metrics.server.read({ loadedModels: () => [], activeKeys: () => 0, spoolBacklog: () => 0 });
+    metrics.server.read({
+      loadedModels: () => [],
+      activeKeys: () => 0,
+      spoolBacklog: () => 0,
+      gpus: () => Promise.resolve([]),
+    });
     const names = new Set(metrics.registry.getMetricsAsArray().map(({ name }) => name));
     for (const name of [
       ...['http_requests_total', 'http_request_duration_seconds', 'predictions_total', 'prediction_duration_seconds'],

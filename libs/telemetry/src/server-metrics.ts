@@ -8,6 +8,19 @@ export interface ModelReading {
   readonly version: string;
   readonly memoryBytes: number;
   readonly queueDepth: number;
+  /** Part of its graph that each execution provider computes. */
+  readonly providerShares: Readonly<Record<string, number>>;
+}
+
+/** What a GPU tells; a member is absent where it does not. */
+export interface GpuSample {
+  readonly index: number;
+  readonly uuid: string;
+  readonly utilization?: number;
+  readonly memoryUsedBytes?: number;
+  readonly memoryTotalBytes?: number;
+  readonly temperatureCelsius?: number;
+  readonly powerWatts?: number;
 }
 
 /** Numbers that other parts hold already; read when a scraper comes. */
@@ -16,10 +29,19 @@ export interface Readings {
   readonly activeKeys: () => number;
   /** Events that are durable in the spool and not yet in the database. */
   readonly spoolBacklog: () => number;
+  readonly gpus: () => Promise<readonly GpuSample[]>;
 }
 
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 10_000];
 const LOAD_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+
+const GPU_GAUGES = [
+  ['sibyl_gpu_utilization_ratio', 'Part of the last moment in which the GPU computed', 'utilization'],
+  ['sibyl_gpu_memory_used_bytes', 'Memory of the GPU that is in use', 'memoryUsedBytes'],
+  ['sibyl_gpu_memory_total_bytes', 'Memory of the GPU', 'memoryTotalBytes'],
+  ['sibyl_gpu_temperature_celsius', 'Temperature of the GPU', 'temperatureCelsius'],
+  ['sibyl_gpu_power_watts', 'Power that the GPU draws', 'powerWatts'],
+] as const;
 
 /** Everything of the server that is neither one request nor one prediction. */
 export class ServerMetrics {
@@ -108,6 +130,28 @@ export class ServerMetrics {
         .loadedModels()
         .map(({ model, version, queueDepth }) => ({ labels: { model, version }, value: queueDepth })),
     );
+    this.perModel(
+      'sibyl_model_provider_ratio',
+      'Part of the graph of a version that an execution provider computes',
+      () =>
+        readings.loadedModels().flatMap(({ model, version, providerShares }) =>
+          Object.entries(providerShares).map(([provider, value]) => ({
+            labels: { model, version, provider },
+            value,
+          })),
+        ),
+    );
+    this.perGpu(readings.gpus);
+  }
+
+  private perGpu(gpus: Readings['gpus']): void {
+    for (const [name, help, member] of GPU_GAUGES) {
+      new CollectedMetric({ name, help, type: 'gauge' }, async () =>
+        (await gpus()).flatMap(({ index, uuid, [member]: value }) =>
+          value === undefined ? [] : [{ labels: { gpu: index, uuid }, value }],
+        ),
+      ).registerIn(this.registry);
+    }
   }
 
   private perModel(name: string, help: string, samples: () => Sample[]): void {

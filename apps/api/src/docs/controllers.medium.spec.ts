@@ -1,7 +1,7 @@
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, type ApiKey } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { ModelRuntime } from '@sibyl/inference';
+import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
 import { ModelRegistry, type AliasEvent, type ModelVersion } from '@sibyl/registry';
 import { HttpSurface } from '../../../../test/support/http-surface';
@@ -122,7 +122,8 @@ const standIns = new Map<unknown, unknown>([
   ],
   [AuditTrail, standIn({ writable: true, status: {}, commit: undefined })],
   [Database, standIn({ status: { up: true } })],
-  [ModelRuntime, standIn({ status: { providers: ['cpu'] } })],
+  [ModelRuntime, standIn({ status: { providers: ['cpu'], gpus: 0, gpuProviders: [] } })],
+  [GpuMeter, standIn({ read: [] })],
   [Drain, new Drain()],
   [Operations, operations],
 ]);

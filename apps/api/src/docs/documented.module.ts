@@ -2,7 +2,7 @@ import { Module, type Type } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { ModelRuntime } from '@sibyl/inference';
+import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock } from '@sibyl/kernel';
 import { ModelRegistry } from '@sibyl/registry';
 import { Metrics } from '@sibyl/telemetry';
@@ -24,7 +24,7 @@ import { DocsModule } from './docs.module';
 /** What the modules ask their surroundings for. Nothing is ever called: the container only wants to find it. */
 const ASKED_FOR = [
   ...[ApiKeys, AuditLog, AuditTrail, Clock, Database, Drain, Gate, HttpOptions, IdempotencyStore, Metrics],
-  ...[ModelRegistry, ModelRuntime, Operations, PredictHandler, Serving],
+  ...[GpuMeter, ModelRegistry, ModelRuntime, Operations, PredictHandler, Serving],
   LOG,
 ];
 const standIns = ASKED_FOR.map((provide) => ({ provide: provide as Type | string, useValue: {} }));

@@ -3,6 +3,7 @@ import { ApiTags } from '@nestjs/swagger';
 import { Endpoint } from '../http/endpoint.decorator';
 import { TextField } from '../http/fields';
 import { Serving } from '../models/serving';
+import { GpuReport } from './gpu-report';
 import { Readiness } from './readiness';
 import { SystemReport } from './system-report';
 
@@ -17,6 +18,7 @@ export class HealthController {
   constructor(
     private readonly readiness: Readiness,
     private readonly report: SystemReport,
+    private readonly gpus: GpuReport,
     private readonly serving: Serving,
   ) {}
 
@@ -83,13 +85,13 @@ export class HealthController {
 
   @Get('health/gpu')
   @Endpoint({
-    summary: 'Show the execution providers of this machine',
+    summary: 'Show the GPUs of this machine and where models really run',
     access: 'ops:read',
     action: 'health.gpu',
     answer: 'HealthReport',
   })
-  gpu(): Record<string, unknown> {
-    return this.report.gpu();
+  gpu(): Promise<Record<string, unknown>> {
+    return this.gpus.show();
   }
 
   @Post('health/model/reload')

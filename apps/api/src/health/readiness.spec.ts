@@ -102,8 +102,4 @@ describe('readiness', () => {
     writable = false;
     await expect(report.detailed()).resolves.toMatchObject({ ready: false });
   });
-
-  it('of a GPU is that of its execution provider', () => {
-    expect(report.gpu()).toEqual({ available: false, providers: ['cpu'] });
-  });
 });

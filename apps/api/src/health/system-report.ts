@@ -5,6 +5,7 @@ import { Database } from '@sibyl/database';
 import { ModelRuntime } from '@sibyl/inference';
 import { Serving } from '../models/serving';
 import { Readiness } from './readiness';
+import { snakeCase } from './snake-case';
 
 /** What operators see of the machine and of the parts of the server. */
 @Injectable()
@@ -56,27 +57,9 @@ export class SystemReport {
       },
     };
   }
-
-  gpu(): Record<string, unknown> {
-    const { providers } = this.runtime.status();
-    return { available: providers.some((provider) => !CPU.test(provider)), providers };
-  }
 }
-
-const CPU = /^cpu/i;
 
 /** Statuses of libraries carry error objects for the log; operators get their absence or presence from the checks. */
 function withoutErrors(status: object): unknown {
   return snakeCase(Object.fromEntries(Object.entries(status).filter(([name]) => !/error$/i.test(name))));
-}
-
-/** A status of a library in the wire's spelling. */
-function snakeCase(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(snakeCase);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, member]) => member !== undefined)
-      .map(([name, member]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), snakeCase(member)]),
-  );
 }

@@ -1,4 +1,5 @@
 import type { RecordChange } from '@sibyl/audit';
+import type { LoadedModel } from '@sibyl/inference';
 import type { Actor, Clock } from '@sibyl/kernel';
 import type { ModelReconciler, Promotion, ServedModel, ServedVersion } from '@sibyl/prediction';
 import type { AliasEvent, AliasMove, AliasRollback } from '@sibyl/registry';
@@ -58,7 +59,9 @@ export class LocalServing extends Serving {
   loadedModels(): ModelReading[] {
     return this.statuses()
       .filter(({ loaded }) => loaded)
-      .map(({ model, version, memoryBytes = 0, queueDepth = 0 }) => ({ model, version, memoryBytes, queueDepth }));
+      .map(({ model, version, memoryBytes = 0, queueDepth = 0, providerShares = {} }) => {
+        return { model, version, memoryBytes, queueDepth, providerShares };
+      });
   }
 
   readiness(): ServingReadiness {
@@ -79,25 +82,35 @@ function isReady(model: ServedModel): boolean {
 
 function statusOf(served: ServedVersion): ServedStatus {
   const { loaded } = served;
-  const statistics = loaded?.statistics();
+  const facts = loaded && factsOf(loaded);
   // Loaded, and refused all the same: it has ended too many of its processes.
-  const reason = statistics?.unavailable ?? served.reason;
-  const state = statistics?.unavailable === undefined ? served.state : 'unavailable';
+  const reason = facts?.unavailable ?? served.reason;
+  const state = facts?.unavailable === undefined ? served.state : 'unavailable';
   return {
+    ...facts,
     model: served.model,
     version: served.version,
     state,
     loaded: loaded !== undefined,
     ready: state === 'ready',
     reason,
-    provider: loaded?.provider,
-    memoryBytes: loaded?.totalBytes,
-    loadMs: loaded?.loadMs,
-    latencyMs: statistics?.batchMs,
-    batchCost: statistics?.batchCost,
-    requests: statistics?.requests,
-    errors: statistics?.failures,
-    queueDepth: statistics?.queueDepth,
     lastUsedAtMs: served.lastUsedAtMs,
+  };
+}
+
+function factsOf(loaded: LoadedModel) {
+  const { requests, failures, queueDepth, batchMs, batchCost, unavailable } = loaded.statistics();
+  return {
+    provider: loaded.execution.provider,
+    providersAsked: loaded.execution.asked,
+    providerShares: loaded.execution.shares,
+    memoryBytes: loaded.totalBytes,
+    loadMs: loaded.loadMs,
+    latencyMs: batchMs,
+    batchCost,
+    requests,
+    errors: failures,
+    queueDepth,
+    unavailable,
   };
 }

@@ -47,6 +47,13 @@ export const MODEL_SCHEMAS: Schemas = {
     manifest: { ...ANYTHING, description: 'sibyl.json as it came, unknown members included' },
     loaded: truth(),
     'provider?': text('The execution provider that is really in use'),
+    'providers_asked?': listOf(text()),
+    'provider_shares?': {
+      type: 'object',
+      additionalProperties: { type: 'number' },
+      description:
+        'Part of the nodes of the graph that each provider computed in a run; absent where none has shown it',
+    },
     'memory_bytes?': whole(),
     'load_ms?': number(),
   }),

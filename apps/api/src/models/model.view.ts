@@ -58,6 +58,8 @@ export function toModelInfoView(version: ModelVersion, served: ServedStatus | un
     manifest: version.manifest.document,
     loaded: served?.loaded ?? false,
     provider: served?.provider,
+    providers_asked: served?.providersAsked,
+    provider_shares: served?.providerShares,
     memory_bytes: served?.memoryBytes,
     load_ms: served?.loadMs,
   });
@@ -139,6 +141,7 @@ function toReportView(report: ValidationReport): View {
         median_run_ms: trial.medianRunMs,
         observed_outputs: trial.observedOutputs.map(toTensorView),
         rows_independent: trial.rowsIndependent,
+        answers_no_rows: trial.answersNoRows,
       }),
     golden:
       golden &&

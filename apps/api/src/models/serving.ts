@@ -13,6 +13,10 @@ export interface ServedStatus {
   readonly reason?: string | undefined;
   /** The execution provider that is really in use. */
   readonly provider?: string | undefined;
+  /** Those that its session was offered, in their order. */
+  readonly providersAsked?: readonly string[] | undefined;
+  /** Part of the graph that each computed in a run. */
+  readonly providerShares?: Readonly<Record<string, number>> | undefined;
   readonly memoryBytes?: number | undefined;
   readonly loadMs?: number | undefined;
   /** What one batch takes at present, smoothed. */

@@ -136,21 +136,23 @@ export const SERVING = {
     fallback: PREDICTION.modelMemoryBytes,
     shown: '60 % of the memory of the container or machine',
     meaning:
-      'Memory of loaded models in all runners together. Past it the least recently used are unloaded, but never what an alias points at.',
+      'Memory of loaded models in all runners together. Past it the least recently used are unloaded, but never what an alias points at or is kept loaded.',
   }),
   modelIdleSeconds: whole({
     name: 'SIBYL_MODEL_IDLE_SECONDS',
     min: 0,
     max: 31_536_000,
     fallback: PREDICTION.modelIdleMs / 1000,
-    meaning: 'A version that no alias points at and nobody has asked for in this time is unloaded; 0: never.',
+    meaning:
+      'A version that no alias points at, that is not kept loaded and that nobody has asked for in this time is unloaded; 0: never.',
   }),
   keepLoaded: list({
     name: 'SIBYL_KEEP_LOADED',
     type: 'model@version',
     pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}@[A-Za-z0-9.+_-]{1,64}$/,
     fallback: PREDICTION.keepLoaded,
-    meaning: 'Versions that are loaded at the start and stay so, beside those that aliases point at.',
+    meaning:
+      'Versions that are loaded at the start and stay so, beside those that aliases point at and those whose manifest says `keep_loaded`.',
   }),
   trialMemoryMib: whole({
     name: 'SIBYL_TRIAL_MEMORY_MIB',

@@ -39,7 +39,7 @@ export function describeModelRuntime(name: string, make: () => Promise<ModelRunt
     it('answers with the signature, the provider in use and the rows in their order', async () => {
       const model = await runtime.load(fixture.model, OPTIONS);
       expect(model.key).toBe(fixture.model.key);
-      expect(model.provider).toBe('cpu');
+      expect(model.execution).toEqual({ asked: ['cpu'], provider: 'cpu', shares: { cpu: 1 } });
       expect(model.signature.inputs.map((input) => input.name)).toEqual([fixture.inputName]);
       const outputs = await model.infer(request([3, 1, 2]));
       expect(outputs.map((output) => output.name)).toEqual(model.signature.outputs.map((output) => output.name));

@@ -128,6 +128,8 @@ export class FakeRuntime extends ModelRuntime {
       platform: this.platform,
       ready: !this.closed,
       providers: ['cpu'],
+      gpus: 0,
+      gpuProviders: [],
       runners: [{ pid: 1, state: 'idle', rssBytes: 1024, restarts: 0 }],
       spareRunners: 0,
       models: this.loaded.size,
@@ -148,7 +150,7 @@ export class FakeRuntime extends ModelRuntime {
 }
 
 class FakeLoadedModel implements LoadedModel {
-  readonly provider = 'cpu';
+  readonly execution = { asked: ['cpu'], provider: 'cpu', shares: { cpu: 1 } };
   readonly memoryBytes = 1024;
   readonly totalBytes = 1024;
   readonly loadMs = 1;

@@ -1,0 +1,13 @@
+import type { Tensor } from '@sibyl/protocol';
+import type { ModelVersion, RegistrySnapshot } from '@sibyl/registry';
+
+/** Where the reconciler learns what should serve, and gets the bytes of it. */
+export interface ServingSource {
+  snapshot(): Promise<RegistrySnapshot>;
+  /** A local folder with the package, its bytes checked against the digest. */
+  artifactFolder(digest: string): Promise<string>;
+  /** Rejects where that folder is not what it was; quick where nothing has touched it. */
+  recheckArtifact(digest: string): Promise<unknown>;
+  /** Inputs of the version's golden samples, out of that folder. */
+  sampleInputs(folder: string, version: ModelVersion): Promise<readonly (readonly Tensor[])[]>;
+}
