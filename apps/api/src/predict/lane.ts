@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { ConnectionProof } from '@sibyl/auth';
+import type { JsonText, LongText } from '@sibyl/protocol';
 import { addressOf } from '../http/arrival';
 import { tooSlow } from '../http/body';
 import type { Exchange } from './exchange';
@@ -81,20 +82,21 @@ export class Lane {
   }
 
   /** Sends an answer and goes on to the next request. */
-  answer(request: LaneRequest, status: number, head: string, body: string, last: boolean): void {
+  answer(request: LaneRequest, status: number, head: string, body: JsonText, last: boolean): void {
     // Never the answer of another request, whatever comes late.
     if (request !== this.request || this.ending) return;
     const { socket, host } = this;
-    const bytes = Buffer.byteLength(body);
+    const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.bytes;
     const close = last || request.head.close || this.missing > 0;
-    const text =
+    const lines =
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head}Content-Length: ${bytes}\r\n` +
-      `${host.date()}${close ? CLOSE : host.keepAlive}\r\n${body}`;
+      `${host.date()}${close ? CLOSE : host.keepAlive}\r\n`;
     this.request = undefined;
     this.exchange = undefined;
     this.age = 0;
     // Characters are bytes where there are as many of them, and Latin-1 is written with less work.
-    socket.write(text, bytes === body.length ? 'latin1' : 'utf8');
+    if (typeof body === 'string') socket.write(lines + body, bytes === body.length ? 'latin1' : 'utf8');
+    else writeLong(socket, lines, body);
     if (close) this.finish();
     else if (this.rest !== undefined) this.goOn();
   }
@@ -236,6 +238,13 @@ export class Lane {
 
 const CLOSE = 'Connection: close\r\n';
 
+function writeLong(socket: Socket, head: string, body: LongText): void {
+  socket.cork();
+  socket.write(head, 'latin1');
+  for (const part of body.parts) socket.write(part);
+  socket.uncork();
+}
+
 function ignore(): void {
   // An error of a connection is followed by its end, which says the same.
 }
@@ -263,7 +272,7 @@ class LaneRequest implements Wire {
     return this.lane.proof;
   }
 
-  answer(status: number, head: string, body: string, last: boolean): void {
+  answer(status: number, head: string, body: JsonText, last: boolean): void {
     this.lane.answer(this, status, head, body, last);
   }
 
