@@ -6,4 +6,4 @@ export { systemActor, type Actor } from './actor';
 export { nearestWords } from './nearest';
 export { SingleFlight } from './single-flight';
 export { atomicWriteFile, syncFolder } from './files';
-export { Turns, TURNS, type Pace } from './turns';
+export { TURNS, type Pace } from './turns';

@@ -104,7 +104,8 @@ export class PredictionService {
     for (const place of placed) {
       if (place instanceof DomainError) answers.push(place);
       else if (outputs instanceof DomainError) answers.push(outputs);
-      else if (long) answers.push(await readLongRow(served, outputs, index++, total, place.defaulted, call));
+      else if (long)
+        answers.push(await readLongRow(served, outputs, { index: index++, total, defaulted: place.defaulted }, call));
       else answers.push(readRow(served, outputs, index++, total, place.defaulted));
     }
     return answers;

@@ -42,7 +42,7 @@ export class RowInference implements InferReceiver {
   }
 
   private async answerLong(outputs: readonly Tensor[]): Promise<void> {
-    this.tell(await readLongRow(this.served, outputs, 0, 1, this.defaulted, this.call));
+    this.tell(await readLongRow(this.served, outputs, { index: 0, total: 1, defaulted: this.defaulted }, this.call));
   }
 
   private tell(answer: RowAnswer | DomainError): void {
@@ -117,13 +117,18 @@ export function readRow(
   }
 }
 
+/** A row of a run of `total`. */
+interface RowPlace {
+  readonly index: number;
+  readonly total: number;
+  readonly defaulted: readonly string[] | undefined;
+}
+
 /** The same in slices. */
 export async function readLongRow(
   served: ServedVersion,
   outputs: readonly Tensor[],
-  index: number,
-  total: number,
-  defaulted: readonly string[] | undefined,
+  { index, total, defaulted }: RowPlace,
   call: PredictCall,
 ): Promise<RowAnswer | DomainError> {
   try {

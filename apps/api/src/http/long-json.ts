@@ -80,7 +80,8 @@ class GrowingJson {
       const into = this.open[level] as JsonContainer;
       if (Array.isArray(into)) {
         const items = from as unknown[];
-        for (let i = 1; i < items.length; i++) into.push(items[i]);
+        if (typeof into[0] === 'number') addNumbers(into as number[], items);
+        else addOthers(into, items, 1);
         from = items[0] as JsonContainer;
       } else {
         addMembers(into, from as Record<string, unknown>);
@@ -107,6 +108,25 @@ class GrowingJson {
     const name = JSON.parse(this.bytes.toString('utf8', at, endOfString(this.bytes, at) + 1)) as string;
     return parent?.[name] as JsonContainer;
   }
+}
+
+/**
+ * Adds items, and leaves those behind the first that is no number to the slow way. For itself, because a loop that has seen arrays of
+ * other things makes objects of all numbers that it adds from then on: three times the memory, and long collections of it.
+ */
+function addNumbers(into: number[], items: readonly unknown[]): void {
+  for (let i = 1; i < items.length; i++) {
+    const item = items[i];
+    if (typeof item !== 'number') {
+      addOthers(into, items, i);
+      return;
+    }
+    into.push(item);
+  }
+}
+
+function addOthers(into: unknown[], items: readonly unknown[], from: number): void {
+  for (let i = from; i < items.length; i++) into.push(items[i]);
 }
 
 function addMembers(into: Record<string, unknown>, members: Record<string, unknown>): void {

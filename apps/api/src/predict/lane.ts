@@ -5,6 +5,7 @@ import { ConnectionProof } from '@sibyl/auth';
 import type { JsonText, LongText } from '@sibyl/protocol';
 import { addressOf } from '../http/arrival';
 import { tooSlow } from '../http/body';
+import { BodyRoom } from '../http/body-room';
 import type { Exchange } from './exchange';
 import { readLaneHead, type LaneHead } from './lane-head';
 import type { PredictHandler } from './predict.handler';
@@ -47,7 +48,7 @@ export class Lane {
   readonly address: string;
   private request: LaneRequest | undefined;
   private exchange: Exchange | undefined;
-  private parts: Buffer[] = [];
+  private room: BodyRoom | undefined;
   private missing = 0;
   private rest: Buffer | undefined;
   private readonly onData = (chunk: Buffer): void => this.receive(chunk);
@@ -158,20 +159,22 @@ export class Lane {
     // Refused and answered within the call: nothing of it is left.
     if (this.request !== request) return;
     this.exchange = exchange;
-    if (this.missing > 0) this.parts = [chunk.subarray(bodyAt)];
-    else handler.receive(exchange, chunk.subarray(bodyAt, bodyEnd));
+    if (this.missing > 0) {
+      this.room = new BodyRoom(bodyBytes);
+      this.room.add(chunk.subarray(bodyAt));
+    } else handler.receive(exchange, chunk.subarray(bodyAt, bodyEnd));
   }
 
   /** A body that comes in several pieces; that of a request which was refused meanwhile is thrown away. */
   private collect(chunk: Buffer): void {
     const { exchange, missing } = this;
     this.missing = Math.max(0, missing - chunk.length);
-    if (exchange !== undefined && !exchange.decided) this.parts.push(chunk.subarray(0, missing));
+    if (exchange !== undefined && !exchange.decided) this.room?.add(chunk.subarray(0, missing));
     if (this.missing > 0) return;
     if (chunk.length > missing) this.hold(chunk.subarray(missing));
-    const { parts } = this;
-    this.parts = [];
-    if (exchange !== undefined) this.host.handler.receive(exchange, Buffer.concat(parts));
+    const { room } = this;
+    this.room = undefined;
+    if (exchange !== undefined && room !== undefined) this.host.handler.receive(exchange, room.take());
   }
 
   /** What comes before its turn waits, and nothing more is read. */

@@ -138,3 +138,20 @@ function itemProblem(error: DomainError): string {
     ...(error.retryAfterSeconds === undefined ? {} : { retry_after: Math.ceil(error.retryAfterSeconds) }),
   });
 }
+
+/** All rows, or one error that lists what is wrong with every bad one. */
+export function allAnswered(answers: readonly (RowAnswer | DomainError)[]): RowAnswer[] {
+  const errors = answers.filter((answer) => answer instanceof DomainError);
+  const [first] = errors;
+  if (first === undefined) return answers as RowAnswer[];
+  const faults = errors
+    .flatMap((error) => (error.code === first.code ? (error.faults ?? []) : []))
+    .slice(0, FAULTS_MAX);
+  throw new DomainError(first.code, first.detail, {
+    cause: first.cause,
+    faults,
+    ...(first.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: first.retryAfterSeconds }),
+  });
+}
+
+const FAULTS_MAX = 64;

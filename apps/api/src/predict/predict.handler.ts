@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { credentialOf, Gate } from '@sibyl/auth';
 import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
 import type { JsonText } from '@sibyl/protocol';
-import type { PredictionService, Resolution, RowAnswer } from '@sibyl/prediction';
+import type { PredictionService, Resolution } from '@sibyl/prediction';
 import { acceptsJson, notAcceptable } from '../http/accept';
 import { arrive } from '../http/arrival';
 import { bodyCutOff, checkJsonType, readBody } from '../http/body';
@@ -12,7 +12,7 @@ import type { HttpOptions } from '../http/http-options';
 import { Exchange } from './exchange';
 import { LONG_BYTES, type LongBodies } from './long-bodies';
 import { NodeWire } from './node-wire';
-import { batchAnswer, inferAnswer, RowReply, TensorReply } from './predict-answers';
+import { allAnswered, batchAnswer, inferAnswer, RowReply, TensorReply } from './predict-answers';
 import { PredictBatch } from './predict-batch';
 import { objectAt, readBatchEnvelope, readEnvelope, readInferEnvelope, type PredictEnvelope } from './predict-envelope';
 import { forgetPlain, readPlainEnvelope, type PlainEnvelope } from './plain-envelope';
@@ -289,20 +289,3 @@ function modelOf(inPath: string | undefined, inBody: string | undefined): string
   }
   return inPath ?? inBody;
 }
-
-/** All rows, or one error that lists what is wrong with every bad one. */
-function allAnswered(answers: readonly (RowAnswer | DomainError)[]): RowAnswer[] {
-  const errors = answers.filter((answer) => answer instanceof DomainError);
-  const [first] = errors;
-  if (first === undefined) return answers as RowAnswer[];
-  const faults = errors
-    .flatMap((error) => (error.code === first.code ? (error.faults ?? []) : []))
-    .slice(0, FAULTS_MAX);
-  throw new DomainError(first.code, first.detail, {
-    cause: first.cause,
-    faults,
-    ...(first.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: first.retryAfterSeconds }),
-  });
-}
-
-const FAULTS_MAX = 64;
