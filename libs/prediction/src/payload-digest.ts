@@ -3,8 +3,8 @@ import * as crypto from 'node:crypto';
 import type { Pace } from '@sibyl/kernel';
 
 const BLOCK_BYTES = 64;
-/** Requests and answers of a few rows fit. */
-const KEPT_BYTES = 16 * 1024;
+/** Requests and answers of a few rows fit, and a sequence of 64 steps by 16 columns. */
+const KEPT_BYTES = 64 * 1024;
 /** Hashed without a pause; less than a millisecond. */
 const LONG_BYTES = 256 * 1024;
 

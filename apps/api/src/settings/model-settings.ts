@@ -203,6 +203,13 @@ export const SERVING = {
     fallback: PREDICT.tensorBodyBytes,
     meaning: 'Body of `/models/{name}/predict`, `/v1/infer` and `/v2`.',
   }),
+  longBodiesBytes: whole({
+    name: 'SIBYL_LONG_BODIES_BYTES',
+    min: KIBIBYTE,
+    max: 64 * GIBIBYTE,
+    fallback: PREDICT.longBodiesBytes,
+    meaning: 'Bodies over 128 KiB that are answered at once, all together; more are answered 503 `queue_full`.',
+  }),
   queueRequests: whole({
     name: 'SIBYL_QUEUE_REQUESTS',
     min: 1,
