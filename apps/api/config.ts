@@ -107,6 +107,7 @@ function edgeOptions(settings: Settings): Pick<ApiConfig, 'telemetry' | 'http' |
       ...(settings.defaultModel === undefined ? {} : { defaultModel: settings.defaultModel }),
       bodyBytes: settings.bodyBytes,
       tensorBodyBytes: settings.tensorBodyBytes,
+      longBodiesBytes: settings.longBodiesBytes,
       batchRequests: settings.batchRequests,
       rows: settings.callRows,
       deadlineMs: settings.predictDeadlineMs,

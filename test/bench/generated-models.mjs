@@ -158,3 +158,33 @@ export function convolutionPackage(parent) {
 export function slowPackage(parent) {
   return writePackage(parent, slowModel({ layers: 80, depth: 128 }), manifestOf('slow', FEATURES, 2));
 }
+
+/** A model of one input that is nothing but its body: `nodes` make `output` of it. */
+function plainModel(input, nodes, output) {
+  return encodeModel({
+    nodes,
+    initializers: [],
+    inputs: [value('x', 'FP32', [-1, ...input])],
+    outputs: [value(output.name, 'FP32', output.shape)],
+  });
+}
+
+/** Answers the mean of each row of `shape`: what a request costs is what its body costs. */
+export function meanPackage(parent, name, shape) {
+  const nodes = [
+    node('Flatten', ['x'], ['flat']),
+    node('ReduceMean', ['flat'], ['mean'], { attributes: [attribute('axes', { ints: [1] })] }),
+  ];
+  const outputs = [{ name: 'mean', datatype: 'FP32', shape: [-1, 1] }];
+  const inputs = [{ name: 'x', datatype: 'FP32', shape: [-1, ...shape] }];
+  const model = plainModel(shape, nodes, { name: 'mean', shape: [-1, 1] });
+  return writePackage(parent, model, { name, version: '1.0.0', task: 'regression', inputs, outputs });
+}
+
+/** Answers each row of `shape` as it came. */
+export function echoPackage(parent, name, shape) {
+  const model = plainModel(shape, [node('Identity', ['x'], ['y'])], { name: 'y', shape: [-1, ...shape] });
+  const inputs = [{ name: 'x', datatype: 'FP32', shape: [-1, ...shape] }];
+  const outputs = [{ name: 'y', datatype: 'FP32', shape: [-1, ...shape] }];
+  return writePackage(parent, model, { name, version: '1.0.0', inputs, outputs });
+}

@@ -1,5 +1,5 @@
 /** Hot path. */
-import { hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 
 /** JSON text, also in pieces that follow one another: whoever has parts need not join them, which would copy them once more. Bytes are UTF-8. */
 export type Payload = string | readonly (string | Uint8Array)[];
@@ -9,9 +9,17 @@ export function boundedPayload(payload: Payload, mostBytes: number): Payload {
   // A character takes at most three bytes, so most payloads need no counting.
   if (3 * lengthOf(payload) <= mostBytes) return payload;
   const pieces = typeof payload === 'string' ? [payload] : payload;
-  const whole = Buffer.concat(pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece)));
-  if (whole.length <= mostBytes) return payload;
-  return `{"omitted_bytes":${whole.length},"sha256":"${hash('sha256', whole, 'hex')}"}`;
+  let bytes = 0;
+  for (const piece of pieces) bytes += Buffer.byteLength(piece);
+  if (bytes <= mostBytes) return payload;
+  const hash = createHash('sha256');
+  for (const piece of pieces) hash.update(piece);
+  return omittedPayload(bytes, hash.digest('hex'));
+}
+
+/** What stands for a payload that is not kept. */
+export function omittedPayload(bytes: number, sha256: string): string {
+  return `{"omitted_bytes":${bytes},"sha256":"${sha256}"}`;
 }
 
 function lengthOf(payload: Payload): number {

@@ -21,5 +21,5 @@ export type { EventFilter } from './event-filter';
 export { auditMigrations } from './migrations';
 export type { EventOrder } from './page-cursor';
 export { RefusalFold, type RefusalLimits } from './refusal-fold';
-export type { Payload } from './bounded-payload';
+export { omittedPayload, type Payload } from './bounded-payload';
 export type { TrailLog } from './trail-log';

@@ -7,3 +7,4 @@ export { nearestWords } from './nearest';
 export { SingleFlight } from './single-flight';
 export { digestFile } from './file-digest';
 export { atomicWriteFile, syncFolder } from './files';
+export { TURNS, type Pace } from './turns';

@@ -1,6 +1,14 @@
 /** Hot path. See docs/paths/predict.md. */
-import { DomainError } from '@sibyl/kernel';
-import { encodeNested, numberAt, type Tensor, type TensorSpec } from '@sibyl/protocol';
+import { DomainError, type Pace } from '@sibyl/kernel';
+import {
+  encodeLong,
+  encodeNested,
+  joinJson,
+  numberAt,
+  type JsonText,
+  type Tensor,
+  type TensorSpec,
+} from '@sibyl/protocol';
 
 /** How outputs become a prediction; the manifest's `decision` member (contract §2). */
 export interface DecisionRule {
@@ -18,14 +26,21 @@ export interface DecisionRule {
 
 /** One row's prediction: its JSON text, and what metrics count of it. */
 export interface RowPrediction {
-  readonly json: string;
+  readonly json: JsonText;
   readonly label?: string | undefined;
   readonly value?: number | undefined;
 }
 
+/** One that is a single string. */
+export interface ShortPrediction extends RowPrediction {
+  readonly json: string;
+}
+
 /** Reads predictions out of output tensors; compiled once per version. */
 export interface DecisionReader {
-  read(outputs: readonly Tensor[], row: number, rows: number): RowPrediction;
+  read(outputs: readonly Tensor[], row: number, rows: number): ShortPrediction;
+  /** The same in slices, where an answer can be long. */
+  readLong?(outputs: readonly Tensor[], row: number, rows: number, pace: Pace): Promise<RowPrediction>;
 }
 
 export interface DecisionSource {
@@ -118,7 +133,7 @@ class ValueReader implements DecisionReader {
     this.head = `{${JSON.stringify(field)}:`;
   }
 
-  read(outputs: readonly Tensor[], row: number): RowPrediction {
+  read(outputs: readonly Tensor[], row: number): ShortPrediction {
     const tensor = outputNamed(outputs, this.output);
     const value = numberAt(tensor, row);
     if (value - value !== 0) throw invalid(value, this.output);
@@ -130,12 +145,26 @@ class ValueReader implements DecisionReader {
 
 /** Every output of the row under its name. */
 class OutputsReader implements DecisionReader {
-  read(outputs: readonly Tensor[], row: number, rows: number): RowPrediction {
+  read(outputs: readonly Tensor[], row: number, rows: number): ShortPrediction {
     const parts = outputs.map(
       (tensor) => `${JSON.stringify(tensor.name)}:${encodeNested(rows > 0 ? rowOf(tensor, row, rows) : tensor)}`,
     );
     return { json: `{"outputs":{${parts.join(',')}}}` };
   }
+
+  async readLong(outputs: readonly Tensor[], row: number, rows: number, pace: Pace): Promise<RowPrediction> {
+    const own = rows > 0 ? outputs.map((tensor) => rowOf(tensor, row, rows)) : outputs;
+    return { json: joinJson(['{"outputs":', await longOutputs(own, pace), '}']) };
+  }
+}
+
+/** Tensors under their names, written in slices. */
+export async function longOutputs(outputs: readonly Tensor[], pace: Pace): Promise<JsonText> {
+  const texts: JsonText[] = [];
+  for (const tensor of outputs) {
+    texts.push(`${texts.length === 0 ? '{' : ','}${JSON.stringify(tensor.name)}:`, await encodeLong(tensor, pace));
+  }
+  return joinJson([...texts, texts.length === 0 ? '{}' : '}']);
 }
 
 /** One row of a tensor whose first dimension is the rows; others are given whole. */
@@ -174,7 +203,7 @@ class ClassReader implements DecisionReader {
     this.scratch = new Float64Array(Math.max(columns, this.classes.length, 2));
   }
 
-  read(outputs: readonly Tensor[], row: number, rows: number): RowPrediction {
+  read(outputs: readonly Tensor[], row: number, rows: number): ShortPrediction {
     const count = this.scores === undefined ? 0 : this.probabilities(outputNamed(outputs, this.scores), row, rows);
     const label = this.modelLabel(outputs, row, count);
     const index = label === undefined ? this.best(count) : this.indexOfLabel(label);

@@ -1,5 +1,5 @@
 import { DomainError } from '@sibyl/kernel';
-import { allocate, decodeNested, elementCount, type Tensor } from '@sibyl/protocol';
+import { allocate, decodeNested, elementCount, ReadNested, type Tensor } from '@sibyl/protocol';
 import { checkTensorRules, type JsonObject } from './feature-rows';
 import type { FeatureSlot, InputSpec, ModelContract } from './model-contract';
 import { pointerTo, RequestFaults } from './request-faults';
@@ -31,7 +31,7 @@ function decodePart(slot: FeatureSlot, value: unknown, pointer: string): Tensor 
   const tensor = decodeNested(value, { name: slot.name, datatype: slot.datatype, shape: slot.shape }, at, {
     nullable: () => slot.nullable,
   });
-  checkTensorRules(tensor, [slot], at);
+  if (!(value instanceof ReadNested)) checkTensorRules(tensor, [slot], at);
   return tensor;
 }
 

@@ -5,6 +5,7 @@ import {
   decodeNested,
   describe,
   numberAt,
+  ReadNested,
   writeNaN,
   type PlainScanner,
   type Tensor,
@@ -117,7 +118,8 @@ export class FeatureRows {
     const base = row * (this.contract.rowElements[slot.input] ?? 0) + slot.offset;
     if (slot.shape.length === 0) return slot.write(data, base, value) === undefined;
     const values = nested(slot, value, pointerTo(pointer, slot.name)).data;
-    for (let k = 0; k < values.length; k++) data[base + k * slot.stride] = values[k] as number;
+    if (slot.stride === 1 && !Array.isArray(data)) (data as Float32Array).set(values as Float32Array, base);
+    else for (let k = 0; k < values.length; k++) data[base + k * slot.stride] = values[k] as number;
     return true;
   }
 
@@ -183,14 +185,24 @@ function shorter(data: TensorData, length: number): TensorData {
 function nested(slot: FeatureSlot, value: unknown, pointer: string): Tensor {
   const spec = { name: slot.name, datatype: slot.datatype, shape: slot.shape };
   const tensor = decodeNested(value, spec, pointer, { nullable: () => slot.nullable });
-  checkTensorRules(tensor, [slot], pointer);
+  if (slot.rule !== undefined && !(value instanceof ReadNested)) checkTensorRules(tensor, [slot], pointer);
   return tensor;
 }
 
-/** Checks ranges and allowed values of a tensor whose last dimension has named columns; one slot stands for all of them. */
-export function checkTensorRules(tensor: Tensor, slots: readonly FeatureSlot[], pointer: string): void {
+/**
+ * Checks ranges and allowed values of a tensor whose last dimension has named columns; one slot stands for all of them. Arrays
+ * that were read before (`ReadNested`) were checked then.
+ */
+export function checkTensorRules(
+  tensor: Tensor,
+  slots: readonly FeatureSlot[],
+  pointer: string,
+  from = 0,
+  to = Number.POSITIVE_INFINITY,
+): void {
   const columns = slots.length === 1 ? 1 : (tensor.shape.at(-1) ?? 1);
-  for (let i = 0; i < tensor.data.length; i++) {
+  const end = Math.min(tensor.data.length, to);
+  for (let i = from; i < end; i++) {
     const slot = slots[i % columns];
     if (slot?.rule === undefined) continue;
     const breach = slot.rule.broken(tensor.data, i);

@@ -12,4 +12,4 @@ export type { Resolution, ServedModel } from './serving-table';
 export type { ServedVersion, ServingState } from './served-version';
 export type { JsonObject } from './feature-rows';
 export { pointerTo, RequestFaults } from './request-faults';
-export { PayloadDigest } from './payload-digest';
+export { digestLong, PayloadDigest } from './payload-digest';

@@ -12,4 +12,16 @@ describe('PayloadDigest', () => {
       expect(slow.of(text)).toBe(expected);
     }
   });
+
+  it('is the same in slices, whatever the pieces', async () => {
+    const digest = new PayloadDigest(randomBytes(32));
+    const bytes = randomBytes(700_000);
+    let turns = 0;
+    const pace = { due: true, next: () => Promise.resolve(void turns++) };
+    for (const cuts of [[], [0], [1, 300_000], [262_144]]) {
+      const pieces = [0, ...cuts].map((from, i) => bytes.subarray(from, cuts[i] ?? bytes.length));
+      expect(await digest.ofLong(pieces, pace)).toBe(digest.of(bytes));
+    }
+    expect(turns).toBeGreaterThanOrEqual(12);
+  });
 });

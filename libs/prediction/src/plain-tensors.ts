@@ -9,25 +9,18 @@ const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const COMMA = 0x2c;
-/** Some images; what is larger is read in the ordinary way. */
-const MOST_ELEMENTS = 1024 * 1024;
-/** Room that is kept from one request to the next. */
-const KEPT_ELEMENTS = 64 * 1024;
+/** As many as bodies have that are not read in slices. */
+const MOST_ELEMENTS = 64 * 1024;
 const LIMITS = { FP32: FLOAT32_MAX, FP64: Number.MAX_VALUE } as const;
 
-let room = new Float64Array(KEPT_ELEMENTS);
+/** Kept from one request to the next. */
+const room = new Float64Array(MOST_ELEMENTS);
 
 /**
  * Reads `{tensor: [[number, …], …], …}` at the scanner into the tensors that the model takes: FP32 and FP64 of which all dimensions
  * but the first are fixed, all inputs in their order. Undefined for anything else, faults included: `decodeTensorInputs` takes that.
  */
 export function readPlainTensors(contract: ModelContract, scanner: PlainScanner): Tensor[] | undefined {
-  const tensors = readInputs(contract, scanner);
-  if (room.length > KEPT_ELEMENTS) room = new Float64Array(KEPT_ELEMENTS);
-  return tensors;
-}
-
-function readInputs(contract: ModelContract, scanner: PlainScanner): Tensor[] | undefined {
   const { inputs, plainNames } = contract;
   if (plainNames === undefined || !scanner.pass(OPEN_BRACE)) return undefined;
   const tensors: Tensor[] = [];
@@ -53,7 +46,7 @@ function readRows(
   const reader = { scanner, shape, nullable, limit: LIMITS[datatype], at: 0 };
   let rows = 0;
   do {
-    if (!makeRoom(reader.at, rowElements) || !readLevel(reader, 1, rows)) return undefined;
+    if (reader.at + rowElements > MOST_ELEMENTS || !readLevel(reader, 1, rows)) return undefined;
     rows++;
   } while (scanner.pass(COMMA));
   if (!scanner.pass(CLOSE_BRACKET) || (shape[0] !== -1 && shape[0] !== rows)) return undefined;
@@ -75,15 +68,6 @@ interface Reader {
   readonly limit: number;
   /** Where the next element goes. */
   at: number;
-}
-
-function makeRoom(used: number, more: number): boolean {
-  if (used + more > MOST_ELEMENTS) return false;
-  if (used + more <= room.length) return true;
-  const larger = new Float64Array(Math.min(MOST_ELEMENTS, 2 * (used + more)));
-  larger.set(room.subarray(0, used));
-  room = larger;
-  return true;
 }
 
 /** An array of the dimension `depth`, or below the last an element of `column`. */

@@ -1,10 +1,11 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest, LoadedModel } from '@sibyl/inference';
-import type { PlainScanner, Tensor } from '@sibyl/protocol';
+import { areLong, type PlainScanner, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
 import type { FeatureQuery, FeatureReader } from './feature-reader';
 import { FeatureRows, type JsonObject } from './feature-rows';
+import { readLongFeatures, readLongTensors } from './long-inputs';
 import { fillMissing } from './missing-features';
 import type { FeatureSlot } from './model-contract';
 import type { ModelReconciler } from './model-reconciler';
@@ -12,6 +13,7 @@ import { readPlainTensors } from './plain-tensors';
 import type { PredictCall } from './predict-call';
 import {
   asDomainError,
+  readLongRow,
   readRow,
   RowInference,
   TensorInference,
@@ -53,7 +55,7 @@ export class PredictionService {
     const rows = new FeatureRows(contract, 1);
     const defaulted = this.addRow(rows, row);
     const request = call.request(rows.tensors(), contract.stackable ? 1 : 0);
-    this.submit(served, request, new RowInference(served, defaulted, receiver));
+    this.submit(served, request, new RowInference(served, defaulted, call, receiver));
   }
 
   /**
@@ -65,24 +67,48 @@ export class PredictionService {
     requests: readonly RowRequest[],
     call: PredictCall,
   ): Promise<(RowAnswer | DomainError)[]> {
-    if (!served.batchable) {
-      return Promise.all(requests.map((row) => this.predictRow(served, row, call)));
-    }
+    if (call.long) await this.readLong(served, { rows: requests }, call);
+    if (!served.batchable) return this.predictSingly(served, requests, call);
     const rows = new FeatureRows(served.contract, requests.length);
-    const placed = requests.map((row) => this.tryAdd(rows, row));
+    const placed: Placed[] = [];
+    for (const row of requests) {
+      placed.push(this.tryAdd(rows, row));
+      if (call.long && call.due) await call.next();
+    }
     if (rows.rows === 0) return placed.map((place) => place as DomainError);
     const total = rows.rows;
     const outputs = await this.infer(served, call.request(rows.tensors(), total));
     // One of them may be to blame; by themselves the others have their answers.
     if (total > 1 && outputs instanceof DomainError && OF_A_ROW.has(outputs.code)) {
-      return Promise.all(requests.map((row) => this.predictRow(served, row, call)));
+      return this.predictSingly(served, requests, call);
     }
+    return this.readRows(served, outputs, placed, call);
+  }
+
+  /** Reads the nested arrays of a long call, so that what follows finds them read. */
+  async readLong(served: ServedVersion, { inputs, rows }: LongParts, call: PredictCall): Promise<void> {
+    if (inputs !== undefined) await readLongTensors(served.contract, inputs, call);
+    for (const row of rows) await readLongFeatures(served.contract, row, call);
+  }
+
+  private async readRows(
+    served: ServedVersion,
+    outputs: readonly Tensor[] | DomainError,
+    placed: readonly Placed[],
+    call: PredictCall,
+  ): Promise<(RowAnswer | DomainError)[]> {
+    const total = placed.reduce((sum, place) => (place instanceof DomainError ? sum : sum + 1), 0);
+    const long = call.long || (Array.isArray(outputs) && areLong(outputs));
+    const answers: (RowAnswer | DomainError)[] = [];
     let index = 0;
-    return placed.map((place) => {
-      if (place instanceof DomainError) return place;
-      if (outputs instanceof DomainError) return outputs;
-      return readRow(served, outputs, index++, total, place.defaulted);
-    });
+    for (const place of placed) {
+      if (place instanceof DomainError) answers.push(place);
+      else if (outputs instanceof DomainError) answers.push(outputs);
+      else if (long)
+        answers.push(await readLongRow(served, outputs, { index: index++, total, defaulted: place.defaulted }, call));
+      else answers.push(readRow(served, outputs, index++, total, place.defaulted));
+    }
+    return answers;
   }
 
   /** Tensors in, tensors out; a prediction too where there is one row to decide about. Throws like `submitRow`. */
@@ -107,7 +133,7 @@ export class PredictionService {
     if (missing === undefined) return false;
     const defaulted = this.supply(rows, missing, { query: row.query, pointer: '/features' });
     const request = row.call.request(rows.tensors(), contract.stackable ? 1 : 0);
-    this.submit(served, request, new RowInference(served, defaulted, receiver));
+    this.submit(served, request, new RowInference(served, defaulted, row.call, receiver));
     return true;
   }
 
@@ -131,7 +157,20 @@ export class PredictionService {
   ): void {
     const rows = rowsOf(served, tensors, rowsMax);
     const decides = served.facts.manifest.task !== undefined && isOneRow(tensors);
-    this.submit(served, call.request(tensors, rows), new TensorInference(served, decides, receiver));
+    this.submit(served, call.request(tensors, rows), new TensorInference(served, decides, call, receiver));
+  }
+
+  private async predictSingly(
+    served: ServedVersion,
+    requests: readonly RowRequest[],
+    call: PredictCall,
+  ): Promise<(RowAnswer | DomainError)[]> {
+    const answers: Promise<RowAnswer | DomainError>[] = [];
+    for (const row of requests) {
+      answers.push(this.predictRow(served, row, call));
+      if (call.long && call.due) await call.next();
+    }
+    return Promise.all(answers);
   }
 
   private predictRow(served: ServedVersion, row: RowRequest, call: PredictCall): Promise<RowAnswer | DomainError> {
@@ -182,7 +221,7 @@ export class PredictionService {
     return defaulted.length ? defaulted : undefined;
   }
 
-  private tryAdd(rows: FeatureRows, row: RowRequest): { defaulted: readonly string[] | undefined } | DomainError {
+  private tryAdd(rows: FeatureRows, row: RowRequest): Placed {
     try {
       return { defaulted: this.addRow(rows, row) };
     } catch (error) {
@@ -201,13 +240,22 @@ export class PredictionService {
     const known = missing.length ? this.features.read(row.query, missing) : undefined;
     const { values, defaulted } = fillMissing(missing, known, row.pointer, () => undefined);
     const tensors = decodeDynamicRow(contract, row.features, values, row.pointer);
-    const answered = new RowInference(served, defaulted.length ? defaulted : undefined, receiver);
+    const answered = new RowInference(served, defaulted.length ? defaulted : undefined, call, receiver);
     this.submit(served, call.request(tensors, 0), answered);
   }
 }
 
 /** What a single row can do to a run, and with it to all others in it. */
 const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_crashed_on_input']);
+
+/** A row among those of a run, or what is wrong with it. */
+type Placed = { readonly defaulted: readonly string[] | undefined } | DomainError;
+
+/** Where nested arrays may be in a call. */
+export interface LongParts {
+  readonly inputs?: JsonObject | undefined;
+  readonly rows: readonly Pick<RowRequest, 'features' | 'pointer'>[];
+}
 
 /** Tensors that a caller asks about. */
 export interface TensorCall {

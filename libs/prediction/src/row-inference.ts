@@ -1,8 +1,9 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError } from '@sibyl/kernel';
 import type { InferReceiver } from '@sibyl/inference';
-import { encodeNested, type Tensor } from '@sibyl/protocol';
-import type { RowPrediction } from './decision';
+import { areLong, encodeNested, type JsonText, type Tensor } from '@sibyl/protocol';
+import { longOutputs, type RowPrediction } from './decision';
+import type { PredictCall } from './predict-call';
 import type { ServedVersion } from './served-version';
 
 /** A prediction and the features that a default stood in for. */
@@ -18,7 +19,7 @@ export interface Receiver<T> {
 
 /** Outputs as JSON text, and the prediction where there is one row to decide about. */
 export interface TensorAnswer {
-  readonly outputsJson: string;
+  readonly outputsJson: JsonText;
   readonly prediction: RowPrediction | undefined;
 }
 
@@ -27,17 +28,26 @@ export class RowInference implements InferReceiver {
   constructor(
     private readonly served: ServedVersion,
     private readonly defaulted: readonly string[] | undefined,
+    private readonly call: PredictCall,
     private readonly receiver: Receiver<RowAnswer>,
   ) {}
 
   answered(outputs: readonly Tensor[]): void {
-    const answer = readRow(this.served, outputs, 0, 1, this.defaulted);
-    if (answer instanceof DomainError) this.receiver.failed(answer);
-    else this.receiver.succeeded(answer);
+    if (this.served.decision.readLong !== undefined && areLong(outputs)) void this.answerLong(outputs);
+    else this.tell(readRow(this.served, outputs, 0, 1, this.defaulted));
   }
 
   failed(error: Error): void {
     this.receiver.failed(error);
+  }
+
+  private async answerLong(outputs: readonly Tensor[]): Promise<void> {
+    this.tell(await readLongRow(this.served, outputs, { index: 0, total: 1, defaulted: this.defaulted }, this.call));
+  }
+
+  private tell(answer: RowAnswer | DomainError): void {
+    if (answer instanceof DomainError) this.receiver.failed(answer);
+    else this.receiver.succeeded(answer);
   }
 }
 
@@ -46,10 +56,15 @@ export class TensorInference implements InferReceiver {
   constructor(
     private readonly served: ServedVersion,
     private readonly decides: boolean,
+    private readonly call: PredictCall,
     private readonly receiver: Receiver<TensorAnswer>,
   ) {}
 
   answered(outputs: readonly Tensor[]): void {
+    if (areLong(outputs)) {
+      void this.answerLong(outputs);
+      return;
+    }
     let answer: TensorAnswer;
     try {
       const prediction = this.decides ? this.served.decision.read(outputs, 0, 1) : undefined;
@@ -63,6 +78,19 @@ export class TensorInference implements InferReceiver {
 
   failed(error: Error): void {
     this.receiver.failed(error);
+  }
+
+  private async answerLong(outputs: readonly Tensor[]): Promise<void> {
+    let answer: TensorAnswer;
+    try {
+      await this.call.next();
+      const prediction = this.decides ? await decideLong(this.served, outputs, 0, 1, this.call) : undefined;
+      answer = { outputsJson: await longOutputs(outputs, this.call), prediction };
+    } catch (error) {
+      this.receiver.failed(asDomainError(error));
+      return;
+    }
+    this.receiver.succeeded(answer);
   }
 }
 
@@ -87,6 +115,40 @@ export function readRow(
   } catch (error) {
     return asDomainError(error);
   }
+}
+
+/** A row of a run of `total`. */
+interface RowPlace {
+  readonly index: number;
+  readonly total: number;
+  readonly defaulted: readonly string[] | undefined;
+}
+
+/** The same in slices. */
+export async function readLongRow(
+  served: ServedVersion,
+  outputs: readonly Tensor[],
+  { index, total, defaulted }: RowPlace,
+  call: PredictCall,
+): Promise<RowAnswer | DomainError> {
+  try {
+    if (call.due) await call.next();
+    const { json, label, value } = await decideLong(served, outputs, index, total, call);
+    return { json, label, value, defaulted };
+  } catch (error) {
+    return asDomainError(error);
+  }
+}
+
+async function decideLong(
+  { decision }: ServedVersion,
+  outputs: readonly Tensor[],
+  index: number,
+  total: number,
+  call: PredictCall,
+): Promise<RowPrediction> {
+  if (decision.readLong !== undefined) return decision.readLong(outputs, index, total, call);
+  return decision.read(outputs, index, total);
 }
 
 /** Anything else than a DomainError is a fault of ours and keeps its cause for the log. */

@@ -1,6 +1,6 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError } from '@sibyl/kernel';
-import { decodeNested, type Tensor } from '@sibyl/protocol';
+import { decodeNested, ReadNested, type Tensor } from '@sibyl/protocol';
 import { checkTensorRules, type JsonObject } from './feature-rows';
 import type { InputSpec, ModelContract } from './model-contract';
 import { pointerTo, RequestFaults } from './request-faults';
@@ -46,7 +46,8 @@ function decodeInput(
 ): Tensor {
   const at = pointerTo(pointer, input.name);
   const tensor = decodeNested(value, input, at, { nullable: contract.nullableColumns[index] ?? never });
-  if (contract.ruled[index]) checkTensorRules(tensor, contract.inputSlots[index] ?? [], at);
+  if (contract.ruled[index] && !(value instanceof ReadNested))
+    checkTensorRules(tensor, contract.inputSlots[index] ?? [], at);
   return tensor;
 }
 

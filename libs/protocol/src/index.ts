@@ -13,7 +13,16 @@ export { firstRow, sameRows, stackRows } from './stack';
 export { float16ToNumber, numberToFloat16 } from './float16';
 export { FLOAT32_MAX, elementWriter, hasNaN, writeNaN, type ElementFault, type ElementWriter } from './element';
 export { endOfString, PlainScanner } from './plain-scanner';
-export { decodeNested, describe, encodeNested, numberAt, type DecodeOptions } from './nested';
+export {
+  decodeNested,
+  describe,
+  encodeNested,
+  numberAt,
+  NestedReading,
+  ReadNested,
+  type DecodeOptions,
+} from './nested';
+export { areLong, encodeLong, joinJson, LongText, type JsonText } from './long-text';
 export {
   EXECUTION_PROVIDERS,
   executionProvider,

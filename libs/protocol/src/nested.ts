@@ -21,27 +21,29 @@ const ELEMENTS_MAX = 16 * 1024 * 1024;
  * input_out_of_range, non_finite_input, input_missing or batch_too_large with a pointer to the first bad element.
  */
 export function decodeNested(value: unknown, spec: TensorSpec, pointer: string, options: DecodeOptions = {}): Tensor {
-  const shape = shapeOf(value, pointer);
-  checkShape(shape, spec, pointer);
-  const count = elementCount(shape);
-  if (!(count <= (options.maxElements ?? ELEMENTS_MAX))) {
-    throw new DomainError(
-      'batch_too_large',
-      `Input '${spec.name}' has more than ${options.maxElements ?? ELEMENTS_MAX} elements.`,
-      {
-        faults: [
-          {
-            pointer,
-            expected: `at most ${options.maxElements ?? ELEMENTS_MAX} elements`,
-            received: `shape ${show(shape)}`,
-          },
-        ],
-      },
-    );
+  if (value instanceof ReadNested) return value.tensor();
+  const reading = new NestedReading(value, spec, pointer, options);
+  reading.read(Number.POSITIVE_INFINITY);
+  return reading.tensor;
+}
+
+/** Nested arrays that were read before, in slices; stands in a request where they stood. What was wrong is thrown by whoever asks. */
+export class ReadNested {
+  constructor(private readonly outcome: Tensor | Error) {}
+
+  tensor(): Tensor {
+    if (this.outcome instanceof Error) throw this.outcome;
+    return this.outcome;
   }
-  const decoder = new NestedDecoder(spec, shape, options, pointer);
-  decoder.fill(value, 0);
-  return { name: spec.name, datatype: spec.datatype, shape, data: decoder.data };
+}
+
+function countOf(shape: readonly number[], spec: TensorSpec, pointer: string, options: DecodeOptions): number {
+  const count = elementCount(shape);
+  const most = options.maxElements ?? ELEMENTS_MAX;
+  if (count <= most) return count;
+  throw new DomainError('batch_too_large', `Input '${spec.name}' has more than ${most} elements.`, {
+    faults: [{ pointer, expected: `at most ${most} elements`, received: `shape ${show(shape)}` }],
+  });
 }
 
 function shapeOf(value: unknown, pointer: string): number[] {
@@ -84,43 +86,83 @@ function show(shape: readonly number[]): string {
   return `[${shape.join(',')}]`;
 }
 
-class NestedDecoder {
-  readonly data: TensorData;
+/** What `decodeNested` does, as far as it is asked to go: a walk that can be left and taken up again. */
+export class NestedReading {
+  private readonly shape: readonly number[];
+  private readonly data: TensorData;
   private readonly write: ElementWriter;
   private readonly missing: boolean;
   private index = 0;
-  /** Where the walk is; a pointer is made of it only for an error. */
+  /** The arrays around the place where the walk is, and its place in each; a pointer is made of them only for an error. */
+  private readonly open: unknown[][] = [];
   private readonly path: number[] = [];
 
   constructor(
+    private readonly value: unknown,
     private readonly spec: TensorSpec,
-    private readonly shape: readonly number[],
-    private readonly options: DecodeOptions,
     private readonly pointer: string,
+    private readonly options: DecodeOptions = {},
   ) {
-    this.data = allocate(spec.datatype, elementCount(shape));
+    const shape = shapeOf(value, pointer);
+    checkShape(shape, spec, pointer);
+    this.shape = shape;
+    this.data = allocate(spec.datatype, countOf(shape, spec, pointer, options));
     this.write = elementWriter(spec.datatype);
     this.missing = hasNaN(spec.datatype);
+    if (shape.length > 0) this.enter(value);
   }
 
-  fill(value: unknown, depth: number): void {
-    this.path.length = depth;
-    if (depth === this.shape.length) {
-      this.element(value, 0);
-      return;
+  /** Once everything is read. */
+  get tensor(): Tensor {
+    const { spec, shape, data } = this;
+    return { name: spec.name, datatype: spec.datatype, shape, data };
+  }
+
+  /** Reads so many elements more, arrays counted too; true when all are read. */
+  read(most: number): boolean {
+    if (this.shape.length === 0) this.element(this.value, 0);
+    let left = most;
+    while (this.open.length > 0) {
+      if (left <= 0) return false;
+      left -= this.step(left);
     }
+    return true;
+  }
+
+  /** Goes on in the innermost array; answers what that cost. */
+  private step(most: number): number {
+    const { open, path, shape } = this;
+    const depth = open.length - 1;
+    const items = open[depth] as unknown[];
+    const from = path[depth] as number;
+    if (from === items.length) {
+      open.pop();
+      path.length = depth;
+      if (depth > 0) (path[depth - 1] as number)++;
+      return 1;
+    }
+    if (depth < shape.length - 1) {
+      this.enter(items[from]);
+      return 1;
+    }
+    const end = Math.min(items.length, from + most);
+    for (let i = from; i < end; i++) {
+      path[depth] = i;
+      this.element(items[i], i);
+    }
+    path[depth] = end;
+    return end - from;
+  }
+
+  private enter(value: unknown): void {
+    const depth = this.open.length;
     if (!Array.isArray(value) || value.length !== this.shape[depth]) {
       const received = Array.isArray(value) ? `an array of ${value.length}` : describe(value);
       const pointer = this.here();
       throw shapeMismatch(this.spec, `${received} at ${pointer} where ${this.shape[depth] ?? 0} are expected`, pointer);
     }
-    const items = value as unknown[];
-    const isRow = depth === this.shape.length - 1;
-    for (let i = 0; i < items.length; i++) {
-      this.path[depth] = i;
-      if (isRow) this.element(items[i], i);
-      else this.fill(items[i], depth + 1);
-    }
+    this.open.push(value as unknown[]);
+    this.path.push(0);
   }
 
   private element(value: unknown, column: number): void {
@@ -173,6 +215,7 @@ export function encodeNested(tensor: Tensor): string {
   return level(tensor, write, 0, position);
 }
 
+/** Writes element `index` as JSON. */
 type ElementText = (data: TensorData, index: number) => string;
 
 function level(tensor: Tensor, write: ElementText, depth: number, position: { index: number }): string {
@@ -192,7 +235,7 @@ function numberText(value: number): string {
 const plainNumber: ElementText = (data, index) => numberText((data as Float64Array)[index] ?? 0);
 const digits: ElementText = (data, index) => String((data as BigInt64Array)[index]);
 
-const TEXT: Readonly<Record<Datatype, ElementText>> = {
+export const TEXT: Readonly<Record<Datatype, ElementText>> = {
   BOOL: (data, index) => (data[index] ? 'true' : 'false'),
   UINT8: plainNumber,
   UINT16: plainNumber,

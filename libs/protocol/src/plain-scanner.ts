@@ -146,7 +146,10 @@ export class PlainScanner {
     const { bytes } = this;
     let depth = 0;
     for (let { at } = this; at < bytes.length; at++) {
-      const role = ROLES[bytes[at] as number];
+      const byte = bytes[at] as number;
+      // Numbers and what stands between them are most of what is passed, and need no table.
+      if (byte < OPEN_BRACKET && byte !== QUOTE) continue;
+      const role = ROLES[byte];
       if (role === PLAIN) continue;
       if (role === QUOTES) at = endOfString(bytes, at);
       else if (role === OPENS) {

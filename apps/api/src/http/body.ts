@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { DomainError } from '@sibyl/kernel';
+import { BodyRoom } from './body-room';
 
 export interface BodyLimits {
   readonly bytes: number;
@@ -49,20 +50,18 @@ export function refuseEncoding(request: TypedRequest): void {
 export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > limits.bytes) return Promise.reject(tooLarge(limits.bytes));
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
+    const announced = Number(request.headers['content-length'] ?? limits.bytes);
+    const room = new BodyRoom(Number.isSafeInteger(announced) ? announced : limits.bytes);
     const end = (settle: () => void): void => {
       clearTimeout(timer);
       request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
       settle();
     };
     const onData = (chunk: Buffer): void => {
-      bytes += chunk.length;
-      if (bytes <= limits.bytes) chunks.push(chunk);
+      if (room.length + chunk.length <= limits.bytes) room.add(chunk);
       else end(() => reject(tooLarge(limits.bytes)));
     };
-    const onEnd = (): void =>
-      end(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes)));
+    const onEnd = (): void => end(() => resolve(room.take()));
     const onClose = (): void => end(() => reject(bodyCutOff()));
     const timer = setTimeout(() => end(() => reject(tooSlow(limits.timeoutMs))), limits.timeoutMs);
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);

@@ -22,9 +22,13 @@ export function decodeJson(bytes: Buffer, maxDepth: number): string {
   checkDepth(bytes, maxDepth);
   // ASCII, as most bodies are, is the same in Latin-1, which is read several times faster.
   if (isAscii(bytes)) return bytes.toString('latin1');
-  if (!isUtf8(bytes)) throw new DomainError('malformed_json', 'The body is not valid UTF-8.');
+  if (!isUtf8(bytes)) throw notUtf8();
   const text = bytes.toString('utf8');
   return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
+}
+
+export function notUtf8(): DomainError {
+  return new DomainError('malformed_json', 'The body is not valid UTF-8.');
 }
 
 /** The same bytes without a byte order mark. */
@@ -40,11 +44,14 @@ function parseJsonText(text: string): unknown {
 
 /** The same, but whole numbers beyond 2^53-1 are bigint and keep their digits: identifiers of 64 bits are features too. */
 export function parseWideJson(text: string): unknown {
+  return parsed(() => parseWide(text));
+}
+
+/** `parseWideJson` with the errors of the parsers themselves. */
+export function parseWide(text: string): unknown {
   // Hardly any text has such a number, and the exact parser takes ten times as long.
-  if (!WIDE_NUMBER.test(text)) return parseJsonText(text);
-  return parsed(() =>
-    parseLossless(text, undefined, { parseNumber: wideNumber, onDuplicateKey: ({ newValue }) => newValue }),
-  );
+  if (!WIDE_NUMBER.test(text)) return JSON.parse(text);
+  return parseLossless(text, undefined, { parseNumber: wideNumber, onDuplicateKey: ({ newValue }) => newValue });
 }
 
 const WIDE_NUMBER = /[[,:\s]-?\d{16}/;
@@ -59,14 +66,20 @@ function parsed(parse: () => unknown): unknown {
   try {
     return parse();
   } catch (cause) {
-    // The parser's message quotes the body, so it stays in the log.
-    throw new DomainError('malformed_json', `The body is not valid JSON${placeOf(cause)}.`, { cause });
+    throw malformed(positionOf(cause), cause);
   }
 }
 
-function placeOf(cause: unknown): string {
+/** The parser's message quotes the body, so it stays in the log. */
+export function malformed(position: number | undefined, cause?: unknown): DomainError {
+  const place = position === undefined ? '' : ` at character ${position}`;
+  return new DomainError('malformed_json', `The body is not valid JSON${place}.`, { cause });
+}
+
+/** The character at which a parser gave up, where it says. */
+export function positionOf(cause: unknown): number | undefined {
   const position = cause instanceof Error ? /at position (\d+)/.exec(cause.message)?.[1] : undefined;
-  return position === undefined ? '' : ` at character ${position}`;
+  return position === undefined ? undefined : Number(position);
 }
 
 /** 1 for each byte that opens an object or an array. */

@@ -2,6 +2,7 @@
 import type { CommitReceiver } from '@sibyl/audit';
 import { DomainError } from '@sibyl/kernel';
 import { PredictCall, type Resolution } from '@sibyl/prediction';
+import type { JsonText } from '@sibyl/protocol';
 import type { Problem } from '../http/problem';
 import type { RequestContext } from '../http/request-context';
 import type { PredictOptions } from './predict-options';
@@ -28,13 +29,14 @@ export class Exchange implements CommitReceiver {
   decided = false;
   /** Counted among the predictions whose events are still to come. */
   underway = false;
-  /** The body as it came: JSON in UTF-8. */
-  body: Uint8Array = NOTHING;
+  /** The body as it came: JSON in UTF-8; undefined once nobody needs it any more. */
+  body: Uint8Array | undefined = undefined;
+  /** The digest of a body that was read in slices. */
+  inputsDigest: string | undefined = undefined;
   resolution: Resolution | undefined = undefined;
   /** Predictions in the answer, for metrics. */
   rows = 0;
-  /** The text of the answer; of a failure, that of its problem. */
-  answer = '';
+  answer: JsonText = '';
   problem: Problem | undefined = undefined;
   /** What was thrown, where something was. */
   thrown: unknown = undefined;
@@ -90,7 +92,6 @@ export class Exchange implements CommitReceiver {
   }
 }
 
-const NOTHING = new Uint8Array(0);
 const UNSTARTED = new PredictCall(0);
 const PRIORITIES = 'interactive or bulk';
 const DIGITS = /^\d{1,9}$/;

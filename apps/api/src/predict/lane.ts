@@ -2,8 +2,10 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { ConnectionProof } from '@sibyl/auth';
+import type { JsonText, LongText } from '@sibyl/protocol';
 import { addressOf } from '../http/arrival';
 import { tooSlow } from '../http/body';
+import { BodyRoom } from '../http/body-room';
 import type { Exchange } from './exchange';
 import { readLaneHead, type LaneHead } from './lane-head';
 import type { PredictHandler } from './predict.handler';
@@ -46,7 +48,7 @@ export class Lane {
   readonly address: string;
   private request: LaneRequest | undefined;
   private exchange: Exchange | undefined;
-  private parts: Buffer[] = [];
+  private room: BodyRoom | undefined;
   private missing = 0;
   private rest: Buffer | undefined;
   private readonly onData = (chunk: Buffer): void => this.receive(chunk);
@@ -81,20 +83,21 @@ export class Lane {
   }
 
   /** Sends an answer and goes on to the next request. */
-  answer(request: LaneRequest, status: number, head: string, body: string, last: boolean): void {
+  answer(request: LaneRequest, status: number, head: string, body: JsonText, last: boolean): void {
     // Never the answer of another request, whatever comes late.
     if (request !== this.request || this.ending) return;
     const { socket, host } = this;
-    const bytes = Buffer.byteLength(body);
+    const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.bytes;
     const close = last || request.head.close || this.missing > 0;
-    const text =
+    const lines =
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${head}Content-Length: ${bytes}\r\n` +
-      `${host.date()}${close ? CLOSE : host.keepAlive}\r\n${body}`;
+      `${host.date()}${close ? CLOSE : host.keepAlive}\r\n`;
     this.request = undefined;
     this.exchange = undefined;
     this.age = 0;
     // Characters are bytes where there are as many of them, and Latin-1 is written with less work.
-    socket.write(text, bytes === body.length ? 'latin1' : 'utf8');
+    if (typeof body === 'string') socket.write(lines + body, bytes === body.length ? 'latin1' : 'utf8');
+    else writeLong(socket, lines, body);
     if (close) this.finish();
     else if (this.rest !== undefined) this.goOn();
   }
@@ -156,20 +159,22 @@ export class Lane {
     // Refused and answered within the call: nothing of it is left.
     if (this.request !== request) return;
     this.exchange = exchange;
-    if (this.missing > 0) this.parts = [chunk.subarray(bodyAt)];
-    else handler.receive(exchange, chunk.subarray(bodyAt, bodyEnd));
+    if (this.missing > 0) {
+      this.room = new BodyRoom(bodyBytes);
+      this.room.add(chunk.subarray(bodyAt));
+    } else handler.receive(exchange, chunk.subarray(bodyAt, bodyEnd));
   }
 
   /** A body that comes in several pieces; that of a request which was refused meanwhile is thrown away. */
   private collect(chunk: Buffer): void {
     const { exchange, missing } = this;
     this.missing = Math.max(0, missing - chunk.length);
-    if (exchange !== undefined && !exchange.decided) this.parts.push(chunk.subarray(0, missing));
+    if (exchange !== undefined && !exchange.decided) this.room?.add(chunk.subarray(0, missing));
     if (this.missing > 0) return;
     if (chunk.length > missing) this.hold(chunk.subarray(missing));
-    const { parts } = this;
-    this.parts = [];
-    if (exchange !== undefined) this.host.handler.receive(exchange, Buffer.concat(parts));
+    const { room } = this;
+    this.room = undefined;
+    if (exchange !== undefined && room !== undefined) this.host.handler.receive(exchange, room.take());
   }
 
   /** What comes before its turn waits, and nothing more is read. */
@@ -236,6 +241,13 @@ export class Lane {
 
 const CLOSE = 'Connection: close\r\n';
 
+function writeLong(socket: Socket, head: string, body: LongText): void {
+  socket.cork();
+  socket.write(head, 'latin1');
+  for (const part of body.parts) socket.write(part);
+  socket.uncork();
+}
+
 function ignore(): void {
   // An error of a connection is followed by its end, which says the same.
 }
@@ -263,7 +275,7 @@ class LaneRequest implements Wire {
     return this.lane.proof;
   }
 
-  answer(status: number, head: string, body: string, last: boolean): void {
+  answer(status: number, head: string, body: JsonText, last: boolean): void {
     this.lane.answer(this, status, head, body, last);
   }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { JsonText } from '@sibyl/protocol';
 import { addressOf } from '../http/arrival';
 import type { Wire, WireHeaders } from './wire';
 
@@ -18,18 +19,23 @@ export class NodeWire implements Wire {
     this.headers = request.headers;
   }
 
-  answer(status: number, head: string, body: string, last: boolean): void {
+  answer(status: number, head: string, body: JsonText, last: boolean): void {
     const { request, response } = this;
     if (response.destroyed || response.headersSent) return;
     for (const line of head.split('\r\n').slice(0, -1)) {
       const colon = line.indexOf(': ');
       response.appendHeader(line.slice(0, colon), line.slice(colon + 2));
     }
-    response.setHeader('Content-Length', Buffer.byteLength(body));
+    response.setHeader('Content-Length', typeof body === 'string' ? Buffer.byteLength(body) : body.bytes);
     // A body that was not read to its end would be taken for the next request.
     if (last || !request.complete) response.setHeader('Connection', 'close');
     response.writeHead(status);
-    response.end(body);
+    if (typeof body === 'string') {
+      response.end(body);
+      return;
+    }
+    for (const part of body.parts) response.write(part);
+    response.end();
   }
 
   abort(): void {

@@ -1,5 +1,6 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, errorSpec, invariant, timestamp, type Clock } from '@sibyl/kernel';
+import { joinJson, type JsonText } from '@sibyl/protocol';
 import type { Receiver, RowAnswer, RowPrediction, ServedVersion, TensorAnswer } from '@sibyl/prediction';
 import { statusOf } from '../http/problem';
 import type { Exchange } from './exchange';
@@ -30,8 +31,9 @@ abstract class Reply<T> implements Receiver<T> {
       const decided = this.decided(answer);
       if (decided !== undefined) parts.replies.count(served, decided);
       const id = exchange.context.predictionId ?? '';
-      const text = `{"id":"${id}",${this.members(answer, served)},"timestamp":"${timestamp(parts.clock.now())}"}`;
-      parts.replies.succeed(exchange, text);
+      const members = this.members(answer, served);
+      const [before, after] = [`{"id":"${id}",`, `,"timestamp":"${timestamp(parts.clock.now())}"}`];
+      parts.replies.succeed(exchange, joined(before, members, after));
     } catch (error) {
       parts.replies.fail(exchange, error);
     }
@@ -44,7 +46,7 @@ abstract class Reply<T> implements Receiver<T> {
   /** What was decided, for metrics. */
   protected abstract decided(answer: T): RowPrediction | undefined;
   /** The members between id and timestamp, as JSON text. */
-  protected abstract members(answer: T, served: ServedVersion): string;
+  protected abstract members(answer: T, served: ServedVersion): JsonText;
 }
 
 /** Answers a request for one row. */
@@ -53,8 +55,8 @@ export class RowReply extends Reply<RowAnswer> {
     return row;
   }
 
-  protected members(row: RowAnswer, served: ServedVersion): string {
-    return `"prediction":${row.json},"model_info":${served.infoJson}${degraded(row.defaulted)}`;
+  protected members(row: RowAnswer, served: ServedVersion): JsonText {
+    return joined('"prediction":', row.json, `,"model_info":${served.infoJson}${degraded(row.defaulted)}`);
   }
 }
 
@@ -64,14 +66,28 @@ export class TensorReply extends Reply<TensorAnswer> {
     return answer.prediction;
   }
 
-  protected members({ outputsJson, prediction }: TensorAnswer, served: ServedVersion): string {
-    const decided = prediction === undefined ? '' : `,"prediction":${prediction.json}`;
-    return `"outputs":${outputsJson}${decided},"model_info":${served.infoJson}`;
+  protected members({ outputsJson, prediction }: TensorAnswer, served: ServedVersion): JsonText {
+    const decided = prediction === undefined ? '' : joined(',"prediction":', prediction.json, '');
+    return joined('"outputs":', outputsJson, joined('', decided, `,"model_info":${served.infoJson}`));
   }
 }
 
-export function batchAnswer(items: readonly string[], infoJson: string, nowMs: number): string {
-  return `{"predictions":[${items.join(',')}],"model_info":${infoJson},"timestamp":"${timestamp(nowMs)}"}`;
+/** Three texts, as one string where they are strings. */
+function joined(before: string, text: JsonText, after: JsonText): JsonText {
+  return typeof text === 'string' && typeof after === 'string'
+    ? before + text + after
+    : joinJson([before, text, after]);
+}
+
+/** Texts with commas between them. */
+function listed(texts: readonly JsonText[]): JsonText {
+  if (texts.every((text) => typeof text === 'string')) return texts.join(',');
+  return joinJson(texts.flatMap((text, i) => (i === 0 ? [text] : [',', text])));
+}
+
+export function batchAnswer(items: readonly JsonText[], infoJson: string, nowMs: number): JsonText {
+  const after = `],"model_info":${infoJson},"timestamp":"${timestamp(nowMs)}"}`;
+  return joined('{"predictions":[', listed(items), after);
 }
 
 /** One item of a batch; `infoJson` where another model than the batch's answered it. */
@@ -79,11 +95,11 @@ export function batchItem(
   symbol: string | undefined,
   row: RowAnswer | DomainError,
   infoJson: string | undefined,
-): string {
+): JsonText {
   const head = symbol === undefined ? '' : `"symbol":${JSON.stringify(symbol)},`;
   if (row instanceof DomainError) return `{${head}"error":${itemProblem(row)}}`;
   const info = infoJson === undefined ? '' : `,"model_info":${infoJson}`;
-  return `{${head}"prediction":${row.json}${info}${degraded(row.defaulted)}}`;
+  return joined(`{${head}"prediction":`, row.json, `${info}${degraded(row.defaulted)}}`);
 }
 
 export interface InferAnswerParts {
@@ -94,14 +110,15 @@ export interface InferAnswerParts {
   readonly latencyMs: number;
 }
 
-export function inferAnswer({ id, served, rows, requestId, latencyMs }: InferAnswerParts): string {
+export function inferAnswer({ id, served, rows, requestId, latencyMs }: InferAnswerParts): JsonText {
   const defaulted = [...new Set(rows.flatMap((row) => row.defaulted ?? []))];
-  const outputs = rows.map((row) => row.json).join(',');
-  return (
+  const before =
     `{"id":"${id}","model_id":${JSON.stringify(served.model)},"model_version":${JSON.stringify(served.version)},` +
-    `"outputs":[${outputs}]${degraded(defaulted.length ? defaulted : undefined)},` +
-    `"request_id":"${requestId}","latency_ms":${Math.round(latencyMs * 1000) / 1000}}`
-  );
+    `"outputs":[`;
+  const after =
+    `]${degraded(defaulted.length ? defaulted : undefined)},` +
+    `"request_id":"${requestId}","latency_ms":${Math.round(latencyMs * 1000) / 1000}}`;
+  return joined(before, listed(rows.map((row) => row.json)), after);
 }
 
 function degraded(defaulted: readonly string[] | undefined): string {
@@ -121,3 +138,20 @@ function itemProblem(error: DomainError): string {
     ...(error.retryAfterSeconds === undefined ? {} : { retry_after: Math.ceil(error.retryAfterSeconds) }),
   });
 }
+
+/** All rows, or one error that lists what is wrong with every bad one. */
+export function allAnswered(answers: readonly (RowAnswer | DomainError)[]): RowAnswer[] {
+  const errors = answers.filter((answer) => answer instanceof DomainError);
+  const [first] = errors;
+  if (first === undefined) return answers as RowAnswer[];
+  const faults = errors
+    .flatMap((error) => (error.code === first.code ? (error.faults ?? []) : []))
+    .slice(0, FAULTS_MAX);
+  throw new DomainError(first.code, first.detail, {
+    cause: first.cause,
+    faults,
+    ...(first.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: first.retryAfterSeconds }),
+  });
+}
+
+const FAULTS_MAX = 64;

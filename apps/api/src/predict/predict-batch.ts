@@ -1,4 +1,5 @@
 import { DomainError } from '@sibyl/kernel';
+import type { JsonText } from '@sibyl/protocol';
 import type {
   PredictCall,
   PredictionService,
@@ -57,7 +58,7 @@ export class PredictBatch {
   }
 
   /** The items as JSON text, in the order of the request. `main` is the version that the batch's model_info names. */
-  items(main: ServedVersion | undefined): string[] {
+  items(main: ServedVersion | undefined): JsonText[] {
     return this.answers.map((answer, index) => {
       const served = this.served[index];
       const info = served === undefined || served === main ? undefined : served.infoJson;

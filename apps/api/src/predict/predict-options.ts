@@ -45,6 +45,11 @@ export class PredictOptions {
   @Max(600_000)
   deadlineMaxMs = 60_000;
 
+  /** Bodies over 128 KiB that are read and answered at once, all together: four of the largest. */
+  @IsInt()
+  @Min(1024)
+  longBodiesBytes = 256 * MEBIBYTE;
+
   /** Larger requests are recorded by their digest alone: a spool that holds images for all eternity helps nobody. */
   @IsInt()
   @Min(0)

@@ -27,7 +27,7 @@ describe('PredictReplies', () => {
     unexpected = [];
     receiver = undefined;
     submit = () => undefined;
-    answer = (status, _head, body) => void told.push([status, body === '{}' ? body : JSON.parse(body).code]);
+    answer = (status, _head, body) => void told.push([status, body === '{}' ? body : JSON.parse(body as string).code]);
     replies = new PredictReplies({
       gate: { holderOf: () => undefined } as unknown as Gate,
       recorder: {
@@ -45,6 +45,7 @@ describe('PredictReplies', () => {
       headers: {},
       cors: () => ({}),
       recordedBytes: 1000,
+      payloadBytes: 10_000,
     });
   });
   afterEach(() => metrics.close());

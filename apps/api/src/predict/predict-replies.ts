@@ -1,11 +1,14 @@
 /** Hot path. See docs/paths/predict.md. */
+import type { Payload } from '@sibyl/audit';
 import { credentialOf, type Gate } from '@sibyl/auth';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import type { PayloadDigest, RowAnswer, ServedVersion } from '@sibyl/prediction';
+import type { JsonText, LongText } from '@sibyl/protocol';
 import type { Metrics } from '@sibyl/telemetry';
 import type { Drain } from '../http/drain';
-import { CLIENT_CLOSED, NO_DIGESTS } from '../http/event-draft';
+import { CLIENT_CLOSED, NO_DIGESTS, type Digests } from '../http/event-draft';
 import type { Ended, EventRecorder } from '../http/event-recorder';
+import { longPayload } from './long-payload';
 import { limitHeaderLines } from '../http/limit-headers';
 import { problemOf } from '../http/problem';
 import { countRefusal, refusalHeaders } from '../http/refusal';
@@ -27,6 +30,8 @@ export interface ReplyParts {
   readonly cors: (origin: string | undefined) => Readonly<Record<string, string>>;
   /** A longer body is not kept beside its event, only its digest. */
   readonly recordedBytes: number;
+  /** Of a longer payload only length and digest are kept. */
+  readonly payloadBytes: number;
 }
 
 /** Ends a predict request: its event first, durable, then the answer in one write. */
@@ -62,22 +67,50 @@ export class PredictReplies implements ExchangeEnd {
   }
 
   /** Records the answer; it leaves when its event is durable. */
-  succeed(exchange: Exchange, answer: string): void {
+  succeed(exchange: Exchange, answer: JsonText): void {
     if (exchange.decided) return;
     if (exchange.closed) {
       this.fail(exchange, hungUp());
       return;
     }
-    const { digest, clock, recordedBytes } = this.parts;
-    const { body } = exchange;
+    if (typeof answer !== 'string') {
+      void this.succeedLong(exchange, answer);
+      return;
+    }
     // Before anything is decided: what fails here fails the request.
-    const digests = { inputs: digest.of(body), outputs: digest.of(answer) };
-    const payload =
-      body.length <= recordedBytes ? ['{"request":', body, ',"answer":', answer, '}'] : ['{"answer":', answer, '}'];
+    const digests = { inputs: this.inputsDigest(exchange), outputs: this.parts.digest.of(answer) };
+    this.conclude(exchange, answer, digests, this.payloadOf(exchange, [answer]));
+  }
+
+  /** The same for an answer that is digested in slices. */
+  private async succeedLong(exchange: Exchange, answer: LongText): Promise<void> {
+    try {
+      const { digest, payloadBytes } = this.parts;
+      const digests = {
+        inputs: this.inputsDigest(exchange),
+        outputs: await digest.ofLong(answer.parts, exchange.call),
+      };
+      const payload = await longPayload(this.payloadOf(exchange, answer.parts), payloadBytes, exchange.call);
+      if (!exchange.decided) this.conclude(exchange, answer, digests, payload);
+    } catch (error) {
+      this.fail(exchange, error);
+    }
+  }
+
+  private inputsDigest({ inputsDigest, body }: Exchange): string {
+    return inputsDigest ?? this.parts.digest.of(body ?? '');
+  }
+
+  private payloadOf({ body }: Exchange, answer: readonly (string | Uint8Array)[]): (string | Uint8Array)[] {
+    const kept = body !== undefined && body.length <= this.parts.recordedBytes;
+    return kept ? ['{"request":', body, ',"answer":', ...answer, '}'] : ['{"answer":', ...answer, '}'];
+  }
+
+  private conclude(exchange: Exchange, answer: JsonText, digests: Digests, payload: Payload): void {
     exchange.decided = true;
     exchange.answer = answer;
     this.arrived(exchange);
-    exchange.submittedAt = clock.monotonic();
+    exchange.submittedAt = this.parts.clock.monotonic();
     this.submit(exchange, { status: 200, digests, payload });
   }
 
@@ -171,7 +204,7 @@ export class PredictReplies implements ExchangeEnd {
     );
   }
 
-  private write(exchange: Exchange, status: number, head: string, body: string): void {
+  private write(exchange: Exchange, status: number, head: string, body: JsonText): void {
     const { wire, context } = exchange;
     let lines = `${head}X-Request-Id: ${context.requestId}\r\n`;
     if (context.limitState !== undefined) lines += limitHeaderLines(context.limitState);

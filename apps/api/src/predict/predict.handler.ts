@@ -2,17 +2,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { credentialOf, Gate } from '@sibyl/auth';
 import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
-import type { PredictionService, Resolution, RowAnswer } from '@sibyl/prediction';
+import type { JsonText } from '@sibyl/protocol';
+import type { PredictionService, Resolution } from '@sibyl/prediction';
 import { acceptsJson, notAcceptable } from '../http/accept';
 import { arrive } from '../http/arrival';
 import { bodyCutOff, checkJsonType, readBody } from '../http/body';
 import { decodeJson, parseWideJson, withoutMark } from '../http/json-text';
 import type { HttpOptions } from '../http/http-options';
 import { Exchange } from './exchange';
+import { LONG_BYTES, type LongBodies } from './long-bodies';
 import { NodeWire } from './node-wire';
-import { batchAnswer, inferAnswer, RowReply, TensorReply } from './predict-answers';
+import { allAnswered, batchAnswer, inferAnswer, RowReply, TensorReply } from './predict-answers';
 import { PredictBatch } from './predict-batch';
-import { objectAt, readBatchEnvelope, readEnvelope, readInferEnvelope } from './predict-envelope';
+import { objectAt, readBatchEnvelope, readEnvelope, readInferEnvelope, type PredictEnvelope } from './predict-envelope';
 import { forgetPlain, readPlainEnvelope, type PlainEnvelope } from './plain-envelope';
 import type { PredictOptions } from './predict-options';
 import type { PredictReplies } from './predict-replies';
@@ -23,6 +25,7 @@ export interface PredictParts {
   readonly gate: Gate;
   readonly service: PredictionService;
   readonly replies: PredictReplies;
+  readonly long: LongBodies;
   readonly clock: Clock;
   readonly ids: IdSource;
   readonly options: PredictOptions;
@@ -91,16 +94,49 @@ export class PredictHandler {
     try {
       exchange.context.predictionId = this.parts.ids.next();
       exchange.body = bytes;
+      if (bytes.length > LONG_BYTES) {
+        void this.receiveLong(exchange);
+        return;
+      }
       if (this.plain(exchange, bytes)) return;
       const body = parseWideJson(decodeJson(bytes, this.parts.http.jsonDepth));
       exchange.body = withoutMark(bytes);
-      const { kind } = exchange.route;
-      if (kind === 'batch') void this.batch(exchange, body);
-      else if (kind === 'infer') void this.infer(exchange, body);
-      else this.single(exchange, body);
+      void this.handle(exchange, body);
     } catch (error) {
       this.parts.replies.fail(exchange, error);
     }
+  }
+
+  /** The same for a long body, in slices. It is not held here, so that it can be let go. */
+  private async receiveLong(exchange: Exchange): Promise<void> {
+    const { long, replies } = this.parts;
+    try {
+      const seat = long.take(exchange);
+      try {
+        await this.handle(exchange, await seat.read((body) => this.readLong(exchange, body)));
+      } finally {
+        seat.leave();
+      }
+    } catch (error) {
+      replies.fail(exchange, error);
+    }
+  }
+
+  /** Reads the nested arrays of a request for one row. */
+  private async readLong(exchange: Exchange, body: unknown): Promise<void> {
+    const { kind } = exchange.route;
+    if (kind === 'batch' || kind === 'infer') return;
+    const { envelope, resolution } = this.asked(exchange, body);
+    const parts = { inputs: envelope.inputs, rows: [{ features: envelope.features, pointer: '/features' }] };
+    await this.parts.service.readLong(resolution.served, parts, exchange.call);
+  }
+
+  private handle(exchange: Exchange, body: unknown): Promise<void> | undefined {
+    const { kind } = exchange.route;
+    if (kind === 'batch') return this.batch(exchange, body);
+    if (kind === 'infer') return this.infer(exchange, body);
+    this.single(exchange, body);
+    return undefined;
   }
 
   /** The connection is gone: what still waits is dropped. */
@@ -123,7 +159,6 @@ export class PredictHandler {
   private plain(exchange: Exchange, bytes: Uint8Array): boolean {
     const { route } = exchange;
     if (route.kind !== 'single' && route.kind !== 'model') return false;
-    if (bytes.length > PLAIN_BYTES) return false;
     try {
       const envelope = readPlainEnvelope(bytes, { inputs: route.kind === 'model', depth: this.parts.http.jsonDepth });
       if (envelope === undefined) return false;
@@ -156,10 +191,8 @@ export class PredictHandler {
 
   private single(exchange: Exchange, body: unknown): void {
     const { service, options } = this.parts;
-    const { route, call } = exchange;
-    const envelope = readEnvelope(body, '', route.kind === 'model');
-    const model = modelOf(route.model, envelope.model);
-    const resolution = this.resolve(exchange, model, envelope.version);
+    const { call } = exchange;
+    const { envelope, resolution } = this.asked(exchange, body);
     exchange.resolved(resolution);
     exchange.rows = 1;
     if (envelope.inputs !== undefined) {
@@ -169,6 +202,13 @@ export class PredictHandler {
     }
     const row = { features: envelope.features, query: envelope.query, pointer: '/features' };
     service.submitRow(resolution.served, row, call, new RowReply(exchange, this.parts));
+  }
+
+  private asked(exchange: Exchange, body: unknown): { envelope: PredictEnvelope; resolution: Resolution } {
+    const { route } = exchange;
+    const envelope = readEnvelope(body, '', route.kind === 'model');
+    const model = modelOf(route.model, envelope.model);
+    return { envelope, resolution: this.resolve(exchange, model, envelope.version) };
   }
 
   private async batch(exchange: Exchange, body: unknown): Promise<void> {
@@ -189,7 +229,7 @@ export class PredictHandler {
     }
   }
 
-  private async batchText(exchange: Exchange, body: unknown): Promise<string> {
+  private async batchText(exchange: Exchange, body: unknown): Promise<JsonText> {
     const { service, options, clock, replies } = this.parts;
     const envelope = readBatchEnvelope(body, options.batchRequests);
     // A batch whose own model is wrong fails whole; an item that names a wrong model fails alone.
@@ -208,7 +248,7 @@ export class PredictHandler {
     return batchAnswer(batch.items(info), info?.infoJson ?? 'null', clock.now());
   }
 
-  private async inferText(exchange: Exchange, body: unknown): Promise<string> {
+  private async inferText(exchange: Exchange, body: unknown): Promise<JsonText> {
     const { service, options, clock, replies } = this.parts;
     const { context, call } = exchange;
     const envelope = readInferEnvelope(body, options.rows);
@@ -254,22 +294,3 @@ function modelOf(inPath: string | undefined, inBody: string | undefined): string
   }
   return inPath ?? inBody;
 }
-
-/** All rows, or one error that lists what is wrong with every bad one. */
-function allAnswered(answers: readonly (RowAnswer | DomainError)[]): RowAnswer[] {
-  const errors = answers.filter((answer) => answer instanceof DomainError);
-  const [first] = errors;
-  if (first === undefined) return answers as RowAnswer[];
-  const faults = errors
-    .flatMap((error) => (error.code === first.code ? (error.faults ?? []) : []))
-    .slice(0, FAULTS_MAX);
-  throw new DomainError(first.code, first.detail, {
-    cause: first.cause,
-    faults,
-    ...(first.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: first.retryAfterSeconds }),
-  });
-}
-
-const FAULTS_MAX = 64;
-/** Larger bodies that turn out not to be plain would be read twice for nothing. */
-const PLAIN_BYTES = 8 * 1024 * 1024;

@@ -6,6 +6,7 @@ import { EventRecorder } from '../http/event-recorder';
 import { securityHeaders } from '../http/security-headers';
 import type { Platform } from '../platform';
 import { Lanes } from './lanes';
+import { LongBodies } from './long-bodies';
 import { PredictController } from './predict.controller';
 import { PredictHandler } from './predict.handler';
 import { PredictReplies } from './predict-replies';
@@ -50,11 +51,13 @@ export class PredictModule {
               cors,
               underway,
               recordedBytes: config.predict.recordedBytes,
+              payloadBytes: config.audit.payloadBytes,
             });
             return new PredictHandler({
               gate,
               service: predictions,
               replies,
+              long: new LongBodies({ digest: payloadDigest, clock, options: config.predict, http }),
               clock,
               ids,
               options: config.predict,

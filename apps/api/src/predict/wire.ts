@@ -1,6 +1,7 @@
 /** Hot path. See docs/paths/predict.md. */
 
 import type { ConnectionProof } from '@sibyl/auth';
+import type { JsonText } from '@sibyl/protocol';
 
 /** The headers that mean something to a prediction, as `node:http` gives them: lower-case names. */
 export interface WireHeaders {
@@ -29,7 +30,7 @@ export interface Wire {
    * Sends the answer, whole and once; does nothing where nobody is there any more. `head` is header lines, each with its
    * CRLF, without those about length and connection. `last` ends the connection after it.
    */
-  answer(status: number, head: string, body: string, last: boolean): void;
+  answer(status: number, head: string, body: JsonText, last: boolean): void;
   /** Ends the connection without an answer: there is none that could be trusted. */
   abort(): void;
 }

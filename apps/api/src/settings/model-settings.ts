@@ -228,6 +228,13 @@ export const SERVING = {
     meaning:
       'How long a request may have to wait for its turn, as far as it can be told; past it 503 `queue_full`. `bulk` ones wait until their deadline.',
   }),
+  longBodiesBytes: whole({
+    name: 'SIBYL_LONG_BODIES_BYTES',
+    min: KIBIBYTE,
+    max: 64 * GIBIBYTE,
+    fallback: PREDICT.longBodiesBytes,
+    meaning: 'Bodies over 128 KiB that are answered at once, all together; more are answered 503 `queue_full`.',
+  }),
   queueRequests: whole({
     name: 'SIBYL_QUEUE_REQUESTS',
     min: 1,
