@@ -44,7 +44,7 @@ async function start(answer: string, changes: Partial<InferenceOptions> = {}): P
   );
 }
 
-const load = () => test.runtime.load({ key: 'model', path: '/nowhere' }, OPTIONS);
+const load = () => test.runtime.load({ key: 'model', path: __filename }, OPTIONS);
 const ask = async (): Promise<unknown> =>
   (await load()).infer({ inputs: [X], rows: 1, deadlineAt: performance.now() + 20_000, aborted: false });
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
