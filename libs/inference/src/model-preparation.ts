@@ -1,6 +1,7 @@
 import type { Clock } from '@sibyl/kernel';
 import { FRAME_TYPES, frameTensors, type LoadMessage, type FramedTensor, type Tensor } from '@sibyl/protocol';
 import path from 'node:path';
+import { mayComeFromOutside } from './blame';
 import { PREPARED_MODEL } from './prepared-store';
 import { Runner, RunnerLostError, type RunnerListener, type RunnerSettings } from './runner';
 import { loadedMessage } from './session-loader';
@@ -91,9 +92,10 @@ export class ModelPreparation implements RunnerListener {
   }
 }
 
-/** The saved model does not load, or ends its process: as good as a wrong answer. A stop from here says nothing about it. */
+/** The saved model does not load, or ends its process: as good as a wrong answer. What others ended says nothing about it. */
 function ofNoUse(error: unknown): [] {
-  if (error instanceof RunnerLostError && error.end.reason !== 'crashed') throw error;
+  const lost = error instanceof RunnerLostError ? error.end : undefined;
+  if (lost !== undefined && (lost.reason !== 'crashed' || mayComeFromOutside(lost))) throw error;
   return [];
 }
 

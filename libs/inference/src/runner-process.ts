@@ -38,7 +38,35 @@ export function shieldServer(pid: number | undefined, niceness: number): void {
   } catch {
     // Only Linux has it; elsewhere nothing replaces it.
   }
-  if (niceness === 0) return;
+  if (niceness !== 0) renice(pid, niceness);
+}
+
+/** Of CAP_SYS_NICE in the sets of capabilities that Linux shows. */
+const SYS_NICE = 1n << 23n;
+const YIELDING = 10;
+
+/** Has a process yield to all others while it does some work; only where this one may undo that afterwards. */
+export async function whileYielding<T>(pid: number | undefined, niceness: number, work: () => Promise<T>): Promise<T> {
+  if (pid === undefined || !mayRaisePriority()) return work();
+  renice(pid, Math.max(niceness, YIELDING));
+  try {
+    return await work();
+  } finally {
+    renice(pid, niceness);
+  }
+}
+
+function mayRaisePriority(): boolean {
+  try {
+    const [, effective] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+    return effective !== undefined && (BigInt(`0x${effective}`) & SYS_NICE) !== 0n;
+  } catch {
+    // Not Linux: nobody knows, so nothing is lowered.
+    return false;
+  }
+}
+
+function renice(pid: number, niceness: number): void {
   try {
     setPriority(pid, niceness);
   } catch {

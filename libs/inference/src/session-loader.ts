@@ -15,6 +15,7 @@ import { executionOf, needsProof, requirePolicy } from './execution';
 import type { InferenceLog } from './inference-log';
 import type { InferenceOptions } from './inference-options';
 import { RunnerLostError, type Runner } from './runner';
+import { whileYielding } from './runner-process';
 import type { ServedVersion } from './served-version';
 
 export interface SessionLoaderDeps {
@@ -46,7 +47,11 @@ export class SessionLoader {
     const { clock, options } = this.deps;
     const message = await this.sourceOf(version);
     const limitAt = clock.monotonic() + options.loadLimitMs;
-    const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, version.session, message, limitAt));
+    const load = (): Promise<RunnerFrame> => runner.call(FRAME_TYPES.load, version.session, message, limitAt);
+    // Others in it, and callers of this version, would wait the longer for it.
+    const nobodyWaits = runner.sessions.size === 0 && version.waiting === 0;
+    const answer = nobodyWaits ? await whileYielding(runner.pid, options.niceness, load) : await load();
+    const loaded = loadedMessage(answer);
     version.describe(loaded);
     for (const inputs of samples) if (!(await this.warm(runner, version, inputs))) break;
     if (needsProof(loaded.provider)) await this.prove(runner, version, loaded.provider);
