@@ -81,23 +81,24 @@ export class ServerMetrics {
   /** Declares the gauges whose numbers other parts hold. Called once, by the composition root. */
   read(readings: Readings): void {
     const registers = [this.registry];
-    const gauge = (name: string, help: string, value: () => number): void => {
+    const gauge = (name: string, help: string, value: () => number, aggregator: 'sum' | 'max' = 'sum'): void => {
       new Gauge({
         name,
         help,
         registers,
+        aggregator,
         collect(): void {
           this.set(value());
         },
       });
     };
-    gauge('sibyl_active_keys', 'API keys that are neither expired nor revoked', readings.activeKeys);
+    gauge('sibyl_active_keys', 'API keys that are neither expired nor revoked', readings.activeKeys, 'max');
     gauge(
       'sibyl_audit_spool_backlog',
       'Events in the local spool that are not in the database yet',
       readings.spoolBacklog,
     );
-    gauge('sibyl_models_loaded', 'Model versions that are loaded', () => readings.loadedModels().length);
+    gauge('sibyl_models_loaded', 'Model versions that are loaded', () => readings.loadedModels().length, 'max');
     this.perModel('sibyl_model_memory_bytes', 'Memory of a loaded version', () =>
       readings
         .loadedModels()

@@ -3,6 +3,7 @@ import { ApiTags } from '@nestjs/swagger';
 import { Endpoint } from '../http/endpoint.decorator';
 import { TextField } from '../http/fields';
 import { Serving } from '../models/serving';
+import { Siblings } from '../workers/siblings';
 import { Readiness } from './readiness';
 import { SystemReport } from './system-report';
 
@@ -18,6 +19,7 @@ export class HealthController {
     private readonly readiness: Readiness,
     private readonly report: SystemReport,
     private readonly serving: Serving,
+    private readonly siblings: Siblings,
   ) {}
 
   @Get(['health', 'health/live'])
@@ -66,8 +68,8 @@ export class HealthController {
     action: 'health.detailed',
     answer: 'HealthReport',
   })
-  detailed(): Promise<Record<string, unknown>> {
-    return this.report.detailed();
+  async detailed(): Promise<Record<string, unknown>> {
+    return { ...(await this.report.detailed()), worker: this.worker() };
   }
 
   @Get('health/system')
@@ -78,7 +80,7 @@ export class HealthController {
     answer: 'HealthReport',
   })
   system(): Record<string, unknown> {
-    return this.report.system();
+    return { ...this.report.system(), worker: this.worker() };
   }
 
   @Get('health/gpu')
@@ -104,5 +106,11 @@ export class HealthController {
   })
   async reload(@Body() body: ReloadBody): Promise<Record<string, unknown>> {
     return { models: await this.serving.reload(body.model) };
+  }
+
+  /** Which of the processes that share the port has answered. */
+  private worker(): Record<string, unknown> {
+    const { index, count } = this.siblings;
+    return { index, count };
   }
 }
