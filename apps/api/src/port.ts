@@ -69,6 +69,7 @@ export class DealtPort implements Port {
 
   private closed(socket: Socket): void {
     this.sockets.delete(socket);
+    this.link.connectionsEnded();
     if (this.sockets.size === 0) this.emptied?.();
   }
 }

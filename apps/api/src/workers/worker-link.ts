@@ -5,6 +5,8 @@ import { Siblings } from './siblings';
 
 /** How long a scrape waits: the primary itself waits for workers for a second. */
 const SCRAPE_LIMIT_MS = 2_000;
+/** So long connections that end are gathered: new ones go where there are fewest. */
+const REPORT_MS = 20;
 
 /** A worker's line to its primary, and through it to the other workers. */
 export class WorkerLink extends Siblings {
@@ -26,6 +28,7 @@ export class WorkerLink extends Siblings {
   private readonly waiting = new Map<number, (message: ToWorker | undefined) => void>();
   private drain: (signal: NodeJS.Signals) => void = () => undefined;
   private lastId = 0;
+  private report: NodeJS.Timeout | undefined;
 
   private constructor({ index, count, registered }: WorkerBegin) {
     super();
@@ -53,6 +56,14 @@ export class WorkerLink extends Siblings {
   /** HTTP is up: connections may come. Then: what should serve is loaded. */
   say(kind: 'open' | 'ready'): void {
     this.send({ kind });
+  }
+
+  /** Connections have ended. */
+  connectionsEnded(): void {
+    this.report ??= setTimeout(() => {
+      this.report = undefined;
+      this.send({ kind: 'pong', connections: this.connections() });
+    }, REPORT_MS).unref();
   }
 
   async ask(question: Question, body: unknown, limitMs: number): Promise<readonly Answer[]> {
