@@ -116,6 +116,7 @@ export class KeyUsage {
   /** What another process has counted, and saves itself. */
   hear(keyId: string, period: QuotaPeriod, cost: number): void {
     this.countOf(keyId, period, this.clock.now()).used += cost;
+    // What this process has not told of it is told in a moment anyway.
   }
 
   /** Saves counts, and from time to time when keys were last used; learns what other processes have counted. */

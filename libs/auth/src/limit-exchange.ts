@@ -16,9 +16,9 @@ export type Taking =
 const LAZY_MS = 50;
 
 /**
- * Tells the other processes what this one has taken. As long as everybody's untold takings together still fit into what is left
- * of a limit, nobody can overdraw it, and there is time; from then on each turn of the event loop tells at once. A key can be
- * overdrawn by no more than the others grant while that message is on its way, and what it got too much is missing afterwards.
+ * Tells the other processes what this one has taken. While what everybody has not told yet is small beside what is left of a
+ * limit, there is time; from then on each turn of the event loop tells at once. A key can be overdrawn by no more than the
+ * others grant while that message is on its way, and what it got too much is missing afterwards.
  */
 export class LimitExchange {
   private untold = new Map<string, { readonly taking: Taking; cost: number }>();
@@ -26,20 +26,27 @@ export class LimitExchange {
   private atOnce: NodeJS.Immediate | undefined;
 
   constructor(
-    private readonly others: number,
+    private readonly processes: number,
     private readonly tell: (takings: readonly Taking[]) => void,
   ) {}
 
-  /** `remaining` is what this process believes to be left after it. */
+  /** Something was taken; `remaining` is what this process believes to be left after it. */
   note(taking: Taking, remaining: number): void {
-    const name = `${taking.policy}${taking.id}`;
-    let entry = this.untold.get(name);
-    if (entry === undefined) {
-      entry = { taking, cost: taking.cost };
-      this.untold.set(name, entry);
-    } else entry.cost += taking.cost;
-    if (entry.cost * this.others > remaining) this.atOnce ??= setImmediate(() => this.flush());
-    else this.lazy ??= setTimeout(() => this.flush(), LAZY_MS).unref();
+    const name = nameOf(taking.policy, taking.id);
+    const entry = this.untold.get(name);
+    if (entry === undefined) this.untold.set(name, { taking, cost: taking.cost });
+    else entry.cost += taking.cost;
+    if (!this.review(taking.policy, taking.id, remaining))
+      this.lazy ??= setTimeout(() => this.flush(), LAZY_MS).unref();
+  }
+
+  /** Less is left than this process thought: what it has not told may no longer wait. */
+  review(policy: Taking['policy'], id: string, remaining: number): boolean {
+    const untold = this.untold.get(nameOf(policy, id))?.cost ?? 0;
+    // Half of what is left, shared among all: the other half is for what is on its way.
+    if (2 * this.processes * untold <= remaining) return false;
+    if (untold > 0) this.atOnce ??= setImmediate(() => this.flush());
+    return true;
   }
 
   private flush(): void {
@@ -51,4 +58,8 @@ export class LimitExchange {
     this.untold = new Map();
     this.tell(takings);
   }
+}
+
+function nameOf(policy: Taking['policy'], id: string): string {
+  return policy + id;
 }

@@ -74,6 +74,7 @@ export class RateLimiter {
   hear(id: string, limit: RateLimit, cost: number): void {
     const bucket = this.bucketOf(id, limit) ?? this.addBucket(id, limit);
     bucket.fill += cost * 1_000 * bucket.seconds;
+    this.exchange?.review(this.policy, id, this.decision(bucket, 0).remaining);
   }
 
   /** The same without taking anything. */

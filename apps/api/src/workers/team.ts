@@ -23,7 +23,7 @@ export interface TeamParts {
 export function joinTeam({ siblings, trail, gate, keySnapshot, reconciler, metrics }: TeamParts): void {
   if (siblings.count === 1) return;
   gate.shareLimits(
-    new LimitExchange(siblings.count - 1, (takings: readonly Taking[]) => siblings.tell('limits', takings)),
+    new LimitExchange(siblings.count, (takings: readonly Taking[]) => siblings.tell('limits', takings)),
   );
   siblings.onTold('limits', (takings: readonly Taking[]) => gate.hear(takings));
   siblings.onTold('adopt', () => trail.adoptLeftovers());

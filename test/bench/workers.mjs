@@ -1,0 +1,119 @@
+// npm run bench:workers: what a second worker costs and brings. A server of one worker and one of two take turns in slices of
+// a second, in one build. CPU per request, runners and primary included and PostgreSQL left out, with as many connections for
+// each worker must stay within 10 %: then two workers do twice as much where there are cores for both. Where there are, the
+// throughput is held to that too.
+//   --rounds N   slices of each cell (default 10)
+import { setTimeout as sleep } from 'node:timers/promises';
+import { wholeArgument } from '../support/arguments.mjs';
+import { processTree } from '../support/processes.mjs';
+import { startServer } from '../support/server.mjs';
+import { cpuOf, spent } from './cell.mjs';
+import { median, quantile, table } from './figures.mjs';
+import { LoadProcess } from './load-process.mjs';
+import { chooseCores, describeMachine, pin } from './machine.mjs';
+import { meanBatch, scrape } from './metrics.mjs';
+import { issueKey, upload } from './stand.mjs';
+import { treeSubject } from './subjects.mjs';
+
+const GOALS = { cpu: 1.1, throughput: 1.8 };
+const SLICE_MS = 1_000;
+const SETTLE_MS = 400; // what a server puts off, shipping events, is its cost as well
+const CONNECTIONS = 64; // of each worker
+// A worker and its runner, twice; the load generator, PostgreSQL and what else there is.
+const CORES_FOR_TWO = 8;
+
+/** A server with so many workers of one runner each, all of it but PostgreSQL on the cores that are given. */
+async function startStand(workers, load, cores) {
+  const server = await startServer({ env: { SIBYL_WORKERS: String(workers), SIBYL_RUNNERS: '1', SIBYL_MODELS: '' } });
+  const subject = treeSubject();
+  await upload(server, subject);
+  const key = await issueKey(server);
+  const name = `${workers} workers`;
+  load.prepare(name, subject.requests('tensors', { 'x-api-key': key }));
+  if (cores)
+    for (const one of processTree(server.pid)) pin(one.pid, one.kind === 'postgres' ? cores.load : cores.server);
+  return { server, name };
+}
+
+async function slice({ stand, connections }, load) {
+  const before = cpuOf(stand.server.pid);
+  const result = await load.run(stand.name, stand.server.port, connections, SLICE_MS);
+  await sleep(SETTLE_MS);
+  const micros = spent(before, cpuOf(stand.server.pid), (kind) => kind !== 'postgres') / result.requests;
+  return { micros, rate: result.requests / result.seconds, latencies: result.latencies };
+}
+
+/** All cells in turns, the first time only to warm up. */
+async function measure(cells, load, rounds) {
+  for (let round = 0; round <= rounds; round++) {
+    for (const cell of cells) {
+      if (round === 1) cell.before = await scrape(cell.stand.server);
+      const measured = await slice(cell, load);
+      if (round > 0) cell.slices.push(measured);
+    }
+  }
+  for (const cell of cells) cell.batch = meanBatch(cell.before, await scrape(cell.stand.server));
+}
+
+const of = (cell, pick) => median(cell.slices.map(pick));
+
+/** Of each round: neighbours on the machine take from both alike. */
+const ratio = (cell, base, pick) => median(cell.slices.map((one, i) => pick(one) / pick(base.slices[i])));
+
+function print(cells) {
+  const [base] = cells;
+  const head = ['workers', 'connections', 'CPU µs', 'of one worker', 'req/s', 'of one worker', 'p50 ms', 'p99 ms'];
+  const rows = cells.map((cell) => {
+    const latencies = cell.slices.flatMap((one) => Array.from(one.latencies));
+    return [
+      cell.workers,
+      cell.connections,
+      of(cell, (one) => one.micros).toFixed(1),
+      ratio(cell, base, (one) => one.micros).toFixed(2),
+      of(cell, (one) => one.rate).toFixed(0),
+      ratio(cell, base, (one) => one.rate).toFixed(2),
+      quantile(latencies, 0.5).toFixed(2),
+      quantile(latencies, 0.99).toFixed(2),
+    ];
+  });
+  console.log(table([head, ...rows]));
+  console.log(`rows in a batch: ${base.batch.toFixed(1)} with one worker, ${cells.at(-1).batch.toFixed(1)} with two`);
+}
+
+function verdict([one, two], pinned) {
+  const cpu = ratio(two, one, (slice_) => slice_.micros);
+  const rate = ratio(two, one, (slice_) => slice_.rate);
+  if (pinned) {
+    const where = `all workers share one core of ${describeMachine().cores}`;
+    console.log(
+      `throughput ${rate.toFixed(2)} times that of one worker: ${where}, so that it is not held to ${GOALS.throughput}`,
+    );
+  } else console.log(`throughput ${rate.toFixed(2)} times that of one worker (goal ${GOALS.throughput})`);
+  console.log(`CPU per request ${cpu.toFixed(2)} times that of one worker (goal at most ${GOALS.cpu})`);
+  return cpu <= GOALS.cpu && (pinned || rate >= GOALS.throughput);
+}
+
+async function main() {
+  const rounds = wholeArgument('--rounds', 10);
+  const load = new LoadProcess();
+  const stop = [() => load.stop()];
+  try {
+    const cores = describeMachine().cores < CORES_FOR_TWO ? chooseCores() : undefined;
+    if (cores) pin(load.pid, cores.load);
+    const stands = [];
+    for (const workers of [1, 2]) {
+      const stand = await startStand(workers, load, cores);
+      stop.push(() => stand.server.stop());
+      stands.push(stand);
+    }
+    const cell = (workers, connections) => ({ stand: stands[workers - 1], workers, connections, slices: [] });
+    const cells = [cell(1, CONNECTIONS), cell(2, 2 * CONNECTIONS), cell(2, CONNECTIONS)];
+    await measure(cells, load, rounds);
+    print(cells);
+    return verdict(cells, cores !== undefined);
+  } finally {
+    for (const end of stop.reverse()) await end();
+  }
+}
+
+process.exitCode = (await main()) ? 0 : 1;
