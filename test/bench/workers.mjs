@@ -1,8 +1,8 @@
-// npm run bench:workers: what a second worker costs and brings. A server of one worker and one of two take turns in slices of
-// a second, in one build. CPU per request, runners and primary included and PostgreSQL left out, with as many connections for
+// npm run bench:workers: what a second worker costs and brings. A server of one worker and one of two take turns, in one
+// build. CPU per request, runners and primary included and PostgreSQL left out, with as many connections for
 // each worker must stay within 10 %: then two workers do twice as much where there are cores for both. Where there are, the
 // throughput is held to that too.
-//   --rounds N   slices of each cell (default 10)
+//   --rounds N   slices of each cell (default 5)
 import { setTimeout as sleep } from 'node:timers/promises';
 import { wholeArgument } from '../support/arguments.mjs';
 import { processTree } from '../support/processes.mjs';
@@ -16,8 +16,9 @@ import { issueKey, upload } from './stand.mjs';
 import { treeSubject } from './subjects.mjs';
 
 const GOALS = { cpu: 1.1, throughput: 1.8 };
-const SLICE_MS = 1_000;
+const SLICE_MS = 4_000; // so long that opening the connections is a small part of it
 const SETTLE_MS = 400; // what a server puts off, shipping events, is its cost as well
+const IDLE_MS = 3_000;
 const CONNECTIONS = 64; // of each worker
 // A worker and its runner, twice; the load generator, PostgreSQL and what else there is.
 const CORES_FOR_TWO = 8;
@@ -35,17 +36,28 @@ async function startStand(workers, load, cores) {
   return { server, name };
 }
 
+const ours = (kind) => kind !== 'postgres';
+
+/** CPU that the server takes while nobody asks it anything, in microseconds a millisecond: timers, of each worker its own. */
+async function idleCpu({ server }) {
+  const before = cpuOf(server.pid);
+  await sleep(IDLE_MS);
+  return spent(before, cpuOf(server.pid), ours) / IDLE_MS;
+}
+
+/** All workers share a core, and so a slice holds the idle CPU of each: on cores of their own each would answer twice as much. */
 async function slice({ stand, connections }, load) {
   const before = cpuOf(stand.server.pid);
   const result = await load.run(stand.name, stand.server.port, connections, SLICE_MS);
   await sleep(SETTLE_MS);
-  const micros = spent(before, cpuOf(stand.server.pid), (kind) => kind !== 'postgres') / result.requests;
+  const idle = stand.idle * (result.seconds * 1e3 + SETTLE_MS);
+  const micros = (spent(before, cpuOf(stand.server.pid), ours) - idle) / result.requests;
   return { micros, rate: result.requests / result.seconds, latencies: result.latencies };
 }
 
-/** All cells in turns, the first time only to warm up. */
+/** All cells in turns, the first times only to warm up: two workers have twice as much code to compile. */
 async function measure(cells, load, rounds) {
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = -1; round <= rounds; round++) {
     for (const cell of cells) {
       if (round === 1) cell.before = await scrape(cell.stand.server);
       const measured = await slice(cell, load);
@@ -94,7 +106,7 @@ function verdict([one, two], pinned) {
 }
 
 async function main() {
-  const rounds = wholeArgument('--rounds', 10);
+  const rounds = wholeArgument('--rounds', 5);
   const load = new LoadProcess();
   const stop = [() => load.stop()];
   try {
@@ -108,6 +120,8 @@ async function main() {
     }
     const cell = (workers, connections) => ({ stand: stands[workers - 1], workers, connections, slices: [] });
     const cells = [cell(1, CONNECTIONS), cell(2, 2 * CONNECTIONS), cell(2, CONNECTIONS)];
+    for (const stand of stands) stand.idle = await idleCpu(stand);
+    console.log(`idle: ${stands.map(({ name, idle }) => `${name} ${(idle / 10).toFixed(1)} % of a core`).join(', ')}`);
     await measure(cells, load, rounds);
     print(cells);
     return verdict(cells, cores !== undefined);
