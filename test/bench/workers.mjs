@@ -108,7 +108,7 @@ function verdict([one, two], pinned) {
 async function main() {
   const rounds = wholeArgument('--rounds', 5);
   const load = new LoadProcess();
-  const stop = [() => load.stop()];
+  const stop = [async () => load.stop()];
   try {
     const cores = describeMachine().cores < CORES_FOR_TWO ? chooseCores() : undefined;
     if (cores) pin(load.pid, cores.load);

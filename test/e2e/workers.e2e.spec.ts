@@ -303,7 +303,7 @@ describe('a worker that ends', () => {
     for (const { prediction_id: id } of events) counts.set(id, (counts.get(id) ?? 0) + 1);
     expect(answered.filter((id) => counts.get(id) !== 1)).toEqual([]);
     for (const connection of connections) connection.close();
-    expect((await connectToEach(server, 2)).map(({ index, close }) => [index, close.name])).toHaveLength(2);
+    for (const connection of await connectToEach(server, 2)) connection.close();
   }, 60_000);
 
   it('at its start, again and again, is started again less and less often, while the others serve', async () => {

@@ -19,10 +19,8 @@ class Processes {
   /** Everything that was sent arrives. */
   deliver(): void {
     for (const { from, takings } of this.sent.splice(0))
-      for (const taking of takings)
-        if (taking.policy !== 'quota')
-          for (const [to, limiter] of this.limiters.entries())
-            if (to !== from) limiter.hear(taking.id, taking, taking.cost);
+      for (const limiter of this.limiters.filter((_, to) => to !== from))
+        for (const taking of takings) if (taking.policy !== 'quota') limiter.hear(taking.id, taking, taking.cost);
   }
 
   allowed(process: number, limit: RateLimit, tries: number): number {

@@ -1,5 +1,4 @@
 /** Hot path. See docs/paths/predict.md. */
-import type { QuotaPeriod } from './api-key';
 
 /** So many requests that one process has taken off a limit that several processes share. */
 export type Taking =
@@ -10,7 +9,7 @@ export type Taking =
       readonly seconds: number;
       readonly cost: number;
     }
-  | { readonly policy: 'quota'; readonly id: string; readonly period: QuotaPeriod; readonly cost: number };
+  | { readonly policy: 'quota'; readonly id: string; readonly period: 'day' | 'month'; readonly cost: number };
 
 /** What is far from any limit is told together: twenty messages a second cost nothing that can be measured. */
 const LAZY_MS = 50;

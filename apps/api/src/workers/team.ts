@@ -22,9 +22,7 @@ export interface TeamParts {
 /** Makes limits those of all workers, and answers what the others ask. Of a server of one process it does nothing. */
 export function joinTeam({ siblings, trail, gate, keySnapshot, reconciler, metrics }: TeamParts): void {
   if (siblings.count === 1) return;
-  gate.shareLimits(
-    new LimitExchange(siblings.count, (takings: readonly Taking[]) => siblings.tell('limits', takings)),
-  );
+  gate.shareLimits(new LimitExchange(siblings.count, (takings: readonly Taking[]) => siblings.tell('limits', takings)));
   siblings.onTold('limits', (takings: readonly Taking[]) => gate.hear(takings));
   siblings.onTold('adopt', () => trail.adoptLeftovers());
   siblings.onAsked('flush', () => trail.flush());
