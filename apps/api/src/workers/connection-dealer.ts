@@ -67,11 +67,16 @@ export class ConnectionDealer {
     this.deal();
   }
 
-  /** Of those with as few connections, the one whose turn is longest ago. */
+  /**
+   * Of those with as few connections, the one whose turn is longest ago. One that still loads its models, because it replaces
+   * another, takes none while others could.
+   */
   private next(): WorkerProcess | undefined {
+    const workers = this.workers();
+    const someReady = workers.some(({ ready }) => ready);
     let best: WorkerProcess | undefined;
-    for (const worker of this.workers()) {
-      if (!worker.open || worker.offered !== undefined) continue;
+    for (const worker of workers) {
+      if (!worker.open || worker.offered !== undefined || (someReady && !worker.ready)) continue;
       const fewer = worker.connections - (best?.connections ?? Infinity);
       if (best === undefined || fewer < 0 || (fewer === 0 && worker.turn < best.turn)) best = worker;
     }

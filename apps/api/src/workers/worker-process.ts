@@ -41,7 +41,7 @@ export class WorkerProcess {
     const cut = new Promise<void>((resolve) => this.child.once('disconnect', resolve));
     const ended = new Promise<WorkerEnd>((resolve) => {
       this.child.once('exit', (code, signal) => resolve({ code, signal }));
-      this.child.once('error', () => this.pid === undefined && resolve({ code: 1, signal: null }));
+      this.child.on('error', () => this.pid === undefined && resolve({ code: 1, signal: null }));
     });
     // What it said last may still be on its way when it has ended.
     this.gone = ended.then(async (end) => {

@@ -120,6 +120,7 @@ export class Workforce {
   private readyOne(worker: WorkerProcess): void {
     worker.ready = true;
     this.delays.delete(worker.index);
+    this.parts.dealer.deal();
     if (this.all.every(({ ready }) => ready)) this.settle.ready?.();
   }
 
