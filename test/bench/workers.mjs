@@ -29,7 +29,7 @@ async function startStand(workers, load, cores) {
   const subject = treeSubject();
   await upload(server, subject);
   const key = await issueKey(server);
-  const name = `${workers} workers`;
+  const name = workers === 1 ? 'one worker' : `${workers} workers`;
   load.prepare(name, subject.requests('tensors', { 'x-api-key': key }));
   if (cores)
     for (const one of processTree(server.pid)) pin(one.pid, one.kind === 'postgres' ? cores.load : cores.server);
@@ -38,21 +38,23 @@ async function startStand(workers, load, cores) {
 
 const ours = (kind) => kind !== 'postgres';
 
-/** CPU that the server takes while nobody asks it anything, in microseconds a millisecond: timers, of each worker its own. */
+/**
+ * CPU that the server takes while nobody asks it anything, in microseconds a millisecond. It is no part of a request: timers of
+ * each worker run as often however many requests come, and here two workers share the time of one core.
+ */
 async function idleCpu({ server }) {
   const before = cpuOf(server.pid);
   await sleep(IDLE_MS);
   return spent(before, cpuOf(server.pid), ours) / IDLE_MS;
 }
 
-/** All workers share a core, and so a slice holds the idle CPU of each: on cores of their own each would answer twice as much. */
 async function slice({ stand, connections }, load) {
   const before = cpuOf(stand.server.pid);
   const result = await load.run(stand.name, stand.server.port, connections, SLICE_MS);
   await sleep(SETTLE_MS);
-  const idle = stand.idle * (result.seconds * 1e3 + SETTLE_MS);
-  const micros = (spent(before, cpuOf(stand.server.pid), ours) - idle) / result.requests;
-  return { micros, rate: result.requests / result.seconds, latencies: result.latencies };
+  const micros = spent(before, cpuOf(stand.server.pid), ours) / result.requests;
+  const idleMs = (result.seconds * 1e3 + SETTLE_MS) / result.requests;
+  return { micros, idleMs, rate: result.requests / result.seconds, latencies: result.latencies };
 }
 
 /** All cells in turns, the first times only to warm up: two workers have twice as much code to compile. */
@@ -120,9 +122,11 @@ async function main() {
     }
     const cell = (workers, connections) => ({ stand: stands[workers - 1], workers, connections, slices: [] });
     const cells = [cell(1, CONNECTIONS), cell(2, 2 * CONNECTIONS), cell(2, CONNECTIONS)];
+    await measure(cells, load, rounds);
+    await sleep(IDLE_MS); // what the last slice has left is cleared away
     for (const stand of stands) stand.idle = await idleCpu(stand);
     console.log(`idle: ${stands.map(({ name, idle }) => `${name} ${(idle / 10).toFixed(1)} % of a core`).join(', ')}`);
-    await measure(cells, load, rounds);
+    for (const { stand, slices } of cells) for (const one of slices) one.micros -= stand.idle * one.idleMs;
     print(cells);
     return verdict(cells, cores !== undefined);
   } finally {
