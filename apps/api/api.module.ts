@@ -24,6 +24,7 @@ import { Operations } from './src/operations/operations';
 import { OperationsModule } from './src/operations/operations.module';
 import type { Platform } from './src/platform';
 import { PredictModule } from './src/predict/predict.module';
+import { Siblings } from './src/workers/siblings';
 
 /** The parts of the platform under the types by which controllers ask for them. */
 @Module({})
@@ -36,6 +37,7 @@ class PlatformModule {
       [IdSource, ids],
       [Metrics, metrics],
       [LOG, log],
+      [Siblings, platform.siblings],
       [Database, platform.database],
       [AuditTrail, trail],
       [AuditLog, platform.auditLog],

@@ -57,6 +57,14 @@ describe('the configuration', () => {
     expect(loadConfig({}, folder).database.requireSeparateRoles).toBe(false);
   });
 
+  it('gives each of several workers its share of the memory of models', () => {
+    const memoryOf = (workers: string): number =>
+      loadConfig({ SIBYL_MODEL_MEMORY: '1GiB', SIBYL_WORKERS: workers }, folder).prediction.modelMemoryBytes;
+    expect([memoryOf('1'), memoryOf('4')]).toEqual([1024 ** 3, 1024 ** 3 / 4]);
+    expect(() => memoryOf('64')).not.toThrow();
+    expect(() => loadConfig({ SIBYL_MODEL_MEMORY: '16MiB', SIBYL_WORKERS: '2' }, folder)).toThrow(SettingsError);
+  });
+
   it('names settings that nothing uses yet', () => {
     expect(loadConfig({ REDIS_URL: 'redis://cache:6379' }, folder).server.unused).toEqual(['REDIS_URL']);
   });

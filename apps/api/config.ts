@@ -72,7 +72,6 @@ function serverOptions(settings: Settings): ServerOptions {
     MLFLOW_TRACKING_URI: settings.mlflowUri,
     AWS_S3_BUCKET: settings.s3Bucket,
     SIBYL_IMPORT_HOSTS: settings.importHosts.length > 0 ? settings.importHosts : undefined,
-    SIBYL_WORKERS: settings.workers > 1 ? settings.workers : undefined,
   };
   const unused = Object.entries(later).filter(([, value]) => value !== undefined);
   return Object.freeze({
@@ -165,7 +164,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
     }),
     prediction: frozen(new PredictionOptions(), {
       devicePolicy: settings.devicePolicy,
-      modelMemoryBytes: settings.modelMemory,
+      modelMemoryBytes: Math.floor(settings.modelMemory / settings.workers),
       modelIdleMs: settings.modelIdleSeconds * 1000,
       keepLoaded: settings.keepLoaded,
     }),

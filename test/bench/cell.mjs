@@ -7,11 +7,11 @@ const SLICE_MS = 1_000;
 const FSYNCS_PER_ROUND = 40;
 
 /** CPU of the server and its runners, and of PostgreSQL, by process, so that one that ends in between is no credit. */
-function cpuOf(pid) {
+export function cpuOf(pid) {
   return new Map(processTree(pid).map((one) => [one.pid, { kind: one.kind, micros: cpuMicros(one.pid) }]));
 }
 
-function spent(before, after, isCounted) {
+export function spent(before, after, isCounted) {
   let sum = 0;
   for (const [pid, { kind, micros }] of after) if (isCounted(kind)) sum += micros - (before.get(pid)?.micros ?? 0);
   return sum;

@@ -1,25 +1,27 @@
 // npm run drill:kill: the server is killed with SIGKILL at random moments under load and started again on the same data.
 // In the end every prediction that a caller holds an answer for must have exactly one event in the audit log.
 //   --times N     how often (default 100)
+//   --workers N   of several workers one is killed each time, and only every tenth time the whole server
 //   --self-test   a few kills, then one event is taken away and one doubled: the check must notice both
 import { setTimeout as sleep } from 'node:timers/promises';
 import { quantile } from '../bench/figures.mjs';
-import { allProcesses } from '../support/processes.mjs';
+import { wholeArgument } from '../support/arguments.mjs';
+import { allProcesses, processTree } from '../support/processes.mjs';
 import { startServer } from '../support/server.mjs';
 import { compare, noticesFaults, readUntilComplete } from './recorded-events.mjs';
 import { RecordedLoad } from './recorded-load.mjs';
 
 const CONNECTIONS = 16;
 const LONGEST_LIFE_MS = 500; // kills fall anywhere from the first request to well into the shipping of events
+const WHOLE_KILL_EVERY = 10;
 const EARLY_KILL_EVERY = 10; // one in ten falls into the start itself, where leftovers of the last life are recovered
 const LONGEST_EARLY_LIFE_MS = 800;
 const SELF_TEST_KILLS = 3;
 const LEFTOVER_GRACE_MS = 5_000;
 
 const selfTest = process.argv.includes('--self-test');
-const timesAt = process.argv.indexOf('--times');
-const times = selfTest ? SELF_TEST_KILLS : timesAt > 0 ? Number(process.argv[timesAt + 1]) : 100;
-if (!Number.isInteger(times) || times < 1) throw new Error('--times needs a whole number of at least 1');
+const times = selfTest ? SELF_TEST_KILLS : wholeArgument('--times', 100);
+const workers = wholeArgument('--workers', 1);
 
 async function teamKey(server) {
   const issued = await server.call('POST', '/v1/keys', { body: { name: 'drill', role: 'team' } });
@@ -45,6 +47,24 @@ async function killRepeatedly(server) {
   return restarts;
 }
 
+/** Kills one worker at a time, whichever; its successor may be the next. Every tenth time the whole server is killed. */
+async function killWorkers(server) {
+  const restarts = [];
+  for (let kill = 1; kill <= times; kill++) {
+    await sleep(Math.random() * 2 * LONGEST_LIFE_MS);
+    if (kill % WHOLE_KILL_EVERY === 0) {
+      await server.kill9();
+      await server.start();
+      restarts.push(server.readyMs);
+      continue;
+    }
+    const alive = processTree(server.pid).filter((one) => one.kind === 'api' && one.pid !== server.pid);
+    if (alive.length > 0) process.kill(alive[Math.floor(Math.random() * alive.length)].pid, 'SIGKILL');
+    if (kill % 20 === 0) console.log(`  ${kill} kills`);
+  }
+  return restarts;
+}
+
 /** Processes that still work in the folders of a server that has ended. */
 async function leftovers(marks) {
   const until = performance.now() + LEFTOVER_GRACE_MS;
@@ -55,18 +75,23 @@ async function leftovers(marks) {
   }
 }
 
+function howKilled() {
+  if (workers === 1) return `${Math.floor(times / EARLY_KILL_EVERY)} more during the start`;
+  return `${Math.floor(times / WHOLE_KILL_EVERY)} of them the primary, the others one of ${workers} workers`;
+}
+
 async function main() {
-  const server = await startServer();
+  const server = await startServer({ env: { SIBYL_WORKERS: String(workers) } });
   try {
     const load = new RecordedLoad({ port: server.port, key: await teamKey(server), connections: CONNECTIONS }).start();
-    const restarts = await killRepeatedly(server);
+    const restarts = await (workers > 1 ? killWorkers(server) : killRepeatedly(server));
     await sleep(LONGEST_LIFE_MS); // some answers of the last life too
     await load.stop();
 
     const { events, waitedMs } = await readUntilComplete(server, load.answered);
     const found = compare(load.answered, events);
     console.log(
-      `${times} kills (${Math.floor(times / EARLY_KILL_EVERY)} more during the start), ${CONNECTIONS} connections; ` +
+      `${times} kills (${howKilled()}), ${CONNECTIONS} connections; ` +
         `restart p50 ${quantile(restarts, 0.5).toFixed(0)} ms, longest ${quantile(restarts, 1).toFixed(0)} ms`,
     );
     console.log(

@@ -21,11 +21,16 @@ import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
 import { LocalServing } from './models/local-serving';
+import type { Serving } from './models/serving';
 import { Underway } from './predict/underway';
+import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
+import { flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
+import { NoSiblings, type Siblings } from './workers/siblings';
 
 /** What every other part is made with. */
 interface Foundation {
+  readonly siblings: Siblings;
   readonly config: ApiConfig;
   readonly log: Logger;
   readonly clock: Clock;
@@ -42,30 +47,38 @@ type Models = Awaited<ReturnType<typeof startModels>>;
 export interface Platform extends Foundation, Audit, Auth, Models {
   readonly database: Database;
   readonly gpus: GpuMeter;
-  /** Registers what the operator named and loads what should serve; the server listens already. */
+  /** Registers what the operator named; the server listens already. */
+  registerModels(): Promise<void>;
+  /** Loads what should serve. */
   serveModels(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Starts the parts in the order in which they need each other. What fails here ends the start. */
-export async function startPlatform(config: ApiConfig, log: Logger): Promise<Platform> {
-  const clock = new SystemClock();
-  const ids = new UuidV7Source(clock);
-  const metrics = new Metrics();
-  const secrets = loadSecrets(config.dataDir);
-  const foundation: Foundation = { config, log, clock, ids, metrics, secrets };
-  const observer = new BatchObserver(metrics);
-  const runtime = new OnnxRuntime({ options: config.inference, clock, log, observer, sealKey: secrets.preparedKey });
+export async function startPlatform(
+  config: ApiConfig,
+  log: Logger,
+  siblings: Siblings = new NoSiblings(),
+): Promise<Platform> {
+  const foundation = layFoundation(config, log, siblings);
+  const { clock, metrics, secrets } = foundation;
+  const runtime = new OnnxRuntime({
+    options: config.inference,
+    clock,
+    log,
+    observer: new BatchObserver(metrics),
+    sealKey: secrets.preparedKey,
+  });
   // Runners and the database take a fraction of a second each, and do not need each other.
   const runtimeStart = runtime.start();
   runtimeStart.catch(() => undefined);
-  const migrations = [...auditMigrations, ...authMigrations, ...registryMigrations];
-  const database = await Database.start({ ...config.database, migrations }, log);
+  const database = await startDatabase(foundation, siblings.count > 1);
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, database, runtime);
   const gpus = new GpuMeter(clock);
-  declareReadings(metrics, { ...models, ...auth, ...audit, gpus });
+  declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, gpus });
+  joinTeam({ ...foundation, ...audit, ...auth, ...models });
   return {
     ...foundation,
     ...audit,
@@ -73,9 +86,12 @@ export async function startPlatform(config: ApiConfig, log: Logger): Promise<Pla
     ...models,
     database,
     gpus,
-    async serveModels() {
+    async registerModels() {
       await runtimeStart;
       await registerNamedModels(foundation, models.registry, audit.trail);
+    },
+    async serveModels() {
+      await runtimeStart;
       await models.reconciler.start();
     },
     async close() {
@@ -88,36 +104,95 @@ export async function startPlatform(config: ApiConfig, log: Logger): Promise<Pla
   };
 }
 
-async function startAudit({ config, log, clock, ids, secrets }: Foundation, database: Database) {
-  const underway = new Underway();
-  const { payloadKey } = secrets;
+/** What the primary of several workers does before it starts them, so that they find everything there. */
+export async function prepareInstallation(config: ApiConfig, log: Logger): Promise<void> {
+  const foundation = layFoundation(config, log, new NoSiblings());
+  const database = await startDatabase(foundation, true);
+  try {
+    const trail = makeTrail(foundation, database, new Underway());
+    await trail.startForChanges();
+    const digest = new KeyDigest(foundation.secrets.pepper);
+    const store = new KeyStore(digest, foundation.ids, foundation.clock);
+    // Nobody asks this process for keys.
+    await ensureAdminKey(foundation, { database, store, digest, trail, snapshot: { apply: () => undefined } });
+    await trail.close();
+  } finally {
+    await database.close();
+    foundation.metrics.close();
+  }
+}
+
+function layFoundation(config: ApiConfig, log: Logger, siblings: Siblings): Foundation {
+  const clock = new SystemClock();
+  const ids = new UuidV7Source(clock);
+  return { config, log, clock, ids, siblings, metrics: new Metrics(), secrets: loadSecrets(config.dataDir) };
+}
+
+function startDatabase({ config, log }: Foundation, joinEmbedded: boolean): Promise<Database> {
+  const migrations = [...auditMigrations, ...authMigrations, ...registryMigrations];
+  return Database.start({ ...config.database, migrations, joinEmbedded }, log);
+}
+
+function makeTrail(foundation: Foundation, database: Database, underway: Underway): AuditTrail {
+  const { config, log, clock, ids, secrets, siblings } = foundation;
   const folder = path.join(config.dataDir, 'audit');
-  const trailParts = { folder, database, payloadKey, clock, ids, log, expecting: () => underway.count };
-  const trail = new AuditTrail(trailParts, config.audit);
+  const expecting = (): number => underway.count;
+  const adopts = siblings.index === 1;
+  const { payloadKey } = secrets;
+  return new AuditTrail({ folder, database, payloadKey, clock, ids, log, expecting, adopts }, config.audit);
+}
+
+async function startAudit(foundation: Foundation, database: Database) {
+  const underway = new Underway();
+  const trail = makeTrail(foundation, database, underway);
   await trail.start();
-  return { underway, trail, auditLog: new AuditLog({ database, trail, payloadKeys: [payloadKey] }) };
+  const all = { flush: () => flushAll(trail, foundation.siblings) };
+  const payloadKeys = [foundation.secrets.payloadKey];
+  return { underway, trail, auditLog: new AuditLog({ database, trail: all, payloadKeys }) };
+}
+
+interface KeyParts {
+  readonly database: Database;
+  readonly store: KeyStore;
+  readonly digest: KeyDigest;
+  readonly trail: AuditTrail;
+  readonly snapshot: Pick<KeySnapshot, 'apply'>;
+}
+
+async function ensureAdminKey(foundation: Foundation, { trail, ...parts }: KeyParts): Promise<void> {
+  const { config, clock, log } = foundation;
+  const record = systemRecord(trail, systemActor('bootstrap'), foundation);
+  await new AdminKey({ ...parts, clock, log }).ensure(
+    { presetKey: config.adminKey, file: adminKeyFileOf(config) },
+    record,
+  );
+}
+
+export function adminKeyFileOf({ dataDir }: Pick<ApiConfig, 'dataDir'>): string {
+  return path.join(dataDir, 'admin-key');
 }
 
 async function startAuth(foundation: Foundation, database: Database, { trail }: Audit) {
-  const { config, log, clock, ids, secrets } = foundation;
+  const { config, log, clock, ids, secrets, siblings } = foundation;
   const digest = new KeyDigest(secrets.pepper);
   const store = new KeyStore(digest, ids, clock);
   const keySnapshot = new KeySnapshot(database, clock, config.auth, log);
   const keyUsage = new KeyUsage(database, clock, config.auth, log);
   await Promise.all([keySnapshot.start(), keyUsage.start()]);
-  const adminKey = new AdminKey({ database, store, digest, snapshot: keySnapshot, clock, log });
-  const adminKeyFile = path.join(config.dataDir, 'admin-key');
-  const record = systemRecord(trail, systemActor('bootstrap'), foundation);
-  await adminKey.ensure({ presetKey: config.adminKey, file: adminKeyFile }, record);
+  if (siblings.count === 1) await ensureAdminKey(foundation, { database, store, digest, trail, snapshot: keySnapshot });
   const idempotency = new IdempotencyStore(database, new AnswerSeal(secrets.answerKey), config.auth, log);
   idempotency.start();
   const gate = new Gate(keySnapshot, digest, keyUsage, clock, config.auth);
-  const apiKeys = new ApiKeys({ database, store, snapshot: keySnapshot, usage: keyUsage, clock }, config.auth);
-  return { gate, apiKeys, keySnapshot, keyUsage, idempotency, adminKeyFile };
+  const onChange = (): Promise<void> => keysChanged(siblings);
+  const apiKeys = new ApiKeys(
+    { database, store, snapshot: keySnapshot, usage: keyUsage, clock, onChange },
+    config.auth,
+  );
+  return { gate, apiKeys, keySnapshot, keyUsage, idempotency };
 }
 
 async function startModels(foundation: Foundation, database: Database, runtime: OnnxRuntime) {
-  const { config, log, clock, ids, secrets } = foundation;
+  const { config, log, clock, ids, secrets, siblings } = foundation;
   const registry: ModelRegistry = new ModelRegistry({
     database,
     runtime,
@@ -125,18 +200,24 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
     ids,
     options: config.registry,
     onnxLimits: config.onnx,
-    onChange: () => reconciler.follow(),
+    onChange: async () => {
+      await Promise.all([reconciler.follow(), registryChanged(siblings)]);
+    },
   });
   await registry.start();
   const reconciler = new ModelReconciler({ source: registry, runtime, clock, options: config.prediction, log });
   const promotion = new Promotion(registry.aliases, reconciler, clock, config.prediction);
-  const serving = new LocalServing(reconciler, promotion, clock, config.prediction.prewarmLimitMs);
+  const { prewarmLimitMs } = config.prediction;
+  const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs);
+  const serving: Serving =
+    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());
   return {
     runtime,
     registry,
     reconciler,
     serving,
+    localServing,
     predictions: new PredictionService(reconciler, new ManifestDefaults(), clock),
     payloadDigest: new PayloadDigest(secrets.digestKey),
     stop: () => {
@@ -170,7 +251,9 @@ function systemRecord(trail: AuditTrail, actor: Actor, { clock, ids }: Foundatio
     });
 }
 
-type Read = Pick<Models, 'serving'> & Pick<Auth, 'keySnapshot'> & Pick<Audit, 'trail'> & Pick<Platform, 'gpus'>;
+type Read = { readonly serving: LocalServing } & Pick<Auth, 'keySnapshot'> &
+  Pick<Audit, 'trail'> &
+  Pick<Platform, 'gpus'>;
 
 function declareReadings(metrics: Metrics, { serving, keySnapshot, trail, gpus }: Read): void {
   metrics.server.read({

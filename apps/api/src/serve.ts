@@ -1,67 +1,95 @@
 import type { Server } from 'node:http';
-import { Server as NetServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { createLogger, type Logger } from '@sibyl/telemetry';
 import { ApiModule } from '../api.module';
-import { loadConfig, SettingsError, type ApiConfig } from '../config';
+import type { ApiConfig } from '../config';
 import { banner } from './banner';
 import { OpenApi } from './docs/openapi';
 import { Drain } from './http/drain';
 import { layPipeline } from './http/pipeline';
 import { ShapedExpressAdapter } from './http/shaped-express.adapter';
+import { addressOf, fail, pause, STOP_LIMIT_MS, stopSignal, warnOfUnused } from './life';
 import { NestLog } from './nest-log';
-import { startPlatform, type Platform } from './platform';
+import { adminKeyFileOf, startPlatform, type Platform } from './platform';
+import { DealtPort, OwnPort, type Port } from './port';
 import { PREDICT_SCHEMAS } from './predict/predict.schemas';
 import { Lanes } from './predict/lanes';
 import { PredictHandler } from './predict/predict.handler';
+import type { Siblings } from './workers/siblings';
+import { WorkerLink } from './workers/worker-link';
 
 /** How long connections without a request are left open for one that may be on its way. */
 const IDLE_GRACE_MS = 1_000;
 const SWEEP_MS = 100;
-/** `sysexits.h`: something was found in an unconfigured or misconfigured state. */
-const EX_CONFIG = 78;
-/** Between the end of the drain and the end of the process: runners and PostgreSQL stop in it. */
-const STOP_LIMIT_MS = 8_000;
 
-/** The whole life of the server: settings, parts, HTTP, models, and an orderly end. */
-export async function serve(): Promise<void> {
-  const config = readConfig();
-  const log = createLogger(config.telemetry);
-  const stopping = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, resolve);
-  });
-  process.on('uncaughtException', (error) => fail(log, error, 'the server failed unexpectedly'));
-  let platform: Platform;
-  let app: NestExpressApplication;
-  try {
-    platform = await startPlatform(config, log);
-    app = await startHttp(platform, config, log);
-  } catch (error) {
-    return fail(log, error, 'the server could not start');
-  }
-  if (config.server.unused.length > 0)
-    log.warn({ settings: config.server.unused }, 'set, but nothing uses them in this version');
-  const url = addressOf(app.getHttpServer() as Server, config.server.host);
-  log.info({ url }, 'listening');
-  platform.serveModels().then(
-    () => {
-      log.info({ startMs: Math.round(process.uptime() * 1000) }, 'ready');
-      if (config.server.environment === 'development') process.stdout.write(banner(url, platform.adminKeyFile, config));
-    },
-    (error: unknown) => log.error({ err: error }, 'models could not be registered or loaded'),
-  );
-  const signal = await stopping;
-  await stop({ app, platform, config, log }, signal);
+/** A server up to its HTTP side. */
+interface Running {
+  readonly app: NestExpressApplication;
+  readonly platform: Platform;
+  readonly port: Port;
+  readonly config: ApiConfig;
+  readonly log: Logger;
 }
 
-function readConfig(): ApiConfig {
+/** The whole life of a server of one process: parts, HTTP, models, and an orderly end. */
+export async function serve(config: ApiConfig): Promise<void> {
+  const log = createLogger(config.telemetry);
+  const stopping = stopSignal();
+  const running = await start(config, log, new OwnPort(config.server));
+  if (running === undefined) return;
+  const { app, platform } = running;
+  warnOfUnused(config, log);
+  const url = addressOf((app.getHttpServer() as Server).address() as AddressInfo, config.server.host);
+  log.info({ url }, 'listening');
+  const served = platform.registerModels().then(() => platform.serveModels());
+  served.then(
+    () => {
+      log.info({ startMs: Math.round(process.uptime() * 1000) }, 'ready');
+      if (config.server.environment === 'development')
+        process.stdout.write(banner(url, adminKeyFileOf(config), config));
+    },
+    (error: unknown) => notServed(log, error),
+  );
+  await stop(running, await stopping);
+}
+
+/** The life of one of several workers: the same, but that the primary has the port and the last word. */
+export async function serveAsWorker(): Promise<void> {
+  // A signal to the group reaches this process too; when to end is the primary's to say.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
+  const { link, begin } = await WorkerLink.begin();
+  const log = createLogger(begin.config.telemetry).child({ worker: begin.index });
+  const running = await start(begin.config, log, new DealtPort(link), link);
+  if (running === undefined) return;
+  if (link.index === 1 && !begin.registered)
+    running.platform.registerModels().then(
+      () => link.tell('registered', undefined),
+      (error: unknown) => notServed(log, error),
+    );
+  const served = link.registered.then(() => running.platform.serveModels());
+  served.then(
+    () => {
+      log.info({ startMs: Math.round(process.uptime() * 1000) }, 'the worker is ready');
+      link.say('ready');
+    },
+    (error: unknown) => notServed(log, error),
+  );
+  await stop(running, await link.drained);
+}
+
+/** Undefined where it failed; then the process is about to end. */
+async function start(config: ApiConfig, log: Logger, port: Port, siblings?: Siblings): Promise<Running | undefined> {
+  process.on('uncaughtException', (error) => fail(log, error, 'the server failed unexpectedly'));
   try {
-    return loadConfig();
+    const platform = await startPlatform(config, log, siblings);
+    const app = await startHttp(platform, config, log);
+    await port.open(app);
+    return { app, platform, port, config, log };
   } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exit(EX_CONFIG);
+    fail(log, error, 'the server could not start');
+    return undefined;
   }
 }
 
@@ -78,22 +106,18 @@ async function startHttp(platform: Platform, config: ApiConfig, log: Logger): Pr
   adapter.front = (request, response) => handler.take(request, response);
   app.get(Lanes).guard(app.getHttpServer() as Server);
   app.get(OpenApi).describe(app, { paths: {}, schemas: PREDICT_SCHEMAS });
-  await app.listen(config.server.port, config.server.host);
   return app;
 }
 
-interface Running {
-  readonly app: NestExpressApplication;
-  readonly platform: Platform;
-  readonly config: ApiConfig;
-  readonly log: Logger;
+function notServed(log: Logger, error: unknown): void {
+  log.error({ err: error }, 'models could not be registered or loaded');
 }
 
 /**
  * Not ready at once; connections are taken for the delay, so that load balancers notice; then what is under way is
  * answered, up to the limit; then everything that was started is stopped.
  */
-async function stop({ app, platform, config, log }: Running, signal: NodeJS.Signals): Promise<void> {
+async function stop({ app, platform, port, config, log }: Running, signal: NodeJS.Signals): Promise<void> {
   const { drainDelayMs, drainSeconds } = config.server;
   const server = app.getHttpServer() as Server;
   const drain = app.get(Drain);
@@ -101,8 +125,7 @@ async function stop({ app, platform, config, log }: Running, signal: NodeJS.Sign
   drain.state = 'draining';
   log.info({ signal }, 'draining');
   await pause(drainDelayMs);
-  // An HTTP server's own close() cuts idle connections at once, and with them requests that are on their way already.
-  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
+  const closed = port.close(server);
   const limitMs = drainSeconds * 1000;
   await Promise.race([closed, pause(Math.min(IDLE_GRACE_MS, limitMs))]);
   const sweep = setInterval(() => {
@@ -114,25 +137,10 @@ async function stop({ app, platform, config, log }: Running, signal: NodeJS.Sign
   drain.state = 'stopped';
   server.closeAllConnections();
   lanes.closeAll();
+  port.cut();
   setTimeout(() => fail(log, new Error('stopping took too long'), 'the server was ended'), STOP_LIMIT_MS).unref();
   await app.close();
   await platform.close();
   log.info({}, 'stopped');
   process.exit(0);
-}
-
-function fail(log: Logger, error: unknown, message: string): void {
-  log.fatal({ err: error }, message);
-  // The embedded database and the runners end with this process, whatever way it ends.
-  process.exit(1);
-}
-
-function addressOf(server: Server, host: string): string {
-  const { port } = server.address() as AddressInfo;
-  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
-  return `http://${name}:${port}`;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

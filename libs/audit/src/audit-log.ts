@@ -29,7 +29,8 @@ export interface RecordedPrediction {
 
 export interface AuditLogParts {
   readonly database: Database;
-  readonly trail: AuditTrail;
+  /** Brings what was committed before a call to PostgreSQL. */
+  readonly trail: Pick<AuditTrail, 'flush'>;
   /** The present key first, then those that older payloads were sealed with. */
   readonly payloadKeys: readonly Uint8Array[];
 }

@@ -33,6 +33,8 @@ export interface AuditTrailParts {
   /** Requests under way that will commit soon; lets a write wait for them for a fraction of a millisecond. */
   readonly expecting?: () => number;
   readonly disk?: SpoolDisk;
+  /** Whether this process takes over what dead ones left. Of several that start together one is enough. */
+  readonly adopts?: boolean;
 }
 
 export interface AuditTrailStatus {
@@ -114,6 +116,11 @@ export class AuditTrail {
     this.timers.push(setInterval(() => this.adoptLeftovers(), this.options.adoptIntervalMs).unref());
     void this.ensureMonths();
     this.timers.push(setInterval(() => void this.ensureMonths(), DAY_MS / 4).unref());
+  }
+
+  /** Instead of `start`, for a process that records changes and no requests: it has no use for a spool. */
+  startForChanges(): Promise<void> {
+    return this.ensureMonths();
   }
 
   /** Resolves when the event is on stable storage; rejects with `audit_unavailable` otherwise. */
@@ -201,8 +208,12 @@ export class AuditTrail {
     return this.shipper.chains.filter((shipment) => shipment !== this.live);
   }
 
-  /** Two processes may take the same chain: each batch moves the head only once, so the second sees it and goes on. */
-  private adoptLeftovers(): void {
+  /**
+   * Takes over what dead processes have left. Two may take the same chain: each batch moves the head only once, so the second
+   * sees it and goes on.
+   */
+  adoptLeftovers(): void {
+    if (this.parts.adopts === false || this.closing !== undefined) return;
     for (const name of fs.readdirSync(this.spoolFolder)) {
       const folder = path.join(this.spoolFolder, name);
       if (!isUuid(name) || this.owners.has(folder)) continue;

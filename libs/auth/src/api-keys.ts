@@ -43,6 +43,8 @@ export interface KeyServices {
   readonly snapshot: Pick<KeySnapshot, 'apply'>;
   readonly usage: Pick<KeyUsage, 'lastUsedMs'>;
   readonly clock: Clock;
+  /** Awaited after a committed change and before its caller is answered, so that processes beside this one know it by then. */
+  readonly onChange?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -70,6 +72,7 @@ export class ApiKeys {
       return made;
     });
     snapshot.apply(stored.key, stored.secrets);
+    await this.services.onChange?.();
     return { text, key: stored.key };
   }
 
@@ -126,6 +129,7 @@ export class ApiKeys {
       return changed;
     });
     snapshot.apply(after);
+    await this.services.onChange?.();
     return this.withLastUse(after);
   }
 
@@ -145,6 +149,7 @@ export class ApiKeys {
       return after;
     });
     snapshot.apply(revoked);
+    await this.services.onChange?.();
     return { id, revokedAtMs: revoked.revokedAtMs ?? clock.now() };
   }
 

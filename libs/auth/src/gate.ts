@@ -3,6 +3,7 @@ import { DomainError, type Actor, type Clock } from '@sibyl/kernel';
 import type { AuthOptions } from './auth-options';
 import type { ConnectionProof } from './connection-proof';
 import { matchesGlob } from './glob';
+import type { LimitExchange, Taking } from './limit-exchange';
 import type { KeyDigest } from './key-digest';
 import type { KeyEntry, KeyTable, SecretEntry } from './key-snapshot';
 import { parseKey, type ParsedKey } from './key-text';
@@ -112,6 +113,19 @@ export class Gate {
   /** How many failed authentications an address has left. */
   addressLimit(address: string): LimitState {
     return this.failures.peek(addressBlock(address), this.failureLimit);
+  }
+
+  /** Limits and quotas are those of several processes from here on: each hears what the others take. */
+  shareLimits(exchange: LimitExchange): void {
+    for (const limits of [this.keyLimits, this.failures, this.usage]) limits.shareWith(exchange);
+  }
+
+  /** What another process has taken. */
+  hear(takings: readonly Taking[]): void {
+    for (const taking of takings) {
+      if (taking.policy === 'quota') this.usage.hear(taking.id, taking.period, taking.cost);
+      else (taking.policy === 'key' ? this.keyLimits : this.failures).hear(taking.id, taking, taking.cost);
+    }
   }
 
   private prove(credential: string, address: string, proof: ConnectionProof | undefined): SecretEntry | undefined {

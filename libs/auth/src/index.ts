@@ -11,6 +11,7 @@ export { KeyDigest } from './key-digest';
 export { KeySnapshot } from './key-snapshot';
 export { KeyStore } from './key-store';
 export { KeyUsage } from './key-usage';
+export { LimitExchange, type Taking } from './limit-exchange';
 export { authMigrations } from './migrations';
 export { parseKey } from './key-text';
 export { type Principal } from './principal';

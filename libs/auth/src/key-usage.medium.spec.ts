@@ -48,6 +48,21 @@ describe('KeyUsage', () => {
     return allowed;
   }
 
+  it('knows what it heard of another process, also after a flush that did not see it yet', async () => {
+    const id = aKeyId();
+    const [one, other] = [await started(), await started()];
+    expect([take(one, id, DAILY, 4), take(other, id, DAILY, 3)]).toEqual([4, 3]);
+    one.hear(id, 'day', 3);
+    other.hear(id, 'day', 4);
+    await one.flush();
+    expect(one.take(id, DAILY, 0).remaining).toBe(3);
+    expect(take(one, id, DAILY, 10)).toBe(3);
+    await Promise.all([one.stop(), other.stop()]);
+    const after = await started();
+    expect(after.take(id, DAILY, 0).remaining).toBe(0);
+    await after.stop();
+  });
+
   it('keeps counts over a restart, day and month apart', async () => {
     const id = aKeyId();
     const before = await started();

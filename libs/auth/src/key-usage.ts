@@ -4,6 +4,7 @@ import type { Database } from '@sibyl/database';
 import { QUOTA_PERIODS, type Quota, type QuotaPeriod } from './api-key';
 import type { AuthLog } from './auth-log';
 import type { AuthOptions } from './auth-options';
+import type { LimitExchange } from './limit-exchange';
 import type { LimitDecision } from './rate-limiter';
 import { repeat } from './repeat';
 
@@ -43,6 +44,7 @@ export class KeyUsage {
   private lastUsedSavedAt = Number.NEGATIVE_INFINITY;
   private failing = false;
   private stopTimer: (() => Promise<void>) | undefined;
+  private exchange: LimitExchange | undefined = undefined;
 
   constructor(
     private readonly database: Pick<Database, 'query'>,
@@ -91,6 +93,8 @@ export class KeyUsage {
     if (allowed) {
       count.used += cost;
       count.unsaved += cost;
+      if (cost > 0)
+        this.exchange?.note({ policy: 'quota', id: keyId, period: quota.period, cost }, quota.requests - count.used);
     }
     const resetSeconds = Math.max(1, Math.ceil((count.endMs - now) / 1_000));
     return {
@@ -102,6 +106,17 @@ export class KeyUsage {
       resetSeconds,
       retryAfterSeconds: allowed ? 0 : resetSeconds,
     };
+  }
+
+  /** From here on other processes are told what is counted here. */
+  shareWith(exchange: LimitExchange): void {
+    this.exchange = exchange;
+  }
+
+  /** What another process has counted, and saves itself. */
+  hear(keyId: string, period: QuotaPeriod, cost: number): void {
+    this.countOf(keyId, period, this.clock.now()).used += cost;
+    // What this process has not told of it is told in a moment anyway.
   }
 
   /** Saves counts, and from time to time when keys were last used; learns what other processes have counted. */
@@ -178,10 +193,14 @@ export class KeyUsage {
     return unsaved;
   }
 
-  /** The database's number holds what every process has saved; ours on top is what only we know. */
+  /**
+   * The database's number holds what every process has saved; ours on top is what only we know. What was heard of and is not
+   * saved yet makes ours the larger one.
+   */
   private learn(row: QuotaRow): void {
     const count = this.keys.get(row.key_id)?.counts.get(row.period);
-    if (count?.startMs === row.period_start.getTime()) count.used = Number(row.used) + count.unsaved;
+    if (count?.startMs === row.period_start.getTime())
+      count.used = Math.max(count.used, Number(row.used) + count.unsaved);
   }
 
   private countOf(keyId: string, period: QuotaPeriod, now: number): Count {

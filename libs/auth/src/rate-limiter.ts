@@ -1,5 +1,6 @@
 /** Hot path. See docs/paths/predict.md. */
 import type { Clock } from '@sibyl/kernel';
+import type { LimitExchange } from './limit-exchange';
 
 /** So many requests in so many seconds; the burst is the limit itself. */
 export interface RateLimit {
@@ -42,11 +43,12 @@ export class RateLimiter {
   private young = new Map<string, Bucket>();
   private old = new Map<string, Bucket>();
   private readonly generation: number;
+  private exchange: LimitExchange | undefined = undefined;
 
   constructor(
     private readonly clock: Clock,
     entries: number,
-    private readonly policy: LimitState['policy'] = 'key',
+    private readonly policy: 'key' | 'address' = 'key',
   ) {
     this.generation = Math.max(1, Math.floor(entries / 2));
   }
@@ -57,7 +59,22 @@ export class RateLimiter {
     const poured = bucket.fill + cost * 1_000 * bucket.seconds;
     const allowed = poured <= capacity(bucket);
     if (allowed) bucket.fill = poured;
-    return this.decision(bucket, allowed ? 0 : poured - capacity(bucket));
+    const decision = this.decision(bucket, allowed ? 0 : poured - capacity(bucket));
+    if (allowed && this.exchange !== undefined)
+      this.exchange.note({ policy: this.policy, id, ...limit, cost }, decision.remaining);
+    return decision;
+  }
+
+  /** From here on other processes are told what is taken here. */
+  shareWith(exchange: LimitExchange): void {
+    this.exchange = exchange;
+  }
+
+  /** What another process has taken. It may be more than was left: then nothing is, until that has drained. */
+  hear(id: string, limit: RateLimit, cost: number): void {
+    const bucket = this.bucketOf(id, limit) ?? this.addBucket(id, limit);
+    bucket.fill += cost * 1_000 * bucket.seconds;
+    this.exchange?.review(this.policy, id, this.decision(bucket, 0).remaining);
   }
 
   /** The same without taking anything. */
@@ -76,7 +93,7 @@ export class RateLimiter {
       policy: this.policy,
       limit: bucket.requests,
       seconds: bucket.seconds,
-      remaining: Math.floor((capacity(bucket) - bucket.fill) / (1_000 * bucket.seconds)),
+      remaining: Math.max(0, Math.floor((capacity(bucket) - bucket.fill) / (1_000 * bucket.seconds))),
       resetSeconds: Math.ceil(bucket.fill / bucket.requests / 1_000),
       retryAfterSeconds: Math.ceil(Math.ceil(excess / bucket.requests) / 1_000),
     };

@@ -21,6 +21,8 @@ const IDLE_TRANSACTION_MS = 10_000;
 export interface DatabaseStart extends Partial<DatabaseOptions> {
   /** Every library's list, in the order in which they build on each other. */
   readonly migrations: readonly Migration[];
+  /** Another process runs the embedded server and stops it. */
+  readonly joinEmbedded?: boolean;
 }
 
 export interface CallLimits {
@@ -54,10 +56,10 @@ export class Database {
 
   /** Starts the embedded server where no `url` is given, waits for the database, migrates it and connects. */
   static async start(start: DatabaseStart, log: DatabaseLog): Promise<Database> {
-    const { migrations, ...given } = start;
+    const { migrations, joinEmbedded = false, ...given } = start;
     const options = Object.assign(new DatabaseOptions(), given);
-    const server =
-      options.url === undefined ? await EmbeddedPostgres.start({ folder: options.embeddedFolder }, log) : undefined;
+    const embedded = { folder: options.embeddedFolder, joinOnly: joinEmbedded };
+    const server = options.url === undefined ? await EmbeddedPostgres.start(embedded, log) : undefined;
     try {
       const prepared = await (server
         ? prepareEmbedded(server, options, migrations, log)

@@ -183,3 +183,16 @@ it('warns when its database lies where a machine cleans up at its start', async 
     expect.stringContaining('all data would be lost'),
   );
 });
+
+it('waits for the server of another process where it may only join, and never starts one', async () => {
+  const place = path.join(folder, 'postgres');
+  const joining = EmbeddedPostgres.start({ folder: place, joinOnly: true }, silentLog);
+  const owner = await start(place);
+  const guest = await joining;
+  expect([guest.isShared, guest.pid]).toEqual([true, owner.pid]);
+  await guest.stop();
+  expect(await answers(owner)).toBe(true);
+  await owner.stop();
+  const late = EmbeddedPostgres.start({ folder: place, joinOnly: true, startTimeoutMs: 300 }, silentLog);
+  await expect(late).rejects.toThrow('no server runs on the folder');
+});

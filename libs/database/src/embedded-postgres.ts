@@ -48,6 +48,8 @@ export interface EmbeddedPostgresOptions {
   readonly folder: string;
   /** Server settings that differ from ours, such as `fsync: 'off'` in tests. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Only uses the server that another process runs on the folder, and waits for it. */
+  readonly joinOnly?: boolean;
   /** A server that recovers from a crash replays up to 512 MB of log before it accepts connections. */
   readonly startTimeoutMs?: number;
 }
@@ -82,8 +84,12 @@ export class EmbeddedPostgres {
     const account = serverAccount();
     const folders = postgresFolders(path.resolve(options.folder), account);
     const binaries = postgresBinaries(folders.home, account);
-    const complete = { settings: {}, startTimeoutMs: 60_000, ...options };
+    const complete = { settings: {}, startTimeoutMs: 60_000, joinOnly: false, ...options };
     const embedded = new EmbeddedPostgres(complete, log, account, folders.home, binaries);
+    if (complete.joinOnly) {
+      await embedded.join();
+      return embedded;
+    }
     if (folders.elsewhere) reportPlace(folders.home, account, log);
     await embedded.initialize();
     await embedded.join();
@@ -177,7 +183,10 @@ export class EmbeddedPostgres {
         return;
       }
       try {
-        this.sockets = socketFolder(this.cluster, running?.sockets, this.account);
+        if (this.options.joinOnly) throw new Error('no server runs on the folder: there is no lock file');
+        // The place that clients know already, where there is one.
+        const previous = running?.sockets ?? (this.sockets || undefined);
+        this.sockets = socketFolder(this.cluster, previous, this.account);
         this.server = await this.launch(deadline - performance.now());
         return;
       } catch (error) {

@@ -1,4 +1,5 @@
 export { Database, type CallLimits, type DatabaseStart, type DatabaseStatus } from './database';
+export { EmbeddedPostgres } from './embedded-postgres';
 export { DatabaseOptions } from './database-options';
 export type { DatabaseLog } from './database-log';
 /** @public Callers map their own constraints. */

@@ -15,6 +15,8 @@ interface Declaration {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
+  /** What the numbers of several processes come to. */
+  readonly aggregator?: 'sum' | 'max';
 }
 
 /**
@@ -24,7 +26,7 @@ interface Declaration {
 export class CollectedMetric {
   readonly name: string;
   readonly help: string;
-  readonly aggregator = 'sum';
+  readonly aggregator: 'sum' | 'max';
   readonly type: MetricType;
 
   constructor(
@@ -33,6 +35,7 @@ export class CollectedMetric {
   ) {
     this.name = declaration.name;
     this.help = declaration.help;
+    this.aggregator = declaration.aggregator ?? 'sum';
     // prom-client reads the name of the type where it writes the line; its declared enum is of the same words.
     this.type = declaration.type as unknown as MetricType;
   }

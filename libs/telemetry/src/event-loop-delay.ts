@@ -18,6 +18,7 @@ export class EventLoopDelay {
         name: 'sibyl_event_loop_delay_seconds',
         help: 'How late the event loop ran its timers since the last scrape, by quantile',
         type: 'gauge',
+        aggregator: 'max',
       },
       () => this.read(),
     ).registerIn(registry);

@@ -61,6 +61,8 @@ const ALLOWED = new Set([
     'url',
     'user',
     'version',
+    'worker',
+    'workers',
   ],
 ]);
 

@@ -103,23 +103,24 @@ export class ServerMetrics {
   /** Declares the gauges whose numbers other parts hold. Called once, by the composition root. */
   read(readings: Readings): void {
     const registers = [this.registry];
-    const gauge = (name: string, help: string, value: () => number): void => {
+    const gauge = (name: string, help: string, value: () => number, aggregator: 'sum' | 'max' = 'sum'): void => {
       new Gauge({
         name,
         help,
         registers,
+        aggregator,
         collect(): void {
           this.set(value());
         },
       });
     };
-    gauge('sibyl_active_keys', 'API keys that are neither expired nor revoked', readings.activeKeys);
+    gauge('sibyl_active_keys', 'API keys that are neither expired nor revoked', readings.activeKeys, 'max');
     gauge(
       'sibyl_audit_spool_backlog',
       'Events in the local spool that are not in the database yet',
       readings.spoolBacklog,
     );
-    gauge('sibyl_models_loaded', 'Model versions that are loaded', () => readings.loadedModels().length);
+    gauge('sibyl_models_loaded', 'Model versions that are loaded', () => readings.loadedModels().length, 'max');
     this.perModel('sibyl_model_memory_bytes', 'Memory of a loaded version, in all runners together', () =>
       readings
         .loadedModels()
@@ -140,13 +141,15 @@ export class ServerMetrics {
             value,
           })),
         ),
+      'max',
     );
     this.perGpu(readings.gpus);
   }
 
   private perGpu(gpus: Readings['gpus']): void {
     for (const [name, help, member] of GPU_GAUGES) {
-      new CollectedMetric({ name, help, type: 'gauge' }, async () =>
+      // All workers see the same device.
+      new CollectedMetric({ name, help, type: 'gauge', aggregator: 'max' }, async () =>
         (await gpus()).flatMap(({ index, uuid, [member]: value }) =>
           value === undefined ? [] : [{ labels: { gpu: index, uuid }, value }],
         ),
@@ -154,8 +157,8 @@ export class ServerMetrics {
     }
   }
 
-  private perModel(name: string, help: string, samples: () => Sample[]): void {
-    new CollectedMetric({ name, help, type: 'gauge' }, samples).registerIn(this.registry);
+  private perModel(name: string, help: string, samples: () => Sample[], aggregator: 'sum' | 'max' = 'sum'): void {
+    new CollectedMetric({ name, help, type: 'gauge', aggregator }, samples).registerIn(this.registry);
   }
 
   private collect(name: string, help: string, histogram: FixedHistogram): void {

@@ -13,6 +13,7 @@ import { MetaModule } from '../meta/meta.module';
 import { ModelsModule } from '../models/models.module';
 import { Serving } from '../models/serving';
 import { Operations } from '../operations/operations';
+import { NoSiblings, Siblings } from '../workers/siblings';
 import { OperationsModule } from '../operations/operations.module';
 import { DocsModule } from './docs.module';
 
@@ -126,6 +127,7 @@ const standIns = new Map<unknown, unknown>([
   [GpuMeter, standIn({ read: [] })],
   [Drain, new Drain()],
   [Operations, operations],
+  [Siblings, new NoSiblings()],
 ]);
 
 describe('the controllers', () => {

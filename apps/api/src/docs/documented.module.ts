@@ -19,12 +19,13 @@ import { Operations } from '../operations/operations';
 import { OperationsModule } from '../operations/operations.module';
 import { PredictController } from '../predict/predict.controller';
 import { PredictHandler } from '../predict/predict.handler';
+import { Siblings } from '../workers/siblings';
 import { DocsModule } from './docs.module';
 
 /** What the modules ask their surroundings for. Nothing is ever called: the container only wants to find it. */
 const ASKED_FOR = [
   ...[ApiKeys, AuditLog, AuditTrail, Clock, Database, Drain, Gate, HttpOptions, IdempotencyStore, Metrics],
-  ...[GpuMeter, ModelRegistry, ModelRuntime, Operations, PredictHandler, Serving],
+  ...[GpuMeter, ModelRegistry, ModelRuntime, Operations, PredictHandler, Serving, Siblings],
   LOG,
 ];
 const standIns = ASKED_FOR.map((provide) => ({ provide: provide as Type | string, useValue: {} }));

@@ -3,6 +3,7 @@ import { ApiTags } from '@nestjs/swagger';
 import { Endpoint } from '../http/endpoint.decorator';
 import { TextField } from '../http/fields';
 import { Serving } from '../models/serving';
+import { Siblings } from '../workers/siblings';
 import { GpuReport } from './gpu-report';
 import { Readiness } from './readiness';
 import { SystemReport } from './system-report';
@@ -20,6 +21,7 @@ export class HealthController {
     private readonly report: SystemReport,
     private readonly gpus: GpuReport,
     private readonly serving: Serving,
+    private readonly siblings: Siblings,
   ) {}
 
   @Get(['health', 'health/live'])
@@ -68,8 +70,8 @@ export class HealthController {
     action: 'health.detailed',
     answer: 'HealthReport',
   })
-  detailed(): Promise<Record<string, unknown>> {
-    return this.report.detailed();
+  async detailed(): Promise<Record<string, unknown>> {
+    return { ...(await this.report.detailed()), worker: this.worker() };
   }
 
   @Get('health/system')
@@ -80,7 +82,7 @@ export class HealthController {
     answer: 'HealthReport',
   })
   system(): Record<string, unknown> {
-    return this.report.system();
+    return { ...this.report.system(), worker: this.worker() };
   }
 
   @Get('health/gpu')
@@ -106,5 +108,11 @@ export class HealthController {
   })
   async reload(@Body() body: ReloadBody): Promise<Record<string, unknown>> {
     return { models: await this.serving.reload(body.model) };
+  }
+
+  /** Which of the processes that share the port has answered. */
+  private worker(): Record<string, unknown> {
+    const { index, count } = this.siblings;
+    return { index, count };
   }
 }

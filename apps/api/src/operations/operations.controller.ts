@@ -4,7 +4,6 @@ import type { Principal } from '@sibyl/auth';
 import { Caller } from '../http/caller.decorator';
 import { Endpoint } from '../http/endpoint.decorator';
 import { OperationAccess } from './operation-access';
-import { toOperationView } from './operation.view';
 
 @ApiTags('Operations')
 @Controller('v1/operations')
@@ -21,8 +20,8 @@ export class OperationsController {
     answer: 'Operation',
     errors: ['operation_not_found'],
   })
-  find(@Caller() caller: Principal, @Param('id') id: string): Record<string, unknown> {
-    return toOperationView(this.operations.find(caller, id));
+  find(@Caller() caller: Principal, @Param('id') id: string): Promise<Record<string, unknown>> {
+    return this.operations.find(caller, id);
   }
 
   @Delete(':id')
@@ -37,7 +36,7 @@ export class OperationsController {
     answer: 'Operation',
     errors: ['operation_not_found'],
   })
-  cancel(@Caller() caller: Principal, @Param('id') id: string): Record<string, unknown> {
-    return toOperationView(this.operations.cancel(caller, id));
+  cancel(@Caller() caller: Principal, @Param('id') id: string): Promise<Record<string, unknown>> {
+    return this.operations.cancel(caller, id);
   }
 }

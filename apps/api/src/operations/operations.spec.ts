@@ -1,5 +1,6 @@
 import { DomainError } from '@sibyl/kernel';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
+import { NoSiblings } from '../workers/siblings';
 import { OperationAccess } from './operation-access';
 import { toOperationView } from './operation.view';
 import { Operations } from './operations';
@@ -68,14 +69,14 @@ describe('operations', () => {
     expect(JSON.stringify(toOperationView(operations.find(broken.id, 'a', false)))).not.toContain('SELECT');
   });
 
-  it('are nobody else’s business, except for those who may see all', () => {
+  it('are nobody else’s business, except for those who may see all', async () => {
     const { id } = operations.begin({ kind: 'x', keyId: 'a', work: work().run });
-    const access = new OperationAccess(operations);
+    const access = new OperationAccess(operations, new NoSiblings());
     const caller = (keyId: string, ...scopes: string[]): Principal => ({ keyId, scopes }) as unknown as Principal;
-    expect(() => access.find(caller('b', 'predict'), id)).toThrow('There is no operation');
-    expect(() => access.cancel(caller('b', 'predict'), id)).toThrow('There is no operation');
-    expect(access.find(caller('b', 'ops:read'), id).id).toBe(id);
-    expect(() => access.find(caller('a'), 'another')).toThrow('There is no operation');
+    await expect(access.find(caller('b', 'predict'), id)).rejects.toThrow('There is no operation');
+    await expect(access.cancel(caller('b', 'predict'), id)).rejects.toThrow('There is no operation');
+    await expect(access.find(caller('b', 'ops:read'), id)).resolves.toMatchObject({ id });
+    await expect(access.find(caller('a'), 'another')).rejects.toThrow('There is no operation');
   });
 
   it('are cancelled once their work has stopped, and not before', async () => {

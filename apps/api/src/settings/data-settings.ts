@@ -35,7 +35,7 @@ export const DATA = {
     min: 2,
     max: 200,
     fallback: DATABASE.poolSize,
-    meaning: 'Connections to PostgreSQL that a process holds at most.',
+    meaning: 'Connections to PostgreSQL that a worker holds at most.',
   }),
   databaseConnectMs: whole({
     name: 'SIBYL_DATABASE_CONNECT_MS',
@@ -96,6 +96,7 @@ export const SECURITY = {
     min: 64 * MEBIBYTE,
     max: 1024 * GIBIBYTE,
     fallback: AUDIT.spoolBytes,
-    meaning: 'Events that may wait on disk for PostgreSQL; past it nothing is answered that needs recording.',
+    meaning:
+      'Events of one worker that may wait on disk for PostgreSQL; past it nothing is answered that needs recording.',
   }),
 } as const;

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { InferenceOptions } from '@sibyl/inference';
 import { OnnxLimits } from '@sibyl/onnx';
@@ -136,7 +137,7 @@ export const SERVING = {
     fallback: PREDICTION.modelMemoryBytes,
     shown: '60 % of the memory of the container or machine',
     meaning:
-      'Memory of loaded models in all runners together. Past it the least recently used are unloaded, but never what an alias points at or is kept loaded.',
+      'Memory of loaded models in all runners together; of several workers each has its share. Past it the least recently used are unloaded, but never what an alias points at or is kept loaded.',
   }),
   modelIdleSeconds: whole({
     name: 'SIBYL_MODEL_IDLE_SECONDS',
@@ -165,9 +166,11 @@ export const SERVING = {
     name: 'SIBYL_RUNNERS',
     min: 1,
     max: 256,
-    fallback: INFERENCE.runners,
-    shown: 'cores less one, at most 4',
-    meaning: 'Processes that run models; a model that is expensive to load gets up to as many of its own.',
+    fallback: ({ workers }) =>
+      Math.max(1, Math.min(INFERENCE.runners, Math.floor(availableParallelism() / workers) - 1)),
+    shown: "a worker's share of the cores less one, at most 4",
+    meaning:
+      'Processes that run models, of each worker; a model that is expensive to load gets up to as many of its own.',
   }),
   spareRunners: whole({
     name: 'SIBYL_SPARE_RUNNERS',
@@ -175,7 +178,7 @@ export const SERVING = {
     max: 1,
     fallback: INFERENCE.spareRunners,
     meaning:
-      'Processes that wait to replace a runner that ends, from the first prediction on; each takes about 35 MiB.',
+      'Processes that wait to replace a runner that ends, of each worker, from the first prediction on; each takes about 35 MiB.',
   }),
   preparedBytes: bytes({
     name: 'SIBYL_PREPARED_BYTES',
@@ -240,6 +243,6 @@ export const SERVING = {
     min: 1,
     max: 100_000,
     fallback: INFERENCE.queueRequests,
-    meaning: 'Requests that may wait for one model; more are answered 503 `queue_full`.',
+    meaning: 'Requests that may wait for one model in one worker; more are answered 503 `queue_full`.',
   }),
 } as const;

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { readSettings, SettingsError } from './read-settings';
 import { SETTINGS } from './settings';
 
@@ -24,6 +25,13 @@ describe('settings', () => {
     expect(settings.models).toEqual(['examples/models/*']);
     expect(settings.importFolders).toEqual([`${settings.dataDir}/import`]);
     expect(Object.isFrozen(settings)).toBe(true);
+  });
+
+  it('share the cores among workers, where nobody says otherwise', () => {
+    const cores = availableParallelism();
+    const runnersOf = (workers: number): number => readSettings({ SIBYL_WORKERS: String(workers) }).runners;
+    expect([runnersOf(1), runnersOf(cores), runnersOf(64)]).toEqual([Math.max(1, Math.min(4, cores - 1)), 1, 1]);
+    expect(readSettings({ SIBYL_WORKERS: '3', SIBYL_RUNNERS: '2' }).runners).toBe(2);
   });
 
   it('lists all that is wrong at once, without repeating a value', () => {

@@ -18,9 +18,14 @@ export class SettingsError extends Error {
 /** Reads all settings at once and reports all that is wrong at once. */
 export function readSettings(variables: Variables): Settings {
   const reader = new Reader(variables);
-  const environment = reader.read(SETTINGS.environment, { environment: 'development', dataDir: '' }) ?? 'production';
-  const start = { environment, dataDir: path.resolve('.sibyl') };
-  const surroundings = { environment, dataDir: reader.read(SETTINGS.dataDir, start) ?? start.dataDir };
+  const environment =
+    reader.read(SETTINGS.environment, { environment: 'development', dataDir: '', workers: 1 }) ?? 'production';
+  const start = { environment, dataDir: path.resolve('.sibyl'), workers: 1 };
+  const surroundings = {
+    environment,
+    dataDir: reader.read(SETTINGS.dataDir, start) ?? start.dataDir,
+    workers: reader.read(SETTINGS.workers, start) ?? start.workers,
+  };
   const values = Object.entries(SETTINGS).map(([name, setting]) => [
     name,
     reader.read(setting as Setting<unknown>, name === 'dataDir' ? start : surroundings),

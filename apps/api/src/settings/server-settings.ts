@@ -34,7 +34,8 @@ export const PLACE = {
     min: 1,
     max: 64,
     fallback: 1,
-    meaning: 'API processes that share the port.',
+    meaning:
+      'Processes that share the port, each a whole server with runners of its own. More than one where one core is not enough: about half as many as there are cores.',
   }),
   dataDir: folder({
     name: 'SIBYL_DATA_DIR',
@@ -75,6 +76,6 @@ export const OPERATION = {
     min: 1,
     max: 100_000,
     fallback: 1000,
-    meaning: 'Operations that are remembered; finished ones go first.',
+    meaning: 'Operations that a worker remembers; finished ones go first.',
   }),
 } as const;

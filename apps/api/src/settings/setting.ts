@@ -8,6 +8,7 @@ export type Environment = (typeof ENVIRONMENTS)[number];
 export interface Surroundings {
   readonly environment: Environment;
   readonly dataDir: string;
+  readonly workers: number;
 }
 
 /** One variable: how it is read, what stands in for it, and what the documentation says of it. */

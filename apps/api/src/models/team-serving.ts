@@ -1,0 +1,86 @@
+import type { RecordChange } from '@sibyl/audit';
+import { DomainError, type Actor } from '@sibyl/kernel';
+import type { AliasEvent, AliasMove, AliasRollback } from '@sibyl/registry';
+import { registryChanged } from '../workers/team';
+import { refuseAnyError, type Siblings } from '../workers/siblings';
+import { Serving, type ServedModelStatus, type ServedStatus, type ServingReadiness } from './serving';
+
+/** A version by its name. */
+interface Named {
+  readonly model: string;
+  readonly version: string;
+}
+
+/** Serving of a server of several workers: what is asked of one is done by all, and each tells of itself. */
+export class TeamServing extends Serving {
+  constructor(
+    private readonly own: Serving,
+    private readonly siblings: Siblings,
+    /** How long loading may take. */
+    private readonly limitMs: number,
+  ) {
+    super();
+    siblings.onAsked('load', ({ model, version }: Named) => own.load(model, version));
+    siblings.onAsked('unload', ({ model, version }: Named) => own.unload(model, version));
+    siblings.onAsked('reload', ({ model }: { model?: string }) => own.reload(model));
+    siblings.onAsked('warm', ({ model, version }: Named) => this.warm(model, version));
+  }
+
+  async load(model: string, version: string): Promise<ServedStatus> {
+    const status = await this.own.load(model, version);
+    refuseAnyError(await this.siblings.ask('load', { model, version }, this.limitMs));
+    return status;
+  }
+
+  async unload(model: string, version: string): Promise<ServedStatus> {
+    const status = await this.own.unload(model, version);
+    refuseAnyError(await this.siblings.ask('unload', { model, version }, this.limitMs));
+    return status;
+  }
+
+  /** The alias moves when the version is warm everywhere, and its mover is answered when all have switched. */
+  async promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
+    const { model, version } = move;
+    refuseAnyError(await this.siblings.ask('warm', { model, version }, this.limitMs));
+    const event = await this.own.promote(actor, move, record);
+    await registryChanged(this.siblings);
+    return event;
+  }
+
+  async rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
+    const event = await this.own.rollback(actor, rollback, record);
+    await registryChanged(this.siblings);
+    return event;
+  }
+
+  async reload(model: string | undefined): Promise<readonly ServedModelStatus[]> {
+    const models = await this.own.reload(model);
+    refuseAnyError(await this.siblings.ask('reload', { model }, this.limitMs));
+    return models;
+  }
+
+  status(model: string, version: string): ServedStatus | undefined {
+    return this.own.status(model, version);
+  }
+
+  statuses(): readonly ServedStatus[] {
+    return this.own.statuses();
+  }
+
+  readiness(): ServingReadiness {
+    return this.own.readiness();
+  }
+
+  models(): readonly ServedModelStatus[] {
+    return this.own.models();
+  }
+
+  /** What is unknown or may not serve is refused by the worker that was asked, which also knows the alias. */
+  private async warm(model: string, version: string): Promise<void> {
+    try {
+      await this.own.load(model, version);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.kind === 'unavailable') throw error;
+    }
+  }
+}
