@@ -79,7 +79,7 @@ export class InferenceOptions {
   /** Ms of work that may wait for one model, as far as its speed is known: after an overload it answers as usual within that. */
   @IsInt()
   @Min(1)
-  queueWaitMs = 3000;
+  queueWaitMs = 2000;
 
   /** Bytes of inputs that may wait for one model; a single request is taken whatever its size. */
   @IsInt()
