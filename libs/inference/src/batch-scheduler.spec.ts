@@ -296,6 +296,26 @@ describe('admission', () => {
     await expect(admitted).resolves.toHaveLength(1);
   });
 
+  it('is not misled by one run that was held up, but follows where they all are', async () => {
+    let cost = HEAVY;
+    const version = pool.version('heavy', (rows) => cost(rows));
+    teach(version, HEAVY);
+    const load = flood(version, 100);
+    await pool.run(300);
+    cost = () => 2_000;
+    await pool.run(20);
+    cost = HEAVY;
+    await pool.run(2_000);
+    const within = (ms: number) => ask(version, [1], { deadlineAt: pool.now + ms });
+    const admitted = within(500);
+    await pool.run(600);
+    cost = (rows) => 10 * HEAVY(rows);
+    await pool.run(3_000);
+    await expect(admitted).resolves.toHaveLength(1);
+    await expect(within(500)).rejects.toMatchObject({ code: 'queue_full' });
+    load.stop();
+  });
+
   it('takes any request that finds nothing before it', async () => {
     const version = pool.version('heavy', HEAVY);
     teach(version, HEAVY);

@@ -7,6 +7,9 @@ import { VersionQueue, type DropReason, type QueueLimits } from './version-queue
 const MEMORY = 0.95;
 /** What a row is expected to take weighs as much at first as so many batches: one that was held up says little. */
 const PRIOR_BATCHES = 10;
+/** A batch that left the queue this many times later than expected was held up by what will not hold up the next: a run that was
+ * killed, a pause of the machine. Where it does, the expectation follows within a few batches. */
+const HELD_UP = 8;
 /** The wait is an estimate. A request that is refused for nothing is worse than one that waits for nothing. */
 const MARGIN = 1.25;
 const LONGEST_RETRY_AFTER_SECONDS = 60;
@@ -85,8 +88,10 @@ export class Flow<V extends FlowVersion> {
       this.drainedMs = this.drainedRows * this.version.speed.rowMs;
     }
     if (this.backlogSince !== undefined) {
+      const expected = rows * (this.drainedMs / this.drainedRows);
+      const took = Math.min(now - this.backlogSince, HELD_UP * expected);
       this.drainedRows = this.drainedRows * MEMORY + rows;
-      this.drainedMs = this.drainedMs * MEMORY + now - this.backlogSince;
+      this.drainedMs = this.drainedMs * MEMORY + took;
     }
     this.backlogSince = now;
   }
