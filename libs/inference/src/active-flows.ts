@@ -4,6 +4,15 @@ import type { VersionFlow } from './served-version';
 /** A flow that has run in this time will likely have something to run again soon. */
 const RECENT_MS = 100;
 
+/** How much waits. */
+export enum Work {
+  none = 0,
+  one = 1,
+  several = 2,
+  /** A whole batch, to which others would add nothing. */
+  batch = 3,
+}
+
 /**
  * The flows that have work, in the order in which they shall run: start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996)
  * over the time of the runners. The one that has had the least of its share is next; one that comes back after a pause has not
@@ -19,15 +28,15 @@ export class ActiveFlows {
     return this.flows.length;
   }
 
-  /** Whether more than one request waits. */
-  get several(): boolean {
-    return this.flows.length > 1 || (this.flows[0]?.queue.depth ?? 0) > 1;
-  }
-
-  /** Whether a whole batch waits already. */
-  get full(): boolean {
-    for (const { queue, version } of this.flows) if (queue.rows >= version.speed.fullRows) return true;
-    return false;
+  /** What waits for a runner with these sessions. */
+  look(sessions: ReadonlySet<number>): Work {
+    let requests = 0;
+    for (const { queue, version } of this.flows) {
+      if (queue.depth === 0 || !sessions.has(version.session)) continue;
+      if (queue.rows >= version.speed.fullRows) return Work.batch;
+      requests += queue.depth;
+    }
+    return requests > 1 ? Work.several : requests;
   }
 
   add(flow: VersionFlow): void {

@@ -1,3 +1,4 @@
+import { DomainError } from '@sibyl/kernel';
 import type { Tensor } from '@sibyl/protocol';
 import type { InferRequest } from './model-runtime';
 import type { ServedVersion } from './served-version';
@@ -245,7 +246,66 @@ describe('a request of many rows', () => {
   });
 });
 
+describe('a request in pieces', () => {
+  const many = Array.from({ length: 1_000 }, (_, i) => i);
+
+  it('costs others no more than the pieces that wait, and counts as one', async () => {
+    const version = pool.version('heavy', HEAVY);
+    teach(version, HEAVY);
+    const large = ask(version, many);
+    await pool.run(15);
+    const small = ask(version, [1], { deadlineAt: pool.now + 100 });
+    await pool.drain();
+    await expect(small).resolves.toHaveLength(1);
+    await expect(large).resolves.toHaveLength(1);
+    expect(version.statistics()).toMatchObject({ requests: 2, failures: 0, queueDepth: 0 });
+    const late = ask(version, many, { deadlineAt: pool.now + 900 });
+    late.catch(() => undefined);
+    await pool.drain();
+    await expect(late).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    expect(version.statistics()).toMatchObject({ requests: 2, failures: 1 });
+  });
+
+  it('fails when its version is closed between two pieces', async () => {
+    const version = pool.version('heavy', HEAVY);
+    teach(version, HEAVY);
+    const large = ask(version, many);
+    large.catch(() => undefined);
+    await pool.run(15);
+    version.refusal = new DomainError('model_not_ready', 'The model is being unloaded.');
+    version.closed = true;
+    await pool.drain();
+    await expect(large).rejects.toMatchObject({ code: 'model_not_ready' });
+    expect([version.waiting, version.running]).toEqual([0, 0]);
+  });
+});
+
+describe('runners of their own', () => {
+  it('leave the batches of others as large as they are', async () => {
+    pool = new SimulatedPool(2);
+    const flooded = pool.version('flooded', HEAVY, { batchable: false }, undefined, [0]);
+    const light = pool.version('light', LIGHT, {}, undefined, [1]);
+    for (const version of [flooded, light]) teach(version, version === light ? LIGHT : HEAVY);
+    const load = flood(flooded, 50);
+    for (let i = 0; i < 20; i++) {
+      for (let n = 0; n < 12; n++) void ask(light, [n]);
+      await pool.run(5);
+    }
+    load.stop();
+    expect(new Set(runsOf('light').map((run) => run.rows))).toEqual(new Set([12]));
+  });
+});
+
 describe('admission', () => {
+  it('counts on all runners that can run a version', async () => {
+    pool = new SimulatedPool(4);
+    const version = pool.version('heavy', HEAVY);
+    teach(version, HEAVY);
+    const burst = Array.from({ length: 300 }, () => ask(version, [1], { deadlineAt: pool.now + 200 }));
+    await pool.drain();
+    await expect(Promise.all(burst)).resolves.toHaveLength(300);
+  });
+
   it('refuses what would not be answered in time, and says when to come again', async () => {
     const version = pool.version('heavy', HEAVY);
     teach(version, HEAVY);

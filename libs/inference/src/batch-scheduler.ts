@@ -1,7 +1,7 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Clock } from '@sibyl/kernel';
 import { FrameTooLargeError } from '@sibyl/protocol';
-import { ActiveFlows } from './active-flows';
+import { ActiveFlows, Work } from './active-flows';
 import { Batch, type BatchListener } from './batch';
 import type { InferenceLog } from './inference-log';
 import type { InferenceObserver } from './inference-observer';
@@ -63,18 +63,19 @@ export class BatchScheduler implements BatchListener {
   wake(flow: VersionFlow): void {
     this.active.add(flow);
     this.arrived++;
-    if (!this.gathering && this.anyIdle()) this.gather();
+    if (!this.gathering && this.idlePlaces(flow) > 0) this.gather();
   }
 
   /** A runner has nothing to do. */
   idle(): void {
     if (this.gathering || this.active.size === 0) return;
-    if (this.turnMs <= LONG_TURN_MS || !this.active.full) {
+    const work = this.work();
+    if (work === Work.batch && this.turnMs > LONG_TURN_MS) {
+      this.turnMs *= FADING;
+      this.pump();
+    } else if (work !== Work.none) {
       this.gather();
-      return;
     }
-    this.turnMs *= FADING;
-    this.pump();
   }
 
   /** Gives work to every idle runner. */
@@ -94,14 +95,14 @@ export class BatchScheduler implements BatchListener {
   }
 
   onEnded(batch: Batch, runMs: number | undefined): void {
-    const { flow, version, entries, rows, startedAt, expectedMs } = batch;
+    const { flow, version, entries, requests, rows, startedAt, expectedMs } = batch;
     const now = this.clock.monotonic();
     version.running--;
     this.active.ended(flow, now - startedAt - expectedMs);
     flow.ended(rows, now);
     if (runMs === undefined) return;
     this.batches++;
-    version.learn(entries.length, rows, runMs);
+    version.learn(requests, rows, runMs);
     this.observer.onBatch(version.key, rows, startedAt - (entries[0]?.waitsSince ?? startedAt), runMs);
   }
 
@@ -120,6 +121,7 @@ export class BatchScheduler implements BatchListener {
   }
 
   onNotBatchable(version: ServedVersion): void {
+    version.batchable = false;
     this.log.warn({ key: version.key }, 'the answer has not one row for each row asked: not batched any more');
   }
 
@@ -141,7 +143,9 @@ export class BatchScheduler implements BatchListener {
     if (this.turns === 1) this.turnMs = this.clock.monotonic() - this.gatherSince;
     this.quietTurns = this.arrived > 0 ? 0 : this.quietTurns + 1;
     this.arrived = 0;
-    if (!this.active.full && this.quietTurns <= this.patience() && this.turns < GATHER_TURNS) {
+    const work = this.work();
+    const patience = work === Work.several ? QUIET_TURNS : 0;
+    if (work !== Work.batch && this.quietTurns <= patience && this.turns < GATHER_TURNS) {
       setImmediate(this.turn);
       return;
     }
@@ -149,14 +153,13 @@ export class BatchScheduler implements BatchListener {
     this.pump();
   }
 
-  /** How many turns may bring nothing: none for a request that is alone. */
-  private patience(): number {
-    return this.active.several ? QUIET_TURNS : 0;
-  }
-
-  private anyIdle(): boolean {
-    for (const place of this.places) if (place.idleRunner !== undefined) return true;
-    return false;
+  /** The most that waits for an idle runner. */
+  private work(): Work {
+    let most = Work.none;
+    for (const { idleRunner } of this.places) {
+      if (idleRunner !== undefined) most = Math.max(most, this.active.look(idleRunner.sessions));
+    }
+    return most;
   }
 
   private start(flow: VersionFlow, runner: Runner): boolean {
@@ -188,14 +191,14 @@ export class BatchScheduler implements BatchListener {
     if (!limits.batchable || flow.queue.depth < 2) return;
     const { rows } = flow.queue;
     if (cost.expect(rows) > SPREAD_MS)
-      limits.maxRows = Math.min(limits.maxRows, Math.ceil(rows / this.idlePlaces(flow)));
+      limits.maxRows = Math.min(limits.maxRows, Math.ceil(rows / Math.max(1, this.idlePlaces(flow))));
   }
 
   /** Runners that could take a batch of this flow now. */
   private idlePlaces({ version }: VersionFlow): number {
     let count = 0;
     for (const place of this.places) if (place.idleRunner?.sessions.has(version.session) === true) count++;
-    return Math.max(count, 1);
+    return count;
   }
 
   /** A request that cannot be written as a frame must not cost the others of its batch their answers. */

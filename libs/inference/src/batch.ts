@@ -11,7 +11,7 @@ import {
   type Tensor,
   type TensorData,
 } from '@sibyl/protocol';
-import { blamed, mayComeFromOutside, partsOf, Suspects } from './blame';
+import { blamed, mayComeFromOutside, partsOf, Suspects, type Suspected } from './blame';
 import type { RunnerEnd, RunnerWork } from './runner';
 import type { ServedVersion, VersionFlow } from './served-version';
 import { expired, type WaitingRequest } from './version-queue';
@@ -34,6 +34,8 @@ export class Batch implements RunnerWork {
   readonly version: ServedVersion;
   readonly limitAt: number;
   readonly rows: number;
+  /** Requests that callers made: a piece of one counts when all of it is answered. */
+  readonly requests: number;
   readonly expectedMs: number;
 
   constructor(
@@ -43,7 +45,12 @@ export class Batch implements RunnerWork {
     private readonly listener: BatchListener,
   ) {
     let rows = 0;
-    for (const entry of entries) rows += entry.rows;
+    let requests = 0;
+    for (const entry of entries) {
+      rows += entry.rows;
+      requests += entry.counts;
+    }
+    this.requests = requests;
     this.version = flow.version;
     this.rows = rows;
     this.expectedMs = this.version.speed.cost.expect(rows);
@@ -77,14 +84,13 @@ export class Batch implements RunnerWork {
   }
 
   answered(frame: RunnerFrame): void {
+    // Read first: what cannot be read is no answer, and the runner is lost.
+    const outputs = frame.type === FRAME_TYPES.outputs ? frameTensors(frame) : undefined;
+    const failure = outputs === undefined ? (frameMessage(frame) as FailedMessage) : undefined;
     this.version.survived();
-    if (frame.type !== FRAME_TYPES.outputs) {
-      this.listener.onEnded(this, undefined);
-      this.failed(frameMessage(frame) as FailedMessage);
-      return;
-    }
-    this.listener.onEnded(this, this.listener.now() - this.startedAt);
-    this.distribute(frameTensors(frame));
+    this.listener.onEnded(this, outputs && this.listener.now() - this.startedAt);
+    if (outputs !== undefined) this.distribute(outputs);
+    else if (failure !== undefined) this.failed(failure);
   }
 
   lost(end: RunnerEnd): void {
@@ -116,7 +122,7 @@ export class Batch implements RunnerWork {
   }
 
   /** Of several, any may be to blame: they run again in parts, until the culprit is alone. */
-  private lostTogether(suspects: Suspects | undefined, end: RunnerEnd, now: number): void {
+  private lostTogether(suspects: Suspected | undefined, end: RunnerEnd, now: number): void {
     const certain = !mayComeFromOutside(end);
     if (certain && (suspects?.showsAnother() ?? true)) this.listener.onBlamed(this.version);
     const next = new Suspects(certain);
@@ -148,7 +154,6 @@ export class Batch implements RunnerWork {
     }
     if (outputs.some((output) => output.shape[0] !== rows)) {
       // The model was said to take batches and answers with something else than a row for a row.
-      version.batchable = false;
       this.listener.onNotBatchable(version);
       this.separate();
       return;
@@ -172,7 +177,7 @@ export class Batch implements RunnerWork {
   }
 
   private fail(entry: WaitingRequest, error: Error): void {
-    this.version.failures++;
+    this.version.failures += entry.counts;
     entry.fail(error);
   }
 }

@@ -1,24 +1,43 @@
 import { DomainError } from '@sibyl/kernel';
 import type { RunnerEnd } from './runner';
 
-/** Signals by which a process ends through what it does itself. Others are sent, by the kernel's OOM killer for one. */
-const OWN_SIGNALS = new Set(['SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGSYS', 'SIGTRAP']);
+/**
+ * Signals by which a process ends through what it does itself. Others are sent, by the kernel's OOM killer for one; SIGBUS comes
+ * of a mapped file that somebody has cut short.
+ */
+const OWN_SIGNALS = new Set(['SIGABRT', 'SIGFPE', 'SIGILL', 'SIGSEGV', 'SIGSYS', 'SIGTRAP']);
 /**
  * Parts into which a batch that lost its runner is split. A part that runs costs less than a millisecond as a rule, a lost
  * runner a hundred and more: with halves a culprit among 64 would cost seven runners, with eighths it costs three.
  */
 const PARTS = 8;
 
-/** The requests of a batch that lost its runner, of which at least one is to blame. */
-export class Suspects {
+/** Those of whom at least one is to blame for a runner that was lost. */
+export interface Suspected {
+  /** Whether one more loss shows one more culprit. */
+  showsAnother(): boolean;
+}
+
+/** The requests of a batch that lost its runner. */
+export class Suspects implements Suspected {
   /** `explained`: the loss is counted as that of one culprit, so that the next one in a part of it says nothing new. */
   constructor(private explained: boolean) {}
 
-  /** Whether a loss in a part shows one more culprit. */
   showsAnother(): boolean {
     if (!this.explained) return true;
     this.explained = false;
     return false;
+  }
+}
+
+/** The pieces of one request: however many runners they cost, there is one culprit. */
+export class OneCulprit implements Suspected {
+  private found = false;
+
+  showsAnother(): boolean {
+    if (this.found) return false;
+    this.found = true;
+    return true;
   }
 }
 

@@ -18,8 +18,8 @@ const FEW = 16;
 
 /** What a flow asks of the version that its requests are for. */
 export interface FlowVersion {
-  /** `rowMs`: what one row takes in a batch as large as may be. */
-  readonly speed: { readonly rowMs: number };
+  /** What one row takes at best, on all runners that can run it. */
+  readonly rowMs: number;
 }
 
 export interface FlowLimits extends QueueLimits {
@@ -85,7 +85,7 @@ export class Flow<V extends FlowVersion> {
     }
     if (this.drainedRows === 0) {
       this.drainedRows = rows * PRIOR_BATCHES;
-      this.drainedMs = this.drainedRows * this.version.speed.rowMs;
+      this.drainedMs = this.drainedRows * this.version.rowMs;
     }
     if (this.backlogSince !== undefined) {
       const expected = rows * (this.drainedMs / this.drainedRows);
@@ -98,7 +98,7 @@ export class Flow<V extends FlowVersion> {
 
   /** Until the answer of a request of so many rows that comes now. */
   private waitMs(rows: number): number {
-    const rowMs = this.drainedRows === 0 ? this.version.speed.rowMs : this.drainedMs / this.drainedRows;
+    const rowMs = this.drainedRows === 0 ? this.version.rowMs : this.drainedMs / this.drainedRows;
     return (this.queue.rows + rows) * rowMs;
   }
 

@@ -146,6 +146,14 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     return this.unloads.run(version.key, () => this.unloadOnce(version));
   }
 
+  onNotBatchable(version: ServedVersion): void {
+    this.scheduler.onNotBatchable(version);
+  }
+
+  runnersOf(version: ServedVersion): number {
+    return this.pool.runnersOf(version);
+  }
+
   onTripped(version: ServedVersion): void {
     const seconds = this.options.crashCoolDownMs / 1000;
     this.log.error(

@@ -118,6 +118,10 @@ export class RunnerPool implements RunnerGroupHost {
     return this.own.get(version.session)?.totalBytes ?? version.copyBytes * this.shared.slots.length;
   }
 
+  runnersOf(version: ServedVersion): number {
+    return (this.own.get(version.session)?.group ?? this.shared).slots.length;
+  }
+
   /** Ends a runner that a version has beside its first; false where it has none. */
   async shrink(version: ServedVersion): Promise<boolean> {
     return (await this.own.get(version.session)?.shrink()) ?? false;

@@ -1,7 +1,8 @@
 /** Hot path. See docs/paths/predict.md. */
 import { setTimeout } from 'node:timers/promises';
-import { DomainError, type Clock } from '@sibyl/kernel';
+import { DomainError } from '@sibyl/kernel';
 import type { LoadedMessage, ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
+import { OneCulprit } from './blame';
 import { CrashBreaker } from './crash-breaker';
 import { executionOf } from './execution';
 import { Flow } from './flow';
@@ -14,36 +15,19 @@ import type {
   ModelFile,
   ModelStatistics,
 } from './model-runtime';
-import type { InferenceOptions } from './inference-options';
-import { SplitRequest } from './split-request';
+import { SplitRequest, type SplitRequestHost } from './split-request';
 import { bytesOf, WaitingRequest, type DropReason } from './version-queue';
+import type { VersionHost } from './version-host';
 import { VersionSpeed } from './version-speed';
 import { copyBytes, type ExpectedLoad } from './placement';
 import type { PreparedModel } from './prepared-store';
-
-/** What a version asks of the runtime that it is loaded in. */
-export interface ServedVersionHost {
-  readonly clock: Clock;
-  readonly options: InferenceOptions;
-  /** A request waits. */
-  wake(flow: VersionFlow): void;
-  onDropped(version: ServedVersion, reason: DropReason | 'refused'): void;
-  unload(version: ServedVersion): Promise<void>;
-  totalBytes(version: ServedVersion): number;
-  shrink(version: ServedVersion): Promise<boolean>;
-  /** It has ended too many runners and is refused for a while. */
-  onTripped(version: ServedVersion): void;
-  /** One request may try whether it still does: a runner must have it loaded. */
-  onTried(version: ServedVersion): void;
-  /** It has answered again. */
-  onMended(version: ServedVersion): void;
-}
 
 const DRAIN_POLL_MS = 10;
 /** Runner time of interactive requests for each millisecond of bulk, where both wait. */
 const INTERACTIVE_WEIGHT = 10;
 
 export type VersionFlow = Flow<ServedVersion>;
+export type ServedVersionHost = VersionHost<ServedVersion>;
 
 /** One model version in the runners' memory: what waits for it, its figures, its promise to stay loaded. */
 export class ServedVersion implements LoadedModel {
@@ -88,6 +72,11 @@ export class ServedVersion implements LoadedModel {
     this.interactive = this.flow(INTERACTIVE_WEIGHT, host.options.queueWaitMs);
     // Who has time says so by a deadline.
     this.bulk = this.flow(1, Number.POSITIVE_INFINITY);
+  }
+
+  /** What one row takes at best, on all runners that can run it. */
+  get rowMs(): number {
+    return this.speed.rowMs / Math.max(1, this.host.runnersOf(this));
   }
 
   /** Requests that wait. */
@@ -157,7 +146,7 @@ export class ServedVersion implements LoadedModel {
     } else if (request.rows > this.speed.budgetRows && this.batchable) {
       this.split(flow, request, receiver, bytes);
     } else {
-      this.enqueue(flow, request, receiver, bytes);
+      this.enqueue(flow, new WaitingRequest(request, bytes, now, receiver));
     }
   }
 
@@ -264,26 +253,36 @@ export class ServedVersion implements LoadedModel {
     return new Flow({ version: this, limits, weight, onDropped });
   }
 
-  private enqueue(flow: VersionFlow, request: InferRequest, receiver: InferReceiver, bytes: number): void {
-    flow.queue.add(new WaitingRequest(request, bytes, this.host.clock.monotonic(), receiver));
+  private enqueue(flow: VersionFlow, entry: WaitingRequest): void {
+    flow.queue.add(entry);
     this.host.wake(flow);
   }
 
   /** Its rows take longer together than a batch may. The bytes are held until it is answered, not for each piece. */
   private split(flow: VersionFlow, request: InferRequest, receiver: InferReceiver, bytes: number): void {
-    const { queue } = flow;
-    queue.hold(request.rows, bytes);
+    const { clock, options } = this.host;
     const pieceRows = Math.ceil(request.rows / Math.ceil(request.rows / this.speed.budgetRows));
-    const host = {
-      enqueue: (piece: InferRequest, waits: InferReceiver) => this.enqueue(flow, piece, waits, 0),
-      onHandedOut: (rows: number) => queue.hold(-rows, 0),
-      onEnded: (_: InferRequest, left: number) => queue.hold(-left, -bytes),
-      onNotRows: () => {
-        this.batchable = false;
-        this.enqueue(flow, request, receiver, bytes);
+    const culprit = new OneCulprit();
+    const enqueue = (entry: WaitingRequest): void => {
+      // It may have been unloaded since the piece before.
+      const refusal = this.refusalOfRepeats();
+      if (refusal === undefined) this.enqueue(flow, entry);
+      else entry.fail(refusal);
+    };
+    const host: SplitRequestHost = {
+      enqueue: (piece, waits) => enqueue(new WaitingRequest(piece, 0, clock.monotonic(), waits, 0, culprit)),
+      onEnded: (outcome) => {
+        flow.queue.hold(-bytes);
+        if (outcome === 'answered') this.requests++;
+        else if (outcome === 'failed') this.failures++;
+        else {
+          this.host.onNotBatchable(this);
+          enqueue(new WaitingRequest(request, bytes, clock.monotonic(), receiver));
+        }
       },
     };
-    new SplitRequest(host, request, receiver, { pieceRows, pieces: this.host.options.runners + 1 }).start();
+    flow.queue.hold(bytes);
+    new SplitRequest(host, request, receiver, { pieceRows, pieces: options.runners + 1 }).start();
   }
 }
 

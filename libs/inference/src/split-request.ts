@@ -3,13 +3,10 @@ import type { InferReceiver, InferRequest } from './model-runtime';
 
 /** What runs the pieces. */
 export interface SplitRequestHost {
-  /** Lets a piece wait for its turn. */
+  /** Lets a piece wait for its turn, or fails it. */
   enqueue(piece: InferRequest, receiver: InferReceiver): void;
-  /** The model has answered a piece with something else than a row for a row: nothing of it can be put together. */
-  onNotRows(request: InferRequest, receiver: InferReceiver): void;
-  /** No piece is left, or none is wanted any more; rows that were never handed out are given as `left`. */
-  onEnded(request: InferRequest, left: number): void;
-  onHandedOut(rows: number): void;
+  /** Nothing of it waits any more, or what does is dropped. */
+  onEnded(outcome: 'answered' | 'failed' | 'not rows'): void;
 }
 
 export interface SplitLimits {
@@ -44,8 +41,8 @@ export class SplitRequest {
   onPiece(from: number, rows: number, outputs: readonly Tensor[]): void {
     if (this.ended) return;
     if (!outputs.every((output, i) => output.shape[0] === rows && this.continues(output, i))) {
-      this.end();
-      this.host.onNotRows(this.request, this.receiver);
+      // Nothing of it can be put together.
+      this.end('not rows');
       return;
     }
     this.put(from, outputs);
@@ -54,13 +51,13 @@ export class SplitRequest {
       this.more();
       return;
     }
-    this.end();
+    this.end('answered');
     this.receiver.answered(this.outputs);
   }
 
   onFailed(error: Error): void {
     if (this.ended) return;
-    this.end();
+    this.end('failed');
     this.receiver.failed(error);
   }
 
@@ -77,7 +74,6 @@ export class SplitRequest {
     const rows = Math.min(this.limits.pieceRows, this.request.rows - from);
     if (rows <= 0 || this.ended) return;
     this.next += rows;
-    this.host.onHandedOut(rows);
     const piece = new Piece(this, this.request, from, rows);
     this.host.enqueue(piece, piece);
   }
@@ -97,9 +93,9 @@ export class SplitRequest {
     });
   }
 
-  private end(): void {
+  private end(outcome: 'answered' | 'failed' | 'not rows'): void {
     this.ended = true;
-    this.host.onEnded(this.request, this.request.rows - this.next);
+    this.host.onEnded(outcome);
   }
 }
 

@@ -136,14 +136,14 @@ describe('VersionQueue', () => {
     expect([queue.depth, queue.take(0, LIMITS)]).toEqual([0, []]);
   });
 
-  it('counts the rows that wait, and those that are still to come of requests in pieces', () => {
+  it('counts the rows that wait, and the bytes of requests that run in pieces', () => {
     add(entry({ rows: 3 }), entry({ rows: 0 }));
-    queue.hold(100, 50);
-    expect(queue.rows).toBe(104);
+    queue.hold(50);
+    expect(queue.rows).toBe(4);
     expect(queue.admits(31)).toBe(false);
     queue.take(0, LIMITS);
     queue.take(0, LIMITS);
-    queue.hold(-100, -50);
+    queue.hold(-50);
     expect([queue.rows, queue.depth]).toEqual([0, 0]);
   });
 

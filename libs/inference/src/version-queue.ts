@@ -1,7 +1,7 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError } from '@sibyl/kernel';
 import type { Tensor } from '@sibyl/protocol';
-import type { Suspects } from './blame';
+import type { Suspected } from './blame';
 import type { InferReceiver, InferRequest } from './model-runtime';
 
 /** A request that waits or runs, and who waits for it. */
@@ -9,14 +9,16 @@ export class WaitingRequest {
   settled = false;
   /** It lost a runner by itself to what may have come from outside; the second such loss is its last. */
   retried = false;
-  /** The batch that lost a runner last, of which this was one. */
-  suspects: Suspects | undefined = undefined;
 
   constructor(
     readonly request: InferRequest,
     readonly bytes: number,
     readonly waitsSince: number,
     private readonly receiver: InferReceiver,
+    /** 1, or 0 for a piece of a request. */
+    readonly counts = 1,
+    /** Those who lost a runner with it last. */
+    public suspects: Suspected | undefined = undefined,
   ) {}
 
   /** As they count for the time of a batch: a request whose inputs share no dimension is one. */
@@ -52,7 +54,7 @@ export type DropReason = 'expired' | 'aborted';
 export class VersionQueue {
   /** Requests that wait, those that run again included. */
   depth = 0;
-  /** Rows of what waits, and of what is still to come of requests that run in pieces. */
+  /** Rows of what waits. */
   rows = 0;
   private waiting: WaitingRequest[] = [];
   private head = 0;
@@ -76,9 +78,8 @@ export class VersionQueue {
     this.count(entry);
   }
 
-  /** Counts what a request that runs in pieces holds beside those that wait; negative when it is done with. */
-  hold(rows: number, bytes: number): void {
-    this.rows += rows;
+  /** Counts the bytes of a request that runs in pieces, which have none of their own; negative when it is done with. */
+  hold(bytes: number): void {
     this.bytes += bytes;
   }
 
@@ -168,7 +169,7 @@ export class VersionQueue {
     this.uncount(entry);
     const { aborted, deadlineAt } = entry.request;
     if (!aborted && deadlineAt > now) return true;
-    this.onDropped(aborted ? 'aborted' : 'expired');
+    if (entry.counts > 0) this.onDropped(aborted ? 'aborted' : 'expired');
     entry.fail(aborted ? hungUp() : expired());
     return false;
   }

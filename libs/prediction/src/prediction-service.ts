@@ -165,12 +165,18 @@ export class PredictionService {
     requests: readonly RowRequest[],
     call: PredictCall,
   ): Promise<(RowAnswer | DomainError)[]> {
-    const answers: Promise<RowAnswer | DomainError>[] = [];
-    for (const row of requests) {
-      answers.push(this.predictRow(served, row, call));
-      if (call.long && call.due) await call.next();
-    }
-    return Promise.all(answers);
+    const answers = new Array<RowAnswer | DomainError>(requests.length);
+    let next = 0;
+    // A few at a time: one call shall neither fill the queue nor be refused because it does.
+    const oneByOne = async (): Promise<void> => {
+      for (let row = requests[next]; row !== undefined; row = requests[next]) {
+        const index = next++;
+        answers[index] = await this.predictRow(served, row, call);
+        if (call.long && call.due) await call.next();
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(ROWS_AT_ONCE, requests.length) }, oneByOne));
+    return answers;
   }
 
   private predictRow(served: ServedVersion, row: RowRequest, call: PredictCall): Promise<RowAnswer | DomainError> {
@@ -244,6 +250,9 @@ export class PredictionService {
     this.submit(served, call.request(tensors, 0), answered);
   }
 }
+
+/** Of a call whose rows run one by one: below what a version lets wait in any case. */
+const ROWS_AT_ONCE = 8;
 
 /** What a single row can do to a run, and with it to all others in it. */
 const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_crashed_on_input']);

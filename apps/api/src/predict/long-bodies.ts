@@ -24,7 +24,7 @@ type WithBody = (body: unknown) => Promise<void>;
  * large to be read at once, and only so many bytes of them at all.
  */
 export class LongBodies {
-  /** Bytes of bodies that wait, are read or are being answered; and of those that are read. */
+  /** Bytes of bodies that wait or are read, of calls of many rows until they are answered; and of those that are read. */
   private held = 0;
   private reading = 0;
   private readonly waiting: Seat[] = [];

@@ -50,7 +50,13 @@ export class SimulatedPool {
     return this.clock.monotonic();
   }
 
-  version(key: string, cost: Cost, options: Partial<LoadOptions> = {}, respond?: Respond): ServedVersion {
+  version(
+    key: string,
+    cost: Cost,
+    options: Partial<LoadOptions> = {},
+    respond?: Respond,
+    places: readonly number[] = this.places.map((_, i) => i),
+  ): ServedVersion {
     const host: ServedVersionHost = {
       clock: this.clock,
       options: this.options,
@@ -59,13 +65,16 @@ export class SimulatedPool {
       unload: () => Promise.resolve(),
       totalBytes: () => 0,
       shrink: () => Promise.resolve(false),
+      onNotBatchable: (version) => this.scheduler.onNotBatchable(version),
+      runnersOf: () => places.length,
       onTripped: () => undefined,
       onTried: () => undefined,
       onMended: () => undefined,
     };
     const version = new ServedVersion({ key, path: '' }, { ...OPTIONS, ...options }, [], ++this.sessions, host);
     version.describe({ provider: 'cpu', inputs: [COLUMN], outputs: [COLUMN], loadMs: 1, loadCpuMs: 1, memoryBytes: 1 });
-    for (const place of this.places) place.load(version, cost, respond);
+    for (const index of places) this.places[index]?.load(version, cost, respond);
+    version.alone = places.length < this.places.length;
     return version;
   }
 
