@@ -377,6 +377,26 @@ describe('registering a version', () => {
       );
     });
 
+    it.each([
+      ['no samples', undefined],
+      ['one sample of zeros', [[0, 0]]],
+    ])('is found out with %s', async (_name, x) => {
+      const samples = x && [{ inputs: { x }, outputs: { y: [[0, 0]] } }];
+      const version = samples ? '2' : '3';
+      const extra = samples && { 'golden.json': json({ source: 'a test', samples }) };
+      const files = modelPackage(centredModel(), { name: 'centred', version }, extra);
+      expect(await client.upload('centred', files)).toMatchObject({
+        status: 201,
+        body: { report: { trial: { rows_independent: false } } },
+      });
+      const answers = await Promise.all(
+        Array.from({ length: 60 }, (_, i) =>
+          client.post('/models/centred/predict', { model_version: version, inputs: { x: [[i, -i]] } }),
+        ),
+      );
+      expect(answers.map(({ body }) => body.outputs?.y)).toEqual(answers.map(() => [[0, 0]]));
+    });
+
     it('is told from one whose rows do not', async () => {
       const { body } = await client.get('/v1/models/momentum/versions/1.3.0');
       expect(body.report.trial).toMatchObject({ rows_independent: true });

@@ -270,7 +270,12 @@ export class ServedVersion implements LoadedModel {
       else entry.fail(refusal);
     };
     const host: SplitRequestHost = {
-      enqueue: (piece, waits) => enqueue(new WaitingRequest(piece, 0, clock.monotonic(), waits, 0, culprit)),
+      enqueue: (piece, waits) => {
+        const entry = new WaitingRequest(piece, 0, clock.monotonic(), waits);
+        entry.counts = 0;
+        entry.suspects = culprit;
+        enqueue(entry);
+      },
       onEnded: (outcome) => {
         flow.queue.hold(-bytes);
         if (outcome === 'answered') this.requests++;

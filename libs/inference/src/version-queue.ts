@@ -9,16 +9,16 @@ export class WaitingRequest {
   settled = false;
   /** It lost a runner by itself to what may have come from outside; the second such loss is its last. */
   retried = false;
+  /** 1, or 0 for a piece of a request. */
+  counts = 1;
+  /** Those who lost a runner with it last. */
+  suspects: Suspected | undefined = undefined;
 
   constructor(
     readonly request: InferRequest,
     readonly bytes: number,
     readonly waitsSince: number,
     private readonly receiver: InferReceiver,
-    /** 1, or 0 for a piece of a request. */
-    readonly counts = 1,
-    /** Those who lost a runner with it last. */
-    public suspects: Suspected | undefined = undefined,
   ) {}
 
   /** As they count for the time of a batch: a request whose inputs share no dimension is one. */

@@ -91,9 +91,9 @@ export class ServedVersion {
     return this.facts.version;
   }
 
-  /** Whether rows may run together: they can be stacked, and were not found to depend on each other. */
+  /** Whether rows may run together: they can be stacked, and were shown not to depend on each other. */
   get batchable(): boolean {
-    return this.contract.stackable && this.facts.report?.trial?.rowsIndependent !== false;
+    return this.contract.stackable && this.facts.report?.trial?.rowsIndependent === true;
   }
 
   /**

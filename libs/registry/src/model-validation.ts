@@ -118,6 +118,10 @@ function notesOf({ golden }: PackageContents, skipped: number): string[] {
 }
 
 function rowNotes(trial: TrialFacts | undefined): string[] {
-  if (trial?.rowsIndependent !== false) return [];
-  return ['The answer for a row depends on the rows beside it: predictions are never run together.'];
+  if (trial === undefined || trial.rowsIndependent === true) return [];
+  const why =
+    trial.rowsIndependent === false
+      ? 'The answer for a row depends on the rows beside it'
+      : 'It could not be shown that the answer for a row does not depend on the rows beside it';
+  return [`${why}: predictions are never run together.`];
 }

@@ -1,4 +1,4 @@
-import type { ModelSignature, Tensor } from '@sibyl/protocol';
+import type { Datatype, ModelSignature, Tensor } from '@sibyl/protocol';
 import { emptyProbe, rowProbes, rowsAreIndependent, type RowProbes } from './row-independence';
 
 const signature = (...shapes: (readonly number[])[]): ModelSignature => ({
@@ -30,11 +30,29 @@ function answers(probes: RowProbes, model: (x: number[][]) => number[][]): (read
 const probes = rowProbes(signature([-1, 2]), [[row(1, 2)], [row(3, -4)]])!;
 
 describe('the probes of rows', () => {
-  it('are rows by themselves, and all of them with strangers on another scale', () => {
-    expect(probes.alone).toEqual([[row(1, 2)], [row(3, -4)]]);
+  it('are rows by themselves, strangers on another scale too, and all of them in one run', () => {
+    const [first, second] = [Math.sin(1), Math.sin(2)];
+    const strangers = [row(7 + first, 14 + second), row(21 + first, -28 + second)];
+    expect(probes.alone).toEqual([[row(1, 2)], [row(3, -4)], ...strangers.map((stranger) => [stranger])]);
     expect(probes.together).toEqual([
-      { name: 'x0', datatype: 'FP32', shape: [4, 2], data: Float32Array.of(1, 2, 3, -4, 7, 14, 21, -28) },
+      {
+        ...row(),
+        shape: [4, 2],
+        data: Float32Array.from(probes.alone.flatMap(([x]) => [...(x!.data as Float32Array)])),
+      },
     ]);
+  });
+
+  it.each<[Datatype, unknown[]]>([
+    ['FP32', [Math.fround(Math.sin(1)), Math.fround(7 * Math.fround(Math.sin(1)) + Math.sin(1))]],
+    ['FP16', [0x3c00, 0x3400]],
+    ['INT64', [1n, 0n]],
+    ['UINT8', [1, 0]],
+    ['BOOL', [1, 0]],
+    ['BYTES', ['x', 'xx']],
+  ])('are made up of %s where there is no sample, and differ', (datatype, values) => {
+    const made = rowProbes({ inputs: [{ name: 'x0', datatype, shape: [-1, -1] }], outputs: [] }, []);
+    expect(made?.together.map(({ shape, data }) => [shape, Array.from(data as never)])).toEqual([[[2, 1], values]]);
   });
 
   it('take the first row of a sample with many, and no more than four samples', () => {
@@ -49,22 +67,15 @@ describe('the probes of rows', () => {
       signature([-1, 2]),
       Array.from({ length: 9 }, () => [many]),
     );
-    expect(made?.alone).toHaveLength(4);
+    expect(made?.alone).toHaveLength(8);
     expect(made?.alone[0]).toEqual([row(1, 2)]);
   });
 
-  it('leave strings and whole numbers as they are', () => {
-    const city: Tensor = { name: 'city', datatype: 'BYTES', shape: [1, 1], data: ['Rome'] };
-    const made = rowProbes({ inputs: [{ name: 'city', datatype: 'BYTES', shape: [-1, 1] }], outputs: [] }, [[city]]);
-    expect(made?.together).toEqual([{ ...city, shape: [2, 1], data: ['Rome', 'Rome'] }]);
-  });
-
   it.each<[string, ModelSignature, Tensor[][]]>([
-    ['there is no sample', signature([-1, 2]), []],
+    ['a row is too large to be tried', signature([-1, 2_000_000]), []],
     ['the number of rows is fixed', signature([1, 2]), [[row(1, 2)]]],
     ['an input has no rows', signature([-1, 2], [3]), [[row(1, 2)]]],
     ['the model takes nothing', signature(), [[]]],
-    ['samples hold no row', signature([-1, 2]), [[{ ...row(), shape: [0, 2] }]]],
   ])('are none where %s', (_name, of, samples) => expect(rowProbes(of, samples)).toBeUndefined());
 });
 
@@ -97,8 +108,11 @@ describe('rows are independent', () => {
       return x.map(([a = 0]) => [Math.round(a / step) * step]);
     };
     const summed = (x: number[][]): number[][] => [[x.length]];
-    for (const model of [centred, ranged, summed]) {
-      expect(rowsAreIndependent(probes, answers(probes, model))).toBe(false);
+    const highest = (x: number[][]): number[][] => x.map(([a = 0]) => [a - Math.max(...x.map(([b = 0]) => b))]);
+    const zero = rowProbes(signature([-1, 2]), [[row(0, 0)]])!;
+    const madeUp = rowProbes(signature([-1, 2]), [])!;
+    for (const model of [centred, ranged, summed, highest]) {
+      for (const each of [probes, zero, madeUp]) expect(rowsAreIndependent(each, answers(each, model))).toBe(false);
     }
   });
 

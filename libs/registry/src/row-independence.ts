@@ -4,6 +4,7 @@ import {
   firstRow,
   sameRows,
   stackRows,
+  type Datatype,
   type ModelSignature,
   type Tensor,
 } from '@sibyl/protocol';
@@ -12,29 +13,29 @@ import {
 export interface RowProbes {
   /** Rows by themselves, each a run. */
   readonly alone: readonly (readonly Tensor[])[];
-  /** The same rows in one run, with strangers behind them. */
+  /** The same rows in one run. */
   readonly together: readonly Tensor[];
 }
 
 const MOST_ROWS = 4;
 /** A row beyond it is an image or a long text; a few of them would take more memory than the trial. */
 const MOST_ROW_ELEMENTS = 1024 * 1024;
-/** Strangers are the rows themselves on another scale, which moves whatever a model takes from all rows: sums, means, ranges. */
+/** Strangers are on another scale, which moves whatever a model takes from all rows: sums, means, ranges. */
 const STRANGE = 7;
 /** More than kernels for one row and for many differ by, less than quantization by the range of a batch does. */
 const RELATIVE = 1e-4;
 const ABSOLUTE = 1e-6;
 
-/** Probes made of the first rows of samples; undefined where rows cannot be told apart or there is no sample. */
+/** Probes made of the first rows of samples, or of rows that are made up; undefined where rows cannot be told apart. */
 export function rowProbes(signature: ModelSignature, samples: readonly (readonly Tensor[])[]): RowProbes | undefined {
   if (signature.inputs.length === 0 || !signature.inputs.every((input) => input.shape?.[0] === -1)) return undefined;
   const [first] = samples;
   const fitting = samples.filter((sample) => first !== undefined && hasRows(sample) && sameRows(first, sample));
-  const alone = fitting.slice(0, MOST_ROWS).map((sample) => sample.map(firstRow));
-  if (alone.length === 0) return undefined;
-  const rows = [...alone, ...alone.map((row) => row.map(strange))];
-  const together = alone[0]?.map((_, input) => stackRows(rows.map((row) => row[input]) as [Tensor, ...Tensor[]])) ?? [];
-  return { alone, together };
+  const given = fitting.slice(0, MOST_ROWS).map((sample) => sample.map(firstRow));
+  const known = given.length > 0 ? given : [madeUpRow(signature)].filter(hasRows);
+  const rows = [...known, ...known.map((row) => row.map(strange))];
+  const together = known[0]?.map((_, input) => stackRows(rows.map((row) => row[input]) as [Tensor, ...Tensor[]]));
+  return together && { alone: rows, together };
 }
 
 /** What the outputs of the probes tell; `outputs` are those of `alone`, then that of `together`; undefined: the run failed. */
@@ -47,7 +48,7 @@ export function rowsAreIndependent(
   if (alone.some((tensors) => tensors === undefined)) return undefined;
   // What runs row by row and not together is not to be run together.
   if (together === undefined) return false;
-  const rows = 2 * probes.alone.length;
+  const rows = probes.alone.length;
   return alone.every((tensors, row) => (tensors ?? []).every((tensor) => agrees(tensor, together, row, rows)));
 }
 
@@ -66,10 +67,33 @@ function hasRows(sample: readonly Tensor[]): boolean {
   );
 }
 
+/** Numbers that are none of zero and one, which many a model treats like nothing; dimensions of any size have one element. */
+function madeUpRow({ inputs }: ModelSignature): Tensor[] {
+  return inputs.map(({ name, datatype, shape = [] }) => {
+    const rowShape = shape.map((size, axis) => (axis === 0 || size < 0 ? 1 : size));
+    // Too large to be tried, and so not to be made.
+    if (elementCount(rowShape) > MOST_ROW_ELEMENTS) return { name, datatype, shape: [0], data: allocate(datatype, 0) };
+    const zeros: Tensor = { name, datatype, shape: rowShape, data: allocate(datatype, elementCount(rowShape)) };
+    return strange(zeros);
+  });
+}
+
+/** Another value for each element, of a kind that a model for the first will likely take: indices are near each other. */
 function strange(tensor: Tensor): Tensor {
   const { datatype, data } = tensor;
-  if (datatype !== 'FP32' && datatype !== 'FP64') return tensor;
-  return { ...tensor, data: (data as Float64Array).map((value) => STRANGE * value) };
+  if (Array.isArray(data)) return { ...tensor, data: data.map((text) => `${text}x`) };
+  const other = data.slice();
+  for (let i = 0; i < other.length; i++) other[i] = strangeElement(datatype, data[i] ?? 0, i) as never;
+  return { ...tensor, data: other };
+}
+
+function strangeElement(datatype: Datatype, value: number | bigint, at: number): number | bigint {
+  if (typeof value === 'bigint') return value > 0n ? value - 1n : value + 1n;
+  if (datatype === 'FP32' || datatype === 'FP64') return STRANGE * value + Math.sin(at + 1);
+  if (datatype === 'BOOL') return 1 - value;
+  // Raw halves: some number from one, then a quarter of it, or four times.
+  if (datatype === 'FP16') return value === 0 ? 0x3c00 + (at % 64) : value ^ 0x0800;
+  return value > 0 ? value - 1 : value + 1;
 }
 
 /** Whether row `row` of the run together is what the row gave alone. */

@@ -37,7 +37,9 @@ export function aModelVersion(
       metadata: {},
     },
     files: [{ path: 'model.onnx', sha256: '0'.repeat(64), bytes: 100 }],
-    report: aReport(),
+    report: aReport({
+      trial: { provider: 'cpu', loadMs: 1, memoryBytes: 1, observedOutputs: [], rowsIndependent: true },
+    }),
     aliases: [],
     arrival: 1,
     registeredBy: actor,
