@@ -159,4 +159,14 @@ describe('an own runner whose requests wait', () => {
     expect(runnersOf('loop')).toHaveLength(1);
     expect(await Promise.all([...refused, ...granted])).toHaveLength(12);
   });
+
+  it('may give the second one up while it is unloaded: both are told of the end', async () => {
+    await start({ ...QUICK, shrinkAfterMs: 60_000 });
+    const model = await load('loop', ALONE, loopModel());
+    await Promise.all(Array.from({ length: 12 }, () => busy(model, 200_000n)));
+    await until(() => runnersOf('loop').length === 2 && runnersOf('loop').every(({ state }) => state === 'idle'));
+    const pids = runnersOf('loop').map(({ pid }) => pid!);
+    expect(await Promise.all([model.shrink(), model.unload()])).toEqual([true, undefined]);
+    expect(pids.map(alive)).toEqual([false, false]);
+  });
 });
