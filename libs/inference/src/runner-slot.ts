@@ -86,6 +86,10 @@ export class RunnerSlot implements RunnerListener {
     return this.ready && !this.reserved && runner?.idle === true ? runner : undefined;
   }
 
+  holds(session: number): boolean {
+    return this.runner?.sessions.has(session) === true;
+  }
+
   /** Requests that its runner works on. */
   get requests(): number {
     const work = this.runner?.work;
