@@ -49,6 +49,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   private readonly trials: TrialPermits;
   private readonly runningTrials = new Set<ModelTrial>();
   private readonly loads = new SingleFlight<ServedVersion>();
+  /** By session: a version may be loaded anew while the one before it under its key still goes. */
   private readonly unloads = new SingleFlight<void>();
   private readonly served = new Map<string, ServedVersion>();
   private lastSession = 0;
@@ -143,7 +144,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   }
 
   unload(version: ServedVersion): Promise<void> {
-    return this.unloads.run(version.key, () => this.unloadOnce(version));
+    return this.unloads.run(String(version.session), () => this.unloadOnce(version));
   }
 
   onTripped(version: ServedVersion): void {

@@ -170,6 +170,19 @@ describe('an own runner whose requests wait', () => {
     expect(pids.map(alive)).toEqual([false, false]);
   });
 
+  it('is unloaded beside its successor of the same name, each by itself', async () => {
+    await start();
+    const old = await load('loop', ALONE, loopModel());
+    const work = busy(old, 1_000_000n);
+    await until(() => runnersOf('loop')[0]?.state === 'busy');
+    const unloading = old.unload();
+    const successor = await load('loop', ALONE, loopModel());
+    await Promise.all([unloading, successor.unload()]);
+    expect([test.runtime.status().models, runnersOf('loop')]).toEqual([0, []]);
+    await expect(busy(successor, 1n)).rejects.toMatchObject({ code: 'model_not_ready' });
+    expect(await work).toHaveLength(1);
+  });
+
   it('keeps the one that holds it where a further one cannot load it, and is given up only when that ends', async () => {
     await start({ ...QUICK, shrinkAfterMs: 60_000 });
     const file = path.join(folder, 'changed.onnx');
