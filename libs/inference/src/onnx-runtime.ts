@@ -172,7 +172,8 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     const providers = selectProviders(options.devicePolicy, this.pool.machine);
     const version = new ServedVersion(model, options, providers, this.nextSession(), this);
     try {
-      version.prepared = await this.prepared.of(version, this.pool.machine);
+      if (this.pool.placesAlone(version.expected))
+        version.prepared = await this.prepared.of(version, this.pool.machine);
       this.refuseWhenClosing();
       await this.pool.load(version);
     } catch (error) {

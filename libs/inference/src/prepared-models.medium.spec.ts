@@ -103,8 +103,8 @@ const answer = async (loaded: LoadedModel, rows = 1): Promise<string> => {
   const { buffer, byteOffset, byteLength } = y!.data as Float32Array;
   return Buffer.from(buffer, byteOffset, byteLength).toString('hex');
 };
-/** Whether the runner of this model has mapped a file of the cache. */
-const maps = (test: TestRuntime, key: string): boolean => {
+/** Whether the runner of this model, or the shared one, has mapped a file of the cache. */
+const maps = (test: TestRuntime, key: string | undefined): boolean => {
   const pid = test.runtime.status().runners.find((runner) => runner.model === key)?.pid;
   return readFileSync(`/proc/${pid}/maps`, 'utf8').includes(prepared);
 };
@@ -176,6 +176,18 @@ describe('a large model', () => {
     expect(await answer(await load(test, 'tampered', model(4)))).toBe(expected);
     expect(maps(test, 'tampered')).toBe(true);
     expect(times(PREPARED)).toBe(2);
+  });
+
+  it('is loaded as it is into shared runners, whose files nobody looks after', async () => {
+    const test = await start({ ownRunners: 1 });
+    // Both find room for a process of their own before either has one.
+    const loaded = await Promise.all([8, 9].map((seed) => load(test, `crowded-${seed}`, model(seed))));
+    expect(test.runtime.status().runners.filter((runner) => runner.model !== undefined)).toHaveLength(1);
+    expect(maps(test, undefined)).toBe(false);
+    const made = times(PREPARED);
+    await load(test, 'crowded-10', model(10));
+    expect([times(PREPARED), maps(test, undefined)]).toEqual([made, false]);
+    for (const one of loaded) expect(await answer(one)).toHaveLength(24);
   });
 
   it('is not taken from an entry that was sealed with another key, or for another model', async () => {
