@@ -63,7 +63,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     this.observer = deps.observer ?? NO_OBSERVER;
     this.pool = new RunnerPool({ ...deps, observer: this.observer });
     this.scheduler = new BatchScheduler(this.pool.places, this.clock, this.observer, this.log);
-    this.prepared = new PreparedModels({ ...deps, inUse: () => this.preparedInUse() });
+    this.prepared = new PreparedModels({ ...deps, inUse: () => this.pool.preparedInUse() });
     this.trials = new TrialPermits(this.options.trials, this.options.trialQueue);
   }
 
@@ -203,10 +203,6 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     await Promise.all(versions.map((version) => version.drain(this.options.drainLimitMs)));
     await this.pool.close();
     this.served.clear();
-  }
-
-  private preparedInUse(): ReadonlySet<string> {
-    return new Set([...this.served.values()].flatMap(({ prepared }) => prepared?.id ?? []));
   }
 
   private refuseWhenClosing(): void {

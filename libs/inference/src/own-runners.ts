@@ -57,11 +57,16 @@ export class OwnRunners {
     else if (now - this.neededAt >= shrinkAfterMs) void this.shrink();
   }
 
-  /** Ends runners that map prepared files which somebody has changed since; their successors load the model itself. */
+  /**
+   * Ends runners that map prepared files which somebody has changed since; their successors load the model itself. Tells the
+   * servers that share the folder that the files are in use.
+   */
   async check(): Promise<void> {
     const { version, group } = this;
     const { prepared } = version;
-    if (prepared === undefined || (await prepared.files.unchanged())) return;
+    if (prepared === undefined) return;
+    await prepared.keep();
+    if (await prepared.files.unchanged()) return;
     version.prepared = undefined;
     this.pool.log.error(
       { key: version.key },

@@ -110,6 +110,11 @@ const maps = (test: TestRuntime, key: string | undefined): boolean => {
 };
 const entries = (): string[] => readdirSync(prepared).filter((name) => name !== 'building');
 const inEntry = (name: string): string => path.join(prepared, entries()[0]!, name);
+/** As if it had been used for the last time a minute ago. */
+function age(id: string): void {
+  const then = new Date(Date.now() - 60_000);
+  utimesSync(path.join(prepared, id, 'manifest.json'), then, then);
+}
 const times = (what: string): number => said.filter((message) => message === what).length;
 const PREPARED = 'a model was prepared';
 const REFUSED = 'a model could not be prepared: it is loaded as it is';
@@ -245,8 +250,37 @@ describe('the folder of prepared models', () => {
     await load(test, 'lru-3', model(13));
     expect(entries()).toContain(first);
     await one.unload();
+    age(first!);
     await load(test, 'lru-4', model(14));
     expect(entries()).not.toContain(first);
+  });
+
+  it('loses nothing that another process has loaded, however long ago', async () => {
+    const another = await start({ tickMs: 1 });
+    const loaded = await load(another, 'lru-1', model(11));
+    const [first] = entries();
+    age(first!);
+    await until(() => statSync(inEntry('manifest.json')).mtimeMs > Date.now() - 10_000);
+    const test = await start({ preparedBytes: 2.5 * model(1).length });
+    for (const seed of [12, 13]) await load(test, `lru-${seed}`, model(seed));
+    expect(entries()).toContain(first);
+    expect(await answer(loaded)).toHaveLength(24);
+    expect(maps(another, 'lru-1')).toBe(true);
+  });
+
+  it('loses nothing that is being loaded', async () => {
+    const test = await start({ preparedBytes: 2.5 * model(1).length });
+    await (await load(test, 'lru-1', model(11))).unload();
+    const [first] = entries();
+    const loading = load(test, 'lru-1', model(11));
+    const pid = (): number | undefined => test.runtime.status().runners.find(({ model: key }) => key === 'lru-1')?.pid;
+    await until(() => pid() !== undefined);
+    process.kill(pid()!, 'SIGSTOP');
+    age(first!);
+    await load(test, 'lru-2', model(12));
+    expect(entries()).toContain(first);
+    process.kill(pid()!, 'SIGCONT');
+    expect(await answer(await loading)).toHaveLength(24);
   });
 
   it('loses what a crash left unfinished', async () => {

@@ -132,6 +132,11 @@ export class RunnerPool implements RunnerGroupHost {
     return (await this.own.get(version.session)?.shrink()) ?? false;
   }
 
+  /** Ids of the prepared models that are loaded, on their way in or on their way out. */
+  preparedInUse(): ReadonlySet<string> {
+    return new Set([...this.own.values()].flatMap(({ version }) => version.prepared?.id ?? []));
+  }
+
   newRunner(listener: RunnerListener): Runner {
     return this.spare.take(listener) ?? new Runner(this.options, listener);
   }
