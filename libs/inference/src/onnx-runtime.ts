@@ -49,6 +49,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   private readonly trials: TrialPermits;
   private readonly runningTrials = new Set<ModelTrial>();
   private readonly loads = new SingleFlight<ServedVersion>();
+  /** By session: a version may be loaded anew while the one before it under its key still goes. */
   private readonly unloads = new SingleFlight<void>();
   private readonly served = new Map<string, ServedVersion>();
   private lastSession = 0;
@@ -62,7 +63,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     this.observer = deps.observer ?? NO_OBSERVER;
     this.pool = new RunnerPool({ ...deps, observer: this.observer });
     this.scheduler = new BatchScheduler(this.pool.places, this.clock, this.observer, this.log);
-    this.prepared = new PreparedModels({ ...deps, inUse: () => this.preparedInUse() });
+    this.prepared = new PreparedModels({ ...deps, inUse: () => this.pool.preparedInUse() });
     this.trials = new TrialPermits(this.options.trials, this.options.trialQueue);
   }
 
@@ -143,7 +144,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   }
 
   unload(version: ServedVersion): Promise<void> {
-    return this.unloads.run(version.key, () => this.unloadOnce(version));
+    return this.unloads.run(String(version.session), () => this.unloadOnce(version));
   }
 
   onNotBatchable(version: ServedVersion): void {
@@ -179,7 +180,8 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     const providers = selectProviders(options.devicePolicy, this.pool.machine);
     const version = new ServedVersion(model, options, providers, this.nextSession(), this);
     try {
-      version.prepared = await this.prepared.of(version, this.pool.machine);
+      if (this.pool.placesAlone(version.expected))
+        version.prepared = await this.prepared.of(version, this.pool.machine);
       this.refuseWhenClosing();
       await this.pool.load(version);
     } catch (error) {
@@ -209,10 +211,6 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     await Promise.all(versions.map((version) => version.drain(this.options.drainLimitMs)));
     await this.pool.close();
     this.served.clear();
-  }
-
-  private preparedInUse(): ReadonlySet<string> {
-    return new Set([...this.served.values()].flatMap(({ prepared }) => prepared?.id ?? []));
   }
 
   private refuseWhenClosing(): void {

@@ -159,4 +159,48 @@ describe('an own runner whose requests wait', () => {
     expect(runnersOf('loop')).toHaveLength(1);
     expect(await Promise.all([...refused, ...granted])).toHaveLength(12);
   });
+
+  it('may give the second one up while it is unloaded: both are told of the end', async () => {
+    await start({ ...QUICK, shrinkAfterMs: 60_000 });
+    const model = await load('loop', ALONE, loopModel());
+    await Promise.all(Array.from({ length: 12 }, () => busy(model, 200_000n)));
+    await until(() => runnersOf('loop').length === 2 && runnersOf('loop').every(({ state }) => state === 'idle'));
+    const pids = runnersOf('loop').map(({ pid }) => pid!);
+    expect(await Promise.all([model.shrink(), model.unload()])).toEqual([true, undefined]);
+    expect(pids.map(alive)).toEqual([false, false]);
+  });
+
+  it('is unloaded beside its successor of the same name, each by itself', async () => {
+    await start();
+    const old = await load('loop', ALONE, loopModel());
+    const work = busy(old, 1_000_000n);
+    await until(() => runnersOf('loop')[0]?.state === 'busy');
+    const unloading = old.unload();
+    const successor = await load('loop', ALONE, loopModel());
+    await Promise.all([unloading, successor.unload()]);
+    expect([test.runtime.status().models, runnersOf('loop')]).toEqual([0, []]);
+    await expect(busy(successor, 1n)).rejects.toMatchObject({ code: 'model_not_ready' });
+    expect(await work).toHaveLength(1);
+  });
+
+  it('keeps the one that holds it where a further one cannot load it, and is given up only when that ends', async () => {
+    await start({ ...QUICK, shrinkAfterMs: 60_000 });
+    const file = path.join(folder, 'changed.onnx');
+    writeFileSync(file, loopModel());
+    let rechecks = 0;
+    const recheck = (): Promise<void> => {
+      rechecks++;
+      return Promise.reject(new Error('the file is not what it was'));
+    };
+    const model = await test.runtime.load({ key: 'changed', path: file, recheck }, { ...OPTIONS, ...ALONE });
+    const pid = await pidOf('changed');
+    for (let round = 0; round < 2; round++) {
+      expect(await Promise.all(Array.from({ length: 12 }, () => busy(model, 200_000n)))).toHaveLength(12);
+      await until(() => rechecks > 0 && runnersOf('changed').length === 1);
+      expect([rechecks, model.givenUp, await pidOf('changed')]).toEqual([1, false, pid]);
+    }
+    process.kill(pid, 'SIGKILL');
+    await until(() => model.givenUp);
+    await expect(busy(model, 1n)).rejects.toMatchObject({ code: 'model_not_ready' });
+  });
 });

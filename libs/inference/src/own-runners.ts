@@ -52,15 +52,21 @@ export class OwnRunners {
     const pressed = allBusy && this.requests > this.group.slots.length;
     this.pressure += ((pressed ? 1 : 0) - this.pressure) * Math.min(1, tickMs / growAfterMs);
     if (this.resizing) return;
-    if (this.pressure > PRESSED) this.grow();
+    if (this.group.slots.some((slot) => this.isUseless(slot))) void this.shrink();
+    else if (this.pressure > PRESSED) this.grow();
     else if (now - this.neededAt >= shrinkAfterMs) void this.shrink();
   }
 
-  /** Ends runners that map prepared files which somebody has changed since; their successors load the model itself. */
+  /**
+   * Ends runners that map prepared files which somebody has changed since; their successors load the model itself. Tells the
+   * servers that share the folder that the files are in use.
+   */
   async check(): Promise<void> {
     const { version, group } = this;
     const { prepared } = version;
-    if (prepared === undefined || (await prepared.files.unchanged())) return;
+    if (prepared === undefined) return;
+    await prepared.keep();
+    if (await prepared.files.unchanged()) return;
     version.prepared = undefined;
     this.pool.log.error(
       { key: version.key },
@@ -69,9 +75,9 @@ export class OwnRunners {
     await Promise.all(group.slots.map((slot) => group.replace(slot)));
   }
 
-  /** Gives back the last of several runners, whether or not it is needed here; false where there is one only. */
+  /** Gives back the least useful of several runners, whether or not it is needed here; false where there is one only. */
   async shrink(): Promise<boolean> {
-    const slot = this.last();
+    const slot = this.leastUseful();
     if (slot === undefined || this.resizing) return false;
     this.resizing = true;
     try {
@@ -95,8 +101,16 @@ export class OwnRunners {
     return this.group.slots.reduce((sum, slot) => sum + slot.requests, this.version.waiting);
   }
 
-  private last(): RunnerSlot | undefined {
-    return this.group.slots.length > 1 ? this.group.slots.at(-1) : undefined;
+  private leastUseful(): RunnerSlot | undefined {
+    const { slots } = this.group;
+    if (slots.length <= 1) return undefined;
+    return slots.find((slot) => !slot.holds(this.version.session)) ?? slots.at(-1);
+  }
+
+  /** One in which the version could not be loaded, though others hold it. */
+  private isUseless(slot: RunnerSlot): boolean {
+    const { session, spreads } = this.version;
+    return !spreads && slot.isReady && !slot.holds(session);
   }
 
   /** As many as the options allow, one at a time: the next is wanted when the one before has not been enough. */
@@ -104,7 +118,7 @@ export class OwnRunners {
     const { version, group } = this;
     this.pressure = 0;
     if (group.slots.length >= this.pool.options.runners || !group.slots.every((slot) => slot.isReady)) return;
-    if (version.breaker.blocks || version.closed || !this.hasRoom()) return;
+    if (version.breaker.blocks || version.closed || !version.spreads || !this.hasRoom()) return;
     if (version.loadOptions.mayGrow?.(this.runnerBytes) === false) return;
     group.grow();
     this.pool.log.info({ key: version.key, runners: group.slots.length }, 'a model has one runner more');

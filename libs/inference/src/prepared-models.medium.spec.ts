@@ -103,13 +103,18 @@ const answer = async (loaded: LoadedModel, rows = 1): Promise<string> => {
   const { buffer, byteOffset, byteLength } = y!.data as Float32Array;
   return Buffer.from(buffer, byteOffset, byteLength).toString('hex');
 };
-/** Whether the runner of this model has mapped a file of the cache. */
-const maps = (test: TestRuntime, key: string): boolean => {
+/** Whether the runner of this model, or the shared one, has mapped a file of the cache. */
+const maps = (test: TestRuntime, key: string | undefined): boolean => {
   const pid = test.runtime.status().runners.find((runner) => runner.model === key)?.pid;
   return readFileSync(`/proc/${pid}/maps`, 'utf8').includes(prepared);
 };
 const entries = (): string[] => readdirSync(prepared).filter((name) => name !== 'building');
 const inEntry = (name: string): string => path.join(prepared, entries()[0]!, name);
+/** As if it had been used for the last time a minute ago. */
+function age(id: string): void {
+  const then = new Date(Date.now() - 60_000);
+  utimesSync(path.join(prepared, id, 'manifest.json'), then, then);
+}
 const times = (what: string): number => said.filter((message) => message === what).length;
 const PREPARED = 'a model was prepared';
 const REFUSED = 'a model could not be prepared: it is loaded as it is';
@@ -178,6 +183,18 @@ describe('a large model', () => {
     expect(times(PREPARED)).toBe(2);
   });
 
+  it('is loaded as it is into shared runners, whose files nobody looks after', async () => {
+    const test = await start({ ownRunners: 1 });
+    // Both find room for a process of their own before either has one.
+    const loaded = await Promise.all([8, 9].map((seed) => load(test, `crowded-${seed}`, model(seed))));
+    expect(test.runtime.status().runners.filter((runner) => runner.model !== undefined)).toHaveLength(1);
+    expect(maps(test, undefined)).toBe(false);
+    const made = times(PREPARED);
+    await load(test, 'crowded-10', model(10));
+    expect([times(PREPARED), maps(test, undefined)]).toEqual([made, false]);
+    for (const one of loaded) expect(await answer(one)).toHaveLength(24);
+  });
+
   it('is not taken from an entry that was sealed with another key, or for another model', async () => {
     const first = await start();
     await load(first, 'one', model(5));
@@ -233,8 +250,37 @@ describe('the folder of prepared models', () => {
     await load(test, 'lru-3', model(13));
     expect(entries()).toContain(first);
     await one.unload();
+    age(first!);
     await load(test, 'lru-4', model(14));
     expect(entries()).not.toContain(first);
+  });
+
+  it('loses nothing that another process has loaded, however long ago', async () => {
+    const another = await start({ tickMs: 1 });
+    const loaded = await load(another, 'lru-1', model(11));
+    const [first] = entries();
+    age(first!);
+    await until(() => statSync(inEntry('manifest.json')).mtimeMs > Date.now() - 10_000);
+    const test = await start({ preparedBytes: 2.5 * model(1).length });
+    for (const seed of [12, 13]) await load(test, `lru-${seed}`, model(seed));
+    expect(entries()).toContain(first);
+    expect(await answer(loaded)).toHaveLength(24);
+    expect(maps(another, 'lru-1')).toBe(true);
+  });
+
+  it('loses nothing that is being loaded', async () => {
+    const test = await start({ preparedBytes: 2.5 * model(1).length });
+    await (await load(test, 'lru-1', model(11))).unload();
+    const [first] = entries();
+    const loading = load(test, 'lru-1', model(11));
+    const pid = (): number | undefined => test.runtime.status().runners.find(({ model: key }) => key === 'lru-1')?.pid;
+    await until(() => pid() !== undefined);
+    process.kill(pid()!, 'SIGSTOP');
+    age(first!);
+    await load(test, 'lru-2', model(12));
+    expect(entries()).toContain(first);
+    process.kill(pid()!, 'SIGCONT');
+    expect(await answer(await loading)).toHaveLength(24);
   });
 
   it('loses what a crash left unfinished', async () => {

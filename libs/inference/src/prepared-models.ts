@@ -16,7 +16,7 @@ export interface PreparedModelsDeps {
   readonly log: InferenceLog;
   /** Seals what is kept on disk; without it nothing is. */
   readonly sealKey?: Uint8Array;
-  /** Ids of those that loaded versions map. */
+  /** Ids of those that versions in this process map, or are about to. */
   readonly inUse: () => ReadonlySet<string>;
 }
 
@@ -87,7 +87,7 @@ export class PreparedModels {
   private async make(store: PreparedStore, id: string, version: ServedVersion): Promise<void> {
     const { options, clock, log } = this.deps;
     const diskBytes = version.expected.fileBytes * DISK_FACTOR;
-    await store.trim(options.preparedBytes - diskBytes, this.deps.inUse());
+    await store.trim(options.preparedBytes - diskBytes, this.deps.inUse);
     if (diskBytes > options.preparedBytes) throw new Error(`it takes more than ${options.preparedBytes} bytes`);
     if ((await store.freeBytes()) < diskBytes + DISK_RESERVE_BYTES) throw new Error('the disk has no room for it');
     const begun = clock.monotonic();

@@ -9,6 +9,8 @@ export interface PreparedModel {
   readonly id: string;
   readonly path: string;
   readonly files: WatchedFiles;
+  /** Tells whoever shares the folder that it is in use; to be said again and again. */
+  keep(): Promise<void>;
 }
 
 /** What was made of a model on this machine; not usable where that answers otherwise than the model itself. */
@@ -21,7 +23,7 @@ export const PREPARED_MODEL = 'model.onnx';
 const PREPARED_WEIGHTS = 'weights.bin';
 const MANIFEST = 'manifest.json';
 const HEARTBEAT_MS = 1000;
-/** Whoever builds says so every second; one that was silent for so long is gone. */
+/** Whoever builds says so every second, and whoever maps every two; one that was silent for so long is gone. */
 const STALE_MS = 15_000;
 
 /**
@@ -42,7 +44,10 @@ export class PreparedStore {
   /** The entry, every byte of it hashed since it last changed; `unusable` where it is known to be of no use, undefined where there is none. */
   async read(id: string): Promise<PreparedModel | 'unusable' | undefined> {
     const known = this.known.get(id);
-    if (known !== undefined && (await known.files.unchanged())) return known;
+    if (known !== undefined && (await known.files.unchanged())) {
+      await known.keep();
+      return known;
+    }
     const facts = await this.facts(id).catch(() => undefined);
     if (facts?.usable === false) return 'unusable';
     const prepared = facts && (await this.verified(id, facts).catch(() => undefined));
@@ -51,8 +56,7 @@ export class PreparedStore {
       return undefined;
     }
     this.known.set(id, prepared);
-    // For others to see which entries are in use.
-    await touch(path.join(this.folder, id, MANIFEST));
+    await prepared.keep();
     return prepared;
   }
 
@@ -94,8 +98,11 @@ export class PreparedStore {
     return bavail * bsize;
   }
 
-  /** Removes what a crash left unfinished, and the entries that nobody has used for longest, until the others fit. */
-  async trim(limitBytes: number, inUse: ReadonlySet<string>): Promise<void> {
+  /**
+   * Removes what a crash left unfinished, and the entries that nobody has used for longest, until the others fit. `inUse` are
+   * those of this process; what other processes use they have touched a moment ago.
+   */
+  async trim(limitBytes: number, inUse: () => ReadonlySet<string>): Promise<void> {
     for (const id of await namesIn(this.building)) {
       const staged = path.join(this.building, id);
       if (await isStale(staged)) await rm(staged, { recursive: true, force: true });
@@ -105,7 +112,8 @@ export class PreparedStore {
     let sum = entries.reduce((bytes, entry) => bytes + entry.bytes, 0);
     for (const entry of entries.sort((a, b) => b.ageMs - a.ageMs)) {
       if (sum <= limitBytes) return;
-      if (inUse.has(entry.id)) continue;
+      const unused = !inUse().has(entry.id) && (await isStale(this.manifestOf(entry.id), Infinity));
+      if (!unused) continue;
       await rm(path.join(this.folder, entry.id), { recursive: true, force: true });
       sum -= entry.bytes;
     }
@@ -115,7 +123,7 @@ export class PreparedStore {
     const folder = path.join(this.folder, id);
     const sizes = (await namesIn(folder)).map((name) => sizeOf(path.join(folder, name)));
     const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
-    return { id, bytes, ageMs: (await ageOf(path.join(folder, MANIFEST))) ?? Infinity };
+    return { id, bytes, ageMs: (await ageOf(this.manifestOf(id))) ?? Infinity };
   }
 
   private async claim(staged: string): Promise<boolean> {
@@ -130,7 +138,7 @@ export class PreparedStore {
   }
 
   private async facts(id: string): Promise<PreparedFacts | undefined> {
-    const { facts, seal } = JSON.parse(await readFile(path.join(this.folder, id, MANIFEST), 'utf8')) as Sealed;
+    const { facts, seal } = JSON.parse(await readFile(this.manifestOf(id), 'utf8')) as Sealed;
     const [given, expected] = [Buffer.from(seal, 'hex'), this.seal(id, facts)];
     return given.length === expected.length && timingSafeEqual(given, expected) ? facts : undefined;
   }
@@ -142,7 +150,12 @@ export class PreparedStore {
     const watched = await WatchedFiles.of(paths);
     const found = await digestsOf(folder);
     if (JSON.stringify(found) !== JSON.stringify(files) || !(await watched.unchanged())) return undefined;
-    return { id, path: path.join(folder, PREPARED_MODEL), files: watched };
+    const keep = (): Promise<void> => touch(this.manifestOf(id));
+    return { id, path: path.join(folder, PREPARED_MODEL), files: watched, keep };
+  }
+
+  private manifestOf(id: string): string {
+    return path.join(this.folder, id, MANIFEST);
   }
 
   private sealed(id: string, facts: PreparedFacts): string {
@@ -180,8 +193,9 @@ async function namesIn(folder: string): Promise<string[]> {
   return readdir(folder).catch(() => []);
 }
 
-async function isStale(place: string): Promise<boolean> {
-  return ((await ageOf(place)) ?? 0) >= STALE_MS;
+/** `missing`: the age of what is not there. */
+async function isStale(place: string, missing = 0): Promise<boolean> {
+  return ((await ageOf(place)) ?? missing) >= STALE_MS;
 }
 
 /** Milliseconds since the last change; undefined for what is not there, or goes meanwhile. */

@@ -48,7 +48,7 @@ export class RunnerGroup implements RunnerSlotHost {
     this.clock = pool.clock;
     this.observer = pool.observer;
     this.log = pool.log;
-    this.loader = new SessionLoader(pool);
+    this.loader = new SessionLoader(this);
   }
 
   /** One runner more, with everything that the others have; it takes traffic when it is loaded. */
@@ -98,6 +98,10 @@ export class RunnerGroup implements RunnerSlotHost {
     this.pool.onGreeting(await runner.started(clock.monotonic() + options.startLimitMs));
     // The others are loaded by and by: whoever waits shall not wait for models that nobody asks for.
     await this.loader.loadAwaited(runner);
+  }
+
+  holds(session: number): boolean {
+    return this.slots.some((slot) => slot.holds(session));
   }
 
   newRunner(listener: RunnerListener): Runner {

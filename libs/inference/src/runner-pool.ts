@@ -84,6 +84,11 @@ export class RunnerPool implements RunnerGroupHost {
     return new Promise((resolve, reject) => this.awaiting.push({ limitAt, resolve, reject }));
   }
 
+  /** Whether a load would get a process of its own now. */
+  placesAlone(expected: ExpectedLoad): boolean {
+    return needsOwnRunner(expected, this.options) && this.hasRoom;
+  }
+
   /** What a load is expected to take in all processes together. */
   expectedBytes(expected: ExpectedLoad): number {
     if (this.placesAlone(expected)) return PROCESS_BYTES + copyBytes(expected);
@@ -91,7 +96,11 @@ export class RunnerPool implements RunnerGroupHost {
   }
 
   async load(version: ServedVersion): Promise<void> {
-    if (!this.placesAlone(version.expected)) return this.shared.load(version);
+    if (!this.placesAlone(version.expected)) {
+      // Room may have gone while it was prepared. Only own runners are ended when somebody changes the files that they map.
+      version.prepared = undefined;
+      return this.shared.load(version);
+    }
     const own = new OwnRunners(this, version, () => this.hasRoom);
     this.own.set(version.session, own);
     version.alone = true;
@@ -125,6 +134,11 @@ export class RunnerPool implements RunnerGroupHost {
   /** Ends a runner that a version has beside its first; false where it has none. */
   async shrink(version: ServedVersion): Promise<boolean> {
     return (await this.own.get(version.session)?.shrink()) ?? false;
+  }
+
+  /** Ids of the prepared models that are loaded, on their way in or on their way out. */
+  preparedInUse(): ReadonlySet<string> {
+    return new Set([...this.own.values()].flatMap(({ version }) => version.prepared?.id ?? []));
   }
 
   newRunner(listener: RunnerListener): Runner {
@@ -163,10 +177,6 @@ export class RunnerPool implements RunnerGroupHost {
 
   private get hasRoom(): boolean {
     return this.places.length - this.shared.slots.length < this.options.ownRunners;
-  }
-
-  private placesAlone(expected: ExpectedLoad): boolean {
-    return needsOwnRunner(expected, this.options) && this.hasRoom;
   }
 
   private groups(): RunnerGroup[] {

@@ -41,7 +41,7 @@ export class RunnerSlot implements RunnerListener {
   private readySince = 0;
   private reserved = false;
   private failures = 0;
-  private closed = false;
+  private ending: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private onceEnded: (() => void) | undefined;
   private waiters: Waiter[] = [];
@@ -86,6 +86,10 @@ export class RunnerSlot implements RunnerListener {
     return this.ready && !this.reserved && runner?.idle === true ? runner : undefined;
   }
 
+  holds(session: number): boolean {
+    return this.runner?.sessions.has(session) === true;
+  }
+
   /** Requests that its runner works on. */
   get requests(): number {
     const work = this.runner?.work;
@@ -128,7 +132,7 @@ export class RunnerSlot implements RunnerListener {
     this.ready = false;
     this.reserved = false;
     this.onceEnded?.();
-    if (this.closed) return;
+    if (this.ending !== undefined) return;
     this.host.onLost(end);
     const key = runner.work instanceof Batch ? runner.work.version.key : undefined;
     if (end.reason !== 'stopped') observer.onRunnerLost(end.reason, key);
@@ -155,9 +159,13 @@ export class RunnerSlot implements RunnerListener {
     return { pid: runner.pid, state, rssBytes: runner.rssBytes(), restarts, model };
   }
 
-  /** Ends the runner, kindly at first. */
-  async close(): Promise<void> {
-    this.closed = true;
+  /** Ends the runner, kindly at first. Whoever asks again is told of the same end. */
+  close(): Promise<void> {
+    this.ending ??= this.end();
+    return this.ending;
+  }
+
+  private async end(): Promise<void> {
     clearTimeout(this.timer);
     for (const waiter of this.waiters.splice(0)) waiter.reject(shuttingDown());
     const { runner } = this;
@@ -191,7 +199,7 @@ export class RunnerSlot implements RunnerListener {
   }
 
   private acquire(): Promise<Runner> {
-    if (this.closed) return Promise.reject(shuttingDown());
+    if (this.ending !== undefined) return Promise.reject(shuttingDown());
     const { idleRunner } = this;
     if (idleRunner !== undefined) {
       this.reserved = true;

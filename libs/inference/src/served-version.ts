@@ -48,6 +48,8 @@ export class ServedVersion implements LoadedModel {
   /** Nothing of it will run any more. */
   closed = false;
   givenUp = false;
+  /** False where it could not be loaded into one more runner: it stays in those that hold it. */
+  spreads = true;
   /** What runners load instead of its file. */
   prepared: PreparedModel | undefined;
   /** Why it takes no requests; undefined while it does. */

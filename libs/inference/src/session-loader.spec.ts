@@ -10,8 +10,15 @@ const LOADED = { provider: 'cpu', inputs: [], outputs: [], loadMs: 1, memoryByte
 const END: RunnerEnd = { reason: 'crashed', code: 1, signal: null, stderr: '' };
 
 let loader: SessionLoader;
+let heldElsewhere: boolean;
 beforeEach(() => {
-  loader = new SessionLoader({ options: new InferenceOptions(), clock: new FakeClock(), log: QUIET_LOG });
+  heldElsewhere = false;
+  loader = new SessionLoader({
+    options: new InferenceOptions(),
+    clock: new FakeClock(),
+    log: QUIET_LOG,
+    holds: () => heldElsewhere,
+  });
 });
 
 function frame(type: FrameType, message: object): RunnerFrame {
@@ -32,6 +39,7 @@ function add(session: number, depth: number, blocks = false): ServedVersion {
     refuseAll: () => undefined,
     breaker: { blocks, loaded: () => undefined },
     refusal: undefined,
+    spreads: true,
     describe: () => undefined,
     blameLoad: (mayBeChance: boolean) => blamed.push(mayBeChance),
     blamed,
@@ -80,5 +88,16 @@ describe('SessionLoader', () => {
     loader.versions.delete(1);
     await loader.loadAwaited(runner(() => frame(FRAME_TYPES.loadFailed, { reason: 'model', message: 'no file' })));
     expect(gone.refusal).toMatchObject({ code: 'model_not_ready' });
+  });
+
+  it('leaves a version that does not load where it is held, and gives it up when nobody holds it any more', async () => {
+    const version = add(1, 1);
+    const fresh = runner(() => frame(FRAME_TYPES.loadFailed, { reason: 'model', message: 'no file' }));
+    heldElsewhere = true;
+    await loader.loadAwaited(fresh);
+    expect([version.spreads, version.refusal, await loader.loadNext(fresh)]).toEqual([false, undefined, false]);
+    heldElsewhere = false;
+    await loader.loadAwaited(fresh);
+    expect(version.refusal).toMatchObject({ code: 'model_not_ready' });
   });
 });

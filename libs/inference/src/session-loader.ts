@@ -22,6 +22,8 @@ export interface SessionLoaderDeps {
   readonly options: InferenceOptions;
   readonly clock: Clock;
   readonly log: InferenceLog;
+  /** Whether any of the runners that this loads into has the session. */
+  holds(session: number): boolean;
 }
 
 /** Brings versions into runners: for the first time with all warm-up samples, later with one. */
@@ -105,7 +107,8 @@ export class SessionLoader {
 
   private lacking(runner: Runner): ServedVersion[] {
     return [...this.versions.values()].filter((version) => {
-      return !runner.sessions.has(version.session) && version.refusal === undefined && !version.breaker.blocks;
+      if (runner.sessions.has(version.session) || version.refusal !== undefined || version.breaker.blocks) return false;
+      return version.spreads || !this.deps.holds(version.session);
     });
   }
 
@@ -114,14 +117,28 @@ export class SessionLoader {
       await version.file.recheck?.();
       await this.place(runner, version, version.loadOptions.warmup.slice(0, 1));
       version.breaker.loaded();
+      version.spreads = true;
     } catch (error) {
       if (!(error instanceof RunnerLostError)) {
-        this.giveUp(version, error);
+        if (this.deps.holds(version.session)) await this.leave(runner, version, error);
+        else this.giveUp(version, error);
         return;
       }
       if (error.end.reason !== 'stopped') version.blameLoad(mayComeFromOutside(error.end));
       throw error;
     }
+  }
+
+  /** What another runner loaded while it could be loaded goes on serving. */
+  private async leave(runner: Runner, version: ServedVersion, cause: unknown): Promise<void> {
+    const { key, session } = version;
+    this.deps.log.error(
+      { err: cause, key },
+      'a model could not be loaded into one more runner; those that hold it go on',
+    );
+    version.spreads = false;
+    // It may have been loaded and then failed its warm-up.
+    await this.release(runner, session);
   }
 
   /** Its file is gone or not what it was: no later attempt would find it otherwise. */
