@@ -167,6 +167,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       modelMemoryBytes: Math.floor(settings.modelMemory / settings.workers),
       modelIdleMs: settings.modelIdleSeconds * 1000,
       keepLoaded: settings.keepLoaded,
+      awaitingRequests: settings.queueRequests,
     }),
   };
 }

@@ -218,7 +218,7 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
     reconciler,
     serving,
     localServing,
-    predictions: new PredictionService(reconciler, new ManifestDefaults(), clock),
+    predictions: new PredictionService(reconciler, new ManifestDefaults(), clock, config.prediction),
     payloadDigest: new PayloadDigest(secrets.digestKey),
     stop: () => {
       reconciler.stop();

@@ -20,3 +20,4 @@ export { InferenceOptions } from './inference-options';
 export { type InferenceObserver, type RunnerLoss } from './inference-observer';
 export { type InferenceLog } from './inference-log';
 export { OnnxRuntime, type OnnxRuntimeDeps } from './onnx-runtime';
+export { bytesOf } from './version-queue';

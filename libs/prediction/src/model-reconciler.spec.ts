@@ -66,7 +66,10 @@ class Fixture {
     options: this.options,
     log: { info: () => undefined, warn: (_, message) => void this.warnings.push(message) },
   });
-  readonly service = new PredictionService(this.reconciler, new ManifestDefaults(), this.clock);
+  readonly service = new PredictionService(this.reconciler, new ManifestDefaults(), this.clock, {
+    awaitingRequests: 3,
+    awaitingBytes: 1_000,
+  });
 
   call(ms = 1000): PredictCall {
     return new PredictCall(this.clock.monotonic() + ms);
@@ -433,6 +436,24 @@ describe('PredictionService', () => {
     const inTime = fixture.predictRow(served, row({ a: 1 }), fixture.call(10_000));
     fixture.runtime.release();
     expect((await inTime).json).toBe('{"value":11}');
+  });
+
+  it('lets so many requests wait for a load, and no more', async () => {
+    await fixture.reconciler.unload(served);
+    fixture.runtime.hold();
+    const waiting = Array.from({ length: 5 }, () => fixture.predictRow(served, row({ a: 1 }), fixture.call()));
+    const codes = Promise.all(
+      waiting.map((answer) =>
+        answer.then(
+          () => 'answered',
+          () => code(answer),
+        ),
+      ),
+    );
+    expect(fixture.service.refusal(served, fixture.call())?.code).toBe('queue_full');
+    fixture.runtime.release();
+    expect(await codes).toEqual(['answered', 'answered', 'answered', 'queue_full', 'queue_full']);
+    expect(fixture.service.refusal(served, fixture.call())).toBeUndefined();
   });
 
   it('drops what waits when the caller hangs up', () => {

@@ -45,6 +45,16 @@ export class PredictionOptions {
   @Min(0)
   modelIdleMs = 3_600_000;
 
+  /** Requests that may wait for a version that is being loaded: as many as may wait for one that is. */
+  @IsInt()
+  @Min(1)
+  awaitingRequests = 1024;
+
+  /** Bytes of their inputs; a single request is taken whatever its size. */
+  @IsInt()
+  @Min(1)
+  awaitingBytes = 256 * MIB;
+
   /** Versions that stay loaded beside those that aliases point at and those whose manifest says so: `model@version`. */
   @IsArray()
   @Matches(/^[^@]+@[^@]+$/, { each: true })

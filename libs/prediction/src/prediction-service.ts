@@ -1,6 +1,6 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
-import type { InferReceiver, InferRequest, LoadedModel } from '@sibyl/inference';
+import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type PlainScanner, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
 import type { FeatureQuery, FeatureReader } from './feature-reader';
@@ -8,6 +8,7 @@ import { FeatureRows, type JsonObject } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
 import { fillMissing } from './missing-features';
 import type { FeatureSlot } from './model-contract';
+import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
 import type { PredictCall } from './predict-call';
@@ -35,11 +36,16 @@ export interface RowRequest {
 
 /** Answers for features or tensors with the version that the serving table names. */
 export class PredictionService {
+  private readonly awaited: AwaitedLoads;
+
   constructor(
     private readonly reconciler: ModelReconciler,
     private readonly features: FeatureReader,
     private readonly clock: Clock,
-  ) {}
+    limits: AwaitedLoadLimits,
+  ) {
+    this.awaited = new AwaitedLoads(reconciler, limits);
+  }
 
   resolve(model: string, version: string | undefined): Resolution {
     return this.reconciler.resolve(model, version);
@@ -118,7 +124,8 @@ export class PredictionService {
 
   /** Why a call would be refused at once, before anything of it is read: under overload most of them are. */
   refusal(served: ServedVersion, { deadlineAt, bulk }: PredictCall): DomainError | undefined {
-    return served.loaded?.admit({ rows: 1, deadlineAt, bulk }, 0);
+    const { loaded } = served;
+    return loaded === undefined ? this.awaited.refusal(served, 0) : loaded.admit({ rows: 1, deadlineAt, bulk }, 0);
   }
 
   /**
@@ -204,10 +211,7 @@ export class PredictionService {
       loaded.submit(request, receiver);
       return;
     }
-    this.reconciler.ready(served, request.deadlineAt).then(
-      (ready: LoadedModel) => ready.submit(request, receiver),
-      (error: unknown) => receiver.failed(asDomainError(error)),
-    );
+    this.awaited.submit(served, request, receiver);
   }
 
   private addRow(rows: FeatureRows, row: RowRequest): readonly string[] | undefined {
