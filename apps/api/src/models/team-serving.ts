@@ -11,7 +11,10 @@ interface Named {
   readonly version: string;
 }
 
-/** Serving of a server of several workers: what is asked of one is done by all, and each tells of itself. */
+/**
+ * Serving of a server of several workers: what is asked of one is asked of all, and each tells of itself. What this one has done
+ * stands where another one refuses: asked again, each does what it lacks.
+ */
 export class TeamServing extends Serving {
   constructor(
     private readonly own: Serving,
