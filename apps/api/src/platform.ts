@@ -210,7 +210,7 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
   const { prewarmLimitMs } = config.prediction;
   const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs);
   const serving: Serving =
-    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
+    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, registry.aliases, prewarmLimitMs);
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());
   return {
     runtime,

@@ -74,7 +74,7 @@ export class ModelPreparation implements RunnerListener {
     const answers: FramedTensor[][] = [];
     for (const inputs of samples) {
       const frame = await runner.run(session, inputs, names, limitAt);
-      if (frame.type === FRAME_TYPES.outputs) answers.push(frameTensors(frame).map(copied));
+      if (frame.type === FRAME_TYPES.outputs) answers.push(frameTensors(frame));
     }
     return answers;
   }
@@ -97,11 +97,6 @@ function ofNoUse(error: unknown): [] {
   const lost = error instanceof RunnerLostError ? error.end : undefined;
   if (lost !== undefined && (lost.reason !== 'crashed' || mayComeFromOutside(lost))) throw error;
   return [];
-}
-
-/** A frame's memory is used again for the next one. */
-function copied(tensor: FramedTensor): FramedTensor {
-  return { ...tensor, data: tensor.data.slice() };
 }
 
 function same(a: readonly (readonly FramedTensor[])[], b: readonly (readonly FramedTensor[])[]): boolean {

@@ -130,6 +130,32 @@ describe('ModelMemory', () => {
     expect(fixture.released).toEqual(['a', 'b', 'c']);
   });
 
+  it('waits for what is leaving before it lets another go, and does not where that would be too little', async () => {
+    const [leaving] = [await fixture.loaded('a', 400), await fixture.loaded('b', 400)];
+    let drained = (): void => undefined;
+    Object.assign(leaving, { loaded: undefined, state: 'unloading' });
+    const left = fixture.memory.leave(400, new Promise((resolve) => (drained = resolve)));
+    let reserved = false;
+    const reserving = fixture.memory.reserve(fixture.version('c', 600)).then(() => (reserved = true));
+    await new Promise(setImmediate);
+    expect([fixture.memory.usedBytes(), fixture.memory.hasRoomFor(201), reserved]).toEqual([800, false, false]);
+    expect(fixture.memory.fits(fixture.version('d', 600))).toBe(true);
+    expect(fixture.memory.fits(fixture.version('e', 601))).toBe(false);
+    drained();
+    await Promise.all([left, reserving]);
+    expect([fixture.released, fixture.memory.usedBytes()]).toEqual([[], 1000]);
+    void fixture.memory.leave(100, new Promise(() => undefined));
+    const refused = fixture.memory.reserve(fixture.version('f', 500));
+    await expect(refused).rejects.toMatchObject({ code: 'model_not_ready' });
+    expect(fixture.released).toEqual(['b']);
+  });
+
+  it('counts what is leaving no more when its unload fails', async () => {
+    const failed = fixture.memory.leave(1000, Promise.reject(new Error('lost')));
+    await Promise.all([expect(failed).rejects.toThrow('lost'), fixture.memory.reserve(fixture.version('a', 1000))]);
+    expect(fixture.memory.usedBytes()).toBe(1000);
+  });
+
   it('lets what nobody asks for go after its time, but not what is pinned or used', async () => {
     const used = await fixture.loaded('used', 100);
     const pinned = await fixture.loaded('pinned', 100);

@@ -14,6 +14,11 @@ export interface ModelMemoryParts {
   readonly release: (served: ServedVersion) => Promise<void>;
 }
 
+interface Leaving {
+  readonly bytes: number;
+  readonly ended: Promise<void>;
+}
+
 const MIB = 1024 * 1024;
 
 /**
@@ -23,12 +28,14 @@ const MIB = 1024 * 1024;
 export class ModelMemory {
   /** Bytes that are set aside for versions on their way in. */
   private readonly coming = new Map<ServedVersion, number>();
+  /** What unloads will give back when they have ended: until then their versions answer what was asked of them. */
+  private readonly leaving = new Set<Leaving>();
 
   constructor(private readonly parts: ModelMemoryParts) {}
 
-  /** Bytes of what is loaded, in all runners, and of what is being loaded. */
+  /** Bytes of what is loaded, in all runners, and of what is being loaded or unloaded. */
   usedBytes(): number {
-    let sum = 0;
+    let sum = this.leavingBytes;
     for (const bytes of this.coming.values()) sum += bytes;
     for (const served of this.parts.versions())
       if (served.loaded !== undefined && !this.coming.has(served)) sum += this.bytesOf(served);
@@ -40,15 +47,16 @@ export class ModelMemory {
     return this.usedBytes() + bytes <= this.budgetBytes;
   }
 
-  /** Whether it can be loaded without unloading another. */
+  /** Whether it can be loaded without unloading another; it may wait for those that are leaving. */
   fits(served: ServedVersion): boolean {
-    return this.hasRoomFor(this.bytesOf(served));
+    return this.hasRoomFor(this.bytesOf(served) - this.leavingBytes);
   }
 
   /** Sets memory aside for a version, unloading others as needed. Throws `model_not_ready` where only pinned ones are left. */
   async reserve(served: ServedVersion): Promise<void> {
     const needed = this.bytesOf(served);
     while (!this.hasRoomFor(needed)) {
+      if (await this.awaitLeaving(needed)) continue;
       if (await this.shrinkOne()) continue;
       const victim = this.leastRecentlyUsed(served);
       if (victim === undefined) throw this.full(served, needed);
@@ -61,11 +69,20 @@ export class ModelMemory {
   async settle(served: ServedVersion): Promise<void> {
     this.coming.delete(served);
     while (!this.hasRoomFor(0)) {
+      if (await this.awaitLeaving(0)) continue;
       if (await this.shrinkOne()) continue;
       const victim = this.leastRecentlyUsed(served) ?? this.itself(served);
       if (victim === undefined) return;
       await this.evict(victim, 'memory is over its budget');
     }
+  }
+
+  /** Counts what a version takes until its unload has ended, well or not. */
+  leave(bytes: number, unloading: Promise<void>): Promise<void> {
+    const ended = unloading.finally(() => this.leaving.delete(leaving));
+    const leaving: Leaving = { bytes, ended };
+    this.leaving.add(leaving);
+    return ended;
   }
 
   /** Unloads what nobody has asked for in a long time. */
@@ -85,6 +102,20 @@ export class ModelMemory {
   /** What a version takes in all processes together, or will take as far as its validation and its files tell. */
   private bytesOf({ expectedLoad, loaded }: ServedVersion): number {
     return loaded?.totalBytes ?? this.parts.runtime.expectedBytes(expectedLoad);
+  }
+
+  private get leavingBytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.leaving) sum += bytes;
+    return sum;
+  }
+
+  /** Waits for one of the unloads that are under way where all of them give room enough; false where they do not. */
+  private async awaitLeaving(bytes: number): Promise<boolean> {
+    if (this.leaving.size === 0 || !this.hasRoomFor(bytes - this.leavingBytes)) return false;
+    // How an unload ends is told to whoever asked for it.
+    await Promise.race([...this.leaving].map(({ ended }) => ended)).catch(() => undefined);
+    return true;
   }
 
   /** A second copy that only makes a version faster goes before the only copy of another. */

@@ -297,6 +297,26 @@ describe('ModelReconciler', () => {
     expect(reconciler.missing()).toEqual([]);
   });
 
+  it('loads nothing into the memory of a version that still answers its last requests', async () => {
+    const { options, reconciler, runtime } = fixture;
+    options.modelMemoryBytes = 2 * 1024;
+    await reconciler.start();
+    const leaving = reconciler.table.resolve('m', '2').served;
+    expect(leaving.state).toBe('ready');
+    let drained = (): void => undefined;
+    Object.assign(leaving.loaded!, { unload: () => new Promise<void>((resolve) => (drained = resolve)) });
+    const unloading = reconciler.unload(leaving);
+    fixture.versions = [...fixture.versions, version('3', 3)];
+    await reconciler.refresh();
+    const loading = reconciler.ready(reconciler.table.resolve('m', '3').served, fixture.clock.monotonic() + 10_000);
+    await new Promise(setImmediate);
+    expect(runtime.loads).not.toContain(`m@3@${digest(3)}`);
+    drained();
+    await Promise.all([unloading, loading]);
+    expect(runtime.loads).toContain(`m@3@${digest(3)}`);
+    expect(leaving.state).toBe('unloaded');
+  });
+
   it('keeps a version that was unloaded by hand out until somebody asks for it', async () => {
     const { reconciler, runtime } = fixture;
     await reconciler.start();

@@ -182,7 +182,7 @@ export class ModelReconciler {
     if (!loaded) return;
     served.loaded = undefined;
     served.state = 'unloading';
-    await loaded.unload();
+    await this.memory.leave(loaded.totalBytes, loaded.unload());
     // A request may have begun to load it again meanwhile; then that state stands.
     if (served.loaded === undefined && (served.state as string) === 'unloading') served.state = 'unloaded';
   }

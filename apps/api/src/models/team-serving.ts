@@ -1,6 +1,6 @@
 import type { RecordChange } from '@sibyl/audit';
 import { DomainError, type Actor } from '@sibyl/kernel';
-import type { AliasEvent, AliasMove, AliasRollback } from '@sibyl/registry';
+import type { AliasEvent, AliasMove, AliasRollback, ModelAliases } from '@sibyl/registry';
 import { registryChanged } from '../workers/team';
 import { refuseAnyError, type Siblings } from '../workers/siblings';
 import { Serving, type ServedModelStatus, type ServedStatus, type ServingReadiness } from './serving';
@@ -11,11 +11,15 @@ interface Named {
   readonly version: string;
 }
 
-/** Serving of a server of several workers: what is asked of one is done by all, and each tells of itself. */
+/**
+ * Serving of a server of several workers: what is asked of one is asked of all, and each tells of itself. What this one has done
+ * stands where another one refuses: asked again, each does what it lacks.
+ */
 export class TeamServing extends Serving {
   constructor(
     private readonly own: Serving,
     private readonly siblings: Siblings,
+    private readonly aliases: Pick<ModelAliases, 'rollbackTarget'>,
     /** How long loading may take. */
     private readonly limitMs: number,
   ) {
@@ -40,14 +44,17 @@ export class TeamServing extends Serving {
 
   /** The alias moves when the version is warm everywhere, and its mover is answered when all have switched. */
   async promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
-    const { model, version } = move;
-    refuseAnyError(await this.siblings.ask('warm', { model, version }, this.limitMs));
+    await this.warmSiblings(move.model, move.version);
     const event = await this.own.promote(actor, move, record);
     await registryChanged(this.siblings);
     return event;
   }
 
   async rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
+    const { model, alias } = rollback;
+    const target = await this.aliases.rollbackTarget(model, alias);
+    // If the alias moves between this look and the rollback, If-Match no longer holds and nothing happens.
+    if (target !== undefined) await this.warmSiblings(model, target);
     const event = await this.own.rollback(actor, rollback, record);
     await registryChanged(this.siblings);
     return event;
@@ -73,6 +80,10 @@ export class TeamServing extends Serving {
 
   models(): readonly ServedModelStatus[] {
     return this.own.models();
+  }
+
+  private async warmSiblings(model: string, version: string): Promise<void> {
+    refuseAnyError(await this.siblings.ask('warm', { model, version }, this.limitMs));
   }
 
   /** What is unknown or may not serve is refused by the worker that was asked, which also knows the alias. */

@@ -46,7 +46,10 @@ export class NoSiblings extends Siblings {
   }
 }
 
-/** Throws the first refusal among the answers: what not every worker can do is not done. */
+/**
+ * Throws the first refusal among the answers, so that whoever asked hears of it. Nothing is undone: what some workers have done
+ * stands, and one that has not answered in time has refused nothing.
+ */
 export function refuseAnyError(answers: readonly Answer[]): void {
   for (const { error } of answers)
     if (error !== undefined) throw new DomainError(error.code as ErrorCode, error.detail);
