@@ -144,3 +144,89 @@ describe('long bodies', () => {
     }
   });
 });
+
+/** What long bodies may hold together, announced or come. */
+describe('room for long bodies', () => {
+  let server: TestServer;
+  const LONG = 700_000;
+
+  beforeAll(async () => {
+    server = await startServer({ env: { SIBYL_LONG_BODIES_BYTES: '1000000' } });
+  }, 90_000);
+  afterAll(async () => {
+    await server.stop();
+  }, 30_000);
+
+  async function post(bytes: number): Promise<[number, string]> {
+    const answer = await fetch(`${server.url}/predict`, {
+      method: 'POST',
+      headers: { 'X-API-Key': server.adminKey, 'Content-Type': 'application/json' },
+      body: '{"model":"nobody","features":{}}'.padEnd(bytes),
+    });
+    return [answer.status, ((await answer.json()) as { code: string }).code];
+  }
+
+  async function until(bytes: number, code: string): Promise<void> {
+    let got = '';
+    for (let tries = 0; tries < 200 && got !== code; tries++) {
+      [, got] = await post(bytes);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(got).toBe(code);
+  }
+
+  /** Begins a request and never ends it. */
+  async function begin(...pieces: string[]): Promise<net.Socket> {
+    const { hostname, port } = new URL(server.url);
+    const socket = net.connect({ host: hostname, port: Number(port), noDelay: true });
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    for (const piece of pieces) {
+      await new Promise<void>((resolve) => socket.write(piece, () => resolve()));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return socket;
+  }
+
+  const head = (length: string): string =>
+    `POST /predict HTTP/1.1\r\nHost: x\r\nX-API-Key: ${server.adminKey}\r\n` +
+    `Content-Type: application/json\r\n${length}\r\n\r\n`;
+  const WIRES: readonly (readonly [string, () => string[]])[] = [
+    ['announced on a lane', () => [head(`Content-Length: ${LONG}`)]],
+    ['announced to node:http', () => ['POST /pred', head(`Content-Length: ${LONG}`).slice(10)]],
+    ['come in chunks', () => [`${head('Transfer-Encoding: chunked')}${LONG.toString(16)}\r\n${' '.repeat(LONG)}\r\n`]],
+  ];
+
+  it.each(WIRES)('counts what is %s until its client hangs up', async (_, pieces) => {
+    const socket = await begin(...pieces());
+    await until(LONG, 'queue_full');
+    expect(await post(1_000)).toEqual([404, 'model_not_found']);
+    expect(await post(200_000)).toEqual([404, 'model_not_found']);
+    socket.destroy();
+    await until(LONG, 'model_not_found');
+  });
+
+  it.each(WIRES)('refuses what is %s, where there is no room, without waiting for the rest', async (_, pieces) => {
+    const holder = await begin(head(`Content-Length: ${LONG}`));
+    await until(LONG, 'queue_full');
+    const refused = await begin(...pieces());
+    const [answer] = (await once(refused, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 503 [\s\S]*\r\nRetry-After: 1\r\n/i);
+    refused.destroy();
+    holder.destroy();
+    await until(LONG, 'model_not_found');
+  });
+
+  it('gives the room of answered and failed ones back once', async () => {
+    for (let i = 0; i < 10; i++) {
+      expect(await post(LONG)).toEqual([404, 'model_not_found']);
+      const cut = await begin(head(`Content-Length: ${LONG}`));
+      await until(LONG, 'queue_full');
+      cut.destroy();
+      await until(LONG, 'model_not_found');
+    }
+    const holder = await begin(head(`Content-Length: ${LONG}`));
+    await until(LONG, 'queue_full');
+    holder.destroy();
+  });
+});

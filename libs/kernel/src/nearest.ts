@@ -1,9 +1,15 @@
+/** Longer words are not compared, nor more known ones: callers choose the words, and each comparison costs the product of two lengths. */
+const WORD_MAX = 64;
+const KNOWN_MAX = 512;
+
 /** Up to `most` of the known words that are near `word` (Levenshtein distance up to a third of its length, at least 2). */
 export function nearestWords(word: string, known: Iterable<string>, most = 1): string[] {
-  if (word.length > 128) return [];
+  if (word.length > WORD_MAX) return [];
   const limit = Math.max(2, Math.floor(word.length / 3));
   const near: { readonly word: string; readonly distance: number }[] = [];
+  let compared = 0;
   for (const candidate of known) {
+    if (++compared > KNOWN_MAX) break;
     if (Math.abs(candidate.length - word.length) > limit) continue;
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance <= limit) near.push({ word: candidate, distance });

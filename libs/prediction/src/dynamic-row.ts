@@ -15,8 +15,7 @@ export function decodeDynamicRow(
   pointer: string,
 ): Tensor[] {
   const faults = new RequestFaults();
-  for (const name of Object.keys(features))
-    if (!contract.slotNames.has(name)) faults.unknown(pointer, name, contract.slotNames);
+  faults.unknown(pointer, Object.keys(features), contract.slotNames);
   faults.throwIfAny();
   const values = { ...supplied, ...features };
   return contract.inputs.map((input, index) => {

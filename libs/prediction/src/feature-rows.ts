@@ -49,8 +49,9 @@ export class FeatureRows {
         if (!this.put(slot, value, pointer)) faults = this.explain(slot, value, pointer, faults);
       }
     }
-    if (Object.keys(features).length !== seen) faults = this.unknown(features, pointer, faults);
-    if (faults) throw faults.error();
+    const names = Object.keys(features);
+    if (names.length !== seen) (faults ??= new RequestFaults()).unknown(pointer, names, this.contract.slotNames);
+    faults?.throwIfAny();
     this.rows++;
     return missing ?? NONE;
   }
@@ -150,15 +151,6 @@ export class FeatureRows {
         expected: fault.expected,
         received,
       });
-    }
-    return faults;
-  }
-
-  private unknown(features: JsonObject, pointer: string, known: RequestFaults | undefined): RequestFaults | undefined {
-    let faults = known;
-    for (const name of Object.keys(features)) {
-      if (!this.contract.slotNames.has(name))
-        (faults ??= new RequestFaults()).unknown(pointer, name, this.contract.slotNames);
     }
     return faults;
   }

@@ -1,6 +1,8 @@
 import { DomainError, nearestWords, type ErrorCode, type FieldFault } from '@sibyl/kernel';
 
 const FAULTS_MAX = 64;
+/** So many unknown names are compared with the known ones; a caller who has more wrong has read the documents of another model. */
+const HINTS_MAX = 8;
 
 /** RFC 6901: a member of an object behind a pointer. */
 export function pointerTo(pointer: string, name: string): string {
@@ -14,6 +16,7 @@ export class RequestFaults {
   private readonly faults: FieldFault[] = [];
   private code: ErrorCode | undefined;
   private detail = '';
+  private hints = 0;
 
   get none(): boolean {
     return this.code === undefined;
@@ -31,8 +34,18 @@ export class RequestFaults {
     if (this.faults.length < FAULTS_MAX) this.faults.push(fault);
   }
 
-  unknown(pointer: string, name: string, known: Iterable<string>): void {
-    const [near] = nearestWords(name, known);
+  /** Notes the names that are not among the known ones. A body may have millions of them: what none would see is not looked for. */
+  unknown(pointer: string, names: readonly string[], known: ReadonlySet<string>): void {
+    let found = 0;
+    for (const name of names) {
+      if (known.has(name)) continue;
+      this.addUnknown(pointer, name, known);
+      if (++found === FAULTS_MAX) return;
+    }
+  }
+
+  private addUnknown(pointer: string, name: string, known: ReadonlySet<string>): void {
+    const [near] = this.hints++ < HINTS_MAX ? nearestWords(name, known) : [];
     this.add('unknown_field', `Unknown field '${shown(name)}'.${near ? ` Did you mean '${near}'?` : ''}`, {
       pointer: pointerTo(pointer, shown(name)),
       ...(near ? { hint: `nearest known field: ${near}` } : {}),
@@ -50,6 +63,7 @@ export class RequestFaults {
 
 /** A name from a request as an error may show it: bounded and in one line. */
 function shown(name: string): string {
-  const line = name.replace(/[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]/g, '?');
+  // Cut first: a name may be as long as the body.
+  const line = name.slice(0, 101).replace(/[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]/g, '?');
   return line.length > 100 ? `${line.slice(0, 100)}…` : line;
 }

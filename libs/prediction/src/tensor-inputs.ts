@@ -24,8 +24,7 @@ function isGiven(inputs: JsonObject, name: string): boolean {
 
 function namingFaults(contract: ModelContract, inputs: JsonObject, pointer: string): RequestFaults {
   const faults = new RequestFaults();
-  const names = contract.inputs.map((input) => input.name);
-  for (const name of Object.keys(inputs)) if (!names.includes(name)) faults.unknown(pointer, name, names);
+  faults.unknown(pointer, Object.keys(inputs), new Set(contract.inputs.map((input) => input.name)));
   for (const input of contract.inputs) {
     if (isGiven(inputs, input.name)) continue;
     faults.add('input_missing', `Input '${input.name}' is missing.`, {

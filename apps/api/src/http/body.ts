@@ -46,8 +46,15 @@ export function refuseEncoding(request: TypedRequest): void {
   }
 }
 
-/** Collects a body up to its limits. A declared length is checked before the first byte is read. */
-export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
+/**
+ * Collects a body up to its limits. A declared length is checked before the first byte is read. `growing` hears how many bytes there will
+ * be with the next piece, and may throw.
+ */
+export function readBody(
+  request: IncomingMessage,
+  limits: BodyLimits,
+  growing?: (bytes: number) => void,
+): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > limits.bytes) return Promise.reject(tooLarge(limits.bytes));
   return new Promise((resolve, reject) => {
     const announced = Number(request.headers['content-length'] ?? limits.bytes);
@@ -58,8 +65,14 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
       settle();
     };
     const onData = (chunk: Buffer): void => {
-      if (room.length + chunk.length <= limits.bytes) room.add(chunk);
-      else end(() => reject(tooLarge(limits.bytes)));
+      try {
+        const bytes = room.length + chunk.length;
+        if (bytes > limits.bytes) throw tooLarge(limits.bytes);
+        growing?.(bytes);
+        room.add(chunk);
+      } catch (error) {
+        end(() => reject(error as Error));
+      }
     };
     const onEnd = (): void => end(() => resolve(room.take()));
     const onClose = (): void => end(() => reject(bodyCutOff()));

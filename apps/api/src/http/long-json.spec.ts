@@ -118,4 +118,25 @@ describe('parseLongJson', () => {
     const pace = { due: true, next: () => Promise.reject(gone) };
     await expect(parseLongJson(Buffer.from('[1,2]'.padEnd(100_000)), DEPTH, pace)).rejects.toBe(gone);
   });
+
+  it.each([
+    ['top level', '{', '}'],
+    ['features', '{"features":{', '}}'],
+    ['inputs', '{"model":"m","inputs":{', '},"a":1}'],
+    ['an item of a batch', '{"requests":[{"features":{"a":1}},{"features":{', '}}]}'],
+  ])('refuses more members than can be listed in one go: %s', async (_, before, after) => {
+    const bodyOf = (names: number): Buffer =>
+      Buffer.from(before + Array.from({ length: names }, (_name, i) => `"f${i}":1`).join(',') + after);
+    expect(await inPieces(bodyOf(60_000), 64 * 1024)).toHaveProperty('value');
+    expect(await inPieces(bodyOf(400_000), 64 * 1024)).toEqual({
+      code: 'invalid_parameter',
+      detail: 'An object of the body may have 65536 members.',
+    });
+  });
+
+  it('counts the members of each object by itself', async () => {
+    const item = `{"features":{${Array.from({ length: 20_000 }, (_, i) => `"f${i}":1`).join(',')}}}`;
+    const bytes = Buffer.from(`{"requests":[${Array.from({ length: 8 }, () => item).join(',')}]}`);
+    expect(await inPieces(bytes, 64 * 1024)).toHaveProperty('value');
+  });
 });

@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
-import type { Pace } from '@sibyl/kernel';
+import { DomainError, type Pace } from '@sibyl/kernel';
 import { endOfString } from '@sibyl/protocol';
 import { findCuts, OPEN_BRACKET, type Cut, type Level } from './json-cuts';
 import { malformed, notUtf8, parseWide, positionOf } from './json-text';
@@ -9,6 +9,9 @@ type JsonContainer = unknown[] | Record<string, unknown>;
 
 /** Some milliseconds even for the exact parser, which takes ten times as long as JSON.parse. */
 const PIECE_BYTES = 64 * 1024;
+
+/** Members of one object: whoever lists the names of a larger one, as nearly all who read it do, cannot stop in the middle of it. */
+const MEMBERS_MAX = 65_536;
 
 /** Names that nobody can know: of what goes on with a container of the piece before, and of what is to be dropped. */
 const ONWARD = randomUUID();
@@ -50,6 +53,8 @@ class GrowingJson {
   /** Characters read. */
   characters = 0;
   private readonly open: JsonContainer[] = [];
+  /** Members of the open objects behind the piece that each begins in; those that come twice count twice. */
+  private readonly members: number[] = [];
 
   constructor(private readonly bytes: Buffer) {}
 
@@ -84,7 +89,7 @@ class GrowingJson {
         else addOthers(into, items, 1);
         from = items[0] as JsonContainer;
       } else {
-        addMembers(into, from as Record<string, unknown>);
+        this.count(level, addMembers(into, from as Record<string, unknown>));
         from = (from as Record<string, unknown>)[ONWARD] as JsonContainer;
       }
     }
@@ -94,12 +99,22 @@ class GrowingJson {
   private follow(cut: Cut): void {
     const { open } = this;
     for (let level = cut.kept; level < cut.levels.length; level++) {
+      this.members[level] = 0;
       open[level] = level === 0 ? (this.root as JsonContainer) : this.lastOf(open[level - 1], cut.levels[level]);
     }
     open.length = cut.levels.length;
     const innermost = open.at(-1) as JsonContainer;
     if (Array.isArray(innermost)) innermost.pop();
     else delete innermost[FILLER];
+  }
+
+  private count(level: number, added: number): void {
+    const members = (this.members[level] ?? 0) + added;
+    this.members[level] = members;
+    if (members <= MEMBERS_MAX) return;
+    throw new DomainError('invalid_parameter', `An object of the body may have ${MEMBERS_MAX} members.`, {
+      faults: [{ pointer: '', expected: `objects of at most ${MEMBERS_MAX} members` }],
+    });
   }
 
   private lastOf(parent: JsonContainer | undefined, level: Level | undefined): JsonContainer {
@@ -129,13 +144,16 @@ function addOthers(into: unknown[], items: readonly unknown[], from: number): vo
   for (let i = from; i < items.length; i++) into.push(items[i]);
 }
 
-function addMembers(into: Record<string, unknown>, members: Record<string, unknown>): void {
-  for (const name of Object.keys(members)) {
+/** Answers how many they are. */
+function addMembers(into: Record<string, unknown>, members: Record<string, unknown>): number {
+  const names = Object.keys(members);
+  for (const name of names) {
     if (name === ONWARD || name === FILLER) continue;
     // As JSON.parse does it: a member of that name is a member like any other.
     if (name === '__proto__') Object.defineProperty(into, name, { ...OWN, value: members[name] });
     else into[name] = members[name];
   }
+  return names.length;
 }
 
 const OWN = { writable: true, enumerable: true, configurable: true };

@@ -31,6 +31,8 @@ export class Exchange implements CommitReceiver {
   underway = false;
   /** The body as it came: JSON in UTF-8; undefined once nobody needs it any more. */
   body: Uint8Array | undefined = undefined;
+  /** Bytes with which its body counts among the long ones. */
+  heldBytes = 0;
   /** The digest of a body that was read in slices. */
   inputsDigest: string | undefined = undefined;
   resolution: Resolution | undefined = undefined;

@@ -155,7 +155,7 @@ export class Lane {
     this.request = request;
     this.missing = Math.max(0, bodyEnd - chunk.length);
     if (chunk.length > bodyEnd) this.hold(chunk.subarray(bodyEnd));
-    const exchange = handler.open(request, route);
+    const exchange = handler.open(request, route, bodyBytes);
     // Refused and answered within the call: nothing of it is left.
     if (this.request !== request) return;
     this.exchange = exchange;
@@ -203,6 +203,7 @@ export class Lane {
     if (this.ending) return;
     this.ending = true;
     this.rest = undefined;
+    this.room = undefined;
     // What still comes in is read and dropped: closing on unread bytes would cost the client its answer.
     this.socket.resume();
     this.leaveExchange();

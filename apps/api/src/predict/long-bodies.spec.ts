@@ -44,16 +44,16 @@ describe('LongBodies', () => {
   /** What one request does with its body, as the handler does it. */
   async function read(exchange: Exchange, seen: (body: unknown) => void = () => undefined): Promise<string> {
     try {
-      const seat = bodies.take(exchange);
+      bodies.hold(exchange, exchange.body?.length ?? 0);
       try {
         return JSON.stringify(
-          await seat.read((body) => {
+          await bodies.read(exchange, (body) => {
             seen(body);
             return Promise.resolve();
           }),
         );
       } finally {
-        seat.leave();
+        bodies.leave(exchange);
       }
     } catch (error) {
       if (error instanceof DomainError) return error.code;
@@ -129,5 +129,24 @@ describe('LongBodies', () => {
     expect(late.inputsDigest).toBeUndefined();
     await Promise.all(before);
     expect(await read(exchangeOf(LARGE))).toBe(String(LARGE));
+  });
+
+  it('counts what is announced, or has come so far, once, and gives it back once', () => {
+    const [announced, growing, other] = [LARGE, LARGE, LARGE].map((body) => exchangeOf(body)) as [
+      Exchange,
+      Exchange,
+      Exchange,
+    ];
+    options.longBodiesBytes = 1_000_000;
+    bodies.hold(announced, 600_000);
+    for (const bytes of [100_000, 200_000, 400_000]) bodies.hold(growing, bytes);
+    expect(() => bodies.hold(growing, 400_001)).toThrow('Too many large requests');
+    expect(() => bodies.hold(other, 200_000)).toThrow('Too many large requests');
+    expect(() => bodies.hold(other, 100_000)).not.toThrow();
+    bodies.leave(growing);
+    bodies.leave(growing);
+    expect(() => bodies.hold(other, 400_001)).toThrow('Too many large requests');
+    bodies.hold(other, 400_000);
+    expect([announced, growing, other].map((one) => one.heldBytes)).toEqual([600_000, 0, 400_000]);
   });
 });

@@ -24,34 +24,39 @@ type WithBody = (body: unknown) => Promise<void>;
  * large to be read at once, and only so many bytes of them at all.
  */
 export class LongBodies {
-  /** Bytes of bodies that wait or are read, of calls of many rows until they are answered; and of those that are read. */
+  /** Bytes of bodies that are to come, wait or are read, of calls of many rows until they are answered; and of those that are read. */
   private held = 0;
   private reading = 0;
   private readonly waiting: Seat[] = [];
 
   constructor(private readonly parts: LongBodyParts) {}
 
-  /** A place for the body of an exchange; whoever takes it gives it back with `leave`. Throws queue_full. */
-  take(exchange: Exchange): Seat {
-    const bytes = exchange.body?.length ?? 0;
-    const most = this.parts.options.longBodiesBytes;
-    if (this.held > 0 && this.held + bytes > most) {
+  /**
+   * Counts the body of an exchange with so many bytes, which it announces or which have come of one that does not say how many; whoever
+   * does so calls `leave` once it is over. Throws queue_full, and then still counts what it did before.
+   */
+  hold(exchange: Exchange, bytes: number): void {
+    if (bytes <= LONG_BYTES) return;
+    const others = this.held - exchange.heldBytes;
+    if (others > 0 && others + bytes > this.parts.options.longBodiesBytes) {
       throw new DomainError('queue_full', 'Too many large requests are being answered.', { retryAfterSeconds: 1 });
     }
-    this.held += bytes;
-    exchange.call.long = true;
-    return new Seat(bytes, exchange, this);
+    this.held = others + bytes;
+    exchange.heldBytes = bytes;
   }
 
-  leave(seat: Seat): void {
-    this.held -= seat.bytes;
+  /** Does nothing where the exchange holds nothing, any more or at all. */
+  leave(exchange: Exchange): void {
+    this.held -= exchange.heldBytes;
+    exchange.heldBytes = 0;
   }
 
   /** The value of the body, once `use` has taken from it what it wants; its digest is noted, and the body itself let go. */
-  async read(seat: Seat, use: WithBody): Promise<unknown> {
+  async read(exchange: Exchange, use: WithBody): Promise<unknown> {
     const { digest, clock, options, http } = this.parts;
-    const { exchange } = seat;
     const { call } = exchange;
+    const seat = new Seat(exchange);
+    call.long = true;
     const deadline = setTimeout(() => seat.expire(), Math.max(0, call.deadlineAt - clock.monotonic())).unref();
     try {
       await this.begin(seat);
@@ -117,24 +122,15 @@ export class LongBodies {
   }
 }
 
-/** The place of one body. */
+/** The place of one body among those that wait or are read. */
 class Seat {
+  readonly bytes: number;
   begin: () => void = () => undefined;
   /** The deadline has passed before the body was read. */
   expired = false;
 
-  constructor(
-    readonly bytes: number,
-    readonly exchange: Exchange,
-    private readonly bodies: LongBodies,
-  ) {}
-
-  leave(): void {
-    this.bodies.leave(this);
-  }
-
-  read(use: WithBody): Promise<unknown> {
-    return this.bodies.read(this, use);
+  constructor(readonly exchange: Exchange) {
+    this.bytes = exchange.body?.length ?? 0;
   }
 
   expire(): void {

@@ -18,8 +18,17 @@ export const TEXT_MAX = 256;
 const TIMESTAMP = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 const NO_FEATURES: JsonObject = Object.freeze({});
 
-const SINGLE_FIELDS = ['symbol', 'entity', 'timestamp', 'features', 'model', 'model_version'] as const;
-const MODEL_FIELDS = [...SINGLE_FIELDS, 'inputs'] as const;
+const SINGLE_FIELDS: ReadonlySet<string> = new Set([
+  'symbol',
+  'entity',
+  'timestamp',
+  'features',
+  'model',
+  'model_version',
+]);
+const MODEL_FIELDS: ReadonlySet<string> = new Set([...SINGLE_FIELDS, 'inputs']);
+const BATCH_FIELDS: ReadonlySet<string> = new Set(['requests', 'model', 'model_version']);
+const INFER_FIELDS: ReadonlySet<string> = new Set(['model_id', 'model_version', 'inputs']);
 
 /** Reads one request; `withInputs` where tensors may come in place of features. */
 export function readEnvelope(body: unknown, pointer: string, withInputs: boolean): PredictEnvelope {
@@ -67,7 +76,7 @@ export interface BatchEnvelope {
 
 export function readBatchEnvelope(body: unknown, requestsMax: number): BatchEnvelope {
   const fields = objectAt(body, '');
-  checkFields(fields, '', ['requests', 'model', 'model_version']);
+  checkFields(fields, '', BATCH_FIELDS);
   return {
     requests: listAt(fields, 'requests', requestsMax),
     model: textAt(fields, 'model', ''),
@@ -84,7 +93,7 @@ export interface InferEnvelope {
 
 export function readInferEnvelope(body: unknown, rowsMax: number): InferEnvelope {
   const fields = objectAt(body, '');
-  checkFields(fields, '', ['model_id', 'model_version', 'inputs']);
+  checkFields(fields, '', INFER_FIELDS);
   const model = textAt(fields, 'model_id', '');
   if (model === undefined) throw missing('/model_id', 'the name of a model');
   return { model, version: textAt(fields, 'model_version', ''), rows: listAt(fields, 'inputs', rowsMax) };
@@ -96,12 +105,12 @@ export function objectAt(value: unknown, pointer: string): JsonObject {
   throw wrong('The request has a value of the wrong type.', pointer, 'an object', value);
 }
 
-function checkFields(fields: JsonObject, pointer: string, known: readonly string[]): void {
-  let faults: RequestFaults | undefined;
-  for (const name of Object.keys(fields)) {
-    if (!known.includes(name)) (faults ??= new RequestFaults()).unknown(pointer, name, known);
-  }
-  faults?.throwIfAny();
+function checkFields(fields: JsonObject, pointer: string, known: ReadonlySet<string>): void {
+  const names = Object.keys(fields);
+  if (names.every((name) => known.has(name))) return;
+  const faults = new RequestFaults();
+  faults.unknown(pointer, names, known);
+  throw faults.error();
 }
 
 function listAt(fields: JsonObject, name: string, most: number): readonly unknown[] {

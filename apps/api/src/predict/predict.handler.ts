@@ -44,13 +44,15 @@ export class PredictHandler {
     if (request.method !== 'POST') return false;
     const route = predictRoute(request.url ?? '/');
     if (route === undefined) return false;
-    const exchange = this.open(new NodeWire(request, response), route);
+    const announced = request.headers['content-length'];
+    const exchange = this.open(new NodeWire(request, response), route, Number(announced ?? 0));
     response.on('close', () => {
       if (!response.writableEnded) this.hungUp(exchange);
     });
     if (exchange.decided) return true;
     const limits = { bytes: this.bodyLimit(route), timeoutMs: this.parts.http.bodyTimeoutMs };
-    readBody(request, limits).then(
+    const growing = announced === undefined ? (bytes: number) => this.parts.long.hold(exchange, bytes) : undefined;
+    readBody(request, limits, growing).then(
       (bytes) => this.receive(exchange, bytes),
       (error: unknown) => {
         if (request.destroyed) this.hungUp(exchange);
@@ -65,9 +67,9 @@ export class PredictHandler {
     return kind === 'model' || kind === 'infer' ? options.tensorBodyBytes : options.bodyBytes;
   }
 
-  /** Begins an exchange: who asks, whether they may, and what they want of the answer. */
-  open(wire: Wire, route: PredictRoute): Exchange {
-    const { clock, ids, gate, replies, options } = this.parts;
+  /** Begins an exchange: who asks, whether they may, what they want of the answer, and whether there is room for so long a body. */
+  open(wire: Wire, route: PredictRoute, bodyBytes = 0): Exchange {
+    const { clock, ids, gate, replies, options, long } = this.parts;
     const { headers, address } = wire;
     const context = arrive(headers, address, clock, ids);
     const exchange = new Exchange(wire, route, context, replies);
@@ -82,6 +84,8 @@ export class PredictHandler {
       checkJsonType(wire);
       exchange.begin(options);
       replies.began(exchange);
+      // Nothing is read of a body that is too long for the route.
+      if (bodyBytes <= this.bodyLimit(route)) long.hold(exchange, bodyBytes);
     } catch (error) {
       replies.fail(exchange, error);
     }
@@ -103,7 +107,7 @@ export class PredictHandler {
       exchange.body = withoutMark(bytes);
       void this.handle(exchange, body);
     } catch (error) {
-      this.parts.replies.fail(exchange, error);
+      this.fail(exchange, error);
     }
   }
 
@@ -111,14 +115,11 @@ export class PredictHandler {
   private async receiveLong(exchange: Exchange): Promise<void> {
     const { long, replies } = this.parts;
     try {
-      const seat = long.take(exchange);
-      try {
-        await this.handle(exchange, await seat.read((body) => this.readLong(exchange, body)));
-      } finally {
-        seat.leave();
-      }
+      await this.handle(exchange, await long.read(exchange, (body) => this.readLong(exchange, body)));
     } catch (error) {
       replies.fail(exchange, error);
+    } finally {
+      long.leave(exchange);
     }
   }
 
@@ -146,13 +147,14 @@ export class PredictHandler {
 
   /** Ends an exchange whose body did not come as it should. */
   fail(exchange: Exchange, error: unknown): void {
+    this.parts.long.leave(exchange);
     this.parts.replies.fail(exchange, error);
   }
 
   /** The body will not come to its end. */
   cutOff(exchange: Exchange): void {
     this.hungUp(exchange);
-    this.parts.replies.fail(exchange, bodyCutOff());
+    this.fail(exchange, bodyCutOff());
   }
 
   /** A request for one row as nearly all are, from its bytes; false where the ordinary way shall take it, or say what is wrong. */

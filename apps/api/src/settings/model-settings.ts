@@ -236,7 +236,8 @@ export const SERVING = {
     min: KIBIBYTE,
     max: 64 * GIBIBYTE,
     fallback: PREDICT.longBodiesBytes,
-    meaning: 'Bodies over 128 KiB that are answered at once, all together; more are answered 503 `queue_full`.',
+    meaning:
+      'Bytes of bodies over 128 KiB that are received, read or answered at once, all together, counted as announced; more are 503 `queue_full` before they are received.',
   }),
   queueRequests: whole({
     name: 'SIBYL_QUEUE_REQUESTS',
