@@ -1,7 +1,7 @@
 import type { LoadedModel } from '@sibyl/inference';
 import { FakeClock } from '@sibyl/kernel/testing';
 import { aModelVersion } from '@sibyl/registry/testing';
-import { ModelMemory } from './model-memory';
+import { Hold, ModelMemory } from './model-memory';
 import { PredictionOptions } from './prediction-options';
 import { ServedVersion } from './served-version';
 
@@ -11,6 +11,8 @@ class Fixture {
   readonly clock = new FakeClock();
   readonly options = Object.assign(new PredictionOptions(), { modelMemoryBytes: 1000, modelIdleMs: HOUR_MS });
   readonly pinned = new Set<ServedVersion>();
+  /** Those whose manifest says so. */
+  readonly kept = new Set<ServedVersion>();
   readonly versions: ServedVersion[] = [];
   readonly released: string[] = [];
   runners = 1;
@@ -23,7 +25,7 @@ class Fixture {
     options: this.options,
     log: { info: () => undefined },
     versions: () => this.versions,
-    isPinned: (served) => this.pinned.has(served),
+    hold: (served) => (this.pinned.has(served) ? Hold.alias : this.kept.has(served) ? Hold.manifest : Hold.none),
     release: async (served) => {
       this.released.push(served.version);
       served.loaded = undefined;
@@ -121,6 +123,25 @@ describe('ModelMemory', () => {
     expect(fixture.memory.usedBytes()).toBe(800);
   });
 
+  it('unloads nothing for what cannot have room', async () => {
+    fixture.pinned.add(await fixture.loaded('a', 500));
+    await fixture.loaded('b', 300);
+    const refused = fixture.memory.reserve(fixture.version('c', 600));
+    await expect(refused).rejects.toMatchObject({ code: 'model_not_ready', detail: expect.stringContaining('leave') });
+    expect(fixture.released).toEqual([]);
+  });
+
+  it('unloads what its own manifest keeps for what an alias needs, and for nothing else', async () => {
+    fixture.kept.add(await fixture.loaded('kept', 700));
+    await expect(fixture.memory.reserve(fixture.version('other', 600))).rejects.toMatchObject({
+      code: 'model_not_ready',
+    });
+    const aliased = fixture.version('aliased', 600);
+    fixture.pinned.add(aliased);
+    await fixture.memory.reserve(aliased);
+    expect(fixture.released).toEqual(['kept']);
+  });
+
   it('goes by what a version is found to take: others make room, or it goes itself', async () => {
     const a = await fixture.loaded('a', 100);
     await fixture.loaded('b', 100, 950);
@@ -147,7 +168,7 @@ describe('ModelMemory', () => {
     void fixture.memory.leave(100, new Promise(() => undefined));
     const refused = fixture.memory.reserve(fixture.version('f', 500));
     await expect(refused).rejects.toMatchObject({ code: 'model_not_ready' });
-    expect(fixture.released).toEqual(['b']);
+    expect(fixture.released).toEqual([]);
   });
 
   it('counts what is leaving no more when its unload fails', async () => {

@@ -9,14 +9,23 @@ export interface ModelMemoryParts {
   readonly options: PredictionOptions;
   readonly log: { info(fields: object, message: string): void };
   readonly versions: () => readonly ServedVersion[];
-  /** Versions that stay loaded whatever happens: those that aliases point at, and those that the operator or their manifest named. */
-  readonly isPinned: (served: ServedVersion) => boolean;
+  /** How firmly a version stays loaded. */
+  readonly hold: (served: ServedVersion) => Hold;
   readonly release: (served: ServedVersion) => Promise<void>;
 }
 
 interface Leaving {
   readonly bytes: number;
   readonly ended: Promise<void>;
+}
+
+/** How firmly a version stays loaded: one gives way only to what is held more firmly. */
+export enum Hold {
+  none = 0,
+  /** Its own manifest says so, which whoever registers it writes. */
+  manifest = 1,
+  /** An alias points at it, or the operator named it. */
+  alias = 2,
 }
 
 const MIB = 1024 * 1024;
@@ -55,6 +64,8 @@ export class ModelMemory {
   /** Sets memory aside for a version, unloading others as needed. Throws `model_not_ready` where only pinned ones are left. */
   async reserve(served: ServedVersion): Promise<void> {
     const needed = this.bytesOf(served);
+    // Before anything is unloaded for it.
+    if (needed > this.budgetBytes - this.lastingBytes(served)) throw this.full(served, needed);
     while (!this.hasRoomFor(needed)) {
       if (await this.awaitLeaving(needed)) continue;
       if (await this.shrinkOne()) continue;
@@ -87,11 +98,11 @@ export class ModelMemory {
 
   /** Unloads what nobody has asked for in a long time. */
   async retireIdle(): Promise<void> {
-    const { clock, options, versions, isPinned } = this.parts;
+    const { clock, options, versions, hold } = this.parts;
     if (options.modelIdleMs === 0) return;
     const before = clock.now() - options.modelIdleMs;
     for (const served of versions())
-      if (served.state === 'ready' && usedAt(served) <= before && !isPinned(served))
+      if (served.state === 'ready' && usedAt(served) <= before && hold(served) === Hold.none)
         await this.evict(served, 'nobody has asked for it in a long time');
   }
 
@@ -127,14 +138,32 @@ export class ModelMemory {
   private leastRecentlyUsed(except: ServedVersion): ServedVersion | undefined {
     let oldest: ServedVersion | undefined;
     for (const served of this.parts.versions()) {
-      if (served === except || served.state !== 'ready' || this.parts.isPinned(served)) continue;
+      if (served === except || served.state !== 'ready' || !this.givesWay(served, except)) continue;
       if (oldest === undefined || usedAt(served) < usedAt(oldest)) oldest = served;
     }
     return oldest;
   }
 
   private itself(served: ServedVersion): ServedVersion | undefined {
-    return served.state === 'ready' && !this.parts.isPinned(served) ? served : undefined;
+    return served.state === 'ready' && this.parts.hold(served) === Hold.none ? served : undefined;
+  }
+
+  private givesWay(served: ServedVersion, other: ServedVersion): boolean {
+    const hold = this.parts.hold(served);
+    return hold === Hold.none || hold < this.parts.hold(other);
+  }
+
+  /** What stays whatever is unloaded for a version: others on their way, and those that do not give way to it. */
+  private lastingBytes(coming: ServedVersion): number {
+    let sum = 0;
+    for (const bytes of this.coming.values()) sum += bytes;
+    for (const served of this.parts.versions()) {
+      const { loaded, expectedLoad } = served;
+      if (loaded === undefined || this.coming.has(served) || this.givesWay(served, coming)) continue;
+      // A copy that only makes it faster goes.
+      sum += Math.min(loaded.totalBytes, this.parts.runtime.expectedBytes(expectedLoad));
+    }
+    return sum;
   }
 
   private async evict(served: ServedVersion, why: string): Promise<void> {
@@ -145,8 +174,9 @@ export class ModelMemory {
     await this.parts.release(served);
   }
 
-  private full({ model, version }: ServedVersion, neededBytes: number): DomainError {
-    const left = Math.max(0, this.budgetBytes - this.usedBytes());
+  private full(served: ServedVersion, neededBytes: number): DomainError {
+    const { model, version } = served;
+    const left = Math.max(0, this.budgetBytes - this.lastingBytes(served));
     return new DomainError(
       'model_not_ready',
       `Model '${model}' version ${version} needs ${Math.ceil(neededBytes / MIB)} MiB of memory; ` +

@@ -5,7 +5,7 @@ import { PRODUCTION } from '@sibyl/registry';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 import { followSnapshot } from './follow-snapshot';
-import { ModelMemory } from './model-memory';
+import { Hold, ModelMemory } from './model-memory';
 import type { ServingSource } from './serving-source';
 import { ServingTable, type Resolution } from './serving-table';
 import { warmupOf } from './warmup';
@@ -41,7 +41,7 @@ export class ModelReconciler {
     this.memory = new ModelMemory({
       ...parts,
       versions: () => this.all(),
-      isPinned: (served) => this.isPinned(served),
+      hold: (served) => this.holdOf(served),
       release: (served) => this.release(served),
     });
   }
@@ -166,12 +166,13 @@ export class ModelReconciler {
     void this.memory.retireIdle().catch((error: unknown) => this.stale(error));
   }
 
-  /** Loads what aliases need, and of the others what there is room for; the rest waits for a request. */
+  /** Loads what aliases need first, and of the others what there is room for; the rest waits for a request. */
   private async preload(versions: readonly ServedVersion[]): Promise<void> {
     const loads: Promise<unknown>[] = [];
     for (const served of versions) {
       if (served.loaded !== undefined) continue;
-      if (this.isPinned(served) || this.memory.fits(served)) loads.push(this.load(served).catch(() => undefined));
+      if (this.holdOf(served) === Hold.alias || this.memory.fits(served))
+        loads.push(this.load(served).catch(() => undefined));
       else served.parked = true;
     }
     await Promise.all(loads);
@@ -200,18 +201,18 @@ export class ModelReconciler {
   }
 
   private wanted(): ServedVersion[] {
-    const pinned = this.all().filter((served) => this.isPinned(served));
+    const held = (hold: Hold) => this.all().filter((served) => this.holdOf(served) === hold);
     const latest = [...this.table.models.values()].flatMap((model) => model.latest ?? []);
-    return [...new Set([...pinned, ...latest])].filter((served) => served.servable && !served.parked);
+    const all = new Set([...held(Hold.alias), ...held(Hold.manifest), ...latest]);
+    return [...all].filter((served) => served.servable && !served.parked);
   }
 
-  /** Stays in memory: an alias points at it, the operator named it, or its manifest says so. */
-  private isPinned(served: ServedVersion): boolean {
+  private holdOf(served: ServedVersion): Hold {
     const model = this.table.models.get(served.model);
-    if (model === undefined) return false;
-    for (const aliased of model.aliases.values()) if (aliased === served) return true;
-    if (served.servable && served.facts.manifest.runtime?.keepLoaded === true) return true;
-    return this.parts.options.keepLoaded.includes(`${served.model}@${served.version}`);
+    if (model === undefined) return Hold.none;
+    if (this.parts.options.keepLoaded.includes(`${served.model}@${served.version}`)) return Hold.alias;
+    for (const aliased of model.aliases.values()) if (aliased === served) return Hold.alias;
+    return served.servable && served.facts.manifest.runtime?.keepLoaded === true ? Hold.manifest : Hold.none;
   }
 
   private load(served: ServedVersion): Promise<LoadedModel> {
