@@ -13,7 +13,9 @@ interface Operation {
   readonly operationId: string;
   readonly summary?: string;
   readonly 'x-scope'?: string;
+  readonly 'x-event'?: string;
   readonly security?: readonly object[];
+  readonly parameters?: readonly { readonly in: string; readonly name: string; readonly schema: object }[];
   readonly responses: Record<string, unknown>;
 }
 
@@ -60,6 +62,17 @@ describe('files that are made from the code', () => {
       expect(Object.keys(operation.responses).some((status) => status.startsWith('2'))).toBe(true);
       if (operation['x-scope'] !== 'public')
         expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['401', '429', '503']));
+    }
+  });
+
+  it('predict operations name their headers, and their values', () => {
+    const predictions = operations.filter(([, operation]) => operation['x-event'] === 'prediction.create');
+    expect(predictions).toHaveLength(7);
+    for (const [, { parameters = [] }] of predictions) {
+      expect(parameters.filter((parameter) => parameter.in === 'header')).toMatchObject([
+        { name: 'X-Request-Priority', schema: { enum: ['interactive', 'bulk'] } },
+        { name: 'X-Request-Timeout-Ms', schema: { type: 'integer', minimum: 1, maximum: 60_000 } },
+      ]);
     }
   });
 

@@ -34,7 +34,13 @@ export interface EndpointFacts {
   readonly example?: unknown;
   readonly request?: unknown;
   /** Request headers with a meaning of their own, by name. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | HeaderFacts>>;
+}
+
+/** A header whose values are not any text. */
+export interface HeaderFacts {
+  readonly description: string;
+  readonly schema: Readonly<Record<string, unknown>>;
 }
 
 const IDEMPOTENCY = { 'Idempotency-Key': 'Up to 255 characters; a repeat within 24 h gets the first answer again.' };
@@ -55,8 +61,12 @@ export function Endpoint(facts: EndpointFacts): MethodDecorator {
     ...(facts.access === 'public' ? [] : [ApiSecurity('key'), ApiSecurity('bearer'), ApiSecurity('basic')]),
     ApiExtension('x-scope', facts.alsoFor === undefined ? facts.access : `${facts.access} or ${facts.alsoFor}`),
     ApiExtension('x-event', facts.access === 'public' ? 'none' : facts.action),
-    ...Object.entries({ ...(facts.creates === true ? IDEMPOTENCY : {}), ...facts.headers }).map(([name, description]) =>
-      ApiHeader({ name, description, required: false, schema: { type: 'string' } }),
+    ...Object.entries({ ...(facts.creates === true ? IDEMPOTENCY : {}), ...facts.headers }).map(([name, header]) =>
+      ApiHeader({
+        name,
+        required: false,
+        ...(typeof header === 'string' ? { description: header, schema: { type: 'string' } } : header),
+      }),
     ),
     ...(facts.request === undefined ? [] : [ApiExtension('x-request-example', facts.request as object)]),
     ApiResponse({ status, description: 'Success', content: contentOf(facts) }),

@@ -37,7 +37,10 @@ const STRETCH_BYTES = 64 * 1024;
 /** Finds places at least `apart` bytes from each other; refuses what nests deeper than `maxDepth`. */
 export async function findCuts(bytes: Uint8Array, maxDepth: number, apart: number, pace: Pace): Promise<Cuts> {
   const walk = new Walk(bytes, maxDepth, apart);
-  while (walk.go(STRETCH_BYTES)) if (pace.due) await pace.next();
+  while (walk.go(STRETCH_BYTES)) {
+    walk.refuseEndless();
+    if (pace.due) await pace.next();
+  }
   return walk.found();
 }
 
@@ -70,6 +73,16 @@ class Walk {
       else this.passPlain(until);
     }
     return this.at < bytes.length;
+  }
+
+  /** Refuses a number as long as the stretch that was passed: no parser can stop in the middle of it, and nobody can mean it. */
+  refuseEndless(): void {
+    if (this.inString || this.end >= 0) return;
+    const from = Math.max(0, this.at - STRETCH_BYTES);
+    let at = this.at - 1;
+    while (at >= from && ROLES[this.bytes[at] as number] === 0) at--;
+    if (at >= from) return;
+    throw new DomainError('malformed_json', `A number or word of the body has ${STRETCH_BYTES} characters or more.`);
   }
 
   found(): Cuts {

@@ -139,4 +139,23 @@ describe('parseLongJson', () => {
     const bytes = Buffer.from(`{"requests":[${Array.from({ length: 8 }, () => item).join(',')}]}`);
     expect(await inPieces(bytes, 64 * 1024)).toHaveProperty('value');
   });
+
+  it('refuses a number without end, which no parser can leave in its middle', async () => {
+    const digits = (count: number): Buffer => Buffer.from(`{"inputs":{"x":[[1.5,${'1'.repeat(count)}]]}}`);
+    expect(await inPieces(digits(2_000_000), 64 * 1024)).toEqual({
+      code: 'malformed_json',
+      detail: 'A number or word of the body has 65536 characters or more.',
+    });
+    expect(await inPieces(digits(60_000), 64 * 1024)).toEqual(whole(digits(60_000)));
+  });
+
+  it.each([
+    ['a text', `["${'1'.repeat(300_000)}"]`],
+    ['a text of escapes', `["${'\\u0031'.repeat(50_000)}"]`],
+    ['blanks', `[1,${' '.repeat(300_000)}2]${' '.repeat(300_000)}`],
+    ['what stands behind the value', `[1]${'1'.repeat(300_000)}`],
+  ])('takes no offence at %s as long', async (_, text) => {
+    const bytes = Buffer.from(text);
+    expect(await inPieces(bytes, 64 * 1024)).toEqual(whole(bytes));
+  });
 });

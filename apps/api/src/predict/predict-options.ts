@@ -45,7 +45,7 @@ export class PredictOptions {
   @Max(600_000)
   deadlineMaxMs = 60_000;
 
-  /** Bodies over 128 KiB that are read and answered at once, all together: four of the largest. */
+  /** Bytes of bodies over 128 KiB that arrive, are read and answered at once, all together: four of the largest. */
   @IsInt()
   @Min(1024)
   longBodiesBytes = 256 * MEBIBYTE;

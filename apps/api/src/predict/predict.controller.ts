@@ -1,9 +1,10 @@
 import { Controller, Post } from '@nestjs/common';
 import { ApiBody, ApiTags } from '@nestjs/swagger';
 import type { DomainError, ErrorCode } from '@sibyl/kernel';
-import { both, Endpoint } from '../http/endpoint.decorator';
+import { both, Endpoint, type EndpointFacts } from '../http/endpoint.decorator';
 import { internalError } from '../http/problem';
 import { BATCH_EXAMPLE, INFER_EXAMPLE, MODEL_EXAMPLES, SINGLE_EXAMPLE } from './predict-examples';
+import { PredictOptions } from './predict-options';
 
 const PREDICT_ERRORS: readonly ErrorCode[] = [
   'model_not_found',
@@ -27,6 +28,20 @@ const PREDICT_ERRORS: readonly ErrorCode[] = [
   'deadline_exceeded',
 ];
 
+/** As `Exchange` reads them. */
+const PREDICT_HEADERS: NonNullable<EndpointFacts['headers']> = {
+  'X-Request-Priority': {
+    description:
+      '`bulk` lets interactive requests of the model go first: it has a tenth of their share while they wait, and no limit of waiting but its deadline.',
+    schema: { type: 'string', enum: ['interactive', 'bulk'], default: 'interactive' },
+  },
+  'X-Request-Timeout-Ms': {
+    description:
+      'Milliseconds after which the answer is of no use any more, in place of `SIBYL_PREDICT_DEADLINE_MS`; then 504 `deadline_exceeded`.',
+    schema: { type: 'integer', minimum: 1, maximum: new PredictOptions().deadlineMaxMs },
+  },
+};
+
 /**
  * Declares the predict routes for OpenAPI, for 405 and for the table of routes. `PredictHandler` takes these requests before
  * the ordinary stack, so that the methods never run.
@@ -42,6 +57,7 @@ export class PredictController {
     body: 'raw',
     answer: 'Prediction',
     errors: PREDICT_ERRORS,
+    headers: PREDICT_HEADERS,
   })
   @ApiBody({ schema: { $ref: '#/components/schemas/PredictRequest' }, examples: { signal: { value: SINGLE_EXAMPLE } } })
   predict(): never {
@@ -56,6 +72,7 @@ export class PredictController {
     body: 'raw',
     answer: 'PredictionBatch',
     errors: PREDICT_ERRORS,
+    headers: PREDICT_HEADERS,
   })
   @ApiBody({
     schema: { $ref: '#/components/schemas/PredictBatchRequest' },
@@ -74,6 +91,7 @@ export class PredictController {
     answer: 'ModelPrediction',
     model: 'name',
     errors: PREDICT_ERRORS,
+    headers: PREDICT_HEADERS,
   })
   @ApiBody({ schema: { $ref: '#/components/schemas/ModelPredictRequest' }, examples: MODEL_EXAMPLES })
   predictModel(): never {
@@ -88,6 +106,7 @@ export class PredictController {
     body: 'raw',
     answer: 'Inference',
     errors: PREDICT_ERRORS,
+    headers: PREDICT_HEADERS,
   })
   @ApiBody({ schema: { $ref: '#/components/schemas/InferRequest' }, examples: { rows: { value: INFER_EXAMPLE } } })
   infer(): never {
