@@ -116,6 +116,30 @@ describe('a model that is expensive to load', () => {
   });
 });
 
+describe('a model in shared runners', () => {
+  it('stays in those that hold it where the successor of one cannot load it', async () => {
+    await start({ runners: 2 });
+    const small = await load('small');
+    const file = path.join(folder, 'touched.onnx');
+    writeFileSync(file, unaryModel('Neg'));
+    let rechecks = 0;
+    const recheck = (): Promise<void> => {
+      rechecks++;
+      return Promise.reject(new Error('the file is not what it was'));
+    };
+    const touched = await test.runtime.load({ key: 'touched', path: file, recheck }, OPTIONS);
+    const [killed, other] = runnersOf(undefined).map(({ pid }) => pid!);
+    process.kill(killed!, 'SIGKILL');
+    await until(() => rechecks === 1);
+    const both = Array.from({ length: 20 }, async (_, i) => [await negate(small, i + 1), await negate(touched, i + 1)]);
+    expect(await Promise.all(both)).toEqual(both.map((_, i) => [-i - 1, -i - 1]));
+    expect([touched.givenUp, rechecks]).toEqual([false, 1]);
+    process.kill(other!, 'SIGKILL');
+    await until(() => touched.givenUp);
+    expect(await negate(small, 1)).toBe(-1);
+  });
+});
+
 describe('an own runner whose requests wait', () => {
   const QUICK = { runners: 2, growAfterMs: 40, shrinkAfterMs: 100 };
   /** Holds a runner until it is aborted by the end of the test: some rounds of work. */
