@@ -127,13 +127,15 @@ describe('ModelReconciler', () => {
     const trial = { provider: 'cpu', loadMs: 90, loadCpuMs: 70, memoryBytes: 5000, observedOutputs: [] };
     const report = { passed: true, checkedAt: '', reasons: [], notes: [], ignoredFiles: [], trial };
     const files = [file('model.onnx', 100), file('weights.data', 2000), file('golden.json', 7)];
-    fixture.versions = [version('1', 1, { files, report })];
+    const document = { ...DOCUMENT, runtime: { batch_budget_ms: 2.5, max_batch: 8 } };
+    fixture.versions = [version('1', 1, { files, report, document })];
     const load = jest.spyOn(runtime, 'load');
     await reconciler.start();
     const [model, given] = load.mock.calls[0]!;
     const folder = `/packages/${digest(1)}`;
     const loaded = [`${folder}/model.onnx`, `${folder}/weights.data`];
     expect(model).toMatchObject({ key: `m@1@${digest(1)}`, path: loaded[0], digest: digest(1), files: loaded });
+    expect(given).toMatchObject({ batchBudgetMs: 2.5, maxBatchRows: 8 });
     expect(given.expected).toEqual({ loadCpuMs: 70, memoryBytes: 5000, fileBytes: 2100 });
     const left = options.modelMemoryBytes - 1024;
     expect([given.mayGrow?.(left), given.mayGrow?.(left + 1)]).toEqual([true, false]);
