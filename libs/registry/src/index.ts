@@ -4,6 +4,7 @@ export { registryMigrations } from './migrations';
 export { REGISTRY_CHANNEL } from './registry-change';
 export {
   isServable,
+  type Approval,
   type ModelVersion,
   type TrialFacts,
   type ValidationReport,
@@ -32,6 +33,7 @@ export type { ImportRequest } from './model-importer';
 export type { Registered, Registration } from './model-registrar';
 export type { StartResult } from './start-registrar';
 export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
+export type { OnProgress } from './progress';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export { packagePath } from './package-path';
