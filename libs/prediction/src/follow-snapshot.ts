@@ -25,14 +25,17 @@ export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot,
       gone.delete(served);
       if (!served.servable && served.loaded) gone.add(served);
       versions.set(facts.version, served);
-      if (served.servable && (latest === undefined || facts.arrival > latest.facts.arrival)) latest = served;
+      if (served.proven && (latest === undefined || facts.arrival > latest.facts.arrival)) latest = served;
     }
     const aliases = new Map<string, ServedVersion>();
-    for (const { alias, version } of model.aliases) {
+    const previous = new Set<ServedVersion>();
+    for (const { alias, version, previous: before } of model.aliases) {
       const served = versions.get(version);
       if (served) aliases.set(alias, served);
+      const last = before === null ? undefined : versions.get(before);
+      if (last) previous.add(last);
     }
-    models.set(model.name, { name: model.name, versions, aliases, latest });
+    models.set(model.name, { name: model.name, versions, aliases, previous, latest });
   }
   return { table: new ServingTable(models), gone };
 }

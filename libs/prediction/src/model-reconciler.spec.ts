@@ -1,7 +1,7 @@
 import { DomainError } from '@sibyl/kernel';
 import { FakeClock } from '@sibyl/kernel/testing';
 import { FakeRuntime, type FakeModel } from '@sibyl/inference/testing';
-import type { AliasEvent, ModelVersion, RegistrySnapshot } from '@sibyl/registry';
+import type { AliasEvent, ModelVersion, RegistrySnapshot, SnapshotAlias } from '@sibyl/registry';
 import { aModelVersion } from '@sibyl/registry/testing';
 import { ManifestDefaults } from './feature-reader';
 import type { JsonObject } from './feature-rows';
@@ -48,9 +48,7 @@ class Fixture {
   readonly options = new PredictionOptions();
   readonly warnings: string[] = [];
   versions: ModelVersion[] = [version('1', 1), version('2', 2)];
-  aliases: { alias: string; version: string; revision: number }[] = [
-    { alias: 'production', version: '1', revision: 1 },
-  ];
+  aliases: SnapshotAlias[] = [{ alias: 'production', version: '1', revision: 1, previous: null }];
   broken: Error | undefined;
   snapshots = 0;
   samples: () => Promise<never[]> = () => Promise.resolve([]);
@@ -230,7 +228,7 @@ describe('ModelReconciler', () => {
     await reconciler.start();
     const before = reconciler.table.resolve('m', '2').served;
     fixture.versions.push(version('3', 3));
-    fixture.aliases = [{ alias: 'production', version: '2', revision: 2 }];
+    fixture.aliases = [{ alias: 'production', version: '2', revision: 2, previous: null }];
     await reconciler.refresh();
     expect(reconciler.table.resolve('m', undefined).served).toBe(before);
     expect(reconciler.table.resolve('m', 'latest').served.version).toBe('3');
@@ -518,20 +516,28 @@ describe('Promotion', () => {
     await fixture.reconciler.start();
     await fixture.reconciler.unload(fixture.reconciler.table.resolve('m', '2').served);
     let loadedAtMove = false;
+    const others: string[] = [];
+    const elsewhere = {
+      warm: (_: string, version: string) => Promise.resolve(void others.push(`warm ${version}`)),
+      follow: () => Promise.resolve(void others.push('follow')),
+    };
     const aliases = {
+      foresee: () => Promise.resolve(),
       move: () => {
+        others.push('move');
         loadedAtMove = fixture.reconciler.table.resolve('m', '2').served.loaded !== undefined;
-        fixture.aliases = [{ alias: 'production', version: '2', revision: 2 }];
+        fixture.aliases = [{ alias: 'production', version: '2', revision: 2, previous: null }];
         return Promise.resolve(event);
       },
       rollbackTarget: () => Promise.resolve('1'),
       rollback: () => {
+        others.push('move back');
         loadedAtMove = fixture.reconciler.table.resolve('m', '1').served.loaded !== undefined;
-        fixture.aliases = [{ alias: 'production', version: '1', revision: 3 }];
+        fixture.aliases = [{ alias: 'production', version: '1', revision: 3, previous: null }];
         return Promise.resolve(event);
       },
     };
-    const promotion = new Promotion(aliases, fixture.reconciler, fixture.clock, fixture.options);
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
     await promotion.promote(actor, move, () => Promise.resolve());
     expect(loadedAtMove).toBe(true);
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
@@ -543,6 +549,31 @@ describe('Promotion', () => {
     );
     expect(loadedAtMove).toBe(true);
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('1');
+    expect(others).toEqual(['warm 2', 'move', 'follow', 'warm 1', 'move back', 'follow']);
+  });
+
+  it('loads nothing for a move that will be refused, and moves nothing that another process cannot load', async () => {
+    await fixture.reconciler.start();
+    await fixture.reconciler.unload(fixture.reconciler.table.resolve('m', '2').served);
+    const steps: string[] = [];
+    const aliases = {
+      foresee: () => Promise.reject(new DomainError('etag_mismatch', 'no')),
+      move: () => Promise.resolve(event).finally(() => steps.push('moved')),
+      rollback: () => Promise.resolve(event).finally(() => steps.push('moved')),
+      rollbackTarget: () => Promise.resolve('1'),
+    };
+    const elsewhere = {
+      warm: () => Promise.reject(new DomainError('model_not_ready', 'no memory')).finally(() => steps.push('asked')),
+      follow: () => Promise.resolve(),
+    };
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
+    expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('etag_mismatch');
+    expect(fixture.reconciler.table.resolve('m', '2').served.loaded).toBeUndefined();
+    expect(steps).toEqual([]);
+    aliases.foresee = () => Promise.resolve() as Promise<never>;
+    expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('model_not_ready');
+    expect(await code(promotion.rollback(actor, { ...move }, () => Promise.resolve()))).toBe('model_not_ready');
+    expect(steps).toEqual(['asked', 'asked']);
   });
 
   it('leaves the refusal of unknown versions to the move, and does not move to what will not load', async () => {
@@ -550,12 +581,13 @@ describe('Promotion', () => {
     const refused = new DomainError('alias_not_found', 'no');
     const promotion = new Promotion(
       {
+        foresee: () => Promise.resolve(),
         move: () => Promise.reject(refused),
         rollback: () => Promise.reject(refused),
         rollbackTarget: () => Promise.resolve(undefined),
       },
       fixture.reconciler,
-      fixture.clock,
+      { warm: () => Promise.resolve(), follow: () => Promise.resolve() },
       fixture.options,
     );
     expect(await code(promotion.promote(actor, { ...move, version: '9' }, () => Promise.resolve()))).toBe(

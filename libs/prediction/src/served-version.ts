@@ -30,6 +30,8 @@ export class ServedVersion {
   /** No new attempt to load before this time of the monotonic clock. */
   retryAt = 0;
   loaded: LoadedModel | undefined = undefined;
+  /** A promotion waits for it: held as if the alias were there already, up to this time of the monotonic clock. */
+  promisedUntil = 0;
   /** Unloaded by hand, for want of memory or of use: not loaded again before a request asks for it. */
   parked = false;
   lastUsedAtMs: number | undefined = undefined;
@@ -111,5 +113,10 @@ export class ServedVersion {
   /** Whether a caller may be answered by it: what failed validation or was archived never serves. */
   get servable(): boolean {
     return this.facts.status === 'validated' || this.facts.status === 'approved' || this.facts.status === 'active';
+  }
+
+  /** Whether `latest` may mean it: what an alias keeps in service although it failed when it was last validated is not offered anew. */
+  get proven(): boolean {
+    return this.servable && this.facts.report?.passed === true;
   }
 }

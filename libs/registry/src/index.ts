@@ -28,7 +28,7 @@ export { ModelCatalog, type VersionFilter } from './model-catalog';
 export type { ImportRequest } from './model-importer';
 export type { Registered, Registration } from './model-registrar';
 export type { StartResult } from './start-registrar';
-export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
+export type { RegistrySnapshot, SnapshotAlias, SnapshotModel } from './registry-snapshot';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export { packagePath } from './package-path';

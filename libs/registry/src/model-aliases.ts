@@ -1,8 +1,9 @@
 import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
-import { DomainError, invariant, timestamp, type Actor, type Clock } from '@sibyl/kernel';
+import { DomainError, invariant, timestamp, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { ALIAS_EVENT_COLUMNS, aliasEventOf, type AliasEvent, type AliasEventRow } from './alias-event';
+import { checkCallers } from './breaking-move';
 import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
 import { concludeChange, lockModel } from './registry-change';
@@ -14,6 +15,8 @@ export interface AliasMove extends Precondition {
   readonly alias: string;
   readonly version: string;
   readonly reason: string;
+  /** Whoever moves it knows that callers of the version before will break. */
+  readonly allowBreaking?: boolean;
 }
 
 export interface AliasRollback extends Pick<Precondition, 'ifMatch'> {
@@ -35,6 +38,20 @@ interface Step {
   readonly kind: 'move' | 'rollback';
   readonly to: Target;
   readonly returnsTo: string | number | null;
+  readonly breaking?: readonly FieldFault[] | undefined;
+}
+
+interface Why {
+  readonly reason: string;
+  readonly from: string | undefined;
+  readonly breaking?: readonly FieldFault[] | undefined;
+}
+
+/** A move whose conditions hold. */
+interface Prepared {
+  readonly present: AliasEventRow | undefined;
+  readonly to: Target;
+  readonly breaking: readonly FieldFault[] | undefined;
 }
 
 /**
@@ -52,12 +69,7 @@ export class ModelAliases {
     checkAlias(move.alias);
     const reason = checkReason(move.reason);
     return this.database.transaction(async (tx) => {
-      await requireModel(tx, move.model);
-      const to = await this.target(tx, move.model, move.version);
-      await refuseVersionName(tx, move.model, move.alias);
-      const present = await presentOf(tx, move.model, move.alias);
-      checkPrecondition(move, present && `"${present.revision}"`);
-      requireServable(move.model, to);
+      const { present, to, breaking } = await this.prepare(tx, move);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
       const event =
         present?.version === to.version
@@ -66,9 +78,17 @@ export class ModelAliases {
               kind: 'move',
               to,
               returnsTo: present?.id ?? null,
+              breaking,
             });
-      return this.conclude(tx, 'model.promote', event, { reason, from: present?.version }, record);
+      return this.conclude(tx, 'model.promote', event, { reason, from: present?.version, breaking }, record);
     });
+  }
+
+  /** Throws what `move` would throw at this moment, before anything is loaded for it. */
+  async foresee(move: AliasMove): Promise<void> {
+    checkAlias(move.alias);
+    checkReason(move.reason);
+    await this.database.transaction((tx) => this.prepare(tx, move));
   }
 
   /** Points an alias back at what it pointed at before its present state. */
@@ -122,11 +142,25 @@ export class ModelAliases {
     return aliasEventOf(row);
   }
 
+  /** Locks the model and holds the move to everything that it must satisfy. */
+  private async prepare(tx: EntityManager, move: AliasMove): Promise<Prepared> {
+    const { model, alias, allowBreaking = false } = move;
+    await requireModel(tx, model);
+    const to = await this.target(tx, model, move.version);
+    await refuseVersionName(tx, model, alias);
+    const present = await presentOf(tx, model, alias);
+    checkPrecondition(move, present && `"${present.revision}"`);
+    requireServable(model, to);
+    if (!present || present.version === to.version) return { present, to, breaking: undefined };
+    const step = { model, from: present.version, to: to.version, allowBreaking };
+    return { present, to, breaking: await checkCallers(tx, step) };
+  }
+
   private async conclude(
     tx: EntityManager,
     action: string,
     row: AliasEventRow,
-    { reason, from }: { reason: string; from: string | undefined },
+    { reason, from, breaking }: Why,
     record: RecordChange,
   ): Promise<AliasEvent> {
     const { model, alias, version, digest, revision } = row;
@@ -135,7 +169,7 @@ export class ModelAliases {
       resource: { type: 'model_alias', id: `${model}/${alias}` },
       model: { name: model, version, digest, alias },
       reason,
-      changes: { version: { from: from ?? null, to: version }, revision },
+      changes: { version: { from: from ?? null, to: version }, revision, ...audited(breaking) },
     });
     return aliasEventOf(row);
   }
@@ -144,18 +178,18 @@ export class ModelAliases {
     tx: EntityManager,
     by: { readonly actor: Actor; readonly reason: string; readonly model: string; readonly alias: string },
     present: AliasEventRow | undefined,
-    { kind, to, returnsTo }: Step,
+    { kind, to, returnsTo, breaking }: Step,
   ): Promise<AliasEventRow> {
     // Clocks of replicas differ, and history may not run backwards: whoever holds the model's lock comes later.
     const at = Math.max(this.clock.now(), present ? new Date(present.at).getTime() : 0);
     const revision = (present?.revision ?? 0) + 1;
     const [row] = await tx.query<AliasEventRow[]>(
       `INSERT INTO registry.alias_event AS e
-         (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING ${ALIAS_EVENT_COLUMNS}`,
+         (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason, breaking)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING ${ALIAS_EVENT_COLUMNS}`,
       [
         ...[by.model, by.alias, revision, kind, present?.version ?? null, to.version, to.digest, returnsTo],
-        ...[timestamp(at), JSON.stringify(by.actor), by.reason],
+        ...[timestamp(at), JSON.stringify(by.actor), by.reason, breaking ? JSON.stringify(breaking) : null],
       ],
     );
     invariant(row, 'an inserted row comes back');
@@ -180,6 +214,14 @@ export class ModelAliases {
     return target;
   }
 }
+
+/** The move's row has all that was allowed; its audit event says that it was, and how much. */
+function audited(breaking: readonly FieldFault[] | undefined): Record<string, unknown> {
+  if (breaking === undefined) return {};
+  return { allow_breaking: true, breaking: breaking.slice(0, BREAKING_AUDITED).map(({ pointer }) => pointer) };
+}
+
+const BREAKING_AUDITED = 20;
 
 /** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
 export async function requireModel(tx: EntityManager, model: string): Promise<void> {

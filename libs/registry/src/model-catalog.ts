@@ -115,7 +115,8 @@ export class ModelCatalog {
   private async latest(model: string): Promise<ModelVersion | undefined> {
     const [row] = await this.database.query<VersionRow>(
       `SELECT ${VERSION_COLUMNS} FROM registry.model_version v
-       WHERE v.model = $1 AND v.status IN ('validated', 'approved') ORDER BY v.arrival DESC LIMIT 1`,
+       WHERE v.model = $1 AND v.status IN ('validated', 'approved') AND (v.report->>'passed')::boolean
+       ORDER BY v.arrival DESC LIMIT 1`,
       [lookupName(model)],
     );
     return row && versionOf(row);
