@@ -33,3 +33,5 @@ export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export { packagePath } from './package-path';
 export { modelNameFault, PRODUCTION, versionFault } from './names';
+export type { Changed, NamedChanges, VersionDiff } from './version-diff';
+export type { CallerFeature, CallerInput } from './caller-contract';

@@ -6,7 +6,7 @@ import { ALIAS_EVENT_COLUMNS, aliasEventOf, type AliasEvent, type AliasEventRow 
 import { checkCallers } from './breaking-move';
 import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
-import { concludeChange, lockModel } from './registry-change';
+import { concludeChange, isModel, lockModel } from './registry-change';
 import { isServable, type StoredStatus } from './model-version';
 import type { PackageDigest } from './package-digest';
 
@@ -69,6 +69,7 @@ export class ModelAliases {
     checkAlias(move.alias);
     const reason = checkReason(move.reason);
     return this.database.transaction(async (tx) => {
+      await requireModel(tx, move.model);
       const { present, to, breaking } = await this.prepare(tx, move);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
       const event =
@@ -88,7 +89,11 @@ export class ModelAliases {
   async foresee(move: AliasMove): Promise<void> {
     checkAlias(move.alias);
     checkReason(move.reason);
-    await this.database.transaction((tx) => this.prepare(tx, move));
+    await this.database.transaction(async (tx) => {
+      // Without the lock: taking it writes, and a write waits for the disk.
+      await requireModel(tx, move.model, isModel);
+      await this.prepare(tx, move);
+    });
   }
 
   /** Points an alias back at what it pointed at before its present state. */
@@ -142,10 +147,9 @@ export class ModelAliases {
     return aliasEventOf(row);
   }
 
-  /** Locks the model and holds the move to everything that it must satisfy. */
+  /** Holds the move to everything that it must satisfy. */
   private async prepare(tx: EntityManager, move: AliasMove): Promise<Prepared> {
     const { model, alias, allowBreaking = false } = move;
-    await requireModel(tx, model);
     const to = await this.target(tx, model, move.version);
     await refuseVersionName(tx, model, alias);
     const present = await presentOf(tx, model, alias);
@@ -183,21 +187,20 @@ export class ModelAliases {
     // Clocks of replicas differ, and history may not run backwards: whoever holds the model's lock comes later.
     const at = Math.max(this.clock.now(), present ? new Date(present.at).getTime() : 0);
     const revision = (present?.revision ?? 0) + 1;
+    // Both in one statement: an alias is where its last event says, whoever looks.
     const [row] = await tx.query<AliasEventRow[]>(
-      `INSERT INTO registry.alias_event AS e
-         (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason, breaking)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING ${ALIAS_EVENT_COLUMNS}`,
+      `WITH e AS (INSERT INTO registry.alias_event
+           (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason, breaking)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *),
+       a AS (INSERT INTO registry.model_alias (model, alias, version, event) SELECT model, alias, version, id FROM e
+         ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, event = excluded.event)
+       SELECT ${ALIAS_EVENT_COLUMNS} FROM e`,
       [
         ...[by.model, by.alias, revision, kind, present?.version ?? null, to.version, to.digest, returnsTo],
         ...[timestamp(at), JSON.stringify(by.actor), by.reason, breaking ? JSON.stringify(breaking) : null],
       ],
     );
     invariant(row, 'an inserted row comes back');
-    await tx.query(
-      `INSERT INTO registry.model_alias (model, alias, version, event) VALUES ($1, $2, $3, $4)
-       ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, event = excluded.event`,
-      [by.model, by.alias, to.version, row.id],
-    );
     return row;
   }
 
@@ -224,8 +227,8 @@ function audited(breaking: readonly FieldFault[] | undefined): Record<string, un
 const BREAKING_AUDITED = 20;
 
 /** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
-export async function requireModel(tx: EntityManager, model: string): Promise<void> {
-  if (await lockModel(tx, model)) return;
+export async function requireModel(tx: EntityManager, model: string, find = lockModel): Promise<void> {
+  if (await find(tx, model)) return;
   const rows = await tx.query<{ name: string }[]>('SELECT name FROM registry.model ORDER BY name LIMIT 10000');
   throw modelNotFound(
     model,
