@@ -507,6 +507,51 @@ describe('PredictionService', () => {
   });
 });
 
+describe('what a rollback would lead to', () => {
+  const ALIASED = [{ alias: 'production', version: '2', revision: 2, previous: '1' }];
+  const state = (name: string): string => fixture.reconciler.table.resolve('m', name).served.state;
+  const settle = async (): Promise<void> => {
+    await fixture.reconciler.refresh();
+    for (let i = 0; i < 50; i++) await Promise.resolve();
+  };
+
+  it('is loaded when everything else is, and does not keep a start from being ready', async () => {
+    fixture.aliases = ALIASED;
+    await fixture.reconciler.start();
+    expect([fixture.reconciler.missing(), fixture.runtime.loads]).toEqual([[], [`m@2@${digest(2)}`]]);
+    await settle();
+    expect(fixture.runtime.loads).toEqual([`m@2@${digest(2)}`, `m@1@${digest(1)}`]);
+    expect(state('1')).toBe('ready');
+  });
+
+  it('stays when nobody asks for it and another version needs memory, up to a version that is promoted', async () => {
+    const { reconciler, options, clock } = fixture;
+    const trial = { provider: 'cpu', loadMs: 1, memoryBytes: 1024, observedOutputs: [] };
+    const report = { passed: true, checkedAt: '', reasons: [], notes: [], ignoredFiles: [], trial };
+    fixture.versions = ['1', '2', '3', '4'].map((name) =>
+      version(name, Number(name), { report, arrival: name === '2' ? 9 : 1 }),
+    );
+    options.modelMemoryBytes = 2500; // two of them
+    options.modelIdleMs = 1000;
+    fixture.aliases = ALIASED;
+    await reconciler.start();
+    await settle();
+    clock.advance(5000);
+    await settle();
+    expect([state('1'), state('2')]).toEqual(['ready', 'ready']);
+    const asked = reconciler.table.resolve('m', '3').served;
+    expect(await code(reconciler.ready(asked, clock.monotonic() + 1000))).toBe('model_not_ready');
+    expect(state('1')).toBe('ready');
+    await reconciler.prewarm(reconciler.table.resolve('m', '4').served, 1000);
+    expect([state('1'), state('2'), state('4')]).toEqual(['unloaded', 'ready', 'ready']);
+    // Until the alias is there, nothing takes its place.
+    expect(await code(reconciler.ready(asked, clock.monotonic() + 1000))).toBe('model_not_ready');
+    clock.advance(6000);
+    await reconciler.ready(asked, clock.monotonic() + 1000);
+    expect(state('4')).toBe('unloaded');
+  });
+});
+
 describe('Promotion', () => {
   const actor = { type: 'system' as const, id: 'test', name: 'test' };
   const move = { model: 'm', alias: 'production', version: '2', reason: 'better', ifMatch: '"1"' };

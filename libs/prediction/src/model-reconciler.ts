@@ -31,7 +31,7 @@ export class ModelReconciler {
   table = ServingTable.EMPTY;
   private readonly loads = new SingleFlight<LoadedModel>();
   private running: Promise<void> | undefined;
-  private again = false;
+  private next: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private started = false;
   private preloads: readonly ServedVersion[] = [];
@@ -65,12 +65,14 @@ export class ModelReconciler {
 
   /** Reads the registry anew. Calls that come while one runs are answered by one more run, which sees their change. */
   refresh(): Promise<void> {
-    if (this.running) {
-      this.again = true;
-      return this.running;
-    }
-    this.running = this.run();
-    return this.running;
+    if (this.next !== undefined) return this.next;
+    if (this.running === undefined) return this.begin();
+    const over = this.running.catch(() => undefined);
+    this.next = over.then(() => {
+      this.next = undefined;
+      return this.begin();
+    });
+    return this.next;
   }
 
   /** Reads the registry after a change that is already committed: if that fails now, the timer will see it. */
@@ -162,18 +164,16 @@ export class ModelReconciler {
     return this.release(served);
   }
 
+  private begin(): Promise<void> {
+    const run = this.run().finally(() => (this.running = undefined));
+    this.running = run;
+    return run;
+  }
+
   private async run(): Promise<void> {
-    try {
-      do {
-        this.again = false;
-        const { table, gone } = followSnapshot(this.table, await this.parts.source.snapshot(), this.parts.log);
-        this.table = table;
-        for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
-      } while (this.again);
-    } finally {
-      // Not when the promise settles: a call in between would wait for a run that looks no more.
-      this.running = undefined;
-    }
+    const { table, gone } = followSnapshot(this.table, await this.parts.source.snapshot(), this.parts.log);
+    this.table = table;
+    for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
     const now = this.parts.clock.monotonic();
     const due = (served: ServedVersion): boolean => served.state !== 'loading' && served.retryAt <= now;
     void this.preload(this.needs.wanted().filter(due)).then(() => {

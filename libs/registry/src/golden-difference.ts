@@ -80,7 +80,8 @@ function byColumns(
   for (const [place, column] of columns.entries())
     for (let row = 0; row < rows; row++) {
       const at = row * columns.length + place;
-      const value = valueOf(sample, from, column, row) ?? standIn(to, column);
+      const given = valueOf(sample, from, column, row);
+      const value = given === undefined ? standIn(to, column) : given;
       if (value === null && hasNaN(datatype)) writeNaN(data, at);
       else if (value === undefined || write(data, at, value) !== undefined) return undefined;
     }

@@ -103,19 +103,17 @@ export class ModelAliases {
     return this.database.transaction(async (tx) => {
       const { model, alias } = rollback;
       await requireModel(tx, model);
-      const present = await presentOf(tx, model, alias);
+      const { present, to, returnsTo } = await stepBack(tx, model, alias);
       if (!present) throw aliasNotFound(model, alias);
       checkPrecondition(rollback, `"${present.revision}"`);
-      const before = await eventById(tx, present.returns_to);
-      if (!before) {
+      if (!to) {
         throw new DomainError(
           'version_not_servable',
           `Alias '${alias}' of model '${model}' has no version before ${present.version}.`,
         );
       }
-      const to = await this.target(tx, model, before.version);
       requireServable(model, to);
-      const step: Step = { kind: 'rollback', to, returnsTo: before.returns_to };
+      const step: Step = { kind: 'rollback', to, returnsTo };
       const event = await this.append(tx, { actor, reason, model, alias }, present, step);
       return this.conclude(tx, 'model.rollback', event, { reason, from: present.version }, record);
     });
@@ -268,11 +266,22 @@ async function presentOf(tx: EntityManager, model: string, alias: string): Promi
   return row;
 }
 
-async function eventById(tx: EntityManager, id: string | number | null): Promise<AliasEventRow | undefined> {
-  if (id === null) return undefined;
-  const [row] = await tx.query<AliasEventRow[]>(
-    `SELECT ${ALIAS_EVENT_COLUMNS} FROM registry.alias_event e WHERE e.id = $1`,
-    [id],
+/** In one look, for rollbacks are waited for: where an alias is, and the version before with the event that it returns to. */
+async function stepBack(
+  tx: EntityManager,
+  model: string,
+  alias: string,
+): Promise<{ present?: AliasEventRow; to?: Target; returnsTo: AliasEventRow['returns_to'] }> {
+  const [row] = await tx.query<(AliasEventRow & { before: Target | null; before_returns_to: string | null })[]>(
+    `SELECT ${ALIAS_EVENT_COLUMNS}, b.returns_to AS before_returns_to,
+       CASE WHEN v.version IS NOT NULL THEN json_build_object('version', v.version, 'digest', v.digest, 'status', v.status,
+         'passed', (v.report->>'passed')::boolean) END AS before
+     FROM registry.model_alias a JOIN registry.alias_event e ON e.id = a.event
+     LEFT JOIN registry.alias_event b ON b.id = e.returns_to
+     LEFT JOIN registry.model_version v ON v.model = b.model AND v.version = b.version
+     WHERE a.model = $1 AND a.alias = $2`,
+    [model, alias],
   );
-  return row;
+  if (!row) return { returnsTo: null };
+  return { present: row, ...(row.before ? { to: row.before } : {}), returnsTo: row.before_returns_to };
 }
