@@ -123,7 +123,10 @@ describe('the policy of a model', () => {
 
     it('400: with a member that does not exist', async () => {
       const reply = await setPolicy('wrong', { aprovals: 1 });
-      expect(reply).toMatchObject({ status: 400, body: { code: 'unknown_field', detail: expect.stringContaining("'approvals'") as string } });
+      expect(reply).toMatchObject({
+        status: 400,
+        body: { code: 'unknown_field', detail: expect.stringContaining("'approvals'") as string },
+      });
     });
 
     it('403: without the scope', async () => {
