@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
@@ -15,11 +16,15 @@ import { ModelRegistrar, type Registered, type Registration } from './model-regi
 import { ModelValidation, type ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { PackageReader } from './package-reader';
+import { MODEL_FILE } from './package-source';
+import { PromotionRules } from './promotion-rules';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
 import { VersionApprovals } from './version-approvals';
+import { VersionComparison } from './version-comparison';
+import type { VersionDiff } from './version-diff';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import { VersionRegister } from './version-register';
 import { VersionRetirement } from './version-retirement';
@@ -49,6 +54,7 @@ export class ModelRegistry {
   private readonly lifecycle: VersionLifecycle;
   private readonly retirement: VersionRetirement;
   private readonly revalidation: VersionRevalidation;
+  private readonly comparison: VersionComparison;
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
   private readonly starter: StartRegistrar;
@@ -64,7 +70,7 @@ export class ModelRegistry {
     this.snapshots = new SnapshotReader(database);
     const approvals = new VersionApprovals(clock);
     this.policies = new ModelPolicies(database, clock, (tx, actor, set) => this.lifecycle.followPolicy(tx, actor, set));
-    this.aliases = new ModelAliases(database, clock, this.policies);
+    this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies));
     this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
     this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
     const parts = {
@@ -85,6 +91,14 @@ export class ModelRegistry {
     };
     this.registrar = new ModelRegistrar(parts);
     this.revalidation = new VersionRevalidation(parts, clock);
+    this.comparison = new VersionComparison(
+      runtime,
+      {
+        modelFile: async ({ digest }) => path.join(await this.artifactFolder(digest), MODEL_FILE),
+        sampleInputs: async (version) => this.sampleInputs(await this.artifactFolder(version.digest), version),
+      },
+      options,
+    );
     this.importer = new ModelImporter(this.registrar, options.importFolders);
     this.starter = new StartRegistrar(this.registrar, this.store, database);
   }
@@ -117,6 +131,12 @@ export class ModelRegistry {
 
   find(model: string, version: string): Promise<ModelVersion> {
     return this.catalog.find(model, version);
+  }
+
+  /** How `version` differs from `against`, each a version, an alias or `latest`. */
+  async diff(model: string, version: string, against: string): Promise<VersionDiff> {
+    const [to, from] = await Promise.all([this.find(model, version), this.find(model, against)]);
+    return this.comparison.compare(from, to);
   }
 
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
