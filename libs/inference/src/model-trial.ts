@@ -37,7 +37,9 @@ function outputsOf(frame: RunnerFrame, { outputs }: LoadedMessage): Tensor[] {
   });
 }
 
+/** What it does not survive, and what is too large to be sent, has failed. */
 function ignoreLoss(error: unknown): undefined {
+  if (error instanceof FrameError) return undefined;
   if (error instanceof RunnerLostError && error.end.reason !== 'stopped') return undefined;
   throw error;
 }

@@ -20,6 +20,8 @@ export interface RowProbes {
 const MOST_ROWS = 4;
 /** A row beyond it is an image or a long text; a few of them would take more memory than the trial. */
 const MOST_ROW_ELEMENTS = 1024 * 1024;
+/** Thirty-two pictures of 3×224×224 have 4.8 million. */
+const MOST_BATCH_ELEMENTS = 8 * 1024 * 1024;
 /** Strangers are on another scale, which moves whatever a model takes from all rows: sums, means, ranges. */
 const STRANGE = 7;
 /** More than kernels for one row and for many differ by, less than quantization by the range of a batch does. */
@@ -56,7 +58,7 @@ export function rowsAreIndependent(
 export function rowBatches({ alone: [row] }: RowProbes, sizes: readonly number[]): (readonly Tensor[])[] {
   const elements = row?.reduce((sum, { data }) => sum + data.length, 0) ?? 0;
   if (!row) return [];
-  const fitting = sizes.filter((size) => size * elements <= MOST_ROW_ELEMENTS);
+  const fitting = sizes.filter((size) => size * elements <= MOST_BATCH_ELEMENTS);
   return fitting.map((size) =>
     row.map((tensor) => stackRows(Array.from({ length: size }, () => tensor) as [Tensor, ...Tensor[]])),
   );
