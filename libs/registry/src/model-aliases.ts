@@ -7,7 +7,10 @@ import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
 import { concludeChange, lockModel } from './registry-change';
 import { isServable, type StoredStatus } from './model-version';
-import type { PackageDigest } from './package-digest';
+import type { PackageDigest, PackageFile } from './package-digest';
+import type { PackageSignatures } from './signing/package-signatures';
+import { signatureView, type SignatureRecord } from './signing/signature-policy';
+import { recordSignature } from './signing/signature-row';
 
 export interface AliasMove extends Precondition {
   readonly model: string;
@@ -25,6 +28,7 @@ export interface AliasRollback extends Pick<Precondition, 'ifMatch'> {
 interface Target {
   readonly version: string;
   readonly digest: PackageDigest;
+  readonly files: readonly PackageFile[];
   readonly status: StoredStatus;
   /** Of its last validation. */
   readonly passed: boolean | null;
@@ -45,6 +49,7 @@ export class ModelAliases {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
+    private readonly signatures: Pick<PackageSignatures, 'checkStored'>,
   ) {}
 
   /** Points an alias at a version that may serve, if the alias is still as the caller saw it. */
@@ -58,6 +63,7 @@ export class ModelAliases {
       const present = await presentOf(tx, move.model, move.alias);
       checkPrecondition(move, present && `"${present.revision}"`);
       requireServable(move.model, to);
+      const signed = await this.checkSigned(tx, move.model, to);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
       const event =
         present?.version === to.version
@@ -67,7 +73,7 @@ export class ModelAliases {
               to,
               returnsTo: present?.id ?? null,
             });
-      return this.conclude(tx, 'model.promote', event, { reason, from: present?.version }, record);
+      return this.conclude(tx, 'model.promote', event, { reason, from: present?.version, signed }, record);
     });
   }
 
@@ -90,9 +96,10 @@ export class ModelAliases {
       }
       const to = await this.target(tx, model, before.version);
       requireServable(model, to);
+      const signed = await this.checkSigned(tx, model, to);
       const step: Step = { kind: 'rollback', to, returnsTo: before.returns_to };
       const event = await this.append(tx, { actor, reason, model, alias }, present, step);
-      return this.conclude(tx, 'model.rollback', event, { reason, from: present.version }, record);
+      return this.conclude(tx, 'model.rollback', event, { reason, from: present.version, signed }, record);
     });
   }
 
@@ -122,11 +129,18 @@ export class ModelAliases {
     return aliasEventOf(row);
   }
 
+  /** A version whose signer is trusted no more is not promoted, though it may go on where it serves. */
+  private async checkSigned(tx: EntityManager, model: string, to: Target): Promise<SignatureRecord> {
+    const signed = await this.signatures.checkStored({ model, digest: to.digest, files: to.files }, tx);
+    await recordSignature(tx, { model, version: to.version }, signed);
+    return signed;
+  }
+
   private async conclude(
     tx: EntityManager,
     action: string,
     row: AliasEventRow,
-    { reason, from }: { reason: string; from: string | undefined },
+    { reason, from, signed }: { reason: string; from: string | undefined; signed: SignatureRecord },
     record: RecordChange,
   ): Promise<AliasEvent> {
     const { model, alias, version, digest, revision } = row;
@@ -135,7 +149,7 @@ export class ModelAliases {
       resource: { type: 'model_alias', id: `${model}/${alias}` },
       model: { name: model, version, digest, alias },
       reason,
-      changes: { version: { from: from ?? null, to: version }, revision },
+      changes: { version: { from: from ?? null, to: version }, revision, package_signature: signatureView(signed) },
     });
     return aliasEventOf(row);
   }
@@ -170,7 +184,7 @@ export class ModelAliases {
   /** An exact version; a leading `v` is tried without it. */
   private async target(tx: EntityManager, model: string, version: string): Promise<Target> {
     const rows = await tx.query<Target[]>(
-      `SELECT version, digest, status, (report->>'passed')::boolean AS passed FROM registry.model_version
+      `SELECT version, digest, files, status, (report->>'passed')::boolean AS passed FROM registry.model_version
        WHERE model = $1 AND (version = $2 OR (left($2, 1) = 'v' AND version = substr($2, 2)))
        ORDER BY version = $2 DESC LIMIT 1`,
       [model, lookupName(version)],

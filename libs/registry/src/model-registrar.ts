@@ -12,6 +12,8 @@ import type { PackageReader } from './package-reader';
 import { openSource } from './package-source';
 import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
+import type { PackageSignatures } from './signing/package-signatures';
+import { signatureView } from './signing/signature-policy';
 import type { StagedPackage } from './staged-package';
 import { versionRow } from './version-lifecycle';
 import type { Candidate, VersionRegister } from './version-register';
@@ -25,6 +27,7 @@ export interface RegistrarParts {
   readonly register: VersionRegister;
   readonly aliases: ModelAliases;
   readonly queue: RegistrationQueue;
+  readonly signatures: PackageSignatures;
 }
 
 export interface Registration extends ExpectedIdentity {
@@ -49,14 +52,17 @@ export class ModelRegistrar {
    * validation; the row with its report and the audit event are then committed all the same.
    */
   async registerFolder(actor: Actor, folder: string, expect: Registration, record: RecordChange): Promise<Registered> {
-    const { queue, store, reader } = this.parts;
+    const { queue, store, reader, signatures } = this.parts;
     return queue.turn(async () => {
       const source = await openSource(folder, expect.model);
       const staged = await store.stage();
       try {
         const contents = await reader.stage(source, expect, staged);
-        const candidate: Candidate = { actor, contents, digest: staged.digest, files: staged.files };
         const { name, version } = contents.manifest;
+        const { folder: staging, files, digest } = staged;
+        const { unsignedFiles } = contents;
+        const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
+        const candidate: Candidate = { actor, contents, digest, files, signed };
         return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, expect, record));
       } finally {
         await store.abandon(staged);
@@ -109,6 +115,7 @@ export class ModelRegistrar {
         changes: {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
+          package_signature: signatureView(candidate.signed),
           ...(alias ? { alias } : {}),
         },
       });

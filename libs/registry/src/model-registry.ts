@@ -15,8 +15,10 @@ import type { ModelVersion } from './model-version';
 import { PackageReader } from './package-reader';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
+import { PackageSignatures } from './signing/package-signatures';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
+import type { SignatureRules } from './signing/signature-policy';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import { VersionRegister } from './version-register';
 import { VersionRevalidation } from './version-revalidation';
@@ -39,6 +41,7 @@ export class ModelRegistry {
   /** Promotion and rollback. */
   readonly aliases: ModelAliases;
   private readonly store: ArtifactStore;
+  private readonly signatures: PackageSignatures;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
   private readonly revalidation: VersionRevalidation;
@@ -55,7 +58,9 @@ export class ModelRegistry {
     this.store = new ArtifactStore(options, ids);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
-    this.aliases = new ModelAliases(database, clock);
+    const rulesOf = (): Promise<SignatureRules> => Promise.resolve({});
+    this.signatures = new PackageSignatures({ store: this.store, clock, options, rulesOf });
+    this.aliases = new ModelAliases(database, clock, this.signatures);
     this.lifecycle = new VersionLifecycle(database, clock);
     const parts = {
       database,
@@ -64,6 +69,7 @@ export class ModelRegistry {
       validation: new ModelValidation(runtime, clock, options),
       register: new VersionRegister(clock, options.abandonedAfterMs),
       aliases: this.aliases,
+      signatures: this.signatures,
       queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
     };
     this.registrar = new ModelRegistrar(parts);
@@ -126,6 +132,16 @@ export class ModelRegistry {
   /** As `artifactFolder`, but the bytes are hashed only where something has touched their files since they were last. */
   recheckArtifact(digest: string): Promise<string> {
     return this.store.recheck(digest);
+  }
+
+  /** Refuses what the signature policy refuses by the keys that are trusted now: called before a version is loaded. */
+  async checkSignature({ model, digest, files }: ModelVersion): Promise<void> {
+    await this.signatures.checkStored({ model, digest, files });
+  }
+
+  /** What cannot be read where the trusted keys lie. */
+  trustedKeyProblems(): Promise<readonly string[]> {
+    return this.signatures.problems();
   }
 
   /** Inputs of a version's golden samples, out of its folder: what it can be warmed with. */

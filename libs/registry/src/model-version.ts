@@ -4,6 +4,7 @@ import type { ModelSignature, TensorSpec } from '@sibyl/protocol';
 import type { GoldenResult } from './golden-compare';
 import type { Tolerance } from './golden';
 import type { Manifest } from './manifest';
+import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
 
 /** What is stored of a version's way; `active` is derived: an alias points at it. */
@@ -22,6 +23,8 @@ export interface ModelVersion {
   readonly onnx: OnnxModel;
   readonly files: readonly PackageFile[];
   readonly report?: ValidationReport;
+  /** What was last found of its package's signature; absent for versions from before signatures were checked. */
+  readonly packageSignature?: SignatureRecord;
   readonly aliases: readonly string[];
   /** Rises with each registration: `latest` is the servable version with the highest. */
   readonly arrival: number;

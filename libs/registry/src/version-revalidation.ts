@@ -9,7 +9,10 @@ import { concludeChange, versionResource } from './registry-change';
 import { versionRow, type VersionDecision } from './version-lifecycle';
 import type { VersionRow } from './version-rows';
 
-type RevalidationParts = Pick<RegistrarParts, 'database' | 'store' | 'reader' | 'validation' | 'register' | 'queue'>;
+type RevalidationParts = Pick<
+  RegistrarParts,
+  'database' | 'store' | 'reader' | 'validation' | 'register' | 'queue' | 'signatures'
+>;
 
 /** Validates versions again: after an upgrade of the runtime, or because a crash left them unfinished. */
 export class VersionRevalidation {
@@ -51,9 +54,10 @@ export class VersionRevalidation {
   }
 
   private async validate(row: VersionRow): Promise<Validation> {
-    const { store, reader, validation } = this.parts;
+    const { store, reader, validation, signatures } = this.parts;
     const folder = await store.artifactFolder(row.digest);
     try {
+      await signatures.checkStored({ model: row.model, digest: row.digest, files: row.files });
       const contents = await reader.read(folder, { name: row.model, version: row.version });
       return await validation.run(contents, folder, row.digest);
     } catch (error) {

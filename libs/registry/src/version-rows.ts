@@ -5,6 +5,7 @@ import type { JsonObject } from './json-document';
 import { storedManifest } from './manifest-reader';
 import { isServable, type ModelVersion, type StoredStatus, type ValidationReport } from './model-version';
 import { definedOnly } from './optional';
+import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
 
 /** A row of model_version with the names of the aliases that point at it. */
@@ -19,6 +20,7 @@ export interface VersionRow {
   readonly onnx: OnnxModel;
   readonly signature: ModelSignature;
   readonly report: ValidationReport | null;
+  readonly package_signature: SignatureRecord | null;
   readonly registered_at: Date | string;
   readonly registered_by: Actor;
   readonly validated_at: Date | string | null;
@@ -33,7 +35,7 @@ const ALIASES = `COALESCE((SELECT json_agg(a.alias ORDER BY a.alias) FROM regist
 
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
-  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}`;
+  v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}`;
 
 /** The version that a row holds. */
 export function versionOf(row: VersionRow): ModelVersion {
@@ -47,6 +49,7 @@ export function versionOf(row: VersionRow): ModelVersion {
     onnx: row.onnx,
     files: row.files,
     report: row.report ?? undefined,
+    packageSignature: row.package_signature ?? undefined,
     aliases: row.aliases,
     arrival: Number(row.arrival),
     registeredBy: row.registered_by,
