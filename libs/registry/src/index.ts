@@ -29,6 +29,7 @@ export type { ImportRequest } from './model-importer';
 export type { Registered, Registration } from './model-registrar';
 export type { StartResult } from './start-registrar';
 export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
+export type { SignatureRecord } from './signing/signature-policy';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export { packagePath } from './package-path';

@@ -9,7 +9,7 @@ import { concludeChange, lockModel } from './registry-change';
 import { isServable, type StoredStatus } from './model-version';
 import type { PackageDigest, PackageFile } from './package-digest';
 import type { PackageSignatures } from './signing/package-signatures';
-import { signatureView, type SignatureRecord } from './signing/signature-policy';
+import { audited, type SignatureRecord } from './signing/signature-policy';
 import { recordSignature } from './signing/signature-row';
 
 export interface AliasMove extends Precondition {
@@ -149,7 +149,7 @@ export class ModelAliases {
       resource: { type: 'model_alias', id: `${model}/${alias}` },
       model: { name: model, version, digest, alias },
       reason,
-      changes: { version: { from: from ?? null, to: version }, revision, package_signature: signatureView(signed) },
+      changes: { version: { from: from ?? null, to: version }, revision, ...audited(signed) },
     });
     return aliasEventOf(row);
   }

@@ -13,7 +13,7 @@ import { openSource } from './package-source';
 import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
 import type { PackageSignatures } from './signing/package-signatures';
-import { signatureView } from './signing/signature-policy';
+import { audited } from './signing/signature-policy';
 import type { StagedPackage } from './staged-package';
 import { versionRow } from './version-lifecycle';
 import type { Candidate, VersionRegister } from './version-register';
@@ -115,7 +115,7 @@ export class ModelRegistrar {
         changes: {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
-          package_signature: signatureView(candidate.signed),
+          ...audited(candidate.signed),
           ...(alias ? { alias } : {}),
         },
       });

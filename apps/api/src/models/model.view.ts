@@ -1,6 +1,6 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
-import type { AliasEvent, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
+import type { AliasEvent, ModelVersion, Page, SignatureRecord, ValidationReport } from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
 
@@ -96,6 +96,7 @@ export function toVersionView(version: ModelVersion): View {
     files: version.files,
     onnx: toOnnxView(version),
     report: version.report && toReportView(version.report),
+    package_signature: version.packageSignature && toPackageSignatureView(version.packageSignature),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
     validated_at: version.validatedAt,
@@ -122,6 +123,10 @@ function toOnnxView({ onnx }: ModelVersion): View {
     external_files: onnx.externalFiles,
     initializer_bytes: onnx.initializerBytes,
   });
+}
+
+function toPackageSignatureView({ status, policy, signer, checkedAt }: SignatureRecord): View {
+  return known({ status, policy, signer, checked_at: checkedAt });
 }
 
 function toReportView(report: ValidationReport): View {

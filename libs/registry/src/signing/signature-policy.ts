@@ -31,7 +31,9 @@ export interface Signer {
   readonly algorithm: string;
 }
 
-/** The record as documents show it. */
-export function signatureView({ status, policy, signer, checkedAt }: SignatureRecord): Record<string, unknown> {
-  return { status, policy, ...(signer ? { signer } : {}), checked_at: checkedAt };
+/** The record as an event of the audit log has it; nothing where there was neither a signature nor a policy. */
+export function audited(record: SignatureRecord): { readonly package_signature?: Record<string, unknown> } {
+  const { status, policy, signer, checkedAt } = record;
+  if (status === 'unsigned' && policy === 'none') return {};
+  return { package_signature: { status, policy, ...(signer ? { signer } : {}), checked_at: checkedAt } };
 }

@@ -45,7 +45,7 @@ export interface Resource {
 /** A statement over files, to be changed before it is signed. */
 export function statementOf(
   files: readonly PackageFile[],
-): Record<string, unknown> & { predicate: { resources: Resource[] } } {
+): Record<string, unknown> & { predicate: Record<string, unknown> & { resources: Resource[] } } {
   const resources = files.map((file) => ({ name: file.path, algorithm: 'sha256', digest: file.sha256 }));
   return {
     _type: 'https://in-toto.io/Statement/v1',
