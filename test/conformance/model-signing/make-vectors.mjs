@@ -1,4 +1,4 @@
-// Makes libs/registry/src/signing/testing/model-signing.json anew: one small package, signed by the OpenSSF tool with a key of
+// Makes vectors.json anew: one small package, signed by the OpenSSF tool with a key of
 // each curve. Ordinary tests read it, so that they need no Python. The private keys are thrown away.
 //   node test/conformance/model-signing/make-vectors.mjs
 import fs from 'node:fs';
@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { CURVES, makeKey, setUp, toolSign, toolVersion } from './tool.mjs';
 
-const TARGET = path.resolve(import.meta.dirname, '../../../libs/registry/src/signing/testing/model-signing.json');
+const TARGET = path.join(import.meta.dirname, 'vectors.json');
 const require = createRequire(import.meta.url);
 require('reflect-metadata');
 require('../../support/load-typescript.cjs');

@@ -12,8 +12,10 @@ export interface ToolVectors {
   readonly signatures: readonly { readonly curve: string; readonly public_key: string; readonly signature: string }[];
 }
 
+const VECTORS = path.resolve(__dirname, '../../../../../test/conformance/model-signing/vectors.json');
+
 export function toolVectors(): ToolVectors {
-  return JSON.parse(readFileSync(path.join(__dirname, 'model-signing.json'), 'utf8')) as ToolVectors;
+  return JSON.parse(readFileSync(VECTORS, 'utf8')) as ToolVectors;
 }
 
 export const sha256 = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
