@@ -1,3 +1,4 @@
+import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
@@ -9,9 +10,11 @@ import { ArtifactStore } from './artifact-store';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
 import { ModelImporter, type ImportRequest } from './model-importer';
+import { ModelPolicies, type PolicyChange, type PolicyRevision } from './model-policies';
 import { ModelRegistrar, type Registered, type Registration } from './model-registrar';
 import { ModelValidation } from './model-validation';
 import type { ModelVersion } from './model-version';
+import { signatureRules } from './model-policy';
 import { PackageReader } from './package-reader';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
@@ -40,6 +43,8 @@ export class ModelRegistry {
   readonly catalog: ModelCatalog;
   /** Promotion and rollback. */
   readonly aliases: ModelAliases;
+  /** What each model asks of its versions. */
+  readonly policies: ModelPolicies;
   private readonly store: ArtifactStore;
   private readonly signatures: PackageSignatures;
   private readonly snapshots: SnapshotReader;
@@ -58,7 +63,9 @@ export class ModelRegistry {
     this.store = new ArtifactStore(options, ids);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
-    const rulesOf = (): Promise<SignatureRules> => Promise.resolve({});
+    this.policies = new ModelPolicies(database, clock);
+    const rulesOf = async (model: string, tx?: EntityManager): Promise<SignatureRules> =>
+      signatureRules((await this.policies.of(tx, model)).policy);
     this.signatures = new PackageSignatures({ store: this.store, clock, options, rulesOf });
     this.aliases = new ModelAliases(database, clock, this.signatures);
     this.lifecycle = new VersionLifecycle(database, clock);
@@ -114,6 +121,10 @@ export class ModelRegistry {
 
   archive(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.told(this.lifecycle.archive(actor, decision, record));
+  }
+
+  setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
+    return this.told(this.policies.set(actor, change, record));
   }
 
   revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {

@@ -111,7 +111,13 @@ export const MODEL_SCHEMAS: Schemas = {
     changed_at: INSTANT,
     changed_by: ref('Actor'),
   }),
-  Actor: object({ type: text(), id: text(), 'key_id?': text(), name: text() }),
+  Actor: object({
+    type: text(),
+    id: text(),
+    'key_id?': text(),
+    name: text(),
+    'owner?': text('Who answers for the key'),
+  }),
   LoadedModel: object({
     name: text(),
     version: text(),

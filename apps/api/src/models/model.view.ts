@@ -7,7 +7,7 @@ import type { ServedStatus } from './serving';
 type View = Record<string, unknown>;
 
 /** Members that are absent stay absent: what is not known is not guessed. */
-function known(members: View): View {
+export function known(members: View): View {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
@@ -162,8 +162,8 @@ function toReportView(report: ValidationReport): View {
   });
 }
 
-function toActorView(actor: Actor): View {
-  return known({ type: actor.type, id: actor.id, key_id: actor.keyId, name: actor.name });
+export function toActorView(actor: Actor): View {
+  return known({ type: actor.type, id: actor.id, key_id: actor.keyId, name: actor.name, owner: actor.owner });
 }
 
 /** An alias as it was at one time, with the move that made it so. */
