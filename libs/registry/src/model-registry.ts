@@ -1,4 +1,3 @@
-import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
@@ -14,14 +13,13 @@ import { ModelPolicies, type PolicyChange, type PolicyRevision } from './model-p
 import { ModelRegistrar, type Registered, type Registration } from './model-registrar';
 import { ModelValidation } from './model-validation';
 import type { ModelVersion } from './model-version';
-import { signatureRules } from './model-policy';
 import { PackageReader } from './package-reader';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
 import { PackageSignatures } from './signing/package-signatures';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
-import type { SignatureRules } from './signing/signature-policy';
+import { rulesFrom } from './signing/signature-rules';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import { VersionRegister } from './version-register';
 import { VersionRevalidation } from './version-revalidation';
@@ -64,9 +62,8 @@ export class ModelRegistry {
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
     this.policies = new ModelPolicies(database, clock);
-    const rulesOf = async (model: string, tx?: EntityManager): Promise<SignatureRules> =>
-      signatureRules((await this.policies.of(tx, model)).policy);
-    this.signatures = new PackageSignatures({ store: this.store, clock, options, rulesOf });
+    const rules = rulesFrom(database, this.policies);
+    this.signatures = new PackageSignatures({ store: this.store, clock, options, ...rules });
     this.aliases = new ModelAliases(database, clock, this.signatures);
     this.lifecycle = new VersionLifecycle(database, clock);
     const parts = {
@@ -131,7 +128,8 @@ export class ModelRegistry {
     return this.told(this.revalidation.revalidate(actor, decision, record));
   }
 
-  snapshot(): Promise<RegistrySnapshot> {
+  async snapshot(): Promise<RegistrySnapshot> {
+    await this.signatures.learn();
     return this.snapshots.read();
   }
 
@@ -147,7 +145,7 @@ export class ModelRegistry {
 
   /** Refuses what the signature policy refuses by the keys that are trusted now: called before a version is loaded. */
   async checkSignature({ model, digest, files }: ModelVersion): Promise<void> {
-    await this.signatures.checkStored({ model, digest, files });
+    await this.signatures.checkForLoad({ model, digest, files });
   }
 
   /** What cannot be read where the trusted keys lie. */

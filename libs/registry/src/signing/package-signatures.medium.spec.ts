@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, symlink, unlink, writeFile } from 'node:fs/promi
 import os from 'node:os';
 import path from 'node:path';
 import type { DomainError } from '@sibyl/kernel';
+import { ModelPolicy } from '../model-policy';
 import { packageFolder, type PackageParts } from '../testing/package-folder';
 import { ALICE, registryFixture, type RegistryFixture } from '../testing/registry-fixture';
 import { signFolder } from './sign-folder';
@@ -184,5 +185,51 @@ describe('a key that is trusted no more', () => {
     const folder = await packageFolder({ manifest: { name: fresh() } });
     const { version } = await register(folder, under('none'));
     expect(await failure(at.registry.checkSignature(version))).toMatchObject({ code: 'model_rejected' });
+  });
+});
+
+describe('the policy of a model', () => {
+  const set = (model: string, members: Partial<ModelPolicy>): ReturnType<typeof at.registry.setPolicy> =>
+    at.registry.setPolicy(
+      ALICE,
+      { model, policy: ModelPolicy.of(members), reason: 'test', ifNoneMatch: '*' },
+      at.record,
+    );
+
+  it('asks for more than the server does, and names who may sign', async () => {
+    const lax = under('none');
+    const unsigned = await packageFolder({ manifest: { name: fresh() } });
+    await set(`m${models}`, { signature: 'require' });
+    expect((await failure(register(unsigned, lax))).faults?.[0]?.pointer).toBe('/model.sig');
+    const folder = await signed();
+    await set(`m${models}`, { signature: 'verify', signers: ['bob'] });
+    expect((await failure(register(folder, lax))).faults?.[0]?.received).toBe("the key 'alice'");
+    const other = await signed();
+    await set(`m${models}`, { signature: 'verify', signers: ['bob', alice.trusted.fingerprint] });
+    expect((await register(other, lax)).version.packageSignature).toMatchObject({
+      status: 'verified',
+      policy: 'verify',
+    });
+  });
+
+  it('never asks for less', async () => {
+    const folder = await packageFolder({ manifest: { name: fresh() } });
+    await set(`m${models}`, { signature: 'none' });
+    expect(await failure(register(folder))).toMatchObject({ code: 'model_rejected' });
+  });
+
+  it('counts for the next load once serving has looked at the registry, and needs no database then', async () => {
+    const lax = under('none');
+    const { version } = await register(await packageFolder({ manifest: { name: fresh() } }), lax);
+    await lax.checkSignature(version);
+    await set(version.model, { signature: 'require' });
+    await lax.snapshot();
+    const { query } = at.database;
+    at.database.query = () => Promise.reject(new Error('a load asked the database'));
+    try {
+      expect(await failure(lax.checkSignature(version))).toMatchObject({ code: 'model_rejected' });
+    } finally {
+      at.database.query = query;
+    }
   });
 });

@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import { DomainError, timestamp, type Clock } from '@sibyl/kernel';
+import { timestamp, type Clock } from '@sibyl/kernel';
 import type { ArtifactStore } from '../artifact-store';
 import type { PackageDigest, PackageFile } from '../package-digest';
 import { readSmall } from '../package-files';
@@ -17,6 +17,8 @@ export interface SignatureParts {
   readonly options: SignatureOptions;
   /** What the policy of a model says of signatures. */
   readonly rulesOf: (model: string, tx?: EntityManager) => Promise<SignatureRules>;
+  /** The same of all models that have a policy. */
+  readonly allRules: () => Promise<ReadonlyMap<string, SignatureRules>>;
 }
 
 /** A package in the store. */
@@ -42,8 +44,8 @@ type ReadSignature = () => Promise<Uint8Array | undefined>;
  * is taken away counts no more from the next promotion and load on, without a restart.
  */
 export class PackageSignatures {
-  /** What policies said last: a load may come while the database is down. One entry a model. */
-  private readonly lastRules = new Map<string, SignatureRules>();
+  /** Of the models that have a policy, since the registry was looked at first. */
+  private known: ReadonlyMap<string, SignatureRules> | undefined;
 
   constructor(private readonly parts: SignatureParts) {}
 
@@ -55,26 +57,29 @@ export class PackageSignatures {
   /** Checks a package that is about to be stored. Throws model_rejected with the names of the files. */
   async checkIncoming({ model, folder, files, unsignedFiles }: IncomingPackage): Promise<SignatureRecord> {
     const read = (): ReturnType<ReadSignature> => readSmall(folder, SIGNATURE_FILE, this.parts.options.signatureBytes);
-    return this.judge({ files, unsignedFiles }, await this.rulesOf(model), read);
+    return this.judge({ files, unsignedFiles }, await this.parts.rulesOf(model), read);
   }
 
   /** Checks a stored package by what is trusted now. Throws model_rejected. */
-  async checkStored({ model, digest, files }: StoredPackage, tx?: EntityManager): Promise<SignatureRecord> {
-    const read = (): ReturnType<ReadSignature> =>
-      this.parts.store.readFile(digest, SIGNATURE_FILE, this.parts.options.signatureBytes);
-    return this.judge({ files, unsignedFiles: [] }, await this.rulesOf(model, tx), read);
+  async checkStored(stored: StoredPackage, tx?: EntityManager): Promise<SignatureRecord> {
+    return this.judgeStored(stored, await this.parts.rulesOf(stored.model, tx));
   }
 
-  private async rulesOf(model: string, tx?: EntityManager): Promise<SignatureRules> {
-    try {
-      const rules = await this.parts.rulesOf(model, tx);
-      this.lastRules.set(model, rules);
-      return rules;
-    } catch (error) {
-      const last = this.lastRules.get(model);
-      if (last && !tx && error instanceof DomainError && error.code === 'database_unavailable') return last;
-      throw error;
-    }
+  /** Checks a stored package before it is loaded, by what policies said when serving last looked: a load waits for no database. */
+  async checkForLoad(stored: StoredPackage): Promise<SignatureRecord> {
+    const rules = this.known ? (this.known.get(stored.model) ?? {}) : await this.parts.rulesOf(stored.model);
+    return this.judgeStored(stored, rules);
+  }
+
+  /** Reads anew what policies say; part of every look at the registry. */
+  async learn(): Promise<void> {
+    this.known = await this.parts.allRules();
+  }
+
+  private judgeStored({ digest, files }: StoredPackage, rules: SignatureRules): Promise<SignatureRecord> {
+    const { store, options } = this.parts;
+    const read = (): ReturnType<ReadSignature> => store.readFile(digest, SIGNATURE_FILE, options.signatureBytes);
+    return this.judge({ files, unsignedFiles: [] }, rules, read);
   }
 
   private async judge(
