@@ -45,8 +45,8 @@ function check(what, holds, seen) {
 
 async function bothWays(server, work, signer, sign, key) {
   const good = makePackage(work);
-  const made = sign(good.folder, key.secret);
-  if (!made.ok) throw new Error(made.output);
+  const signature = sign(good.folder, key.secret);
+  if (!signature.ok) throw new Error(signature.output);
   const theirs = toolVerify(good.folder, key.open);
   check(`${signer}: the tool verifies it`, theirs.ok, theirs.output);
   const ours = await register(server, good);
@@ -69,15 +69,12 @@ setUp();
 const work = fs.mkdtempSync(path.join(os.tmpdir(), 'sibyl-conformance-'));
 const trusted = path.join(work, 'trusted');
 fs.mkdirSync(trusted);
-const keys = CURVES.map((curve) => [curve, makeKey(trusted, curve, curve)]);
+const keys = CURVES.map((curve) => ({ curve, ...makeKey(work, curve, curve) }));
 const ed25519 = generateKeyPairSync('ed25519');
 fs.writeFileSync(path.join(work, 'ed.pem'), ed25519.privateKey.export({ type: 'pkcs8', format: 'pem' }));
 fs.writeFileSync(path.join(trusted, 'ed.pub'), ed25519.publicKey.export({ type: 'spki', format: 'pem' }));
 // Secrets do not lie where public keys are looked for.
-for (const [curve, key] of keys) {
-  fs.renameSync(key.secret, path.join(work, `${curve}.pem`));
-  key.secret = path.join(work, `${curve}.pem`);
-}
+for (const { curve, open } of keys) fs.copyFileSync(open, path.join(trusted, `${curve}.pub`));
 const server = await startServer({
   env: {
     SIBYL_MODELS: '',
@@ -87,11 +84,11 @@ const server = await startServer({
   },
 });
 try {
-  for (const [curve, key] of keys) {
-    await bothWays(server, work, `signed by the tool, ${curve}`, toolSign, key);
-    await bothWays(server, work, `signed by Sibyl, ${curve}`, sibylSign, key);
+  for (const key of keys) {
+    await bothWays(server, work, `signed by the tool, ${key.curve}`, toolSign, key);
+    await bothWays(server, work, `signed by Sibyl, ${key.curve}`, sibylSign, key);
   }
-  await refusals(server, work, keys[0][1]);
+  await refusals(server, work, keys[0]);
   const own = makePackage(work);
   sibylSign(own.folder, path.join(work, 'ed.pem'));
   const ours = await register(server, own);

@@ -38,7 +38,7 @@ export function verifyPackage({ signature, files, unsignedFiles }: SignedPackage
   const faults = differences(readStatement(bundle.payload, trust.filesMax), files, unsignedFiles);
   if (faults.length === 0) return key;
   throw signatureRefused(
-    `The package is not the one that '${key.name}' signed: ${faults.length} files differ.`,
+    `The package is not what '${key.name}' signed: see the files that differ.`,
     faults.slice(0, FAULTS_MAX),
   );
 }

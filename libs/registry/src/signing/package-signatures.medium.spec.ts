@@ -224,12 +224,11 @@ describe('the policy of a model', () => {
     await lax.checkSignature(version);
     await set(version.model, { signature: 'require' });
     await lax.snapshot();
-    const { query } = at.database;
-    at.database.query = () => Promise.reject(new Error('a load asked the database'));
+    const query = jest.spyOn(at.database, 'query').mockRejectedValue(new Error('a load asked the database'));
     try {
       expect(await failure(lax.checkSignature(version))).toMatchObject({ code: 'model_rejected' });
     } finally {
-      at.database.query = query;
+      query.mockRestore();
     }
   });
 });
