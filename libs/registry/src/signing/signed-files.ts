@@ -8,6 +8,8 @@ import { claimedStatement } from './package-signature';
 import { SIGNATURE_FILE, shownText } from './signature-fault';
 import type { SignedStatement } from './signed-statement';
 
+type SignatureLimits = Pick<PackageLimits, 'signatureBytes' | 'files'>;
+
 const ENTRIES_MAX = 10_000;
 const NAMED_MAX = 100;
 
@@ -19,14 +21,23 @@ const NAMED_MAX = 100;
 export async function takeSigned(
   source: PackageSource,
   staged: StagedPackage,
-  limits: Pick<PackageLimits, 'signatureBytes' | 'files'>,
+  limits: SignatureLimits,
 ): Promise<readonly string[]> {
   if (!(await staged.take(source.folder, SIGNATURE_FILE, SIGNATURE_FILE, limits.signatureBytes))) return [];
-  const bytes = await readSmall(staged.folder, SIGNATURE_FILE, limits.signatureBytes);
-  const statement = bytes && claimedStatement(bytes, limits.files);
+  const statement = await statementIn(staged.folder, limits);
   if (!statement) return [];
   for (const file of statement.files.keys()) if (file !== source.model) await staged.take(source.folder, file);
   return unsignedIn(source, staged, statement);
+}
+
+/** The files that the signature in a folder names, as far as it can be read; nothing of it is verified. */
+export async function signedNames(folder: string, limits: SignatureLimits): Promise<readonly string[]> {
+  return [...((await statementIn(folder, limits))?.files.keys() ?? [])];
+}
+
+async function statementIn(folder: string, limits: SignatureLimits): Promise<SignedStatement | undefined> {
+  const bytes = await readSmall(folder, SIGNATURE_FILE, limits.signatureBytes);
+  return bytes && claimedStatement(bytes, limits.files);
 }
 
 /** Files of the folder that are neither taken nor signed, but for those that the signer left out on purpose. */
