@@ -4,6 +4,7 @@ export { registryMigrations } from './migrations';
 export { REGISTRY_CHANNEL } from './registry-change';
 export {
   isServable,
+  type Approval,
   type ModelVersion,
   type TrialFacts,
   type ValidationReport,
@@ -33,6 +34,7 @@ export type { Registered, Registration } from './model-registrar';
 export type { StartResult } from './start-registrar';
 export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
 export { SIGNATURE_POLICIES, type SignaturePolicy, type SignatureRecord } from './signing/signature-policy';
+export type { OnProgress } from './progress';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export { packagePath } from './package-path';

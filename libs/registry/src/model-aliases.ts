@@ -1,8 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
-import { DomainError, invariant, timestamp, type Actor, type Clock } from '@sibyl/kernel';
+import { DomainError, invariant, timestamp, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { ALIAS_EVENT_COLUMNS, aliasEventOf, type AliasEvent, type AliasEventRow } from './alias-event';
+import { metricFaults, lacking, type Metrics } from './policy-check';
+import { mayPromote } from './model-policy';
+import type { ModelPolicies, PolicyRevision } from './model-policies';
+import { versionOf, versionRow } from './version-rows';
+import { counting } from './version-approvals';
 import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
 import { concludeChange, lockModel } from './registry-change';
@@ -10,7 +15,7 @@ import { isServable, type StoredStatus } from './model-version';
 import type { PackageDigest, PackageFile } from './package-digest';
 import type { PackageSignatures } from './signing/package-signatures';
 import { audited, type SignatureRecord } from './signing/signature-policy';
-import { recordSignature } from './signing/signature-row';
+import { checkSigned } from './signing/signed-target';
 
 export interface AliasMove extends Precondition {
   readonly model: string;
@@ -32,6 +37,7 @@ interface Target {
   readonly status: StoredStatus;
   /** Of its last validation. */
   readonly passed: boolean | null;
+  readonly metrics: Metrics | null;
 }
 
 /** Where an alias goes, and the event that a later rollback returns to. */
@@ -49,6 +55,7 @@ export class ModelAliases {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
+    private readonly policies: ModelPolicies,
     private readonly signatures: Pick<PackageSignatures, 'checkStored'>,
   ) {}
 
@@ -58,12 +65,15 @@ export class ModelAliases {
     const reason = checkReason(move.reason);
     return this.database.transaction(async (tx) => {
       await requireModel(tx, move.model);
+      const policy = await this.policies.of(tx, move.model);
+      requirePromoter(policy, actor, move.alias);
       const to = await this.target(tx, move.model, move.version);
       await refuseVersionName(tx, move.model, move.alias);
       const present = await presentOf(tx, move.model, move.alias);
       checkPrecondition(move, present && `"${present.revision}"`);
       requireServable(move.model, to);
-      const signed = await this.checkSigned(tx, move.model, to);
+      if (present?.version !== to.version) await this.requirePolicy(tx, policy, to, present?.version);
+      const signed = await checkSigned(tx, this.signatures, move.model, to);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
       const event =
         present?.version === to.version
@@ -84,6 +94,8 @@ export class ModelAliases {
     return this.database.transaction(async (tx) => {
       const { model, alias } = rollback;
       await requireModel(tx, model);
+      // What it goes back to was let through by the policy of its time: in need it is not held to a later one.
+      requirePromoter(await this.policies.of(tx, model), actor, alias);
       const present = await presentOf(tx, model, alias);
       if (!present) throw aliasNotFound(model, alias);
       checkPrecondition(rollback, `"${present.revision}"`);
@@ -96,7 +108,7 @@ export class ModelAliases {
       }
       const to = await this.target(tx, model, before.version);
       requireServable(model, to);
-      const signed = await this.checkSigned(tx, model, to);
+      const signed = await checkSigned(tx, this.signatures, model, to);
       const step: Step = { kind: 'rollback', to, returnsTo: before.returns_to };
       const event = await this.append(tx, { actor, reason, model, alias }, present, step);
       return this.conclude(tx, 'model.rollback', event, { reason, from: present.version, signed }, record);
@@ -125,15 +137,39 @@ export class ModelAliases {
   ): Promise<AliasEvent | undefined> {
     if (await presentOf(tx, first.model, first.alias)) return undefined;
     const to = await this.target(tx, first.model, first.version);
+    const policy = await this.policies.of(tx, first.model);
+    const lets =
+      mayPromote(policy.policy, actor, first.alias) && (await this.lacks(tx, policy, to, undefined)).length === 0;
+    if (!lets) return undefined;
     const row = await this.append(tx, { ...first, actor }, undefined, { kind: 'move', to, returnsTo: null });
     return aliasEventOf(row);
   }
 
-  /** A version whose signer is trusted no more is not promoted, though it may go on where it serves. */
-  private async checkSigned(tx: EntityManager, model: string, to: Target): Promise<SignatureRecord> {
-    const signed = await this.signatures.checkStored({ model, digest: to.digest, files: to.files }, tx);
-    await recordSignature(tx, { model, version: to.version }, signed);
-    return signed;
+  /** Holds a promotion to the policy as it is now, whatever was asked when the version was validated. */
+  private async requirePolicy(
+    tx: EntityManager,
+    policy: PolicyRevision,
+    to: Target,
+    replaced: string | undefined,
+  ): Promise<void> {
+    const lacks = await this.lacks(tx, policy, to, replaced);
+    if (lacks.length > 0) throw lacking(policy.model, to.version, lacks);
+  }
+
+  private async lacks(
+    tx: EntityManager,
+    { model, policy }: PolicyRevision,
+    { version, metrics }: Target,
+    replaced: string | undefined,
+  ): Promise<FieldFault[]> {
+    const row = policy.approvals === 0 ? undefined : await versionRow(tx, model, version);
+    const given = row ? counting(versionOf(row).approvals, row.registered_by).length : 0;
+    const needed = policy.approvals;
+    const expected = `${needed} of persons other than who registered it`;
+    const approvals = given < needed ? [{ pointer: '/approvals', expected, received: String(given) }] : [];
+    const current = replaced === undefined ? undefined : await this.target(tx, model, replaced);
+    const compared = current && { version: current.version, metrics: current.metrics ?? {} };
+    return [...approvals, ...metricFaults(policy, metrics ?? {}, compared)];
   }
 
   private async conclude(
@@ -184,7 +220,8 @@ export class ModelAliases {
   /** An exact version; a leading `v` is tried without it. */
   private async target(tx: EntityManager, model: string, version: string): Promise<Target> {
     const rows = await tx.query<Target[]>(
-      `SELECT version, digest, files, status, (report->>'passed')::boolean AS passed FROM registry.model_version
+      `SELECT version, digest, files, status, (report->>'passed')::boolean AS passed, manifest->'metrics' AS metrics
+       FROM registry.model_version
        WHERE model = $1 AND (version = $2 OR (left($2, 1) = 'v' AND version = substr($2, 2)))
        ORDER BY version = $2 DESC LIMIT 1`,
       [model, lookupName(version)],
@@ -203,6 +240,12 @@ export async function requireModel(tx: EntityManager, model: string): Promise<vo
     model,
     rows.map((row) => row.name),
   );
+}
+
+function requirePromoter({ model, policy }: PolicyRevision, actor: Actor, alias: string): void {
+  if (mayPromote(policy, actor, alias)) return;
+  const detail = `Only those whom the policy of model '${model}' names as promoters may move its alias '${alias}'.`;
+  throw new DomainError('policy_forbidden', detail);
 }
 
 // A version that an alias kept in service although it failed its last validation is not promoted again.

@@ -6,12 +6,13 @@ import { OnnxLimits } from '@sibyl/onnx';
 import type { Tensor } from '@sibyl/protocol';
 import { goldenDocumentIn, goldenIn } from './golden-files';
 import { ArtifactStore } from './artifact-store';
+import { MetricJudgement } from './metric-judgement';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
 import { ModelImporter, type ImportRequest } from './model-importer';
 import { ModelPolicies, type PolicyChange, type PolicyRevision } from './model-policies';
 import { ModelRegistrar, type Registered, type Registration } from './model-registrar';
-import { ModelValidation } from './model-validation';
+import { ModelValidation, type ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { PackageReader } from './package-reader';
 import { RegistrationQueue } from './registration-queue';
@@ -20,8 +21,10 @@ import { PackageSignatures } from './signing/package-signatures';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
 import { rulesFrom } from './signing/signature-rules';
+import { VersionApprovals } from './version-approvals';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import { VersionRegister } from './version-register';
+import { VersionRetirement } from './version-retirement';
 import { VersionRevalidation } from './version-revalidation';
 
 export interface RegistryParts {
@@ -47,6 +50,7 @@ export class ModelRegistry {
   private readonly signatures: PackageSignatures;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
+  private readonly retirement: VersionRetirement;
   private readonly revalidation: VersionRevalidation;
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
@@ -61,19 +65,28 @@ export class ModelRegistry {
     this.store = new ArtifactStore(options, ids);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
-    this.policies = new ModelPolicies(database, clock);
+    const approvals = new VersionApprovals(clock);
+    this.policies = new ModelPolicies(database, clock, (tx, actor, set) => this.lifecycle.followPolicy(tx, actor, set));
     const rules = rulesFrom(database, this.policies);
     this.signatures = new PackageSignatures({ store: this.store, clock, options, ...rules });
-    this.aliases = new ModelAliases(database, clock, this.signatures);
-    this.lifecycle = new VersionLifecycle(database, clock);
+    this.aliases = new ModelAliases(database, clock, this.policies, this.signatures);
+    this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
+    this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
     const parts = {
       database,
       store: this.store,
       reader: new PackageReader(options, onnxLimits),
-      validation: new ModelValidation(runtime, clock, options),
+      validation: new ModelValidation({
+        runtime,
+        clock,
+        options,
+        metrics: new MetricJudgement(database, this.policies),
+      }),
       register: new VersionRegister(clock, options.abandonedAfterMs),
       aliases: this.aliases,
       signatures: this.signatures,
+      policies: this.policies,
+      approvals,
       queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
     };
     this.registrar = new ModelRegistrar(parts);
@@ -120,12 +133,22 @@ export class ModelRegistry {
     return this.told(this.lifecycle.archive(actor, decision, record));
   }
 
+  /** Archives the versions that the policy no longer keeps, after a promotion. */
+  async retire(model: string, record: RecordChange): Promise<void> {
+    if ((await this.retirement.retire(model, record)).length > 0) await this.onChange?.();
+  }
+
   setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
     return this.told(this.policies.set(actor, change, record));
   }
 
-  revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.told(this.revalidation.revalidate(actor, decision, record));
+  revalidate(
+    actor: Actor,
+    decision: VersionDecision,
+    record: RecordChange,
+    call: Omit<ValidationCall, 'scanMs'> = {},
+  ): Promise<ModelVersion> {
+    return this.told(this.revalidation.revalidate(actor, decision, record, call));
   }
 
   async snapshot(): Promise<RegistrySnapshot> {

@@ -50,7 +50,10 @@ async function unsignedIn(
   const folders = [''];
   let entries = 0;
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for await (const entry of await opendir(path.join(source.folder, folder))) {
+    // A folder that cannot be read may hold anything.
+    const opened = await opendir(path.join(source.folder, folder)).catch(() => undefined);
+    if (!opened) unsigned.push(shownText(folder));
+    for await (const entry of opened ?? []) {
       if (++entries > ENTRIES_MAX) return [...unsigned, `more than ${ENTRIES_MAX} files`];
       const file = folder === '' ? entry.name : `${folder}/${entry.name}`;
       if (staged.has(file) || files.has(file) || file === source.model || isBelow(file, ignoredPaths)) continue;
