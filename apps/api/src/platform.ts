@@ -26,7 +26,7 @@ import { Underway } from './predict/underway';
 import { SignatureWatch } from './models/signature-watch';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
-import { flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
+import { elsewhere, flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
 import { NoSiblings, type Siblings } from './workers/siblings';
 
 /** What every other part is made with. */
@@ -212,7 +212,6 @@ async function startModels(
   });
   await registry.start();
   const reconciler = new ModelReconciler({ source: registry, runtime, clock, options: config.prediction, log });
-  const promotion = new Promotion(registry.aliases, reconciler, clock, config.prediction);
   const { prewarmLimitMs } = config.prediction;
   const record = systemRecord(trail, systemActor('policy'), foundation);
   // What is not archived now is archived after the next promotion.
@@ -220,15 +219,18 @@ async function startModels(
     registry
       .retire(model, record)
       .catch((error: unknown) => log.warn({ model, err: error }, 'old versions could not be archived'));
+  const others = elsewhere(siblings, prewarmLimitMs);
+  const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction);
   const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
-    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, registry.aliases, prewarmLimitMs);
+    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
   const signatureWatch = new SignatureWatch({ reconciler, registry, log });
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());
   return {
     runtime,
     registry,
     reconciler,
+    promotion,
     serving,
     localServing,
     signatureWatch,

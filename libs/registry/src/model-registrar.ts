@@ -14,7 +14,7 @@ import { openSource } from './package-source';
 import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
 import type { PackageSignatures } from './signing/package-signatures';
-import { audited } from './signing/signature-policy';
+import { auditedSignature } from './signing/signature-policy';
 import type { StagedPackage } from './staged-package';
 import { stepBegins } from './validation-steps';
 import type { Candidate, VersionRegister } from './version-register';
@@ -127,7 +127,7 @@ export class ModelRegistrar {
         changes: {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
-          ...audited(candidate.signed),
+          ...auditedSignature(candidate.signed),
           ...(alias ? { alias } : {}),
         },
       });

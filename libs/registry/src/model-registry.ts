@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
@@ -15,6 +16,8 @@ import { ModelRegistrar, type Registered, type Registration } from './model-regi
 import { ModelValidation, type ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { PackageReader } from './package-reader';
+import { MODEL_FILE } from './package-source';
+import { PromotionRules } from './promotion-rules';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
 import { PackageSignatures } from './signing/package-signatures';
@@ -22,6 +25,8 @@ import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
 import { rulesFrom } from './signing/signature-rules';
 import { VersionApprovals } from './version-approvals';
+import { VersionComparison } from './version-comparison';
+import type { VersionDiff } from './version-diff';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import { VersionRegister } from './version-register';
 import { VersionRetirement } from './version-retirement';
@@ -52,6 +57,7 @@ export class ModelRegistry {
   private readonly lifecycle: VersionLifecycle;
   private readonly retirement: VersionRetirement;
   private readonly revalidation: VersionRevalidation;
+  private readonly comparison: VersionComparison;
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
   private readonly starter: StartRegistrar;
@@ -69,7 +75,7 @@ export class ModelRegistry {
     this.policies = new ModelPolicies(database, clock, (tx, actor, set) => this.lifecycle.followPolicy(tx, actor, set));
     const rules = rulesFrom(database, this.policies);
     this.signatures = new PackageSignatures({ store: this.store, clock, options, ...rules });
-    this.aliases = new ModelAliases(database, clock, this.policies, this.signatures);
+    this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies, this.signatures));
     this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
     this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
     const parts = {
@@ -91,6 +97,14 @@ export class ModelRegistry {
     };
     this.registrar = new ModelRegistrar(parts);
     this.revalidation = new VersionRevalidation(parts, clock);
+    this.comparison = new VersionComparison(
+      runtime,
+      {
+        modelFile: async ({ digest }) => path.join(await this.artifactFolder(digest), MODEL_FILE),
+        sampleInputs: async (version) => this.sampleInputs(await this.artifactFolder(version.digest), version),
+      },
+      options,
+    );
     this.importer = new ModelImporter(this.registrar, options.importFolders);
     this.starter = new StartRegistrar(this.registrar, this.store, database);
   }
@@ -123,6 +137,12 @@ export class ModelRegistry {
 
   find(model: string, version: string): Promise<ModelVersion> {
     return this.catalog.find(model, version);
+  }
+
+  /** How `version` differs from `against`, each a version, an alias or `latest`. */
+  async diff(model: string, version: string, against: string): Promise<VersionDiff> {
+    const [to, from] = await Promise.all([this.find(model, version), this.find(model, against)]);
+    return this.comparison.compare(from, to);
   }
 
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {

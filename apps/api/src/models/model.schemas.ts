@@ -166,6 +166,14 @@ export const MODEL_SCHEMAS: Schemas = {
     moved_at: INSTANT,
     moved_by: ref('Actor'),
     reason: text(),
+    'breaking?': listOf(ref('BreakingChange')),
+    'approvals?': listOf(object({ approved_by: ref('Actor'), approved_at: INSTANT, reason: text() })),
+  }),
+  BreakingChange: object({
+    pointer: text('Place in the contract: inputs, features, outputs, classes, decision, task'),
+    expected: text('What callers rely on'),
+    received: text('What the version has'),
+    'hint?': text(),
   }),
   AliasHistory: object({ model_name: text(), items: listOf(ref('Alias')), 'next?': text() }),
 };

@@ -195,6 +195,10 @@ export function toAliasView(event: AliasEvent): View {
     moved_at: event.at,
     moved_by: toActorView(event.actor),
     reason: event.reason,
+    breaking: event.breaking,
+    approvals: event.approvals?.map(({ actor, at, reason }) => {
+      return { approved_by: toActorView(actor), approved_at: at, reason };
+    }),
   });
 }
 

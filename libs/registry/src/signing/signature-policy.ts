@@ -32,7 +32,10 @@ export interface Signer {
 }
 
 /** The record as an event of the audit log has it; nothing where there was neither a signature nor a policy. */
-export function audited(record: SignatureRecord): { readonly package_signature?: Record<string, unknown> } {
+export function auditedSignature(record: SignatureRecord | undefined): {
+  readonly package_signature?: Record<string, unknown>;
+} {
+  if (!record) return {};
   const { status, policy, signer, checkedAt } = record;
   if (status === 'unsigned' && policy === 'none') return {};
   return { package_signature: { status, policy, ...(signer ? { signer } : {}), checked_at: checkedAt } };
