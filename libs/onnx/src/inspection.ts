@@ -15,6 +15,7 @@ export class Inspection {
   readonly facts = new ModelFacts();
   private readonly counts: Record<Counted, number> = { nodes: 0, tensors: 0, attributes: 0, messages: 0, strings: 0 };
   private retained = 0;
+  private unknown = 0;
 
   constructor(readonly limits: OnnxLimits) {
     this.faults = new FaultList(limits.faults);
@@ -29,6 +30,15 @@ export class Inspection {
     if (++this.counts[what] > limit) this.stopAtLimit(`at most ${limit} ${what}`, `more than ${limit}`);
   }
 
+  /** Counts bytes of fields that ONNX does not define, and says where they are when there are too many. */
+  passOver(bytes: number, pointer: () => string): void {
+    this.unknown += bytes;
+    const limit = this.limits.unknownBytes;
+    if (this.unknown <= limit) return;
+    const expected = `at most ${limit} bytes beside the fields that ONNX defines`;
+    this.stopAtLimit(expected, `more than ${limit}`, pointer());
+  }
+
   /** Declares that something of this size from the file is kept in memory. */
   retain(bytes: number): void {
     this.retained += bytes;
@@ -38,8 +48,8 @@ export class Inspection {
   }
 
   /** Ends the walk because of a limit. */
-  stopAtLimit(expected: string, received: string): never {
-    this.faults.add({ pointer: '/graph', expected, received });
+  stopAtLimit(expected: string, received: string, pointer = '/graph'): never {
+    this.faults.add({ pointer, expected, received });
     throw new LimitPassed(expected);
   }
 }

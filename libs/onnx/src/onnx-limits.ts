@@ -51,6 +51,14 @@ export class OnnxLimits {
   @Min(1)
   strings = 10_000_000;
 
+  /**
+   * Fields that no message of ONNX has, all together. Readers keep them, so what lies in them comes into memory without
+   * anybody having looked at it; of the fields that a later ONNX adds to a model, a few bytes each, many fit.
+   */
+  @IsInt()
+  @Min(0)
+  unknownBytes = MIB;
+
   /** Dimensions of one tensor. ONNX operators go up to 5 or 6; transposed reshapes double that. */
   @IsInt()
   @Min(1)

@@ -1,17 +1,21 @@
 /**
  * The messages of an ONNX file, as far as Sibyl looks into them: field number → name and kind.
- * Fields that are not listed (documentation texts, device hints, what future versions add) are skipped over.
+ * Documentation texts and device hints are passed over; so is what is not listed here, up to a limit.
  */
 export const SCHEMA = {
   ModelProto: shape({
     1: int('ir_version'),
     2: text('producer_name'),
     3: text('producer_version'),
+    4: ignored('domain'),
+    5: ignored('model_version'),
+    6: ignored('doc_string'),
     7: message('graph', 'GraphProto'),
     8: messages('opset_import', 'OperatorSetIdProto'),
     14: messages('metadata_props', 'StringStringEntryProto'),
     20: messages('training_info', 'TrainingInfoProto'),
     25: messages('functions', 'FunctionProto'),
+    26: ignored('configuration'),
   }),
   TrainingInfoProto: shape({
     1: message('initialization', 'GraphProto'),
@@ -21,10 +25,13 @@ export const SCHEMA = {
   }),
   FunctionProto: shape({
     1: text('name'),
+    2: ignored('since_version'),
+    3: ignored('status'),
     4: texts('input'),
     5: texts('output'),
     6: texts('attribute'),
     7: messages('node', 'NodeProto'),
+    8: ignored('doc_string'),
     9: messages('opset_import', 'OperatorSetIdProto'),
     10: text('domain'),
     11: messages('attribute_proto', 'AttributeProto'),
@@ -36,6 +43,7 @@ export const SCHEMA = {
     1: messages('node', 'NodeProto'),
     2: text('name'),
     5: messages('initializer', 'TensorProto'),
+    10: ignored('doc_string'),
     11: messages('input', 'ValueInfoProto'),
     12: messages('output', 'ValueInfoProto'),
     13: messages('value_info', 'ValueInfoProto'),
@@ -49,9 +57,11 @@ export const SCHEMA = {
     3: text('name'),
     4: text('op_type'),
     5: messages('attribute', 'AttributeProto'),
+    6: ignored('doc_string'),
     7: text('domain'),
     8: text('overload'),
     9: messages('metadata_props', 'StringStringEntryProto'),
+    10: ignored('device_configurations'),
   }),
   AttributeProto: shape({
     1: text('name'),
@@ -65,6 +75,7 @@ export const SCHEMA = {
     9: blobs('strings'),
     10: messages('tensors', 'TensorProto'),
     11: messages('graphs', 'GraphProto'),
+    13: ignored('doc_string'),
     14: message('tp', 'TypeProto'),
     15: messages('type_protos', 'TypeProto'),
     20: int('type'),
@@ -84,6 +95,7 @@ export const SCHEMA = {
     9: bytes('raw_data'),
     10: doubles('double_data', 'packed'),
     11: ints('uint64_data', 'packed'),
+    12: ignored('doc_string'),
     13: messages('external_data', 'StringStringEntryProto'),
     14: int('data_location'),
     16: messages('metadata_props', 'StringStringEntryProto'),
@@ -101,12 +113,14 @@ export const SCHEMA = {
   ValueInfoProto: shape({
     1: text('name'),
     2: message('type', 'TypeProto'),
+    3: ignored('doc_string'),
     4: messages('metadata_props', 'StringStringEntryProto'),
   }),
   TypeProto: shape({
     1: message('tensor_type', 'TensorTypeProto'),
     4: message('sequence_type', 'ElementTypeProto'),
     5: message('map_type', 'MapTypeProto'),
+    6: ignored('denotation'),
     7: message('opaque_type', 'OpaqueTypeProto'),
     8: message('sparse_tensor_type', 'TensorTypeProto'),
     9: message('optional_type', 'ElementTypeProto'),
@@ -116,15 +130,18 @@ export const SCHEMA = {
   MapTypeProto: shape({ 1: int('key_type'), 2: message('value_type', 'TypeProto') }),
   OpaqueTypeProto: shape({ 1: text('domain'), 2: text('name') }),
   TensorShapeProto: shape({ 1: messages('dim', 'Dimension') }),
-  Dimension: shape({ 1: int('dim_value'), 2: text('dim_param') }),
+  Dimension: shape({ 1: int('dim_value'), 2: text('dim_param'), 3: ignored('denotation') }),
   OperatorSetIdProto: shape({ 1: text('domain'), 2: int('version') }),
   StringStringEntryProto: shape({ 1: text('key'), 2: text('value') }),
 } as const satisfies Record<string, MessageShape>;
 
 export type MessageName = keyof typeof SCHEMA;
 
-/** `int` is any varint, `float` and `double` are fixed 4 and 8 bytes, the others are length-delimited. */
-type FieldKind = 'int' | 'float' | 'double' | 'text' | 'bytes' | 'message';
+/**
+ * `int` is any varint, `float` and `double` are fixed 4 and 8 bytes, the others are length-delimited. `ignored` is passed
+ * over however it is laid out: nobody computes with it.
+ */
+type FieldKind = 'int' | 'float' | 'double' | 'text' | 'bytes' | 'message' | 'ignored';
 
 export interface FieldShape {
   readonly name: string;
@@ -182,6 +199,10 @@ function doubles(name: string, layout?: 'packed'): FieldShape {
 
 function texts(name: string): FieldShape {
   return many(name, 'text');
+}
+
+function ignored(name: string): FieldShape {
+  return one(name, 'ignored');
 }
 
 function blobs(name: string): FieldShape {

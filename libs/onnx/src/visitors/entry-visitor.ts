@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Inspection } from '../inspection';
 import { MessageVisitor, type Place } from './message-visitor';
 
@@ -26,7 +27,10 @@ export class EntryVisitor extends MessageVisitor {
 
   override bytes(field: string, _length: number, content: Buffer | undefined): void {
     if (field === 'key') this.key = this.text(field, content);
-    else this.value = content?.toString('utf8');
+    else {
+      this.value = content?.toString('utf8');
+      if (content !== undefined && !isUtf8(content)) this.refuseText(field);
+    }
   }
 
   override close(): void {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Inspection } from '../inspection';
 import { SCHEMA, type FieldShape, type MessageName, type MessageShape } from '../schema';
 
@@ -7,6 +8,9 @@ export interface Place {
   readonly field: string;
   readonly index?: number;
 }
+
+/** What decoding puts in the place of bytes that are no text. */
+const REPLACEMENT = '\ufffd';
 
 /**
  * Hears what a message of the file contains, field by field. As it stands it only counts and looks for damage in what
@@ -30,13 +34,16 @@ export class MessageVisitor {
 
   /** RFC 6901 pointer to this message. Composed on demand: a file has millions of messages and few faults. */
   get pointer(): string {
-    const { parent, field, index } = this.place;
-    if (parent === undefined) return '';
-    return index === undefined ? `${parent.pointer}/${field}` : `${parent.pointer}/${field}/${index}`;
+    return pointerTo(this.place);
   }
 
   /** An integer, or one element of a list of integers. */
   number(_field: string, _value: number): void {}
+
+  /** `bytes` of a field that ONNX does not define. */
+  unknown(bytes: number): void {
+    this.inspection.passOver(bytes, () => this.pointer);
+  }
 
   /** `count` floating-point numbers that were passed over. */
   numbers(_field: string, _count: number): void {}
@@ -71,11 +78,28 @@ export class MessageVisitor {
     return { parent: this, field: field.name, index };
   }
 
-  /** A name that is worth keeping, as text; one that is too long is a fault. */
+  /** A name that is worth keeping, as text; one that is too long is a fault, and one that is no text. */
   protected text(field: string, content: Buffer | undefined): string {
-    if (content !== undefined) return content.toString('utf8');
+    if (content !== undefined) {
+      const text = content.toString('utf8');
+      // Names that differ only in what is no text would be one name here and two to the runtime.
+      if (text.includes(REPLACEMENT) && !isUtf8(content)) this.refuseText(field);
+      return text;
+    }
     const expected = `names of at most ${this.inspection.limits.nameBytes} bytes`;
     this.inspection.faults.add({ pointer: this.pointer, expected, received: `a longer ${field}` });
     return '';
   }
+
+  /** Notes that a text of this message is none. */
+  protected refuseText(field: string): void {
+    const received = `a ${field} of bytes that are not UTF-8`;
+    this.inspection.faults.add({ pointer: this.pointer, expected: 'texts in UTF-8', received });
+  }
+}
+
+/** RFC 6901 pointer to what hangs in a place. */
+export function pointerTo({ parent, field, index }: Place): string {
+  if (parent === undefined) return '';
+  return index === undefined ? `${parent.pointer}/${field}` : `${parent.pointer}/${field}/${index}`;
 }

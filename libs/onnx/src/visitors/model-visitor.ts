@@ -1,10 +1,11 @@
 import type { Inspection } from '../inspection';
 import { newBody, Scope } from '../model-facts';
+import { quote } from '../fault-list';
 import type { FieldShape } from '../schema';
 import { EntryVisitor } from './entry-visitor';
 import { FunctionVisitor } from './function-visitor';
 import { GraphVisitor, MainGraphVisitor } from './graph-visitor';
-import { MessageVisitor, type Place } from './message-visitor';
+import { MessageVisitor, pointerTo, type Place } from './message-visitor';
 import { OpsetVisitor } from './opset-visitor';
 
 /** The whole file. */
@@ -49,6 +50,14 @@ export class ModelVisitor extends MessageVisitor {
     return new EntryVisitor(this.inspection, place, {
       valueBytes: limits.metadataBytes,
       done: (key, value) => {
+        if (facts.metadata.has(key)) {
+          const received = `${quote(key)} again`;
+          this.inspection.faults.add({
+            pointer: pointerTo(place),
+            expected: 'each key of the metadata once',
+            received,
+          });
+        }
         if (value === undefined) return;
         this.inspection.retain(key.length + value.length);
         facts.metadata.set(key, value);

@@ -9,8 +9,8 @@ import { MessageVisitor, type Place } from './message-visitor';
 /** Attributes that hold constants or sizes; the others are only checked. */
 const KEPT_ATTRIBUTES = new Set(['value', 'value_int', 'value_ints', 'shape']);
 
-/** Only the first two inputs can be sizes, and only a constant's first output can be one. */
-const KEPT_INPUTS = 2;
+/** Only the first three inputs can be sizes, and only a constant's first output can be one. */
+const KEPT_INPUTS = 3;
 
 /** One step of a graph. */
 export class NodeVisitor extends MessageVisitor {

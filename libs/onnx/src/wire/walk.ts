@@ -22,6 +22,7 @@ const WIRE_TYPES = {
   text: DELIMITED,
   bytes: DELIMITED,
   message: DELIMITED,
+  ignored: DELIMITED,
 };
 
 interface Frame {
@@ -92,8 +93,9 @@ export class Walk {
     const number = (tag - wire) / 8;
     if (tag < 8 || tag >= 2 ** 32) throw new Malformed(from, 'a field has an impossible number');
     const shape = frame.visitor.shape[number];
-    if (shape === undefined) {
+    if (shape === undefined || shape.kind === 'ignored') {
       this.skip(wire, frame.end);
+      if (shape === undefined) frame.visitor.unknown(this.position - from);
       return 0;
     }
     const missing = this.known(frame, shape, wire);
