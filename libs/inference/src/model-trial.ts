@@ -40,6 +40,13 @@ function ignoreLoss(error: unknown): undefined {
   throw error;
 }
 
+/** A crash may be the fault of an input that was made up; time and memory are not. */
+function ignoreCrash(error: unknown): undefined {
+  if (error instanceof RunnerLostError && (error.end.reason === 'overran' || error.end.reason === 'memory'))
+    throw error;
+  return ignoreLoss(error);
+}
+
 /** One model in a process of its own that ends with the trial. */
 export class ModelTrial implements RunnerListener {
   private begun = false;
@@ -64,7 +71,7 @@ export class ModelTrial implements RunnerListener {
       const message: LoadMessage = { path: model.path, providers };
       const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, SESSION, message, limitAt));
       const report = await this.replay(runner, loaded, samples, limitAt);
-      return { ...report, probes: await this.probe(runner, loaded, probes, limitAt) };
+      return { ...report, probes: await this.probe(runner, loaded, probes, limitAt, samples.length === 0) };
     } catch (error) {
       throw this.verdict(error);
     } finally {
@@ -106,17 +113,22 @@ export class ModelTrial implements RunnerListener {
     return { signature, provider, loadMs, loadCpuMs, memoryBytes, outputs, durationsMs };
   }
 
-  /** Runs the model might not take, and perhaps not survive: what it did before stands. */
+  /**
+   * Runs the model might not take, and perhaps not survive: what it did before stands. Where it has done nothing yet, the first
+   * of them has to keep within the limits: a model that loops for ever or takes all memory shows it only when it runs.
+   */
   private async probe(
     runner: Runner,
     loaded: LoadedMessage,
     probes: readonly (readonly Tensor[])[],
     limitAt: number,
+    firstRun: boolean,
   ): Promise<(readonly Tensor[] | undefined)[]> {
     const names = loaded.inputs.map((input) => input.name);
     const outputs: (readonly Tensor[] | undefined)[] = [];
-    for (const inputs of probes) {
-      const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignoreLoss);
+    for (const [index, inputs] of probes.entries()) {
+      const ignore = firstRun && index === 0 ? ignoreCrash : ignoreLoss;
+      const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignore);
       outputs.push(frame?.type === FRAME_TYPES.outputs ? outputsOf(frame, loaded) : undefined);
     }
     return outputs;

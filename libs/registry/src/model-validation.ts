@@ -9,7 +9,7 @@ import type { TrialFacts, ValidationReport } from './model-version';
 import { observeOutputs, widenedSignature } from './observed-outputs';
 import type { PackageContents } from './package-reader';
 import { MODEL_FILE } from './package-source';
-import { emptyProbe, rowProbes, rowsAreIndependent } from './row-independence';
+import { emptyProbe, madeUpProbe, rowProbes, rowsAreIndependent } from './row-independence';
 import type { RegistryOptions } from './registry-options';
 
 /** A report, and the signature that the version gets if it passed. */
@@ -36,8 +36,14 @@ export class ModelValidation {
     const samples = (contents.golden?.samples ?? []).map((sample) => sample.inputs);
     const rows = rowProbes(contents.signature, samples);
     const empty = emptyProbe(contents.signature);
+    // Nothing is served that has never run: without samples and rows, an input that is made up shows at least what it takes.
+    const once = rows || samples.length > 0 ? undefined : madeUpProbe(contents.signature);
     // The empty one last: a process that it ends runs no other.
-    const probes = [...(rows ? [...rows.alone, rows.together] : []), ...(empty ? [empty] : [])];
+    const probes = [
+      ...(rows ? [...rows.alone, rows.together] : []),
+      ...(once ? [once] : []),
+      ...(empty ? [empty] : []),
+    ];
     try {
       const trial = await this.runtime.trial(
         { key: digest, path: path.join(folder, MODEL_FILE) },
