@@ -41,6 +41,16 @@ export class OnnxLimits {
   @Min(1)
   attributes = 2_000_000;
 
+  /** Operators that differ in name. ONNX and its runtime have fewer than 500; exporters that write a function for each module have thousands. */
+  @IsInt()
+  @Min(1)
+  operators = 10_000;
+
+  /** Entries of the file's metadata; exporters write a few, trainers some dozens. */
+  @IsInt()
+  @Min(0)
+  metadata = 10_000;
+
   /** Everything protobuf allocates an object for; the densest real files have about 14 messages a node. */
   @IsInt()
   @Min(1)

@@ -145,6 +145,8 @@ type FieldKind = 'int' | 'float' | 'double' | 'text' | 'bytes' | 'message' | 'ig
 
 export interface FieldShape {
   readonly name: string;
+  /** Its number in the message. */
+  readonly number: number;
   readonly kind: FieldKind;
   readonly repeated: boolean;
   /** How writers lay out repeated numbers; readers must take both layouts. */
@@ -155,64 +157,66 @@ export interface FieldShape {
 /** Indexed by field number: an array, because the walk looks here once per field of the file. */
 export type MessageShape = readonly (FieldShape | undefined)[];
 
-function shape(fields: Readonly<Record<number, FieldShape>>): MessageShape {
+type UnnumberedField = Omit<FieldShape, 'number'>;
+
+function shape(fields: Readonly<Record<number, UnnumberedField>>): MessageShape {
   const table: (FieldShape | undefined)[] = [];
-  for (const [number, field] of Object.entries(fields)) table[Number(number)] = field;
+  for (const [number, field] of Object.entries(fields)) table[Number(number)] = { ...field, number: Number(number) };
   return Array.from(table);
 }
 
-function one(name: string, kind: FieldKind): FieldShape {
+function one(name: string, kind: FieldKind): UnnumberedField {
   return { name, kind, repeated: false, packed: false };
 }
 
-function many(name: string, kind: FieldKind, layout?: 'packed'): FieldShape {
+function many(name: string, kind: FieldKind, layout?: 'packed'): UnnumberedField {
   return { name, kind, repeated: true, packed: layout === 'packed' };
 }
 
-function int(name: string): FieldShape {
+function int(name: string): UnnumberedField {
   return one(name, 'int');
 }
 
-function float(name: string): FieldShape {
+function float(name: string): UnnumberedField {
   return one(name, 'float');
 }
 
-function text(name: string): FieldShape {
+function text(name: string): UnnumberedField {
   return one(name, 'text');
 }
 
-function bytes(name: string): FieldShape {
+function bytes(name: string): UnnumberedField {
   return one(name, 'bytes');
 }
 
-function ints(name: string, layout?: 'packed'): FieldShape {
+function ints(name: string, layout?: 'packed'): UnnumberedField {
   return many(name, 'int', layout);
 }
 
-function floats(name: string, layout?: 'packed'): FieldShape {
+function floats(name: string, layout?: 'packed'): UnnumberedField {
   return many(name, 'float', layout);
 }
 
-function doubles(name: string, layout?: 'packed'): FieldShape {
+function doubles(name: string, layout?: 'packed'): UnnumberedField {
   return many(name, 'double', layout);
 }
 
-function texts(name: string): FieldShape {
+function texts(name: string): UnnumberedField {
   return many(name, 'text');
 }
 
-function ignored(name: string): FieldShape {
+function ignored(name: string): UnnumberedField {
   return one(name, 'ignored');
 }
 
-function blobs(name: string): FieldShape {
+function blobs(name: string): UnnumberedField {
   return many(name, 'bytes');
 }
 
-function message(name: string, type: string): FieldShape {
+function message(name: string, type: string): UnnumberedField {
   return { ...one(name, 'message'), message: type };
 }
 
-function messages(name: string, type: string): FieldShape {
+function messages(name: string, type: string): UnnumberedField {
   return { ...many(name, 'message'), message: type };
 }

@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import { SCHEMA, type FieldShape, type MessageName, type MessageShape } from '../schema';
 
@@ -8,9 +8,6 @@ export interface Place {
   readonly field: string;
   readonly index?: number;
 }
-
-/** What decoding puts in the place of bytes that are no text. */
-const REPLACEMENT = '\ufffd';
 
 /**
  * Hears what a message of the file contains, field by field. As it stands it only counts and looks for damage in what
@@ -29,7 +26,7 @@ export class MessageVisitor {
     this.inspection = inspection;
     this.place = place;
     this.counts = undefined;
-    inspection.count('messages');
+    inspection.countMessage();
   }
 
   /** RFC 6901 pointer to this message. Composed on demand: a file has millions of messages and few faults. */
@@ -50,11 +47,11 @@ export class MessageVisitor {
 
   /** One more text or byte string of a list. */
   countString(): void {
-    this.inspection.count('strings');
+    this.inspection.countString();
   }
 
-  /** A text or byte string; `content` is absent when it is longer than `wanted`. It is a view: copy what you keep. */
-  bytes(_field: string, _length: number, _content: Buffer | undefined): void {}
+  /** A text or byte string; `content` is absent when it is longer than `wanted`. It is valid during this call: copy what you keep. */
+  bytes(_field: string, _length: number, _content: FieldContent | undefined): void {}
 
   /** Up to how many bytes of a field are worth reading. */
   wanted(_field: string): number {
@@ -72,18 +69,18 @@ export class MessageVisitor {
   protected next(field: FieldShape): Place {
     if (!field.repeated) return { parent: this, field: field.name };
     const counts = (this.counts ??= []);
-    const number = this.shape.indexOf(field);
+    const { number } = field;
     const index = counts[number] ?? 0;
     counts[number] = index + 1;
     return { parent: this, field: field.name, index };
   }
 
   /** A name that is worth keeping, as text; one that is too long is a fault, and one that is no text. */
-  protected text(field: string, content: Buffer | undefined): string {
+  protected text(field: string, content: FieldContent | undefined): string {
     if (content !== undefined) {
-      const text = content.toString('utf8');
+      const text = content.text();
       // Names that differ only in what is no text would be one name here and two to the runtime.
-      if (text.includes(REPLACEMENT) && !isUtf8(content)) this.refuseText(field);
+      if (!content.says(text)) this.refuseText(field);
       return text;
     }
     const expected = `names of at most ${this.inspection.limits.nameBytes} bytes`;

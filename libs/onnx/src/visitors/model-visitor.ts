@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import { newBody, Scope } from '../model-facts';
 import { quote } from '../fault-list';
@@ -22,8 +23,8 @@ export class ModelVisitor extends MessageVisitor {
     this.inspection.facts.irVersion = value;
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
-    const text = content?.toString('utf8') ?? '';
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
+    const text = content?.text() ?? '';
     if (field === 'producer_name') this.inspection.facts.producerName = text;
     else this.inspection.facts.producerVersion = text;
   }
@@ -59,6 +60,7 @@ export class ModelVisitor extends MessageVisitor {
           });
         }
         if (value === undefined) return;
+        if (facts.metadata.size >= limits.metadata) this.inspection.tooMany('metadata');
         this.inspection.retain(key.length + value.length);
         facts.metadata.set(key, value);
       },

@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import { quote } from '../fault-list';
 import type { Inspection } from '../inspection';
 import { plainDomain } from '../operators';
@@ -20,7 +21,7 @@ export class OpsetVisitor extends MessageVisitor {
     this.version = value;
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
     this.domain = this.text(field, content);
   }
 

@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import type { DeclaredType, DeclaredValue } from '../model-facts';
 import type { FieldShape } from '../schema';
@@ -21,7 +22,7 @@ export class ValueVisitor extends MessageVisitor {
     return this.inspection.limits.nameBytes;
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
     this.name = this.text(field, content);
   }
 
