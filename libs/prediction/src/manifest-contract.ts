@@ -1,4 +1,4 @@
-import { effectiveTask, type ModelVersion } from '@sibyl/registry';
+import { effectiveTask, zipMapClasses, type ModelVersion } from '@sibyl/registry';
 import { UNKNOWN_TASK, type DecisionSource } from './decision';
 import type { FeatureRule, InputSpec } from './model-contract';
 
@@ -25,12 +25,15 @@ export function contractSource(version: ModelVersion): ContractSource {
     const shape = manifest.outputs?.find((output) => output.name === spec.name)?.shape ?? spec.shape;
     return { name: spec.name, datatype: spec.datatype, ...(shape === undefined ? {} : { shape }) };
   });
+  // A manifest writes classes as answers show them; the keys of a ZipMap are answered as what they are, numbers or texts.
+  const keys = manifest.document['classes'] === undefined ? zipMapClasses(version.derived) : undefined;
+  const classes = keys ?? manifest.classes;
   return {
     inputs,
     outputs,
     features: manifest.features ?? [],
-    task: effectiveTask(manifest) ?? UNKNOWN_TASK,
-    ...(manifest.classes === undefined ? {} : { classes: manifest.classes }),
+    task: effectiveTask(manifest) ?? (keys ? 'classification' : UNKNOWN_TASK),
+    ...(classes === undefined ? {} : { classes }),
     ...(manifest.decision === undefined ? {} : { decision: manifest.decision }),
   };
 }

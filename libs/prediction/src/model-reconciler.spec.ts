@@ -58,6 +58,7 @@ class Fixture {
     source: {
       snapshot: () => this.snapshot(),
       artifactFolder: (of) => Promise.resolve(`/packages/${of}`),
+      modelFile: (folder: string) => Promise.resolve(`${folder}/model.onnx`),
       recheckArtifact: () => Promise.resolve(),
       sampleInputs: () => this.samples(),
     },

@@ -64,11 +64,11 @@ export class ServedVersion {
     return made;
   }
 
-  /** What the runtime loads, in the folder of its package. */
-  fileIn(folder: string): ModelFile {
-    const { model, version, digest } = this.facts;
-    const files = this.loadedFiles.map((file) => path.join(folder, file.path));
-    return { key: `${model}@${version}@${digest}`, path: path.join(folder, 'model.onnx'), digest, files };
+  /** What the runtime loads: the model, and the weights beside it. */
+  fileAt(file: string): ModelFile {
+    const { model, version, digest, onnx } = this.facts;
+    const files = [file, ...onnx.externalFiles.map((name) => path.join(path.dirname(file), name))];
+    return { key: `${model}@${version}@${digest}`, path: file, digest, files };
   }
 
   /** The model and the weights beside it. */

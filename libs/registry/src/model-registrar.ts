@@ -3,6 +3,8 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, type Actor } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
+import { derivedRecord } from './derived-model';
+import type { DerivedModels } from './derived-models';
 import type { ExpectedIdentity } from './manifest-reader';
 import type { ModelAliases } from './model-aliases';
 import type { ModelValidation, Validation } from './model-validation';
@@ -20,6 +22,7 @@ import { versionOf } from './version-rows';
 export interface RegistrarParts {
   readonly database: Database;
   readonly store: ArtifactStore;
+  readonly derived: DerivedModels;
   readonly reader: PackageReader;
   readonly validation: ModelValidation;
   readonly register: VersionRegister;
@@ -83,7 +86,9 @@ export class ModelRegistrar {
     await store.commit(staged);
     if (begun.known) return { version: begun.known, created: false };
     const folder = await store.artifactFolder(candidate.digest);
-    const result = await validation.run(candidate.contents, folder, candidate.digest);
+    const { contents, digest, files } = candidate;
+    const file = await this.parts.derived.modelFile(folder, { ...contents, digest, files });
+    const result = await validation.run(contents, file, digest);
     return this.decide(candidate, begun.revision, result, { record, aliasFirst: expect.aliasFirst ?? false });
   }
 
@@ -109,6 +114,7 @@ export class ModelRegistrar {
         changes: {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
+          ...(candidate.contents.derived ? { derived: derivedRecord(candidate.contents.derived) } : {}),
           ...(alias ? { alias } : {}),
         },
       });

@@ -6,6 +6,7 @@ import { OnnxLimits } from '@sibyl/onnx';
 import type { Tensor } from '@sibyl/protocol';
 import { goldenDocumentIn, goldenIn } from './golden-files';
 import { ArtifactStore } from './artifact-store';
+import { DerivedModels } from './derived-models';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
 import { ModelImporter, type ImportRequest } from './model-importer';
@@ -39,6 +40,7 @@ export class ModelRegistry {
   /** Promotion and rollback. */
   readonly aliases: ModelAliases;
   private readonly store: ArtifactStore;
+  private readonly derived: DerivedModels;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
   private readonly revalidation: VersionRevalidation;
@@ -53,6 +55,7 @@ export class ModelRegistry {
     this.onChange = onChange;
     this.options = options;
     this.store = new ArtifactStore(options, ids);
+    this.derived = new DerivedModels(options, ids, onnxLimits);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
     this.aliases = new ModelAliases(database, clock);
@@ -60,6 +63,7 @@ export class ModelRegistry {
     const parts = {
       database,
       store: this.store,
+      derived: this.derived,
       reader: new PackageReader(options, onnxLimits),
       validation: new ModelValidation(runtime, clock, options),
       register: new VersionRegister(clock, options.abandonedAfterMs),
@@ -118,14 +122,19 @@ export class ModelRegistry {
     return this.snapshots.read();
   }
 
-  /** The package's folder with its `model.onnx`, every byte hashed again just now. */
+  /** The package's folder, every byte hashed again just now. */
   artifactFolder(digest: string): Promise<string> {
     return this.store.artifactFolder(digest);
   }
 
   /** As `artifactFolder`, but the bytes are hashed only where something has touched their files since they were last. */
-  recheckArtifact(digest: string): Promise<string> {
-    return this.store.recheck(digest);
+  async recheckArtifact(version: ModelVersion): Promise<string> {
+    return this.modelFile(await this.store.recheck(version.digest), version);
+  }
+
+  /** The file that runs for a version whose package `artifactFolder` gave: its own, or the one derived from it, every byte hashed. */
+  modelFile(folder: string, version: ModelVersion): Promise<string> {
+    return this.derived.modelFile(folder, version);
   }
 
   /** Inputs of a version's golden samples, out of its folder: what it can be warmed with. */

@@ -1,7 +1,6 @@
 import { DomainError, timestamp, type Clock, type FieldFault } from '@sibyl/kernel';
 import type { ModelRuntime, TrialReport } from '@sibyl/inference';
 import type { ModelSignature } from '@sibyl/protocol';
-import path from 'node:path';
 import { compareGolden, type GoldenResult } from './golden-compare';
 import { GOLDEN_FILE } from './golden-reader';
 import { observedFaults } from './manifest-signature';
@@ -31,8 +30,8 @@ export class ModelValidation {
     private readonly options: Pick<RegistryOptions, 'validationMs' | 'missesListed'>,
   ) {}
 
-  /** What the model does wrong is in the report; only what keeps us from trying it is thrown. */
-  async run(contents: PackageContents, folder: string, digest: string): Promise<Validation> {
+  /** Tries `file`. What the model does wrong is in the report; only what keeps us from trying it is thrown. */
+  async run(contents: PackageContents, file: string, digest: string): Promise<Validation> {
     const samples = (contents.golden?.samples ?? []).map((sample) => sample.inputs);
     const rows = rowProbes(contents.signature, samples);
     const empty = emptyProbe(contents.signature);
@@ -40,7 +39,7 @@ export class ModelValidation {
     const probes = [...(rows ? [...rows.alone, rows.together] : []), ...(empty ? [empty] : [])];
     try {
       const trial = await this.runtime.trial(
-        { key: digest, path: path.join(folder, MODEL_FILE) },
+        { key: digest, path: file },
         { samples, probes },
         { limitMs: this.options.validationMs },
       );

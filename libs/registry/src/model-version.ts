@@ -1,6 +1,7 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { OnnxModel } from '@sibyl/onnx';
 import type { ModelSignature, TensorSpec } from '@sibyl/protocol';
+import type { DerivedModel } from './derived-model';
 import type { GoldenResult } from './golden-compare';
 import type { Tolerance } from './golden';
 import type { Manifest } from './manifest';
@@ -17,10 +18,12 @@ export interface ModelVersion {
   readonly status: VersionStatus;
   readonly digest: PackageDigest;
   readonly manifest: Manifest;
-  /** From the file; output shapes as the trial showed them where the file's are too narrow. */
+  /** Of the file that runs; output shapes as the trial showed them where the file's are too narrow. */
   readonly signature: ModelSignature;
   readonly onnx: OnnxModel;
   readonly files: readonly PackageFile[];
+  /** The file that runs, where the one of the package had to be rewritten for that. */
+  readonly derived?: DerivedModel;
   readonly report?: ValidationReport;
   readonly aliases: readonly string[];
   /** Rises with each registration: `latest` is the servable version with the highest. */

@@ -88,8 +88,8 @@ export class VersionRegister {
     const { name, version } = candidate.contents.manifest;
     const rows = await tx.query<{ revision: number }[]>(
       `INSERT INTO registry.model_version (model, version, status, digest, manifest, files, onnx, signature,
-         registered_at, registered_by, changed_at, changed_by)
-       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $8, $9) RETURNING revision`,
+         registered_at, registered_by, changed_at, changed_by, derived)
+       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $8, $9, $10) RETURNING revision`,
       [name, version, ...this.columns(candidate)],
     );
     return revisionOf(rows);
@@ -99,7 +99,7 @@ export class VersionRegister {
   private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<number> {
     const { name, version } = candidate.contents.manifest;
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
-      registered_at = $8, registered_by = $9, changed_at = $8, changed_by = $9`;
+      registered_at = $8, registered_by = $9, changed_at = $8, changed_by = $9, derived = $10`;
     const reopen = row.validated_at === null;
     const rows = await tx.query<{ revision: number }[]>(
       `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1 ${reopen ? `, ${fresh}` : ''}
@@ -111,7 +111,14 @@ export class VersionRegister {
 
   private columns({ actor, contents, digest, files }: Candidate): unknown[] {
     const documents = [contents.manifest.document, files, contents.onnx, contents.signature];
-    return [digest, ...documents.map((document) => JSON.stringify(document)), this.now(), JSON.stringify(actor)];
+    const derived = contents.derived === undefined ? null : JSON.stringify(contents.derived);
+    return [
+      digest,
+      ...documents.map((document) => JSON.stringify(document)),
+      this.now(),
+      JSON.stringify(actor),
+      derived,
+    ];
   }
 
   private now(): string {

@@ -9,7 +9,10 @@ import { concludeChange, versionResource } from './registry-change';
 import { versionRow, type VersionDecision } from './version-lifecycle';
 import type { VersionRow } from './version-rows';
 
-type RevalidationParts = Pick<RegistrarParts, 'database' | 'store' | 'reader' | 'validation' | 'register' | 'queue'>;
+type RevalidationParts = Pick<
+  RegistrarParts,
+  'database' | 'store' | 'derived' | 'reader' | 'validation' | 'register' | 'queue'
+>;
 
 /** Validates versions again: after an upgrade of the runtime, or because a crash left them unfinished. */
 export class VersionRevalidation {
@@ -51,11 +54,13 @@ export class VersionRevalidation {
   }
 
   private async validate(row: VersionRow): Promise<Validation> {
-    const { store, reader, validation } = this.parts;
+    const { store, derived, reader, validation } = this.parts;
     const folder = await store.artifactFolder(row.digest);
     try {
       const contents = await reader.read(folder, { name: row.model, version: row.version });
-      return await validation.run(contents, folder, row.digest);
+      const facts = { digest: row.digest, files: row.files, onnx: row.onnx, derived: row.derived ?? undefined };
+      const file = await derived.modelFile(folder, facts);
+      return await validation.run(contents, file, row.digest);
     } catch (error) {
       const refused =
         error instanceof DomainError && (error.code === 'model_rejected' || error.code === 'manifest_mismatch');

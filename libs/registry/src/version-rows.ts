@@ -1,6 +1,7 @@
 import { timestamp, type Actor } from '@sibyl/kernel';
 import type { OnnxModel } from '@sibyl/onnx';
 import type { ModelSignature } from '@sibyl/protocol';
+import { withClasses, type DerivedModel } from './derived-model';
 import type { JsonObject } from './json-document';
 import { storedManifest } from './manifest-reader';
 import { isServable, type ModelVersion, type StoredStatus, type ValidationReport } from './model-version';
@@ -18,6 +19,7 @@ export interface VersionRow {
   readonly files: readonly PackageFile[];
   readonly onnx: OnnxModel;
   readonly signature: ModelSignature;
+  readonly derived: DerivedModel | null;
   readonly report: ValidationReport | null;
   readonly registered_at: Date | string;
   readonly registered_by: Actor;
@@ -32,20 +34,22 @@ const ALIASES = `COALESCE((SELECT json_agg(a.alias ORDER BY a.alias) FROM regist
   WHERE a.model = v.model AND a.version = v.version), '[]'::json) AS aliases`;
 
 /** The columns of a VersionRow, for a table or CTE called `v`. */
-export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
+export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature, v.derived,
   v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}`;
 
 /** The version that a row holds. */
 export function versionOf(row: VersionRow): ModelVersion {
+  const derived = row.derived ?? undefined;
   return definedOnly({
     model: row.model,
     version: row.version,
     status: row.aliases.length > 0 && isServable(row.status) ? ('active' as const) : row.status,
     digest: row.digest,
-    manifest: storedManifest(row.manifest, { name: row.model, version: row.version }),
+    manifest: withClasses(storedManifest(row.manifest, { name: row.model, version: row.version }), derived),
     signature: row.signature,
     onnx: row.onnx,
     files: row.files,
+    derived,
     report: row.report ?? undefined,
     aliases: row.aliases,
     arrival: Number(row.arrival),

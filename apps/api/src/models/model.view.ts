@@ -1,6 +1,6 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
-import type { AliasEvent, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
+import type { AliasEvent, DerivedModel, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
 
@@ -95,6 +95,7 @@ export function toVersionView(version: ModelVersion): View {
     manifest: version.manifest.document,
     files: version.files,
     onnx: toOnnxView(version),
+    derived: version.derived && toDerivedView(version.derived),
     report: version.report && toReportView(version.report),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
@@ -122,6 +123,18 @@ function toOnnxView({ onnx }: ModelVersion): View {
     external_files: onnx.externalFiles,
     initializer_bytes: onnx.initializerBytes,
   });
+}
+
+/** What runs in place of the package's model, and what was changed for that. */
+function toDerivedView({ file, sha256, bytes, changes }: DerivedModel): View {
+  return {
+    file,
+    sha256,
+    bytes,
+    changes: changes.map(({ kind, pointer, reason, output, classes }) =>
+      known({ kind, pointer, reason, output, classes }),
+    ),
+  };
 }
 
 function toReportView(report: ValidationReport): View {
