@@ -3,6 +3,7 @@ import type { ExpectedLoad, LoadedModel, ModelFile } from '@sibyl/inference';
 import type { DomainError } from '@sibyl/kernel';
 import type { ModelVersion } from '@sibyl/registry';
 import { compileDecision, type DecisionReader } from './decision';
+import { fixedBatchOf } from './fixed-batch';
 import { compileContract, type ModelContract } from './model-contract';
 import { contractSource } from './manifest-contract';
 
@@ -20,6 +21,8 @@ export interface ServedIdentity {
 export class ServedVersion {
   readonly contract: ModelContract;
   readonly decision: DecisionReader;
+  /** Rows that a run takes, no more and no less, where the file fixes them. */
+  readonly fixedBatch: number | undefined;
   /** `model_info` of answers, as JSON text. */
   readonly infoJson: string;
   private readonly identities = new Map<string | undefined, ServedIdentity>();
@@ -37,7 +40,8 @@ export class ServedVersion {
 
   /** Replaced when the registry changes the status; digest and contract never change. */
   constructor(public facts: ModelVersion) {
-    const source = contractSource(facts);
+    this.fixedBatch = fixedBatchOf(facts);
+    const source = contractSource(facts, this.fixedBatch);
     this.contract = compileContract(source.inputs, source.features);
     this.decision = compileDecision(source);
     const { trainingDate, metrics } = facts.manifest;
@@ -93,7 +97,9 @@ export class ServedVersion {
 
   /** Whether rows may run together: they can be stacked, and were shown not to depend on each other. */
   get batchable(): boolean {
-    return this.contract.stackable && this.facts.report?.trial?.rowsIndependent === true;
+    return (
+      this.fixedBatch === undefined && this.contract.stackable && this.facts.report?.trial?.rowsIndependent === true
+    );
   }
 
   /**

@@ -73,7 +73,10 @@ export class ModelValidation {
     };
     return {
       report: this.report(contents, reasons, { trial: facts, ...(golden ? { golden } : {}) }),
-      signature: widenedSignature(contents.signature, observed),
+      signature: widenedSignature(
+        contents.signature,
+        observed.length > 0 ? observed : observeMadeUp(contents.signature, trial),
+      ),
     };
   }
 
@@ -96,6 +99,12 @@ export class ModelValidation {
       ignoredFiles,
     };
   }
+}
+
+/** Without samples, rows that were made up show what outputs really are, where nothing but their number was. */
+function observeMadeUp({ inputs }: ModelSignature, { probes }: TrialReport): ReturnType<typeof observeOutputs> {
+  if (!inputs.every(({ shape }) => shape?.slice(1).every((size) => size > 0))) return [];
+  return observeOutputs(probes.flatMap((outputs) => (outputs ? [outputs] : [])));
 }
 
 function asFault(miss: GoldenResult['misses'][number]): FieldFault {
