@@ -6,7 +6,7 @@ import { ServingTable } from './serving-table';
 const log = { warn: () => undefined };
 const { validatedAt, ...unproven } = aModelVersion();
 const next = (before: ServingTable, version: ModelVersion) =>
-  followSnapshot(before, { models: [{ name: version.model, versions: [version], aliases: [] }] }, log).table;
+  followSnapshot(before, { models: [{ name: version.model, versions: [version], aliases: [], warm: [] }] }, log).table;
 const served = (table: ServingTable) => table.models.get('linear')!.versions.get('1.0.0')!;
 
 it('compiles a version anew once its validation has shown what its outputs are', () => {
