@@ -121,7 +121,10 @@ function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'da
       failedAuthentications: settings.authFailures,
       failedAuthenticationSeconds: settings.authFailureSeconds,
     }),
-    audit: frozen(new AuditOptions(), { spoolBytes: settings.auditSpoolBytes }),
+    audit: frozen(new AuditOptions(), {
+      spoolBytes: settings.auditSpoolBytes,
+      durability: settings.auditDurability,
+    }),
     database: frozen(new DatabaseOptions(), {
       ...(settings.databaseUrl === undefined ? {} : { url: settings.databaseUrl }),
       ...(settings.databaseOwnerUrl === undefined ? {} : { ownerUrl: settings.databaseOwnerUrl }),
