@@ -150,6 +150,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       queueRequests: settings.queueRequests,
       queueWaitMs: settings.queueWaitMs,
       runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,
+      runnerGroups: settings.runnerGroups,
       trialMemoryBytes: settings.trialMemoryMib * MEBIBYTE,
     }),
     registry: frozen(new RegistryOptions(), {
