@@ -18,21 +18,21 @@ export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot,
   const models = new Map<string, ServedModel>();
   for (const model of snapshot.models) {
     const versions = new Map<string, ServedVersion>();
-    let latest: ServedVersion | undefined;
     for (const facts of model.versions) {
       const served = keep(before, facts, log);
       if (!served) continue;
       gone.delete(served);
       if (!served.servable && served.loaded) gone.add(served);
       versions.set(facts.version, served);
-      if (served.servable && (latest === undefined || facts.arrival > latest.facts.arrival)) latest = served;
     }
     const aliases = new Map<string, ServedVersion>();
     for (const { alias, version } of model.aliases) {
       const served = versions.get(version);
       if (served) aliases.set(alias, served);
     }
-    models.set(model.name, { name: model.name, versions, aliases, latest });
+    const latest = model.latest === undefined ? undefined : versions.get(model.latest);
+    const warm = new Set(model.warm.flatMap((version) => versions.get(version) ?? []));
+    models.set(model.name, { name: model.name, versions, aliases, latest, warm });
   }
   return { table: new ServingTable(models), gone };
 }

@@ -24,8 +24,10 @@ export enum Hold {
   none = 0,
   /** Its own manifest says so, which whoever registers it writes. */
   manifest = 1,
+  /** The policy of its model keeps it for a rollback. */
+  policy = 2,
   /** An alias points at it, or the operator named it. */
-  alias = 2,
+  alias = 3,
 }
 
 const MIB = 1024 * 1024;

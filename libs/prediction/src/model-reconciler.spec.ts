@@ -1,7 +1,7 @@
 import { DomainError } from '@sibyl/kernel';
 import { FakeClock } from '@sibyl/kernel/testing';
 import { FakeRuntime, type FakeModel } from '@sibyl/inference/testing';
-import type { AliasEvent, ModelVersion, RegistrySnapshot } from '@sibyl/registry';
+import { isServable, type AliasEvent, type ModelVersion, type RegistrySnapshot } from '@sibyl/registry';
 import { aModelVersion } from '@sibyl/registry/testing';
 import { ManifestDefaults } from './feature-reader';
 import type { JsonObject } from './feature-rows';
@@ -48,6 +48,7 @@ class Fixture {
   readonly options = new PredictionOptions();
   readonly warnings: string[] = [];
   versions: ModelVersion[] = [version('1', 1), version('2', 2)];
+  warm: string[] = [];
   aliases: { alias: string; version: string; revision: number }[] = [
     { alias: 'production', version: '1', revision: 1 },
   ];
@@ -88,7 +89,9 @@ class Fixture {
   private snapshot(): Promise<RegistrySnapshot> {
     this.snapshots++;
     if (this.broken) return Promise.reject(this.broken);
-    return Promise.resolve({ models: [{ name: 'm', versions: this.versions, aliases: this.aliases }] });
+    const latest = this.versions.findLast(({ status }) => isServable(status))?.version;
+    const { versions, aliases, warm } = this;
+    return Promise.resolve({ models: [{ name: 'm', versions, aliases, warm, ...(latest ? { latest } : {}) }] });
   }
 }
 

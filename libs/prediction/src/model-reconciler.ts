@@ -203,7 +203,7 @@ export class ModelReconciler {
   private wanted(): ServedVersion[] {
     const held = (hold: Hold) => this.all().filter((served) => this.holdOf(served) === hold);
     const latest = [...this.table.models.values()].flatMap((model) => model.latest ?? []);
-    const all = new Set([...held(Hold.alias), ...held(Hold.manifest), ...latest]);
+    const all = new Set([...held(Hold.alias), ...held(Hold.policy), ...held(Hold.manifest), ...latest]);
     return [...all].filter((served) => served.servable && !served.parked);
   }
 
@@ -212,6 +212,7 @@ export class ModelReconciler {
     if (model === undefined) return Hold.none;
     if (this.parts.options.keepLoaded.includes(`${served.model}@${served.version}`)) return Hold.alias;
     for (const aliased of model.aliases.values()) if (aliased === served) return Hold.alias;
+    if (served.servable && model.warm.has(served)) return Hold.policy;
     return served.servable && served.facts.manifest.runtime?.keepLoaded === true ? Hold.manifest : Hold.none;
   }
 

@@ -8,6 +8,8 @@ export interface ServedModel {
   readonly versions: ReadonlyMap<string, ServedVersion>;
   readonly aliases: ReadonlyMap<string, ServedVersion>;
   readonly latest: ServedVersion | undefined;
+  /** What aliases pointed at before and the policy of the model keeps loaded. */
+  readonly warm: ReadonlySet<ServedVersion>;
 }
 
 /** What a request's model and version come to. */

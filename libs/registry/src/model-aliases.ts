@@ -1,8 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
-import { DomainError, invariant, timestamp, type Actor, type Clock } from '@sibyl/kernel';
+import { DomainError, invariant, timestamp, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { ALIAS_EVENT_COLUMNS, aliasEventOf, type AliasEvent, type AliasEventRow } from './alias-event';
+import { metricFaults, lacking, type Metrics } from './policy-check';
+import { mayPromote } from './model-policy';
+import type { ModelPolicies, PolicyRevision } from './model-policies';
+import { versionOf, versionRow } from './version-rows';
+import { counting } from './version-approvals';
 import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
 import { concludeChange, lockModel } from './registry-change';
@@ -28,6 +33,7 @@ interface Target {
   readonly status: StoredStatus;
   /** Of its last validation. */
   readonly passed: boolean | null;
+  readonly metrics: Metrics | null;
 }
 
 /** Where an alias goes, and the event that a later rollback returns to. */
@@ -45,6 +51,7 @@ export class ModelAliases {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
+    private readonly policies: ModelPolicies,
   ) {}
 
   /** Points an alias at a version that may serve, if the alias is still as the caller saw it. */
@@ -53,11 +60,14 @@ export class ModelAliases {
     const reason = checkReason(move.reason);
     return this.database.transaction(async (tx) => {
       await requireModel(tx, move.model);
+      const policy = await this.policies.of(tx, move.model);
+      requirePromoter(policy, actor, move.alias);
       const to = await this.target(tx, move.model, move.version);
       await refuseVersionName(tx, move.model, move.alias);
       const present = await presentOf(tx, move.model, move.alias);
       checkPrecondition(move, present && `"${present.revision}"`);
       requireServable(move.model, to);
+      if (present?.version !== to.version) await this.requirePolicy(tx, policy, to, present?.version);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
       const event =
         present?.version === to.version
@@ -78,6 +88,8 @@ export class ModelAliases {
     return this.database.transaction(async (tx) => {
       const { model, alias } = rollback;
       await requireModel(tx, model);
+      // What it goes back to was let through by the policy of its time: in need it is not held to a later one.
+      requirePromoter(await this.policies.of(tx, model), actor, alias);
       const present = await presentOf(tx, model, alias);
       if (!present) throw aliasNotFound(model, alias);
       checkPrecondition(rollback, `"${present.revision}"`);
@@ -118,8 +130,39 @@ export class ModelAliases {
   ): Promise<AliasEvent | undefined> {
     if (await presentOf(tx, first.model, first.alias)) return undefined;
     const to = await this.target(tx, first.model, first.version);
+    const policy = await this.policies.of(tx, first.model);
+    const lets =
+      mayPromote(policy.policy, actor, first.alias) && (await this.lacks(tx, policy, to, undefined)).length === 0;
+    if (!lets) return undefined;
     const row = await this.append(tx, { ...first, actor }, undefined, { kind: 'move', to, returnsTo: null });
     return aliasEventOf(row);
+  }
+
+  /** Holds a promotion to the policy as it is now, whatever was asked when the version was validated. */
+  private async requirePolicy(
+    tx: EntityManager,
+    policy: PolicyRevision,
+    to: Target,
+    replaced: string | undefined,
+  ): Promise<void> {
+    const lacks = await this.lacks(tx, policy, to, replaced);
+    if (lacks.length > 0) throw lacking(policy.model, to.version, lacks);
+  }
+
+  private async lacks(
+    tx: EntityManager,
+    { model, policy }: PolicyRevision,
+    { version, metrics }: Target,
+    replaced: string | undefined,
+  ): Promise<FieldFault[]> {
+    const row = policy.approvals === 0 ? undefined : await versionRow(tx, model, version);
+    const given = row ? counting(versionOf(row).approvals, row.registered_by).length : 0;
+    const needed = policy.approvals;
+    const expected = `${needed} of persons other than who registered it`;
+    const approvals = given < needed ? [{ pointer: '/approvals', expected, received: String(given) }] : [];
+    const current = replaced === undefined ? undefined : await this.target(tx, model, replaced);
+    const compared = current && { version: current.version, metrics: current.metrics ?? {} };
+    return [...approvals, ...metricFaults(policy, metrics ?? {}, compared)];
   }
 
   private async conclude(
@@ -170,7 +213,8 @@ export class ModelAliases {
   /** An exact version; a leading `v` is tried without it. */
   private async target(tx: EntityManager, model: string, version: string): Promise<Target> {
     const rows = await tx.query<Target[]>(
-      `SELECT version, digest, status, (report->>'passed')::boolean AS passed FROM registry.model_version
+      `SELECT version, digest, status, (report->>'passed')::boolean AS passed, manifest->'metrics' AS metrics
+       FROM registry.model_version
        WHERE model = $1 AND (version = $2 OR (left($2, 1) = 'v' AND version = substr($2, 2)))
        ORDER BY version = $2 DESC LIMIT 1`,
       [model, lookupName(version)],
@@ -189,6 +233,12 @@ export async function requireModel(tx: EntityManager, model: string): Promise<vo
     model,
     rows.map((row) => row.name),
   );
+}
+
+function requirePromoter({ model, policy }: PolicyRevision, actor: Actor, alias: string): void {
+  if (mayPromote(policy, actor, alias)) return;
+  const detail = `Only those whom the policy of model '${model}' names as promoters may move its alias '${alias}'.`;
+  throw new DomainError('policy_forbidden', detail);
 }
 
 // A version that an alias kept in service although it failed its last validation is not promoted again.
