@@ -28,7 +28,7 @@ const NOTHING: Tensor = { name: 'x', datatype: 'INT64', shape: [], data: BigInt6
 /** 1.6 GB, in a fraction of a second. */
 const ELEMENTS = 400_000_000n;
 
-const read = (file: string): string => readFileSync(`/proc/self/${file}`, 'utf8');
+const read = (name: string): string => readFileSync(`/proc/self/${name}`, 'utf8');
 const hierarchy = process.platform === 'linux' ? ownHierarchy(read('cgroup'), read('mountinfo')) : undefined;
 const isWritable = MemoryGroups.open('auto', QUIET_LOG).kind !== 'watched';
 const base = hierarchy?.folder ?? '';
