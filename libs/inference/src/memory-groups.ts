@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { InferenceLog } from './inference-log';
 import { ownHierarchy, type MemoryHierarchy } from './memory-hierarchy';
@@ -20,6 +21,9 @@ const NAME = /^sibyl-runner-(\d{1,10})-(\d{1,20})-\d{1,15}$/;
 
 /** The group of one process. */
 export class MemoryGroup {
+  /** Resolves when its process is in it, or has turned out not to come. */
+  joined: Promise<void> = Promise.resolve();
+
   constructor(
     private readonly hierarchy: MemoryHierarchy,
     readonly name: string,
@@ -37,8 +41,11 @@ export class MemoryGroup {
     this.try('memory.oom_control', 0);
   }
 
-  add(pid: number): void {
-    this.set('cgroup.procs', pid);
+  /** In the background: the kernel takes ten milliseconds and more to move a process, in which the event loop would stand. */
+  add(pid: number, onFailed: (error: unknown) => unknown): void {
+    this.joined = writeFile(path.join(this.folder, 'cgroup.procs'), String(pid)).catch(
+      (error: unknown) => void onFailed(error),
+    );
   }
 
   /** Whether the kernel has ended a process of it for the limit of this group, and not for want of memory elsewhere. */
@@ -121,15 +128,16 @@ export class MemoryGroups {
   /** The process, which has only just begun, in a group that holds it to about `bytes`. */
   confine(pid: number | undefined, bytes: number): MemoryGroup | undefined {
     if (this.hierarchy === undefined || pid === undefined) return undefined;
-    this.removeLeftovers();
-    let group: MemoryGroup | undefined;
+    const onFailed = (error: unknown): void =>
+      this.log.warn({ err: error, pid }, 'a runner could not be given a control group: its memory is watched');
     try {
-      group = this.make(bytes + HEADROOM_BYTES);
-      group.add(pid);
+      this.removeLeftovers();
+      const group = this.make(bytes + HEADROOM_BYTES);
+      // One that has ended meanwhile has left its group already.
+      group.add(pid, (error) => this.living.has(group.name) && onFailed(error));
       return group;
     } catch (error) {
-      this.log.warn({ err: error, pid }, 'a runner could not be given a control group: its memory is watched');
-      if (group !== undefined) this.release(group);
+      onFailed(error);
       return undefined;
     }
   }

@@ -177,6 +177,8 @@ export class Runner {
     const frame = await new Promise<RunnerFrame>((resolve, reject) => {
       this.work = new Call(limitAt, resolve, reject);
     });
+    // No model comes into a process that is not held to its memory yet.
+    await this.group?.joined;
     if (frame.type !== FRAME_TYPES.ready) throw new FrameError(`${frame.type} is not the first thing a runner says`);
     return frameMessage(frame) as ReadyMessage;
   }
