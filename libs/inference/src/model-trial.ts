@@ -74,7 +74,7 @@ export class ModelTrial implements RunnerListener {
 
   async run(model: ModelFile, { samples, probes = [], batches = [], last }: TrialRuns): Promise<TrialReport> {
     const limitAt = this.clock.monotonic() + this.bounds.limitMs;
-    const runner = new Runner(this.settings, this);
+    const runner = new Runner({ ...this.settings, memoryBytes: this.bounds.memoryBytes }, this);
     this.runner = runner;
     const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
     try {
