@@ -23,9 +23,10 @@ import { BatchObserver } from './batch-observer';
 import { LocalServing } from './models/local-serving';
 import type { Serving } from './models/serving';
 import { Underway } from './predict/underway';
+import { SignatureWatch } from './models/signature-watch';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
-import { flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
+import { elsewhere, flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
 import { NoSiblings, type Siblings } from './workers/siblings';
 
 /** What every other part is made with. */
@@ -77,7 +78,7 @@ export async function startPlatform(
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, { database, trail: audit.trail }, runtime);
   const gpus = new GpuMeter(clock);
-  declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, gpus });
+  declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
   return {
     ...foundation,
@@ -93,6 +94,7 @@ export async function startPlatform(
     async serveModels() {
       await runtimeStart;
       await models.reconciler.start();
+      models.signatureWatch.start();
     },
     async close() {
       models.stop();
@@ -210,7 +212,6 @@ async function startModels(
   });
   await registry.start();
   const reconciler = new ModelReconciler({ source: registry, runtime, clock, options: config.prediction, log });
-  const promotion = new Promotion(registry.aliases, reconciler, clock, config.prediction);
   const { prewarmLimitMs } = config.prediction;
   const record = systemRecord(trail, systemActor('policy'), foundation);
   // What is not archived now is archived after the next promotion.
@@ -218,20 +219,26 @@ async function startModels(
     registry
       .retire(model, record)
       .catch((error: unknown) => log.warn({ model, err: error }, 'old versions could not be archived'));
+  const others = elsewhere(siblings, prewarmLimitMs);
+  const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction);
   const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
-    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, registry.aliases, prewarmLimitMs);
+    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
+  const signatureWatch = new SignatureWatch({ reconciler, registry, log });
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());
   return {
     runtime,
     registry,
     reconciler,
+    promotion,
     serving,
     localServing,
+    signatureWatch,
     predictions: new PredictionService(reconciler, new ManifestDefaults(), clock, config.prediction),
     payloadDigest: new PayloadDigest(secrets.digestKey),
     stop: () => {
       reconciler.stop();
+      signatureWatch.stop();
       ignoreRegistry();
     },
   };
@@ -261,13 +268,14 @@ function systemRecord(trail: AuditTrail, actor: Actor, { clock, ids }: Foundatio
     });
 }
 
-type Read = { readonly serving: LocalServing } & Pick<Auth, 'keySnapshot'> &
+type Read = { readonly serving: LocalServing; readonly signatureWatch: SignatureWatch } & Pick<Auth, 'keySnapshot'> &
   Pick<Audit, 'trail'> &
   Pick<Platform, 'gpus'>;
 
-function declareReadings(metrics: Metrics, { serving, keySnapshot, trail, gpus }: Read): void {
+function declareReadings(metrics: Metrics, { serving, signatureWatch, keySnapshot, trail, gpus }: Read): void {
   metrics.server.read({
     loadedModels: () => serving.loadedModels(),
+    untrustedModels: () => signatureWatch.untrusted(),
     activeKeys: () => keySnapshot.status().activeKeys,
     spoolBacklog: () => trail.status().backlogEvents,
     gpus: () => gpus.read(),

@@ -26,13 +26,19 @@ export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot,
       versions.set(facts.version, served);
     }
     const aliases = new Map<string, ServedVersion>();
-    for (const { alias, version } of model.aliases) {
+    const previous = new Set<ServedVersion>();
+    for (const { alias, version, previous: before } of model.aliases) {
       const served = versions.get(version);
       if (served) aliases.set(alias, served);
+      const last = before === null ? undefined : versions.get(before);
+      if (last) previous.add(last);
     }
     const latest = model.latest === undefined ? undefined : versions.get(model.latest);
-    const warm = new Set(model.warm.flatMap((version) => versions.get(version) ?? []));
-    models.set(model.name, { name: model.name, versions, aliases, latest, warm });
+    for (const version of model.warm) {
+      const kept = versions.get(version);
+      if (kept) previous.add(kept);
+    }
+    models.set(model.name, { name: model.name, versions, aliases, previous, latest });
   }
   return { table: new ServingTable(models), gone };
 }

@@ -24,9 +24,9 @@ export enum Hold {
   none = 0,
   /** Its own manifest says so, which whoever registers it writes. */
   manifest = 1,
-  /** The policy of its model keeps it for a rollback. */
-  policy = 2,
-  /** An alias points at it, or the operator named it. */
+  /** A rollback of an alias would lead to it, or the policy of its model keeps it for one. */
+  previous = 2,
+  /** An alias points at it or is about to, or the operator named it. */
   alias = 3,
 }
 

@@ -13,7 +13,7 @@ const served = (version: string, servable = true): ServedVersion =>
 function table(model: Partial<ServedModel>): ServingTable {
   return new ServingTable(
     new Map([
-      ['m', { name: 'm', versions: new Map(), aliases: new Map(), latest: undefined, warm: new Set(), ...model }],
+      ['m', { name: 'm', versions: new Map(), aliases: new Map(), previous: new Set(), latest: undefined, ...model }],
     ]),
   );
 }

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
@@ -15,11 +16,17 @@ import { ModelRegistrar, type Registered, type Registration } from './model-regi
 import { ModelValidation, type ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { PackageReader } from './package-reader';
+import { MODEL_FILE } from './package-source';
+import { PromotionRules } from './promotion-rules';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
+import { PackageSignatures } from './signing/package-signatures';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
+import { rulesFrom } from './signing/signature-rules';
 import { VersionApprovals } from './version-approvals';
+import { VersionComparison } from './version-comparison';
+import type { VersionDiff } from './version-diff';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import { VersionRegister } from './version-register';
 import { VersionRetirement } from './version-retirement';
@@ -45,10 +52,12 @@ export class ModelRegistry {
   /** What each model asks of its versions. */
   readonly policies: ModelPolicies;
   private readonly store: ArtifactStore;
+  private readonly signatures: PackageSignatures;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
   private readonly retirement: VersionRetirement;
   private readonly revalidation: VersionRevalidation;
+  private readonly comparison: VersionComparison;
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
   private readonly starter: StartRegistrar;
@@ -64,7 +73,9 @@ export class ModelRegistry {
     this.snapshots = new SnapshotReader(database);
     const approvals = new VersionApprovals(clock);
     this.policies = new ModelPolicies(database, clock, (tx, actor, set) => this.lifecycle.followPolicy(tx, actor, set));
-    this.aliases = new ModelAliases(database, clock, this.policies);
+    const rules = rulesFrom(database, this.policies);
+    this.signatures = new PackageSignatures({ store: this.store, clock, options, ...rules });
+    this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies, this.signatures));
     this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
     this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
     const parts = {
@@ -79,12 +90,21 @@ export class ModelRegistry {
       }),
       register: new VersionRegister(clock, options.abandonedAfterMs),
       aliases: this.aliases,
+      signatures: this.signatures,
       policies: this.policies,
       approvals,
       queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
     };
     this.registrar = new ModelRegistrar(parts);
     this.revalidation = new VersionRevalidation(parts, clock);
+    this.comparison = new VersionComparison(
+      runtime,
+      {
+        modelFile: async ({ digest }) => path.join(await this.artifactFolder(digest), MODEL_FILE),
+        sampleInputs: async (version) => this.sampleInputs(await this.artifactFolder(version.digest), version),
+      },
+      options,
+    );
     this.importer = new ModelImporter(this.registrar, options.importFolders);
     this.starter = new StartRegistrar(this.registrar, this.store, database);
   }
@@ -119,6 +139,12 @@ export class ModelRegistry {
     return this.catalog.find(model, version);
   }
 
+  /** How `version` differs from `against`, each a version, an alias or `latest`. */
+  async diff(model: string, version: string, against: string): Promise<VersionDiff> {
+    const [to, from] = await Promise.all([this.find(model, version), this.find(model, against)]);
+    return this.comparison.compare(from, to);
+  }
+
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.told(this.lifecycle.approve(actor, decision, record));
   }
@@ -145,7 +171,8 @@ export class ModelRegistry {
     return this.told(this.revalidation.revalidate(actor, decision, record, call));
   }
 
-  snapshot(): Promise<RegistrySnapshot> {
+  async snapshot(): Promise<RegistrySnapshot> {
+    await this.signatures.learn();
     return this.snapshots.read();
   }
 
@@ -157,6 +184,16 @@ export class ModelRegistry {
   /** As `artifactFolder`, but the bytes are hashed only where something has touched their files since they were last. */
   recheckArtifact(digest: string): Promise<string> {
     return this.store.recheck(digest);
+  }
+
+  /** Refuses what the signature policy refuses by the keys that are trusted now: called before a version is loaded. */
+  async checkSignature({ model, digest, files }: ModelVersion): Promise<void> {
+    await this.signatures.checkForLoad({ model, digest, files });
+  }
+
+  /** What cannot be read where the trusted keys lie. */
+  trustedKeyProblems(): Promise<readonly string[]> {
+    return this.signatures.problems();
   }
 
   /** Inputs of a version's golden samples, out of its folder: what it can be warmed with. */

@@ -11,11 +11,19 @@ export interface SnapshotModel {
   readonly name: string;
   /** In the order of their arrival. */
   readonly versions: readonly ModelVersion[];
-  readonly aliases: readonly { readonly alias: string; readonly version: string; readonly revision: number }[];
+  readonly aliases: readonly SnapshotAlias[];
   /** The version that `latest` means: of those that may serve, passed, and are approved where the policy asks, the last. */
   readonly latest?: string;
   /** Versions that the policy keeps loaded for a rollback. */
   readonly warm: readonly string[];
+}
+
+export interface SnapshotAlias {
+  readonly alias: string;
+  readonly version: string;
+  readonly revision: number;
+  /** Where a rollback would lead; null where nothing was before. */
+  readonly previous: string | null;
 }
 
 interface LightRow {
@@ -25,11 +33,8 @@ interface LightRow {
   readonly revision: number;
 }
 
-interface AliasRow {
+interface AliasRow extends SnapshotAlias {
   readonly model: string;
-  readonly alias: string;
-  readonly version: string;
-  readonly revision: number;
 }
 
 interface PolicyRow {
@@ -60,8 +65,9 @@ export class SnapshotReader {
   async read(): Promise<RegistrySnapshot> {
     // Aliases first: versions are never deleted, so that every alias finds its version in what is read after it.
     const aliases = await this.database.query<AliasRow>(
-      `SELECT a.model, a.alias, a.version, e.revision FROM registry.model_alias a
-       JOIN registry.alias_event e ON e.id = a.event ORDER BY a.model, a.alias`,
+      `SELECT a.model, a.alias, a.version, e.revision, before.version AS previous FROM registry.model_alias a
+       JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = e.returns_to
+       ORDER BY a.model, a.alias`,
     );
     const rows = await this.database.query<LightRow>(
       'SELECT model, version, status, revision FROM registry.model_version ORDER BY model, arrival',
@@ -144,12 +150,16 @@ function groups(
     const status = own.length > 0 && isServable(row.status) ? 'active' : row.status;
     model.versions.push({ ...version, status, aliases: own.map((alias) => alias.alias) });
     model.aliases.push(...own);
-    const unapproved = row.status !== 'approved' && (policies.get(row.model)?.approvals ?? 0) > 0;
     // Rows come in the order of their arrival.
-    if (isServable(row.status) && version.report?.passed === true && !unapproved) model.latest = row.version;
+    if (mayBeLatest(row, version, policies.get(row.model))) model.latest = row.version;
   }
   for (const { model, version } of warm) models.get(model)?.warm.push(version);
   return [...models.values()];
+}
+
+function mayBeLatest({ status }: LightRow, { report }: ModelVersion, policy: PolicyRow | undefined): boolean {
+  const approvals = policy?.approvals ?? 0;
+  return isServable(status) && report?.passed === true && (status === 'approved' || approvals === 0);
 }
 
 function byVersion(aliases: readonly AliasRow[]): Map<string, AliasRow[]> {

@@ -21,6 +21,7 @@ const VERSION = {
   manifest: { metrics: {}, document: {} },
   signature: { inputs: [], outputs: [] },
   onnx: {},
+  report: { passed: true },
   aliases: [],
   approvals: [],
   registeredBy: {},
@@ -212,6 +213,11 @@ describe('the lookup of models', () => {
       'else the servable one that arrived last',
       versions({ version: '1' }, { version: '2' }, { version: '3', status: 'rejected' }),
       '2',
+    ],
+    [
+      'else the one that passed its last validation',
+      versions({ version: '1' }, { version: '2', report: { passed: false } as NonNullable<ModelVersion['report']> }),
+      '1',
     ],
     ['else the last of all', versions({ version: '1', status: 'rejected' }, { version: '2', status: 'archived' }), '2'],
   ])('means %s', async (_name, found, version) => {

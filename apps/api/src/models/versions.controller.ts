@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Param, Post, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiTags } from '@nestjs/swagger';
 import type { RecordChange } from '@sibyl/audit';
 import type { Principal } from '@sibyl/auth';
@@ -12,8 +12,10 @@ import { Recorded } from '../http/record-change';
 import { Uploaded } from '../http/uploaded.decorator';
 import { Waiting, type LongCall } from '../operations/long-work';
 import { send } from '../operations/reply';
+import { DIFF_EXAMPLE } from './diff.schemas';
 import { PACKAGE_BODY } from './model.schemas';
-import { LoadModelBody, ReasonBody, RegisterVersionBody } from './model.dto';
+import { toDiffView } from './diff.view';
+import { DiffQuery, LoadModelBody, ReasonBody, RegisterVersionBody } from './model.dto';
 import { toUnloadedView, toVersionView } from './model.view';
 import { Registrations } from './registrations';
 import { Serving } from './serving';
@@ -126,6 +128,27 @@ export class VersionsController {
     const found = await this.registry.find(name, version);
     response.set('ETag', etagOf(found.revision));
     return toVersionView(found);
+  }
+
+  @Get(':name/versions/:version/diff')
+  @Endpoint({
+    summary: 'Show how a version differs from another',
+    description:
+      'What a promotion would change for callers of `against`, and what of that breaks them. Golden samples that both can take are replayed ' +
+      'through both, each in a process that ends with it; the result is kept.',
+    access: 'models:read',
+    action: 'model.read',
+    model: 'name',
+    answer: 'VersionDiff',
+    example: DIFF_EXAMPLE,
+    errors: ['model_not_found', 'version_not_found', 'invalid_parameter', 'unknown_field', 'database_unavailable'],
+  })
+  async diff(
+    @Param('name') name: string,
+    @Param('version') version: string,
+    @Query() query: DiffQuery,
+  ): Promise<Record<string, unknown>> {
+    return toDiffView(await this.registry.diff(name, version, query.against));
   }
 
   @Post(':name/versions/:version/validate')
