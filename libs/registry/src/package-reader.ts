@@ -13,6 +13,7 @@ import { readSmall, refusedFile } from './package-files';
 import { isPackagePath } from './package-path';
 import { MODEL_FILE, type PackageSource } from './package-source';
 import type { PackageLimits } from './registry-options';
+import { takeSigned } from './signing/signed-files';
 import type { StagedPackage } from './staged-package';
 
 /** Files that belong to a package under these names without being named by anything. */
@@ -43,6 +44,8 @@ export interface PackageContents {
   readonly signature: ModelSignature;
   readonly golden: Golden | undefined;
   readonly ignoredFiles: readonly string[];
+  /** Of a package with a signature: files of the folder that it does not cover. */
+  readonly unsignedFiles: readonly string[];
 }
 
 /** Reads packages: takes what belongs to one into the store's staging folder, and reads what lies in the store. */
@@ -64,8 +67,9 @@ export class PackageReader {
     const document = await goldenDocumentIn(staged.folder, this.limits);
     await takeNamed(source, staged, manifest, document);
     for (const file of WELL_KNOWN_FILES) await staged.take(folder, file);
+    const unsignedFiles = await takeSigned(source, staged, this.limits);
     const golden = await goldenIn(staged.folder, document, { manifest, signature, limits: this.limits });
-    return { manifest, onnx, derived, signature, golden, ignoredFiles: ignoredOf(source, staged) };
+    return { manifest, onnx, derived, signature, golden, ignoredFiles: ignoredOf(source, staged), unsignedFiles };
   }
 
   /** Reads a package that lies in the store, its bytes verified by whoever gives the folder. */
@@ -75,7 +79,7 @@ export class PackageReader {
     const { manifest, signature, derived } = await this.running(folder, onnx, declared);
     const document = await goldenDocumentIn(folder, this.limits);
     const golden = await goldenIn(folder, document, { manifest, signature, limits: this.limits });
-    return { manifest, onnx, derived, signature, golden, ignoredFiles: [] };
+    return { manifest, onnx, derived, signature, golden, ignoredFiles: [], unsignedFiles: [] };
   }
 
   /** What will run, and what the manifest says of it: its answers are of the rewritten file where there is one. */

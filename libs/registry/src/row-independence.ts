@@ -7,6 +7,7 @@ import {
   type Datatype,
   type ModelSignature,
   type Tensor,
+  type TensorSpec,
 } from '@sibyl/protocol';
 
 /** Runs that tell whether the answer for a row depends on the rows beside it. */
@@ -22,6 +23,8 @@ export interface RowProbes {
 const MOST_ROWS = 4;
 /** A row beyond it is an image or a long text; a few of them would take more memory than the trial. */
 const MOST_ROW_ELEMENTS = 1024 * 1024;
+/** Thirty-two pictures of 3×224×224 have 4.8 million. */
+const MOST_BATCH_ELEMENTS = 8 * 1024 * 1024;
 /** Strangers are on another scale, which moves whatever a model takes from all rows: sums, means, ranges. */
 const STRANGE = 7;
 /** More than kernels for one row and for many differ by, less than quantization by the range of a batch does. */
@@ -66,7 +69,7 @@ export function rowBatches({ alone: [row], batch }: RowProbes, sizes: readonly n
   const elements = row?.reduce((sum, { data }) => sum + data.length, 0) ?? 0;
   // A file that fixes its batch takes no others.
   if (!row || batch !== undefined) return [];
-  const fitting = sizes.filter((size) => size * elements <= MOST_ROW_ELEMENTS);
+  const fitting = sizes.filter((size) => size * elements <= MOST_BATCH_ELEMENTS);
   return fitting.map((size) =>
     row.map((tensor) => stackRows(Array.from({ length: size }, () => tensor) as [Tensor, ...Tensor[]])),
   );
@@ -91,15 +94,30 @@ function hasRows(sample: readonly Tensor[]): boolean {
   );
 }
 
-/** Numbers that are none of zero and one, which many a model treats like nothing; dimensions of any size have one element. */
+/** One run of any model with inputs that are made up; undefined where they would be too large to be made. */
+export function madeUpProbe({ inputs }: ModelSignature): readonly Tensor[] | undefined {
+  const shapes = inputs.map(({ shape = [] }) => shape.map((size) => (size < 0 ? 1 : size)));
+  if (!shapes.every(isMakeable)) return undefined;
+  return inputs.map((input, i) => madeUp(input, shapes[i] ?? []));
+}
+
+/** Dimensions of any size have one element. */
 function madeUpRow({ inputs }: ModelSignature): Tensor[] {
-  return inputs.map(({ name, datatype, shape = [] }) => {
-    const rowShape = shape.map((size, axis) => (axis === 0 || size < 0 ? 1 : size));
+  return inputs.map((input) => {
+    const rowShape = (input.shape ?? []).map((size, axis) => (axis === 0 || size < 0 ? 1 : size));
     // Too large to be tried, and so not to be made.
-    if (elementCount(rowShape) > MOST_ROW_ELEMENTS) return { name, datatype, shape: [0], data: allocate(datatype, 0) };
-    const zeros: Tensor = { name, datatype, shape: rowShape, data: allocate(datatype, elementCount(rowShape)) };
-    return strange(zeros);
+    return madeUp(input, isMakeable(rowShape) ? rowShape : [0]);
   });
+}
+
+// What overflows has no count.
+function isMakeable(shape: readonly number[]): boolean {
+  return elementCount(shape) <= MOST_ROW_ELEMENTS;
+}
+
+/** Numbers that are none of zero and one, which many a model treats like nothing. */
+function madeUp({ name, datatype }: TensorSpec, shape: readonly number[]): Tensor {
+  return strange({ name, datatype, shape, data: allocate(datatype, elementCount(shape)) });
 }
 
 /** Another value for each element, of a kind that a model for the first will likely take: indices are near each other. */

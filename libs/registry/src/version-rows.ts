@@ -8,6 +8,7 @@ import { storedManifest } from './manifest-reader';
 import { isServable, type ModelVersion, type StoredStatus, type ValidationReport } from './model-version';
 import { lookupName } from './names';
 import { definedOnly } from './optional';
+import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
 
 /** A row of model_version with the names of the aliases that point at it. */
@@ -23,6 +24,7 @@ export interface VersionRow {
   readonly signature: ModelSignature;
   readonly derived: DerivedModel | null;
   readonly report: ValidationReport | null;
+  readonly package_signature: SignatureRecord | null;
   readonly registered_at: Date | string;
   readonly registered_by: Actor;
   readonly validated_at: Date | string | null;
@@ -52,8 +54,8 @@ const APPROVALS = `COALESCE((SELECT json_agg(json_build_object('actor', p.actor,
       WHERE q.model = v.model AND q.version = v.version AND q.kind = 'void'), 0)), '[]'::json) AS approvals`;
 
 /** The columns of a VersionRow, for a table or CTE called `v`. */
-export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature, v.derived,
-  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}, ${APPROVALS}`;
+export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
+  v.derived, v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}, ${APPROVALS}`;
 
 /** The row of one exact version. */
 export async function versionRow(tx: EntityManager, model: string, version: string): Promise<VersionRow | undefined> {
@@ -78,6 +80,7 @@ export function versionOf(row: VersionRow): ModelVersion {
     files: row.files,
     derived,
     report: row.report ?? undefined,
+    packageSignature: row.package_signature ?? undefined,
     aliases: row.aliases,
     approvals: row.approvals.map(({ actor, at, reason, digest, policy_revision: policyRevision }) => {
       return { actor, at: rfc3339(at), reason, digest, policyRevision };

@@ -1,6 +1,14 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
-import type { AliasEvent, Approval, DerivedModel, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
+import type {
+  AliasEvent,
+  Approval,
+  DerivedModel,
+  ModelVersion,
+  Page,
+  SignatureRecord,
+  ValidationReport,
+} from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
 
@@ -97,6 +105,7 @@ export function toVersionView(version: ModelVersion): View {
     onnx: toOnnxView(version),
     derived: version.derived && toDerivedView(version.derived),
     report: version.report && toReportView(version.report),
+    package_signature: version.packageSignature && toPackageSignatureView(version.packageSignature),
     approvals: version.approvals.map(toApprovalView),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
@@ -124,6 +133,10 @@ function toOnnxView({ onnx }: ModelVersion): View {
     external_files: onnx.externalFiles,
     initializer_bytes: onnx.initializerBytes,
   });
+}
+
+function toPackageSignatureView({ status, policy, signer, checkedAt }: SignatureRecord): View {
+  return known({ status, policy, signer, checked_at: checkedAt });
 }
 
 /** What runs in place of the package's model, and what was changed for that. */

@@ -5,6 +5,7 @@ import { plainDomain } from '../operators';
 import { MessageVisitor, type Place } from '../visitors/message-visitor';
 import { OpsetVisitor } from '../visitors/opset-visitor';
 import { ValueVisitor } from '../visitors/value-visitor';
+import type { FieldContent } from '../wire/field-content';
 
 /** Where a field lies in the file: from its tag on, and what it holds. */
 export interface Span {
@@ -97,9 +98,9 @@ class NodeSpanVisitor extends MessageVisitor {
     return field === 'op_type' || field === 'domain' ? this.inspection.limits.nameBytes : 0;
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
-    if (field === 'op_type') this.type = content?.toString('utf8') ?? '';
-    else if (field === 'domain') this.domain = plainDomain(content?.toString('utf8') ?? '');
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
+    if (field === 'op_type') this.type = content?.text() ?? '';
+    else if (field === 'domain') this.domain = plainDomain(content?.text() ?? '');
   }
 
   override open(): MessageVisitor | undefined {
