@@ -62,6 +62,7 @@ class Fixture {
   readonly reconciler = new ModelReconciler({
     source: {
       snapshot: () => this.snapshot(),
+      checkSignature: () => Promise.resolve(),
       artifactFolder: (of) => Promise.resolve(`/packages/${of}`),
       recheckArtifact: () => Promise.resolve(),
       sampleInputs: () => this.samples(),

@@ -218,6 +218,7 @@ export class ModelReconciler {
     const { source } = this.parts;
     try {
       await this.memory.reserve(served);
+      await source.checkSignature(served.facts);
       const folder = await source.artifactFolder(digest);
       const warmup = warmupOf(served, await this.samples(folder, served));
       const file = { ...served.fileIn(folder), recheck: () => source.recheckArtifact(digest) };

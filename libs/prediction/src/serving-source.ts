@@ -4,6 +4,8 @@ import type { ModelVersion, RegistrySnapshot } from '@sibyl/registry';
 /** Where the reconciler learns what should serve, and gets the bytes of it. */
 export interface ServingSource {
   snapshot(): Promise<RegistrySnapshot>;
+  /** Rejects where the signature policy refuses the version by the keys that are trusted now. */
+  checkSignature(version: ModelVersion): Promise<void>;
   /** A local folder with the package, its bytes checked against the digest. */
   artifactFolder(digest: string): Promise<string>;
   /** Rejects where that folder is not what it was; quick where nothing has touched it. */

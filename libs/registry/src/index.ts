@@ -33,6 +33,7 @@ export type { ImportRequest } from './model-importer';
 export type { Registered, Registration } from './model-registrar';
 export type { StartResult } from './start-registrar';
 export type { RegistrySnapshot, SnapshotAlias, SnapshotModel } from './registry-snapshot';
+export { SIGNATURE_POLICIES, type SignaturePolicy, type SignatureRecord } from './signing/signature-policy';
 export type { OnProgress } from './progress';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';

@@ -1,6 +1,7 @@
 import type { Migration } from '@sibyl/database';
 import { policiesMigration } from './migrations/0003-policies';
 import { aliasFacts } from './migrations/0004-alias-facts';
+import { signaturesMigration } from './migrations/0005-signatures';
 
 /**
  * Schema `registry`. Documents are `json`, not `jsonb`: it keeps their text as it came and takes every string that JSON has.
@@ -106,4 +107,5 @@ GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
   },
   policiesMigration,
   aliasFacts,
+  signaturesMigration,
 ];

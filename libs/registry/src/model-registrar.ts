@@ -13,6 +13,8 @@ import type { PackageReader } from './package-reader';
 import { openSource } from './package-source';
 import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
+import type { PackageSignatures } from './signing/package-signatures';
+import { auditedSignature } from './signing/signature-policy';
 import type { StagedPackage } from './staged-package';
 import { stepBegins } from './validation-steps';
 import type { Candidate, VersionRegister } from './version-register';
@@ -29,6 +31,7 @@ export interface RegistrarParts {
   readonly policies: ModelPolicies;
   readonly approvals: VersionApprovals;
   readonly queue: RegistrationQueue;
+  readonly signatures: PackageSignatures;
 }
 
 export interface Registration extends ExpectedIdentity {
@@ -54,7 +57,7 @@ export class ModelRegistrar {
    * validation; the row with its report and the audit event are then committed all the same.
    */
   async registerFolder(actor: Actor, folder: string, expect: Registration, record: RecordChange): Promise<Registered> {
-    const { queue, store, reader } = this.parts;
+    const { queue, store, reader, signatures } = this.parts;
     return queue.turn(async () => {
       const source = await openSource(folder, expect.model);
       const staged = await store.stage();
@@ -64,8 +67,11 @@ export class ModelRegistrar {
         const begun = performance.now();
         const contents = await reader.stage(source, expect, staged);
         const scanMs = performance.now() - begun;
-        const candidate: Candidate = { actor, contents, digest: staged.digest, files: staged.files, scanMs };
         const { name, version } = contents.manifest;
+        const { folder: staging, files, digest } = staged;
+        const { unsignedFiles } = contents;
+        const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
+        const candidate: Candidate = { actor, contents, digest, files, signed, scanMs };
         return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, expect, record));
       } finally {
         await store.abandon(staged);
@@ -121,6 +127,7 @@ export class ModelRegistrar {
         changes: {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
+          ...auditedSignature(candidate.signed),
           ...(alias ? { alias } : {}),
         },
       });

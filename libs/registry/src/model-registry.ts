@@ -20,8 +20,10 @@ import { MODEL_FILE } from './package-source';
 import { PromotionRules } from './promotion-rules';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
+import { PackageSignatures } from './signing/package-signatures';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
+import { rulesFrom } from './signing/signature-rules';
 import { VersionApprovals } from './version-approvals';
 import { VersionComparison } from './version-comparison';
 import type { VersionDiff } from './version-diff';
@@ -50,6 +52,7 @@ export class ModelRegistry {
   /** What each model asks of its versions. */
   readonly policies: ModelPolicies;
   private readonly store: ArtifactStore;
+  private readonly signatures: PackageSignatures;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
   private readonly retirement: VersionRetirement;
@@ -70,7 +73,9 @@ export class ModelRegistry {
     this.snapshots = new SnapshotReader(database);
     const approvals = new VersionApprovals(clock);
     this.policies = new ModelPolicies(database, clock, (tx, actor, set) => this.lifecycle.followPolicy(tx, actor, set));
-    this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies));
+    const rules = rulesFrom(database, this.policies);
+    this.signatures = new PackageSignatures({ store: this.store, clock, options, ...rules });
+    this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies, this.signatures));
     this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
     this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
     const parts = {
@@ -85,6 +90,7 @@ export class ModelRegistry {
       }),
       register: new VersionRegister(clock, options.abandonedAfterMs),
       aliases: this.aliases,
+      signatures: this.signatures,
       policies: this.policies,
       approvals,
       queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
@@ -165,7 +171,8 @@ export class ModelRegistry {
     return this.told(this.revalidation.revalidate(actor, decision, record, call));
   }
 
-  snapshot(): Promise<RegistrySnapshot> {
+  async snapshot(): Promise<RegistrySnapshot> {
+    await this.signatures.learn();
     return this.snapshots.read();
   }
 
@@ -177,6 +184,16 @@ export class ModelRegistry {
   /** As `artifactFolder`, but the bytes are hashed only where something has touched their files since they were last. */
   recheckArtifact(digest: string): Promise<string> {
     return this.store.recheck(digest);
+  }
+
+  /** Refuses what the signature policy refuses by the keys that are trusted now: called before a version is loaded. */
+  async checkSignature({ model, digest, files }: ModelVersion): Promise<void> {
+    await this.signatures.checkForLoad({ model, digest, files });
+  }
+
+  /** What cannot be read where the trusted keys lie. */
+  trustedKeyProblems(): Promise<readonly string[]> {
+    return this.signatures.problems();
   }
 
   /** Inputs of a version's golden samples, out of its folder: what it can be warmed with. */

@@ -13,7 +13,7 @@ import type { PackageContents } from './package-reader';
 import { MODEL_FILE } from './package-source';
 import type { OnProgress } from './progress';
 import type { RegistryOptions } from './registry-options';
-import { emptyProbe, rowBatches, rowProbes, rowsAreIndependent } from './row-independence';
+import { emptyProbe, madeUpProbe, rowBatches, rowProbes, rowsAreIndependent } from './row-independence';
 import { findingsOf, goldenFault, notesOf, rowNotes } from './validation-notes';
 import { phaseBegins, stepBegins, ValidationSteps } from './validation-steps';
 
@@ -150,7 +150,9 @@ type Plan = ReturnType<typeof planOf>;
 function planOf({ golden, signature }: PackageContents) {
   const samples = (golden?.samples ?? []).map((sample) => sample.inputs);
   const rows = rowProbes(signature, samples);
-  const rowRuns: (readonly Tensor[])[] = rows ? [...rows.alone, rows.together] : [];
+  // Nothing is served that has never run: without samples and rows, an input that is made up shows at least what it takes.
+  const once = rows || samples.length > 0 ? undefined : madeUpProbe(signature);
+  const rowRuns: (readonly Tensor[])[] = rows ? [...rows.alone, rows.together] : once ? [once] : [];
   const repeats = repeatProbes(samples, rowRuns);
   const last = emptyProbe(signature);
   const batches = rows ? rowBatches(rows, BATCH_ROWS) : [];

@@ -5,6 +5,7 @@ import type { ModelSignature, TensorSpec } from '@sibyl/protocol';
 import type { GoldenResult } from './golden-compare';
 import type { Tolerance } from './golden';
 import type { Manifest } from './manifest';
+import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
 
 /** What is stored of a version's way; `active` is derived: an alias points at it. */
@@ -23,6 +24,8 @@ export interface ModelVersion {
   readonly onnx: OnnxModel;
   readonly files: readonly PackageFile[];
   readonly report?: ValidationReport;
+  /** What was last found of its package's signature; absent for versions from before signatures were checked. */
+  readonly packageSignature?: SignatureRecord;
   readonly aliases: readonly string[];
   /** Approvals that hold: of these bytes, and given since whatever ended those before. */
   readonly approvals: readonly Approval[];

@@ -12,6 +12,7 @@ import { readSmall, refusedFile } from './package-files';
 import { isPackagePath } from './package-path';
 import { MODEL_FILE, type PackageSource } from './package-source';
 import type { PackageLimits } from './registry-options';
+import { takeSigned } from './signing/signed-files';
 import type { StagedPackage } from './staged-package';
 
 /** Files that belong to a package under these names without being named by anything. */
@@ -39,6 +40,8 @@ export interface PackageContents {
   readonly signature: ModelSignature;
   readonly golden: Golden | undefined;
   readonly ignoredFiles: readonly string[];
+  /** Of a package with a signature: files of the folder that it does not cover. */
+  readonly unsignedFiles: readonly string[];
 }
 
 /** Reads packages: takes what belongs to one into the store's staging folder, and reads what lies in the store. */
@@ -61,8 +64,9 @@ export class PackageReader {
     const document = await goldenDocumentIn(staged.folder, this.limits);
     await takeNamed(source, staged, manifest, document);
     for (const file of WELL_KNOWN_FILES) await staged.take(folder, file);
+    const unsignedFiles = await takeSigned(source, staged, this.limits);
     const golden = await goldenIn(staged.folder, document, { manifest, signature, limits: this.limits });
-    return { manifest, onnx, signature, golden, ignoredFiles: ignoredOf(source, staged) };
+    return { manifest, onnx, signature, golden, ignoredFiles: ignoredOf(source, staged), unsignedFiles };
   }
 
   /** Reads a package that lies in the store, its bytes verified by whoever gives the folder. */
@@ -73,7 +77,7 @@ export class PackageReader {
     checkManifest(manifest, signature);
     const document = await goldenDocumentIn(folder, this.limits);
     const golden = await goldenIn(folder, document, { manifest, signature, limits: this.limits });
-    return { manifest, onnx, signature, golden, ignoredFiles: [] };
+    return { manifest, onnx, signature, golden, ignoredFiles: [], unsignedFiles: [] };
   }
 
   private async manifest(folder: string, expected: ExpectedIdentity): Promise<Manifest> {

@@ -1,5 +1,5 @@
 import type { Datatype, ModelSignature, Tensor } from '@sibyl/protocol';
-import { emptyProbe, rowProbes, rowsAreIndependent, type RowProbes } from './row-independence';
+import { emptyProbe, madeUpProbe, rowProbes, rowsAreIndependent, type RowProbes } from './row-independence';
 
 const signature = (...shapes: (readonly number[])[]): ModelSignature => ({
   inputs: shapes.map((shape, i) => ({ name: `x${i}`, datatype: 'FP32', shape })),
@@ -77,6 +77,26 @@ describe('the probes of rows', () => {
     ['an input has no rows', signature([-1, 2], [3]), [[row(1, 2)]]],
     ['the model takes nothing', signature(), [[]]],
   ])('are none where %s', (_name, of, samples) => expect(rowProbes(of, samples)).toBeUndefined());
+});
+
+describe('the probe that is made up', () => {
+  it('fits any shape, with one element where a dimension has any size', () => {
+    const inputs = [
+      { name: 'scalar', datatype: 'INT64' as const, shape: [] },
+      { name: 'matrix', datatype: 'FP32' as const, shape: [2, -1] },
+    ];
+    const probe = madeUpProbe({ inputs, outputs: [] });
+    expect(probe?.map(({ shape, data }) => [shape, data.length])).toEqual([
+      [[], 1],
+      [[2, 1], 2],
+    ]);
+    expect(madeUpProbe({ inputs: [], outputs: [] })).toEqual([]);
+  });
+
+  it('is not made where it would be large', () => {
+    const inputs = [{ name: 'x', datatype: 'FP32' as const, shape: [2 ** 30, 2 ** 30] }];
+    expect(madeUpProbe({ inputs, outputs: [] })).toBeUndefined();
+  });
 });
 
 describe('the probe without rows', () => {

@@ -7,6 +7,7 @@ import {
   type Datatype,
   type ModelSignature,
   type Tensor,
+  type TensorSpec,
 } from '@sibyl/protocol';
 
 /** Runs that tell whether the answer for a row depends on the rows beside it. */
@@ -79,15 +80,30 @@ function hasRows(sample: readonly Tensor[]): boolean {
   );
 }
 
-/** Numbers that are none of zero and one, which many a model treats like nothing; dimensions of any size have one element. */
+/** One run of any model with inputs that are made up; undefined where they would be too large to be made. */
+export function madeUpProbe({ inputs }: ModelSignature): readonly Tensor[] | undefined {
+  const shapes = inputs.map(({ shape = [] }) => shape.map((size) => (size < 0 ? 1 : size)));
+  if (!shapes.every(isMakeable)) return undefined;
+  return inputs.map((input, i) => madeUp(input, shapes[i] ?? []));
+}
+
+/** Dimensions of any size have one element. */
 function madeUpRow({ inputs }: ModelSignature): Tensor[] {
-  return inputs.map(({ name, datatype, shape = [] }) => {
-    const rowShape = shape.map((size, axis) => (axis === 0 || size < 0 ? 1 : size));
+  return inputs.map((input) => {
+    const rowShape = (input.shape ?? []).map((size, axis) => (axis === 0 || size < 0 ? 1 : size));
     // Too large to be tried, and so not to be made.
-    if (elementCount(rowShape) > MOST_ROW_ELEMENTS) return { name, datatype, shape: [0], data: allocate(datatype, 0) };
-    const zeros: Tensor = { name, datatype, shape: rowShape, data: allocate(datatype, elementCount(rowShape)) };
-    return strange(zeros);
+    return madeUp(input, isMakeable(rowShape) ? rowShape : [0]);
   });
+}
+
+// What overflows has no count.
+function isMakeable(shape: readonly number[]): boolean {
+  return elementCount(shape) <= MOST_ROW_ELEMENTS;
+}
+
+/** Numbers that are none of zero and one, which many a model treats like nothing. */
+function madeUp({ name, datatype }: TensorSpec, shape: readonly number[]): Tensor {
+  return strange({ name, datatype, shape, data: allocate(datatype, elementCount(shape)) });
 }
 
 /** Another value for each element, of a kind that a model for the first will likely take: indices are near each other. */

@@ -13,7 +13,7 @@ import { versionOf, versionRow, type VersionRow } from './version-rows';
 
 type RevalidationParts = Pick<
   RegistrarParts,
-  'database' | 'store' | 'reader' | 'validation' | 'register' | 'queue' | 'policies' | 'approvals'
+  'database' | 'store' | 'reader' | 'validation' | 'register' | 'queue' | 'policies' | 'approvals' | 'signatures'
 >;
 
 /** Validates versions again: after an upgrade of the runtime, or because a crash left them unfinished. */
@@ -62,9 +62,10 @@ export class VersionRevalidation {
   }
 
   private async validate(row: VersionRow, call: Omit<ValidationCall, 'scanMs'>): Promise<Validation> {
-    const { store, reader, validation } = this.parts;
+    const { store, reader, validation, signatures } = this.parts;
     const folder = await store.artifactFolder(row.digest);
     try {
+      await signatures.checkStored({ model: row.model, digest: row.digest, files: row.files });
       stepBegins(call.onProgress, 'scan');
       const begun = this.clock.monotonic();
       const contents = await reader.read(folder, { name: row.model, version: row.version });

@@ -7,6 +7,7 @@ import { storedManifest } from './manifest-reader';
 import { isServable, type ModelVersion, type StoredStatus, type ValidationReport } from './model-version';
 import { lookupName } from './names';
 import { definedOnly } from './optional';
+import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
 
 /** A row of model_version with the names of the aliases that point at it. */
@@ -21,6 +22,7 @@ export interface VersionRow {
   readonly onnx: OnnxModel;
   readonly signature: ModelSignature;
   readonly report: ValidationReport | null;
+  readonly package_signature: SignatureRecord | null;
   readonly registered_at: Date | string;
   readonly registered_by: Actor;
   readonly validated_at: Date | string | null;
@@ -51,7 +53,7 @@ const APPROVALS = `COALESCE((SELECT json_agg(json_build_object('actor', p.actor,
 
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
-  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}, ${APPROVALS}`;
+  v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}, ${APPROVALS}`;
 
 /** The row of one exact version. */
 export async function versionRow(tx: EntityManager, model: string, version: string): Promise<VersionRow | undefined> {
@@ -74,6 +76,7 @@ export function versionOf(row: VersionRow): ModelVersion {
     onnx: row.onnx,
     files: row.files,
     report: row.report ?? undefined,
+    packageSignature: row.package_signature ?? undefined,
     aliases: row.aliases,
     approvals: row.approvals.map(({ actor, at, reason, digest, policy_revision: policyRevision }) => {
       return { actor, at: rfc3339(at), reason, digest, policyRevision };

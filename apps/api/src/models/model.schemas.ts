@@ -107,6 +107,21 @@ export const MODEL_SCHEMAS: Schemas = {
       },
       { additionalProperties: true },
     ),
+    'package_signature?': object(
+      {
+        status: text('`unchecked`: there is a signature, and the policy did not ask for it', {
+          enum: ['verified', 'unsigned', 'unchecked'],
+        }),
+        policy: text(undefined, { enum: ['none', 'verify', 'require'] }),
+        'signer?': object({
+          name: text('As the file of the trusted key is called'),
+          fingerprint: text('`sha256:` and what `sha256sum` prints of the public key in PEM'),
+          algorithm: text(undefined, { enum: ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521', 'ed25519'] }),
+        }),
+        checked_at: INSTANT,
+      },
+      { description: 'What was last found of the signature of its package' },
+    ),
     approvals: listOf(
       object({
         approved_by: ref('Actor'),

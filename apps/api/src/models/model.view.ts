@@ -1,6 +1,6 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
-import type { AliasEvent, Approval, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
+import type { AliasEvent, Approval, ModelVersion, Page, SignatureRecord, ValidationReport } from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
 
@@ -96,6 +96,7 @@ export function toVersionView(version: ModelVersion): View {
     files: version.files,
     onnx: toOnnxView(version),
     report: version.report && toReportView(version.report),
+    package_signature: version.packageSignature && toPackageSignatureView(version.packageSignature),
     approvals: version.approvals.map(toApprovalView),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
@@ -123,6 +124,10 @@ function toOnnxView({ onnx }: ModelVersion): View {
     external_files: onnx.externalFiles,
     initializer_bytes: onnx.initializerBytes,
   });
+}
+
+function toPackageSignatureView({ status, policy, signer, checkedAt }: SignatureRecord): View {
+  return known({ status, policy, signer, checked_at: checkedAt });
 }
 
 function toApprovalView({ actor, at, reason, digest, policyRevision }: Approval): View {
