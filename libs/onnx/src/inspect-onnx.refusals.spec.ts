@@ -1,6 +1,6 @@
 import { inspectOnnx } from './inspect-onnx';
 import type { OnnxLimits } from './onnx-limits';
-import { delimited, encodeMessage, varint } from './testing/encode-message';
+import { delimited, encodeMessage, varint } from './wire/encode-message';
 import { faultsOf, limitsWith } from './testing/faults-of';
 import { constantOfShapeModel, functionBombModel, hugeDimensionsModel, nestedIfModel } from './testing/hostile-models';
 import { attribute, encodeModel, modelFields, node, tensor, value, type ModelParts } from './testing/model-parts';

@@ -1,7 +1,6 @@
-import path from 'node:path';
 import { DomainError, timestamp, type Clock, type FieldFault } from '@sibyl/kernel';
 import type { ModelRuntime, TrialReport } from '@sibyl/inference';
-import type { ModelSignature, Tensor } from '@sibyl/protocol';
+import type { ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
 import { repeatProbes, unlikeOutputs } from './determinism';
 import { compareGolden, type GoldenResult } from './golden-compare';
 import { GOLDEN_FILE } from './golden-reader';
@@ -52,13 +51,13 @@ const BATCH_ROWS = [1, 8, 32];
 export class ModelValidation {
   constructor(private readonly parts: ValidationParts) {}
 
-  /** What the model does wrong is in the report; only what keeps us from trying it is thrown. */
-  async run(contents: PackageContents, folder: string, digest: string, call: ValidationCall = {}): Promise<Validation> {
+  /** Tries `file`. What the model does wrong is in the report; only what keeps us from trying it is thrown. */
+  async run(contents: PackageContents, file: string, digest: string, call: ValidationCall = {}): Promise<Validation> {
     const steps = new ValidationSteps();
     steps.add('scan', true, call.scanMs ?? 0);
     const plan = planOf(contents);
     try {
-      const trial = await this.trial(path.join(folder, MODEL_FILE), digest, plan, call);
+      const trial = await this.trial(file, digest, plan, call);
       stepBegins(call.onProgress, 'metrics');
       const begun = this.parts.clock.monotonic();
       const metrics = await this.parts.metrics.of(contents.manifest);
@@ -109,7 +108,8 @@ export class ModelValidation {
     const misses = golden?.misses.map(goldenFault) ?? [];
     const reasons = [...shapes, ...misses, ...(unlike ?? []).map(unlikeFault), ...metrics.faults];
     const found = { trial: facts, metrics, ...(golden ? { golden } : {}) };
-    const signature = widenedSignature(contents.signature, observed);
+    const shown = observed.length > 0 ? observed : observeMadeUp(contents.signature, trial);
+    const signature = widenedSignature(contents.signature, shown);
     return { report: this.report(contents, reasons, found, steps), signature };
   }
 
@@ -136,6 +136,12 @@ export class ModelValidation {
       ignoredFiles,
     };
   }
+}
+
+/** Without samples, rows that were made up show what outputs really are, where nothing but their number was. */
+function observeMadeUp({ inputs }: ModelSignature, { probes }: TrialReport): readonly TensorSpec[] {
+  if (!inputs.every(({ shape }) => shape?.slice(1).every((size) => size > 0))) return [];
+  return observeOutputs(probes.flatMap((outputs) => (outputs ? [outputs] : [])));
 }
 
 interface Tried {

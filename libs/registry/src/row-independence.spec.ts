@@ -151,3 +151,33 @@ describe('rows are independent', () => {
     ).toBe(true);
   });
 });
+
+describe('a file that fixes its batch', () => {
+  const fixed = rowProbes(signature([3, 2]), [])!;
+
+  it('is asked for one row several times, and for several rows at once, as many as it takes', () => {
+    expect(fixed.alone).toHaveLength(2);
+    for (const [x] of fixed.alone) expect(x?.shape).toEqual([3, 2]);
+    expect(fixed.together[0]?.shape).toEqual([3, 2]);
+  });
+
+  it('has rows that do not depend on each other, or has not', () => {
+    expect(
+      rowsAreIndependent(
+        fixed,
+        answers(fixed, (x) => x.map(([a = 0]) => [a, 1])),
+      ),
+    ).toBe(true);
+    const summed = answers(fixed, (x) => x.map(() => [x.reduce((sum, [a = 0]) => sum + a, 0)]));
+    expect(rowsAreIndependent(fixed, summed)).toBe(false);
+    // A matrix, not rows.
+    const transposed = answers(fixed, (x) => [x.map(([a = 0]) => a), x.map(([, b = 0]) => b)]);
+    expect(rowsAreIndependent(fixed, transposed)).toBe(false);
+  });
+
+  it('of one row, or of none, has nothing to be shown', () => {
+    expect(rowProbes(signature([1, 2]), [])).toBeUndefined();
+    expect(rowProbes(signature([0, 2]), [])).toBeUndefined();
+    expect(rowProbes(signature([3, 2], [2, 2]), [])).toBeUndefined();
+  });
+});

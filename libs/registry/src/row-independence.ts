@@ -16,6 +16,8 @@ export interface RowProbes {
   readonly alone: readonly (readonly Tensor[])[];
   /** The same rows in one run. */
   readonly together: readonly Tensor[];
+  /** Where a run takes so many rows and no others: those alone are repeated, and those together come again. */
+  readonly batch?: number;
 }
 
 const MOST_ROWS = 4;
@@ -31,14 +33,20 @@ const ABSOLUTE = 1e-6;
 
 /** Probes made of the first rows of samples, or of rows that are made up; undefined where rows cannot be told apart. */
 export function rowProbes(signature: ModelSignature, samples: readonly (readonly Tensor[])[]): RowProbes | undefined {
-  if (signature.inputs.length === 0 || !signature.inputs.every((input) => input.shape?.[0] === -1)) return undefined;
+  const size = signature.inputs[0]?.shape?.[0];
+  // A single row cannot depend on others.
+  if (size === undefined || size === 0 || size === 1) return undefined;
+  if (!signature.inputs.every((input) => input.shape?.[0] === size)) return undefined;
   const [first] = samples;
   const fitting = samples.filter((sample) => first !== undefined && hasRows(sample) && sameRows(first, sample));
   const given = fitting.slice(0, MOST_ROWS).map((sample) => sample.map(firstRow));
   const known = given.length > 0 ? given : [madeUpRow(signature)].filter(hasRows);
   const rows = [...known, ...known.map((row) => row.map(strange))];
-  const together = known[0]?.map((_, input) => stackRows(rows.map((row) => row[input]) as [Tensor, ...Tensor[]]));
-  return together && { alone: rows, together };
+  if (known.length === 0) return undefined;
+  if (size < 0) return { alone: rows, together: stacked(rows) };
+  const few = rows.slice(0, size);
+  const alone = few.map((row) => stacked(Array.from({ length: size }, () => row)));
+  return { alone, together: stacked(Array.from({ length: size }, (_, i) => few[i % few.length] ?? [])), batch: size };
 }
 
 /** What the outputs of the probes tell; `outputs` are those of `alone`, then that of `together`; undefined: the run failed. */
@@ -51,14 +59,16 @@ export function rowsAreIndependent(
   if (alone.some((tensors) => tensors === undefined)) return undefined;
   // What runs row by row and not together is not to be run together.
   if (together === undefined) return false;
-  const rows = probes.alone.length;
-  return alone.every((tensors, row) => (tensors ?? []).every((tensor) => agrees(tensor, together, row, rows)));
+  const rows = probes.batch ?? probes.alone.length;
+  const one = (tensor: Tensor): Tensor => (tensor.shape[0] === probes.batch ? firstRow(tensor) : tensor);
+  return alone.every((tensors, row) => (tensors ?? []).every((tensor) => agrees(one(tensor), together, row, rows)));
 }
 
 /** Batches of the first row of a sample, or of one that is made up; none where rows cannot be told apart or are too large. */
-export function rowBatches({ alone: [row] }: RowProbes, sizes: readonly number[]): (readonly Tensor[])[] {
+export function rowBatches({ alone: [row], batch }: RowProbes, sizes: readonly number[]): (readonly Tensor[])[] {
   const elements = row?.reduce((sum, { data }) => sum + data.length, 0) ?? 0;
-  if (!row) return [];
+  // A file that fixes its batch takes no others.
+  if (!row || batch !== undefined) return [];
   const fitting = sizes.filter((size) => size * elements <= MOST_BATCH_ELEMENTS);
   return fitting.map((size) =>
     row.map((tensor) => stackRows(Array.from({ length: size }, () => tensor) as [Tensor, ...Tensor[]])),
@@ -72,6 +82,10 @@ export function emptyProbe(signature: ModelSignature): readonly Tensor[] | undef
   return signature.inputs.map(({ name, datatype }, input) => {
     return { name, datatype, shape: [0, ...(rowShapes[input] ?? [])], data: allocate(datatype, 0) };
   });
+}
+
+function stacked(rows: readonly (readonly Tensor[])[]): Tensor[] {
+  return (rows[0] ?? []).map((_, input) => stackRows(rows.map((row) => row[input]) as [Tensor, ...Tensor[]]));
 }
 
 function hasRows(sample: readonly Tensor[]): boolean {

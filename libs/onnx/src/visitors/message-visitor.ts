@@ -58,6 +58,11 @@ export class MessageVisitor {
     return 0;
   }
 
+  /** `open` for those who need to know where: the field begins at `_from`, what it holds lies from `_start` to `_end`. */
+  openAt(field: FieldShape, _from: number, _start: number, _end: number): MessageVisitor | undefined {
+    return this.open(field);
+  }
+
   /** The visitor of a nested message; undefined passes over it. */
   open(field: FieldShape): MessageVisitor | undefined {
     return new MessageVisitor(this.inspection, field.message as MessageName, this.next(field));

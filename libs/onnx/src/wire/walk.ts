@@ -106,16 +106,16 @@ export class Walk {
       if (shape === undefined) frame.visitor.unknown(this.position - from);
       return 0;
     }
-    const missing = this.known(frame, shape, wire);
+    const missing = this.known(frame, shape, wire, from);
     // The whole field is read again once its bytes are there.
     if (missing > 0) this.cursor.position = from;
     else this.markSeen(frame, shape, number, from);
     return missing;
   }
 
-  private known(frame: Frame, shape: FieldShape, wire: number): number {
+  private known(frame: Frame, shape: FieldShape, wire: number, from: number): number {
     if (wire === DELIMITED && (shape.kind === 'message' || shape.kind === 'text' || shape.kind === 'bytes')) {
-      return this.delimited(frame, shape);
+      return this.delimited(frame, shape, from);
     }
     if (wire === DELIMITED && shape.repeated) {
       this.packedList(frame, shape);
@@ -133,11 +133,11 @@ export class Walk {
     return 0;
   }
 
-  private delimited(frame: Frame, shape: FieldShape): number {
+  private delimited(frame: Frame, shape: FieldShape, from: number): number {
     const length = this.length(frame.end);
     const content = this.position;
     if (shape.kind === 'message') {
-      const child = frame.visitor.open(shape);
+      const child = frame.visitor.openAt(shape, from, content, content + length);
       if (child === undefined) this.cursor.position = content + length;
       else this.enter(child, content + length);
       return 0;
