@@ -75,7 +75,7 @@ export async function startPlatform(
   const database = await startDatabase(foundation, siblings.count > 1);
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
-  const models = await startModels(foundation, database, runtime);
+  const models = await startModels(foundation, { database, trail: audit.trail }, runtime);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
@@ -191,7 +191,11 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
   return { gate, apiKeys, keySnapshot, keyUsage, idempotency };
 }
 
-async function startModels(foundation: Foundation, database: Database, runtime: OnnxRuntime) {
+async function startModels(
+  foundation: Foundation,
+  { database, trail }: { readonly database: Database; readonly trail: AuditTrail },
+  runtime: OnnxRuntime,
+) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
   const registry: ModelRegistry = new ModelRegistry({
     database,
@@ -207,9 +211,15 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
   await registry.start();
   const reconciler = new ModelReconciler({ source: registry, runtime, clock, options: config.prediction, log });
   const { prewarmLimitMs } = config.prediction;
+  const record = systemRecord(trail, systemActor('policy'), foundation);
+  // What is not archived now is archived after the next promotion.
+  const promoted = (model: string): Promise<void> =>
+    registry
+      .retire(model, record)
+      .catch((error: unknown) => log.warn({ model, err: error }, 'old versions could not be archived'));
   const others = elsewhere(siblings, prewarmLimitMs);
   const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction);
-  const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs);
+  const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
     siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());

@@ -1,7 +1,13 @@
 import { DomainError } from '@sibyl/kernel';
 import { FakeClock } from '@sibyl/kernel/testing';
 import { FakeRuntime, type FakeModel } from '@sibyl/inference/testing';
-import type { AliasEvent, ModelVersion, RegistrySnapshot, SnapshotAlias } from '@sibyl/registry';
+import {
+  isServable,
+  type AliasEvent,
+  type ModelVersion,
+  type RegistrySnapshot,
+  type SnapshotAlias,
+} from '@sibyl/registry';
 import { aModelVersion } from '@sibyl/registry/testing';
 import { ManifestDefaults } from './feature-reader';
 import type { JsonObject } from './feature-rows';
@@ -48,6 +54,7 @@ class Fixture {
   readonly options = new PredictionOptions();
   readonly warnings: string[] = [];
   versions: ModelVersion[] = [version('1', 1), version('2', 2)];
+  warm: string[] = [];
   aliases: SnapshotAlias[] = [{ alias: 'production', version: '1', revision: 1, previous: null }];
   broken: Error | undefined;
   snapshots = 0;
@@ -86,7 +93,9 @@ class Fixture {
   private snapshot(): Promise<RegistrySnapshot> {
     this.snapshots++;
     if (this.broken) return Promise.reject(this.broken);
-    return Promise.resolve({ models: [{ name: 'm', versions: this.versions, aliases: this.aliases }] });
+    const latest = this.versions.findLast(({ status }) => isServable(status))?.version;
+    const { versions, aliases, warm } = this;
+    return Promise.resolve({ models: [{ name: 'm', versions, aliases, warm, ...(latest ? { latest } : {}) }] });
   }
 }
 

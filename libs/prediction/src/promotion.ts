@@ -23,7 +23,7 @@ export class Promotion {
 
   async promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
     // What will be refused loads nothing, and takes no memory from what serves.
-    await this.aliases.foresee(move);
+    await this.aliases.foresee(actor, move);
     await this.warmEverywhere(move.model, move.version);
     const event = await this.aliases.move(actor, move, record);
     await this.switchEverywhere();

@@ -114,9 +114,4 @@ export class ServedVersion {
   get servable(): boolean {
     return this.facts.status === 'validated' || this.facts.status === 'approved' || this.facts.status === 'active';
   }
-
-  /** Whether `latest` may mean it: what an alias keeps in service although it failed when it was last validated is not offered anew. */
-  get proven(): boolean {
-    return this.servable && this.facts.report?.passed === true;
-  }
 }

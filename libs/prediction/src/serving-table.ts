@@ -7,7 +7,7 @@ export interface ServedModel {
   readonly name: string;
   readonly versions: ReadonlyMap<string, ServedVersion>;
   readonly aliases: ReadonlyMap<string, ServedVersion>;
-  /** What a rollback of one of the aliases would lead to. */
+  /** What a rollback of one of the aliases would lead to, and what the policy of the model keeps for one. */
   readonly previous: ReadonlySet<ServedVersion>;
   readonly latest: ServedVersion | undefined;
 }

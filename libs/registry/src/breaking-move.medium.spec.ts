@@ -36,7 +36,7 @@ describe('a promotion that would break callers', () => {
 
   it('is refused, each difference named, before anything is loaded and when the alias would move', async () => {
     const request = { model: 'm', alias: 'champion', version: '2', reason: 'because', ifMatch: '"1"' };
-    for (const work of [at.registry.aliases.foresee(request), move('2', { ifMatch: '"1"' })]) {
+    for (const work of [at.registry.aliases.foresee(ALICE, request), move('2', { ifMatch: '"1"' })]) {
       const error = await refused(work);
       expect(error).toMatchObject({
         code: 'breaking_change',

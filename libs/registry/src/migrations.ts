@@ -1,4 +1,5 @@
 import type { Migration } from '@sibyl/database';
+import { policiesMigration } from './migrations/0003-policies';
 import { aliasFacts } from './migrations/0004-alias-facts';
 
 /**
@@ -103,5 +104,6 @@ GRANT SELECT, INSERT, UPDATE ON registry.model, registry.model_version, registry
 GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
 `,
   },
+  policiesMigration,
   aliasFacts,
 ];

@@ -2,13 +2,20 @@ import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, invariant, timestamp, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
-import { ALIAS_EVENT_COLUMNS, aliasEventOf, type AliasEvent, type AliasEventRow } from './alias-event';
+import {
+  ALIAS_EVENT_COLUMNS,
+  aliasEventOf,
+  type AliasApproval,
+  type AliasEvent,
+  type AliasEventRow,
+} from './alias-event';
+import { presentOf, stepBack, type Target } from './alias-state';
 import { checkCallers } from './breaking-move';
 import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
 import { concludeChange, isModel, lockModel } from './registry-change';
-import { isServable, type StoredStatus } from './model-version';
-import type { PackageDigest } from './package-digest';
+import { isServable } from './model-version';
+import type { PromotionRules } from './promotion-rules';
 
 export interface AliasMove extends Precondition {
   readonly model: string;
@@ -25,20 +32,13 @@ export interface AliasRollback extends Pick<Precondition, 'ifMatch'> {
   readonly reason: string;
 }
 
-interface Target {
-  readonly version: string;
-  readonly digest: PackageDigest;
-  readonly status: StoredStatus;
-  /** Of its last validation. */
-  readonly passed: boolean | null;
-}
-
 /** Where an alias goes, and the event that a later rollback returns to. */
 interface Step {
   readonly kind: 'move' | 'rollback';
   readonly to: Target;
   readonly returnsTo: string | number | null;
   readonly breaking?: readonly FieldFault[] | undefined;
+  readonly approvals?: readonly AliasApproval[];
 }
 
 interface Why {
@@ -52,6 +52,7 @@ interface Prepared {
   readonly present: AliasEventRow | undefined;
   readonly to: Target;
   readonly breaking: readonly FieldFault[] | undefined;
+  readonly approvals: readonly AliasApproval[];
 }
 
 /**
@@ -62,6 +63,7 @@ export class ModelAliases {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
+    private readonly rules: PromotionRules,
   ) {}
 
   /** Points an alias at a version that may serve, if the alias is still as the caller saw it. */
@@ -70,29 +72,30 @@ export class ModelAliases {
     const reason = checkReason(move.reason);
     return this.database.transaction(async (tx) => {
       await requireModel(tx, move.model);
-      const { present, to, breaking } = await this.prepare(tx, move);
+      const { present, to, breaking, approvals } = await this.prepare(tx, actor, move);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
       const event =
-        present?.version === to.version
+        present && present.version === to.version
           ? present
           : await this.append(tx, { ...move, actor, reason }, present, {
               kind: 'move',
               to,
               returnsTo: present?.id ?? null,
               breaking,
+              approvals,
             });
       return this.conclude(tx, 'model.promote', event, { reason, from: present?.version, breaking }, record);
     });
   }
 
   /** Throws what `move` would throw at this moment, before anything is loaded for it. */
-  async foresee(move: AliasMove): Promise<void> {
+  async foresee(actor: Actor, move: AliasMove): Promise<void> {
     checkAlias(move.alias);
     checkReason(move.reason);
     await this.database.transaction(async (tx) => {
       // Without the lock: taking it writes, and a write waits for the disk.
       await requireModel(tx, move.model, isModel);
-      await this.prepare(tx, move);
+      await this.prepare(tx, actor, move);
     });
   }
 
@@ -103,6 +106,8 @@ export class ModelAliases {
     return this.database.transaction(async (tx) => {
       const { model, alias } = rollback;
       await requireModel(tx, model);
+      // What it goes back to was let through by the policy of its time: in need it is not held to a later one.
+      await this.rules.requirePromoter(tx, actor, model, alias);
       const { present, to, returnsTo } = await stepBack(tx, model, alias);
       if (!present) throw aliasNotFound(model, alias);
       checkPrecondition(rollback, `"${present.revision}"`);
@@ -141,21 +146,28 @@ export class ModelAliases {
   ): Promise<AliasEvent | undefined> {
     if (await presentOf(tx, first.model, first.alias)) return undefined;
     const to = await this.target(tx, first.model, first.version);
+    const { model, alias } = first;
+    if (!(await this.rules.lets(tx, actor, { model, alias, version: to.version, replaces: undefined })))
+      return undefined;
     const row = await this.append(tx, { ...first, actor }, undefined, { kind: 'move', to, returnsTo: null });
     return aliasEventOf(row);
   }
 
   /** Holds the move to everything that it must satisfy. */
-  private async prepare(tx: EntityManager, move: AliasMove): Promise<Prepared> {
+  private async prepare(tx: EntityManager, actor: Actor, move: AliasMove): Promise<Prepared> {
     const { model, alias, allowBreaking = false } = move;
+    await this.rules.requirePromoter(tx, actor, model, alias);
     const to = await this.target(tx, model, move.version);
     await refuseVersionName(tx, model, alias);
     const present = await presentOf(tx, model, alias);
     checkPrecondition(move, present && `"${present.revision}"`);
     requireServable(model, to);
-    if (!present || present.version === to.version) return { present, to, breaking: undefined };
+    // A move to where the alias is already changes nothing, so nothing is asked of it.
+    if (present?.version === to.version) return { present, to, breaking: undefined, approvals: [] };
+    const approvals = await this.rules.require(tx, { model, alias, version: to.version, replaces: present?.version });
+    if (!present) return { present, to, breaking: undefined, approvals };
     const step = { model, from: present.version, to: to.version, allowBreaking };
-    return { present, to, breaking: await checkCallers(tx, step) };
+    return { present, to, breaking: await checkCallers(tx, step), approvals };
   }
 
   private async conclude(
@@ -180,7 +192,7 @@ export class ModelAliases {
     tx: EntityManager,
     by: { readonly actor: Actor; readonly reason: string; readonly model: string; readonly alias: string },
     present: AliasEventRow | undefined,
-    { kind, to, returnsTo, breaking }: Step,
+    { kind, to, returnsTo, breaking, approvals = [] }: Step,
   ): Promise<AliasEventRow> {
     // Clocks of replicas differ, and history may not run backwards: whoever holds the model's lock comes later.
     const at = Math.max(this.clock.now(), present ? new Date(present.at).getTime() : 0);
@@ -188,14 +200,15 @@ export class ModelAliases {
     // Both in one statement: an alias is where its last event says, whoever looks.
     const [row] = await tx.query<AliasEventRow[]>(
       `WITH e AS (INSERT INTO registry.alias_event
-           (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason, breaking)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *),
+           (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason, breaking, approvals)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *),
        a AS (INSERT INTO registry.model_alias (model, alias, version, event) SELECT model, alias, version, id FROM e
          ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, event = excluded.event)
        SELECT ${ALIAS_EVENT_COLUMNS} FROM e`,
       [
         ...[by.model, by.alias, revision, kind, present?.version ?? null, to.version, to.digest, returnsTo],
         ...[timestamp(at), JSON.stringify(by.actor), by.reason, breaking ? JSON.stringify(breaking) : null],
+        approvals.length > 0 ? JSON.stringify(approvals) : null,
       ],
     );
     invariant(row, 'an inserted row comes back');
@@ -255,33 +268,4 @@ async function refuseVersionName(tx: EntityManager, model: string, alias: string
       faults: [{ pointer: '/alias', expected: 'a word that is not a version of the model', received: alias }],
     },
   );
-}
-
-async function presentOf(tx: EntityManager, model: string, alias: string): Promise<AliasEventRow | undefined> {
-  const [row] = await tx.query<AliasEventRow[]>(
-    `SELECT ${ALIAS_EVENT_COLUMNS} FROM registry.model_alias a JOIN registry.alias_event e ON e.id = a.event
-     WHERE a.model = $1 AND a.alias = $2`,
-    [model, alias],
-  );
-  return row;
-}
-
-/** In one look, for rollbacks are waited for: where an alias is, and the version before with the event that it returns to. */
-async function stepBack(
-  tx: EntityManager,
-  model: string,
-  alias: string,
-): Promise<{ present?: AliasEventRow; to?: Target; returnsTo: AliasEventRow['returns_to'] }> {
-  const [row] = await tx.query<(AliasEventRow & { before: Target | null; before_returns_to: string | null })[]>(
-    `SELECT ${ALIAS_EVENT_COLUMNS}, b.returns_to AS before_returns_to,
-       CASE WHEN v.version IS NOT NULL THEN json_build_object('version', v.version, 'digest', v.digest, 'status', v.status,
-         'passed', (v.report->>'passed')::boolean) END AS before
-     FROM registry.model_alias a JOIN registry.alias_event e ON e.id = a.event
-     LEFT JOIN registry.alias_event b ON b.id = e.returns_to
-     LEFT JOIN registry.model_version v ON v.model = b.model AND v.version = b.version
-     WHERE a.model = $1 AND a.alias = $2`,
-    [model, alias],
-  );
-  if (!row) return { returnsTo: null };
-  return { present: row, ...(row.before ? { to: row.before } : {}), returnsTo: row.before_returns_to };
 }

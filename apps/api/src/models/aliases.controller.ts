@@ -58,6 +58,7 @@ export class AliasesController {
     request: { version: '1.3.0', reason: 'better on last week’s data' },
     answer: 'Alias',
     errors: [
+      'policy_forbidden',
       'model_not_found',
       'version_not_found',
       'version_not_servable',
@@ -98,6 +99,7 @@ export class AliasesController {
     request: { reason: 'too many false alarms' },
     answer: 'Alias',
     errors: [
+      'policy_forbidden',
       'model_not_found',
       'alias_not_found',
       'version_not_servable',
