@@ -227,7 +227,6 @@ async function main() {
     console.log(`${misses.length} things half moved, half registered, miscounted or left behind after ${times} faults`);
     return misses.length === 0 && seen.moved > times && seen.cut > 0;
   } finally {
-    if (process.env.KEEP_LOG) fs.copyFileSync(server.logFile, '/tmp/hmoves-registry.log');
     await server.stop();
   }
 }
