@@ -571,7 +571,7 @@ describe('Promotion', () => {
     let loadedAtMove = false;
     const others: string[] = [];
     const elsewhere = {
-      warm: (_: string, version: string) => Promise.resolve(void others.push(`warm ${version}`)),
+      warm: (_: string, name: string) => Promise.resolve(void others.push(`warm ${name}`)),
       follow: () => Promise.resolve(void others.push('follow')),
     };
     const aliases = {
