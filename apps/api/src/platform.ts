@@ -23,6 +23,7 @@ import { BatchObserver } from './batch-observer';
 import { LocalServing } from './models/local-serving';
 import type { Serving } from './models/serving';
 import { Underway } from './predict/underway';
+import { SignatureWatch } from './models/signature-watch';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
 import { elsewhere, flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
@@ -77,7 +78,7 @@ export async function startPlatform(
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, { database, trail: audit.trail }, runtime);
   const gpus = new GpuMeter(clock);
-  declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, gpus });
+  declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
   return {
     ...foundation,
@@ -93,6 +94,7 @@ export async function startPlatform(
     async serveModels() {
       await runtimeStart;
       await models.reconciler.start();
+      models.signatureWatch.start();
     },
     async close() {
       models.stop();
@@ -222,6 +224,7 @@ async function startModels(
   const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
     siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
+  const signatureWatch = new SignatureWatch({ reconciler, registry, log });
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());
   return {
     runtime,
@@ -230,10 +233,12 @@ async function startModels(
     promotion,
     serving,
     localServing,
+    signatureWatch,
     predictions: new PredictionService(reconciler, new ManifestDefaults(), clock, config.prediction),
     payloadDigest: new PayloadDigest(secrets.digestKey),
     stop: () => {
       reconciler.stop();
+      signatureWatch.stop();
       ignoreRegistry();
     },
   };
@@ -263,13 +268,14 @@ function systemRecord(trail: AuditTrail, actor: Actor, { clock, ids }: Foundatio
     });
 }
 
-type Read = { readonly serving: LocalServing } & Pick<Auth, 'keySnapshot'> &
+type Read = { readonly serving: LocalServing; readonly signatureWatch: SignatureWatch } & Pick<Auth, 'keySnapshot'> &
   Pick<Audit, 'trail'> &
   Pick<Platform, 'gpus'>;
 
-function declareReadings(metrics: Metrics, { serving, keySnapshot, trail, gpus }: Read): void {
+function declareReadings(metrics: Metrics, { serving, signatureWatch, keySnapshot, trail, gpus }: Read): void {
   metrics.server.read({
     loadedModels: () => serving.loadedModels(),
+    untrustedModels: () => signatureWatch.untrusted(),
     activeKeys: () => keySnapshot.status().activeKeys,
     spoolBacklog: () => trail.status().backlogEvents,
     gpus: () => gpus.read(),

@@ -1,6 +1,8 @@
 import type { Migration } from '@sibyl/database';
+import { derivedMigration } from './migrations/0002-derived';
 import { policiesMigration } from './migrations/0003-policies';
 import { aliasFacts } from './migrations/0004-alias-facts';
+import { signaturesMigration } from './migrations/0005-signatures';
 
 /**
  * Schema `registry`. Documents are `json`, not `jsonb`: it keeps their text as it came and takes every string that JSON has.
@@ -104,6 +106,8 @@ GRANT SELECT, INSERT, UPDATE ON registry.model, registry.model_version, registry
 GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
 `,
   },
+  derivedMigration,
   policiesMigration,
   aliasFacts,
+  signaturesMigration,
 ];

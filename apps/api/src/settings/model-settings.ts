@@ -44,6 +44,18 @@ export const MODELS = {
     unsafe: wholeFileSystem,
     meaning: 'Folders that `source_uri` may read.',
   }),
+  signaturePolicy: choice({
+    name: 'SIBYL_SIGNATURE_POLICY',
+    of: ['none', 'verify', 'require'],
+    fallback: REGISTRY.signaturePolicy,
+    meaning:
+      'What is asked of signed packages: nothing; that a signature that is there holds; that there is one. The policy of a model may ask for more.',
+  }),
+  trustedKeys: folders({
+    name: 'SIBYL_TRUSTED_KEYS',
+    fallback: [],
+    meaning: 'Public keys whose signatures are believed: PEM files, or folders with `.pem` and `.pub` files.',
+  }),
   importHosts: list({
     name: 'SIBYL_IMPORT_HOSTS',
     type: 'host[:port]',
