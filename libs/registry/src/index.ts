@@ -20,6 +20,7 @@ export {
   type ManifestTensor,
   type Task,
 } from './manifest';
+export { zipMapClasses, type DerivedModel } from './derived-model';
 export type { GoldenMiss, Tolerance } from './golden';
 export type { AliasEvent } from './alias-event';
 export { ModelAliases, type AliasMove, type AliasRollback } from './model-aliases';

@@ -161,11 +161,12 @@ export class ModelAliases {
   /** Holds the move to everything that it must satisfy. */
   private async prepare(tx: EntityManager, actor: Actor, move: AliasMove): Promise<Prepared> {
     const { model, alias, allowBreaking = false } = move;
+    // First, with as little as can be under the model's lock: of many who move an alias at once, all but one end here.
+    const present = await presentOf(tx, model, alias);
+    checkPrecondition(move, present && `"${present.revision}"`);
     await this.rules.requirePromoter(tx, actor, model, alias);
     const to = await this.target(tx, model, move.version);
     await refuseVersionName(tx, model, alias);
-    const present = await presentOf(tx, model, alias);
-    checkPrecondition(move, present && `"${present.revision}"`);
     requireServable(model, to);
     // A move to where the alias is already changes nothing, so nothing is asked of it.
     if (present?.version === to.version) return { present, to, breaking: undefined, approvals: [], signed: undefined };

@@ -3,6 +3,8 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, type Actor } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
+import { derivedRecord } from './derived-model';
+import type { DerivedModels } from './derived-models';
 import type { ExpectedIdentity } from './manifest-reader';
 import type { ModelAliases } from './model-aliases';
 import type { ModelPolicies } from './model-policies';
@@ -24,6 +26,7 @@ import { versionOf, versionRow } from './version-rows';
 export interface RegistrarParts {
   readonly database: Database;
   readonly store: ArtifactStore;
+  readonly derived: DerivedModels;
   readonly reader: PackageReader;
   readonly validation: ModelValidation;
   readonly register: VersionRegister;
@@ -98,10 +101,9 @@ export class ModelRegistrar {
     await store.commit(staged);
     if (begun.known) return { version: begun.known, created: false };
     const folder = await store.artifactFolder(candidate.digest);
-    const result = await validation.run(candidate.contents, folder, candidate.digest, {
-      ...expect.call,
-      scanMs: candidate.scanMs,
-    });
+    const { contents, digest, files, scanMs } = candidate;
+    const file = await this.parts.derived.modelFile(folder, { ...contents, digest, files });
+    const result = await validation.run(contents, file, digest, { ...expect.call, scanMs });
     return this.decide(candidate, begun.revision, result, { record, aliasFirst: expect.aliasFirst ?? false });
   }
 
@@ -128,6 +130,7 @@ export class ModelRegistrar {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
           ...auditedSignature(candidate.signed),
+          ...(candidate.contents.derived ? { derived: derivedRecord(candidate.contents.derived) } : {}),
           ...(alias ? { alias } : {}),
         },
       });

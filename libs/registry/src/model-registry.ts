@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
@@ -7,6 +6,7 @@ import { OnnxLimits } from '@sibyl/onnx';
 import type { Tensor } from '@sibyl/protocol';
 import { goldenDocumentIn, goldenIn } from './golden-files';
 import { ArtifactStore } from './artifact-store';
+import { DerivedModels } from './derived-models';
 import { MetricJudgement } from './metric-judgement';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
@@ -16,7 +16,6 @@ import { ModelRegistrar, type Registered, type Registration } from './model-regi
 import { ModelValidation, type ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { PackageReader } from './package-reader';
-import { MODEL_FILE } from './package-source';
 import { PromotionRules } from './promotion-rules';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
@@ -53,6 +52,7 @@ export class ModelRegistry {
   readonly policies: ModelPolicies;
   private readonly store: ArtifactStore;
   private readonly signatures: PackageSignatures;
+  private readonly derived: DerivedModels;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
   private readonly retirement: VersionRetirement;
@@ -69,6 +69,7 @@ export class ModelRegistry {
     this.onChange = onChange;
     this.options = options;
     this.store = new ArtifactStore(options, ids);
+    this.derived = new DerivedModels(options, ids, onnxLimits);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
     const approvals = new VersionApprovals(clock);
@@ -81,6 +82,7 @@ export class ModelRegistry {
     const parts = {
       database,
       store: this.store,
+      derived: this.derived,
       reader: new PackageReader(options, onnxLimits),
       validation: new ModelValidation({
         runtime,
@@ -100,7 +102,7 @@ export class ModelRegistry {
     this.comparison = new VersionComparison(
       runtime,
       {
-        modelFile: async ({ digest }) => path.join(await this.artifactFolder(digest), MODEL_FILE),
+        modelFile: async (version) => this.modelFile(await this.artifactFolder(version.digest), version),
         sampleInputs: async (version) => this.sampleInputs(await this.artifactFolder(version.digest), version),
       },
       options,
@@ -176,14 +178,19 @@ export class ModelRegistry {
     return this.snapshots.read();
   }
 
-  /** The package's folder with its `model.onnx`, every byte hashed again just now. */
+  /** The package's folder, every byte hashed again just now. */
   artifactFolder(digest: string): Promise<string> {
     return this.store.artifactFolder(digest);
   }
 
   /** As `artifactFolder`, but the bytes are hashed only where something has touched their files since they were last. */
-  recheckArtifact(digest: string): Promise<string> {
-    return this.store.recheck(digest);
+  async recheckArtifact(version: ModelVersion): Promise<string> {
+    return this.modelFile(await this.store.recheck(version.digest), version);
+  }
+
+  /** The file that runs for a version whose package `artifactFolder` gave: its own, or the one derived from it, every byte hashed. */
+  modelFile(folder: string, version: ModelVersion): Promise<string> {
+    return this.derived.modelFile(folder, version);
   }
 
   /** Refuses what the signature policy refuses by the keys that are trusted now: called before a version is loaded. */

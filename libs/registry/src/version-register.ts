@@ -92,8 +92,8 @@ export class VersionRegister {
     const { name, version } = candidate.contents.manifest;
     const rows = await tx.query<{ revision: number }[]>(
       `INSERT INTO registry.model_version (model, version, status, digest, manifest, files, onnx, signature,
-         package_signature, registered_at, registered_by, changed_at, changed_by)
-       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $10, $9, $10) RETURNING revision`,
+         package_signature, derived, registered_at, registered_by, changed_at, changed_by)
+       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $11) RETURNING revision`,
       [name, version, ...this.columns(candidate)],
     );
     return revisionOf(rows);
@@ -103,7 +103,7 @@ export class VersionRegister {
   private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<number> {
     const { name, version } = candidate.contents.manifest;
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
-      package_signature = $8, registered_at = $9, registered_by = $10, changed_at = $9, changed_by = $10`;
+      package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11`;
     const reopen = row.validated_at === null;
     const rows = await tx.query<{ revision: number }[]>(
       `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1 ${reopen ? `, ${fresh}` : ''}
@@ -115,7 +115,14 @@ export class VersionRegister {
 
   private columns({ actor, contents, digest, files, signed }: Candidate): unknown[] {
     const documents = [contents.manifest.document, files, contents.onnx, contents.signature, signed];
-    return [digest, ...documents.map((document) => JSON.stringify(document)), this.now(), JSON.stringify(actor)];
+    const derived = contents.derived === undefined ? null : JSON.stringify(contents.derived);
+    return [
+      digest,
+      ...documents.map((document) => JSON.stringify(document)),
+      derived,
+      this.now(),
+      JSON.stringify(actor),
+    ];
   }
 
   private now(): string {

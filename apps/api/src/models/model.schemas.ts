@@ -86,6 +86,12 @@ export const MODEL_SCHEMAS: Schemas = {
     manifest: ANYTHING,
     files: listOf(object({ path: text(), sha256: text(), bytes: whole() })),
     onnx: ANYTHING,
+    'derived?': object({
+      file: text(),
+      sha256: text(),
+      bytes: whole(),
+      changes: listOf(object({ kind: text(), pointer: text(), reason: text() }, { additionalProperties: true })),
+    }),
     'report?': object(
       {
         passed: truth(),

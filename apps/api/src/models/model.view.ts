@@ -1,6 +1,14 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
-import type { AliasEvent, Approval, ModelVersion, Page, SignatureRecord, ValidationReport } from '@sibyl/registry';
+import type {
+  AliasEvent,
+  Approval,
+  DerivedModel,
+  ModelVersion,
+  Page,
+  SignatureRecord,
+  ValidationReport,
+} from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
 
@@ -95,6 +103,7 @@ export function toVersionView(version: ModelVersion): View {
     manifest: version.manifest.document,
     files: version.files,
     onnx: toOnnxView(version),
+    derived: version.derived && toDerivedView(version.derived),
     report: version.report && toReportView(version.report),
     package_signature: version.packageSignature && toPackageSignatureView(version.packageSignature),
     approvals: version.approvals.map(toApprovalView),
@@ -128,6 +137,18 @@ function toOnnxView({ onnx }: ModelVersion): View {
 
 function toPackageSignatureView({ status, policy, signer, checkedAt }: SignatureRecord): View {
   return known({ status, policy, signer, checked_at: checkedAt });
+}
+
+/** What runs in place of the package's model, and what was changed for that. */
+function toDerivedView({ file, sha256, bytes, changes }: DerivedModel): View {
+  return {
+    file,
+    sha256,
+    bytes,
+    changes: changes.map(({ kind, pointer, reason, output, classes }) =>
+      known({ kind, pointer, reason, output, classes }),
+    ),
+  };
 }
 
 function toApprovalView({ actor, at, reason, digest, policyRevision }: Approval): View {
