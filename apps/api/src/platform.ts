@@ -200,6 +200,7 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
     ids,
     options: config.registry,
     onnxLimits: config.onnx,
+    sourceOptions: config.sources,
     onChange: async () => {
       await Promise.all([reconciler.follow(), registryChanged(siblings)]);
     },

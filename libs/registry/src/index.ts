@@ -33,3 +33,5 @@ export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export { packagePath } from './package-path';
 export { modelNameFault, PRODUCTION, versionFault } from './names';
+export { SourceOptions } from './sources/source-options';
+export type { OnProgress, VersionSource } from './sources/remote-package';

@@ -12,6 +12,7 @@ import type { PackageReader } from './package-reader';
 import { openSource } from './package-source';
 import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
+import type { VersionSource } from './sources/remote-package';
 import type { StagedPackage } from './staged-package';
 import { versionRow } from './version-lifecycle';
 import type { Candidate, VersionRegister } from './version-register';
@@ -32,6 +33,8 @@ export interface Registration extends ExpectedIdentity {
   readonly model?: string;
   /** Gives `production` to the version if it is the first valid one of its model. */
   readonly aliasFirst?: boolean;
+  /** Where the folder's files were fetched from. */
+  readonly source?: VersionSource;
 }
 
 export interface Registered {
@@ -55,7 +58,13 @@ export class ModelRegistrar {
       const staged = await store.stage();
       try {
         const contents = await reader.stage(source, expect, staged);
-        const candidate: Candidate = { actor, contents, digest: staged.digest, files: staged.files };
+        const candidate: Candidate = {
+          actor,
+          contents,
+          digest: staged.digest,
+          files: staged.files,
+          source: expect.source,
+        };
         const { name, version } = contents.manifest;
         return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, expect, record));
       } finally {
@@ -110,6 +119,7 @@ export class ModelRegistrar {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
           ...(alias ? { alias } : {}),
+          ...(candidate.source ? { source: sourceSummary(candidate.source) } : {}),
         },
       });
       return { version: alias ? { ...decided, status: 'active', aliases: [alias] } : decided, created: true };
@@ -150,6 +160,10 @@ export function summaryOf({ passed, golden, reasons, trial }: ValidationReport):
     ...(trial ? { provider: trial.provider } : {}),
     ...(reasons.length ? { reasons: reasons.slice(0, REASONS_AUDITED) } : {}),
   };
+}
+
+function sourceSummary({ uri, resolvedUri }: VersionSource): Record<string, unknown> {
+  return { uri, ...(resolvedUri === undefined || resolvedUri === uri ? {} : { resolved_uri: resolvedUri }) };
 }
 
 const REASONS_AUDITED = 10;

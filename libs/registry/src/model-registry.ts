@@ -16,6 +16,10 @@ import { PackageReader } from './package-reader';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
+import type { Resolve } from './sources/outgoing-guard';
+import { RemoteImport } from './sources/remote-import';
+import { RemoteSources } from './sources/remote-sources';
+import { SourceOptions } from './sources/source-options';
 import { StartRegistrar, type StartResult } from './start-registrar';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import { VersionRegister } from './version-register';
@@ -28,6 +32,10 @@ export interface RegistryParts {
   readonly ids: IdSource;
   readonly options: RegistryOptions;
   readonly onnxLimits?: OnnxLimits;
+  /** Where packages may come from beside folders; nowhere without it. */
+  readonly sourceOptions?: SourceOptions;
+  /** How names become addresses; the system's own way without it. */
+  readonly resolve?: Resolve;
   /** Awaited after a committed change and before its caller is answered, so that what serves here knows it by then. */
   readonly onChange?: () => Promise<void>;
 }
@@ -49,7 +57,8 @@ export class ModelRegistry {
 
   private readonly options: RegistryOptions;
 
-  constructor({ database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange }: RegistryParts) {
+  constructor(given: RegistryParts) {
+    const { database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange } = given;
     this.onChange = onChange;
     this.options = options;
     this.store = new ArtifactStore(options, ids);
@@ -68,8 +77,11 @@ export class ModelRegistry {
     };
     this.registrar = new ModelRegistrar(parts);
     this.revalidation = new VersionRevalidation(parts, clock);
-    this.importer = new ModelImporter(this.registrar, options.importFolders);
-    this.starter = new StartRegistrar(this.registrar, this.store, database);
+    const { sourceOptions = new SourceOptions(), resolve } = given;
+    const sources = new RemoteSources(sourceOptions, resolve);
+    const remote = new RemoteImport({ store: this.store, clock, sources, options, sourceOptions, onnxLimits });
+    this.importer = new ModelImporter(this.registrar, options.importFolders, remote, clock);
+    this.starter = new StartRegistrar(this.registrar, this.store, database, this.importer);
   }
 
   /** Makes the content store's folders and removes what a crash left there. */

@@ -5,6 +5,7 @@ import type { GoldenResult } from './golden-compare';
 import type { Tolerance } from './golden';
 import type { Manifest } from './manifest';
 import type { PackageDigest, PackageFile } from './package-digest';
+import type { VersionSource } from './sources/remote-package';
 
 /** What is stored of a version's way; `active` is derived: an alias points at it. */
 export type StoredStatus = 'registered' | 'validated' | 'rejected' | 'approved' | 'archived';
@@ -23,6 +24,8 @@ export interface ModelVersion {
   readonly files: readonly PackageFile[];
   readonly report?: ValidationReport;
   readonly aliases: readonly string[];
+  /** Where its bytes came from, if they did not come with the request. */
+  readonly source?: VersionSource;
   /** Rises with each registration: `latest` is the servable version with the highest. */
   readonly arrival: number;
   readonly registeredBy: Actor;

@@ -15,7 +15,7 @@ import type { PackageLimits } from './registry-options';
 import type { StagedPackage } from './staged-package';
 
 /** Files that belong to a package under these names without being named by anything. */
-const WELL_KNOWN_FILES: readonly string[] = [
+export const WELL_KNOWN_FILES: readonly string[] = [
   ...[
     'README.md',
     'LICENSE',

@@ -5,6 +5,7 @@ import type { ModelVersion, StoredStatus } from './model-version';
 import type { Validation } from './model-validation';
 import type { PackageContents } from './package-reader';
 import type { PackageDigest, PackageFile } from './package-digest';
+import type { VersionSource } from './sources/remote-package';
 import { versionRow } from './version-lifecycle';
 import { VERSION_COLUMNS, versionOf, type VersionRow } from './version-rows';
 
@@ -14,6 +15,8 @@ export interface Candidate {
   readonly contents: PackageContents;
   readonly digest: PackageDigest;
   readonly files: readonly PackageFile[];
+  /** Where it was fetched from. */
+  readonly source?: VersionSource | undefined;
 }
 
 /** The version that the same bytes became before, or the revision of the row that now waits for its validation. */
@@ -88,8 +91,8 @@ export class VersionRegister {
     const { name, version } = candidate.contents.manifest;
     const rows = await tx.query<{ revision: number }[]>(
       `INSERT INTO registry.model_version (model, version, status, digest, manifest, files, onnx, signature,
-         registered_at, registered_by, changed_at, changed_by)
-       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $8, $9) RETURNING revision`,
+         registered_at, registered_by, changed_at, changed_by, source)
+       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $8, $9, $10) RETURNING revision`,
       [name, version, ...this.columns(candidate)],
     );
     return revisionOf(rows);
@@ -99,7 +102,7 @@ export class VersionRegister {
   private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<number> {
     const { name, version } = candidate.contents.manifest;
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
-      registered_at = $8, registered_by = $9, changed_at = $8, changed_by = $9`;
+      registered_at = $8, registered_by = $9, changed_at = $8, changed_by = $9, source = $10`;
     const reopen = row.validated_at === null;
     const rows = await tx.query<{ revision: number }[]>(
       `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1 ${reopen ? `, ${fresh}` : ''}
@@ -109,9 +112,16 @@ export class VersionRegister {
     return revisionOf(rows);
   }
 
-  private columns({ actor, contents, digest, files }: Candidate): unknown[] {
+  private columns({ actor, contents, digest, files, source }: Candidate): unknown[] {
     const documents = [contents.manifest.document, files, contents.onnx, contents.signature];
-    return [digest, ...documents.map((document) => JSON.stringify(document)), this.now(), JSON.stringify(actor)];
+    const origin = source === undefined ? null : JSON.stringify(source);
+    return [
+      digest,
+      ...documents.map((document) => JSON.stringify(document)),
+      this.now(),
+      JSON.stringify(actor),
+      origin,
+    ];
   }
 
   private now(): string {

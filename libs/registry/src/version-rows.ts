@@ -6,6 +6,7 @@ import { storedManifest } from './manifest-reader';
 import { isServable, type ModelVersion, type StoredStatus, type ValidationReport } from './model-version';
 import { definedOnly } from './optional';
 import type { PackageDigest, PackageFile } from './package-digest';
+import type { VersionSource } from './sources/remote-package';
 
 /** A row of model_version with the names of the aliases that point at it. */
 export interface VersionRow {
@@ -25,6 +26,7 @@ export interface VersionRow {
   readonly changed_at: Date | string;
   readonly changed_by: Actor;
   readonly revision: number;
+  readonly source: VersionSource | null;
   readonly aliases: readonly string[];
 }
 
@@ -33,7 +35,8 @@ const ALIASES = `COALESCE((SELECT json_agg(a.alias ORDER BY a.alias) FROM regist
 
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
-  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}`;
+  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision,
+  v.source, ${ALIASES}`;
 
 /** The version that a row holds. */
 export function versionOf(row: VersionRow): ModelVersion {
@@ -48,6 +51,7 @@ export function versionOf(row: VersionRow): ModelVersion {
     files: row.files,
     report: row.report ?? undefined,
     aliases: row.aliases,
+    source: row.source ?? undefined,
     arrival: Number(row.arrival),
     registeredBy: row.registered_by,
     registeredAt: rfc3339(row.registered_at),
