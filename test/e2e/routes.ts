@@ -50,6 +50,8 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['PUT', '/v1/models/{name}/aliases/{alias}', 'models:promote'],
   ['POST', '/v1/models/{name}/aliases/{alias}/rollback', 'models:promote'],
   ['GET', '/v1/models/{name}/history', 'models:read'],
+  ['GET', '/v1/models/{name}/policy', 'models:read'],
+  ['PUT', '/v1/models/{name}/policy', 'models:promote'],
 
   ['POST', '/v1/keys', 'keys:write'],
   ['GET', '/v1/keys', 'keys:read'],

@@ -90,6 +90,11 @@ export const ERROR_CODES = {
     title: 'The key may not be used from this address',
     help: 'The key is limited to certain networks (`cidrs`).',
   },
+  policy_forbidden: {
+    kind: 'permission_denied',
+    title: 'The policy of the model does not let this caller do that',
+    help: 'The detail says whom the policy lets do it: its promoters, or somebody else than who registered the version. `GET /v1/models/{name}/policy` shows the policy.',
+  },
   route_not_found: {
     kind: 'not_found',
     title: 'There is no such route',

@@ -1,5 +1,6 @@
 import type { Migration } from '@sibyl/database';
-import { SOURCES } from './migrations/0006-sources';
+import { policiesMigration } from './migrations/0003-policies';
+import { sourcesMigration } from './migrations/0006-sources';
 
 /**
  * Schema `registry`. Documents are `json`, not `jsonb`: it keeps their text as it came and takes every string that JSON has.
@@ -103,5 +104,6 @@ GRANT SELECT, INSERT, UPDATE ON registry.model, registry.model_version, registry
 GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
 `,
   },
-  SOURCES,
+  policiesMigration,
+  sourcesMigration,
 ];

@@ -7,7 +7,7 @@ import { MANIFEST_FILE, type ExpectedIdentity } from './manifest-reader';
 import type { ModelRegistrar, Registered } from './model-registrar';
 import { ignoreMissing } from './package-files';
 import type { FetchedPackage, RemoteImport } from './sources/remote-import';
-import type { OnProgress } from './sources/remote-package';
+import type { OnProgress } from './progress';
 import { isRemote, type OpenedSource } from './sources/remote-sources';
 
 export interface ImportRequest extends ExpectedIdentity {

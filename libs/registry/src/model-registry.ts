@@ -9,6 +9,7 @@ import { ArtifactStore } from './artifact-store';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
 import { ModelImporter, type ImportRequest } from './model-importer';
+import { ModelPolicies, type PolicyChange, type PolicyRevision } from './model-policies';
 import { ModelRegistrar, type Registered, type Registration } from './model-registrar';
 import { ModelValidation } from './model-validation';
 import type { ModelVersion } from './model-version';
@@ -46,6 +47,8 @@ export class ModelRegistry {
   readonly catalog: ModelCatalog;
   /** Promotion and rollback. */
   readonly aliases: ModelAliases;
+  /** What each model asks of its versions. */
+  readonly policies: ModelPolicies;
   private readonly store: ArtifactStore;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
@@ -64,6 +67,7 @@ export class ModelRegistry {
     this.store = new ArtifactStore(options, ids);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
+    this.policies = new ModelPolicies(database, clock);
     this.aliases = new ModelAliases(database, clock);
     this.lifecycle = new VersionLifecycle(database, clock);
     const parts = {
@@ -120,6 +124,10 @@ export class ModelRegistry {
 
   archive(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.told(this.lifecycle.archive(actor, decision, record));
+  }
+
+  setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
+    return this.told(this.policies.set(actor, change, record));
   }
 
   revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {

@@ -4,6 +4,7 @@ import { PROBLEM_SCHEMAS } from '../http/problem.schema';
 import { KEY_SCHEMAS } from '../keys/key.schemas';
 import { META_SCHEMAS } from '../meta/meta.schemas';
 import { MODEL_SCHEMAS } from '../models/model.schemas';
+import { POLICY_SCHEMAS } from '../models/policy.schemas';
 import { OPERATION_SCHEMAS } from '../operations/operation.schemas';
 import type { Schemas } from './schema';
 
@@ -12,6 +13,7 @@ export const ALL_SCHEMAS: Schemas = {
   ...PROBLEM_SCHEMAS,
   ...KEY_SCHEMAS,
   ...MODEL_SCHEMAS,
+  ...POLICY_SCHEMAS,
   ...AUDIT_SCHEMAS,
   ...OPERATION_SCHEMAS,
   ...HEALTH_SCHEMAS,

@@ -83,6 +83,11 @@ export function TextListField(field: Field & { readonly most: number; readonly m
   );
 }
 
+/** Several values of more than one kind, which whoever takes them reads. */
+export function ListField(field: Field & { readonly most: number }): PropertyDecorator {
+  return fieldOf(field, { type: 'array', items: {}, maxItems: field.most }, [IsArray(), ArrayMaxSize(field.most)]);
+}
+
 /** An object with rules of its own. */
 export function NestedField(field: Field, type: () => new () => object): PropertyDecorator {
   // swagger knows a deferred type by the name of its function.

@@ -1,13 +1,13 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
-import type { AliasEvent, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
+import type { AliasEvent, ModelVersion, Page, ValidationReport, VersionSource } from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
 
 type View = Record<string, unknown>;
 
 /** Members that are absent stay absent: what is not known is not guessed. */
-function known(members: View): View {
+export function known(members: View): View {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
@@ -96,11 +96,26 @@ export function toVersionView(version: ModelVersion): View {
     files: version.files,
     onnx: toOnnxView(version),
     report: version.report && toReportView(version.report),
+    source: version.source && toSourceView(version.source),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
     validated_at: version.validatedAt,
     changed_at: version.changedAt,
     changed_by: toActorView(version.changedBy),
+  });
+}
+
+/** Where the bytes of a version came from. */
+function toSourceView(source: VersionSource): View {
+  return known({
+    uri: source.uri,
+    resolved_uri: source.resolvedUri,
+    fetched_at: source.fetchedAt,
+    etag: source.etag,
+    run_id: source.runId,
+    logged_model_id: source.loggedModelId,
+    registry_version: source.registryVersion,
+    instead_of: source.insteadOf,
   });
 }
 
@@ -157,8 +172,8 @@ function toReportView(report: ValidationReport): View {
   });
 }
 
-function toActorView(actor: Actor): View {
-  return known({ type: actor.type, id: actor.id, key_id: actor.keyId, name: actor.name });
+export function toActorView(actor: Actor): View {
+  return known({ type: actor.type, id: actor.id, key_id: actor.keyId, name: actor.name, owner: actor.owner });
 }
 
 /** An alias as it was at one time, with the move that made it so. */

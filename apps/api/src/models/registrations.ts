@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { RecordChange } from '@sibyl/audit';
 import { Gate, type Principal } from '@sibyl/auth';
 import { DomainError, type FieldFault } from '@sibyl/kernel';
-import { ModelRegistry, modelNameFault, versionFault, type Registered } from '@sibyl/registry';
+import { ModelRegistry, modelNameFault, versionFault, type OnProgress, type Registered } from '@sibyl/registry';
 import { etagOf } from '../http/etag';
 import type { PackageUpload } from '../http/package-upload';
 import { LongWork, type LongCall } from '../operations/long-work';
@@ -20,6 +20,12 @@ export interface ModelCall {
 
 /** An upload, or where the package lies and where the request says so. */
 type Source = { readonly folder: string } | { readonly uri: string; readonly pointer: string };
+
+/** What long work is given with its operation. */
+interface Work {
+  readonly signal: AbortSignal;
+  readonly onProgress: OnProgress;
+}
 
 interface Identity {
   readonly name: string;
@@ -47,12 +53,12 @@ export class Registrations {
     if ((upload === undefined) === (uri === undefined)) throw oneSource();
     const expect = { name, ...(version === undefined ? {} : { version }) };
     refuseNames(expect, { name: '/name', version: '/version' });
-    return this.work.run(asked.call, 'model.register', async (signal) => {
+    return this.work.run(asked.call, 'model.register', async (signal, _id, onProgress) => {
       // The upload outlives its request where the work does; where the work never begins, it goes with the request.
       if (upload !== undefined) upload.claimed = true;
       try {
         const source = upload ?? { uri: uri ?? '', pointer: '/source_uri' };
-        return registeredReply(await this.take(asked, source, expect, signal));
+        return registeredReply(await this.take(asked, source, expect, { signal, onProgress }));
       } finally {
         await upload?.discard();
       }
@@ -64,14 +70,14 @@ export class Registrations {
     const { model_id: name, version, registry_uri: uri } = body;
     this.gate.authorize(asked.caller, 'models:write', name);
     asked.call.context.model = { name, version };
-    return this.work.run(asked.call, 'model.load', async (signal, id) => {
+    return this.work.run(asked.call, 'model.load', async (signal, id, onProgress) => {
       let exact = await this.resolve(name, version, uri !== undefined);
       if (exact === undefined) {
         refuseNames({ name, version }, { name: '/model_id', version: '/version' });
         // The load may yet fail after this change: the request keeps an event of its own.
         asked.call.context.recordChangesUnder(id);
         const source = { uri: uri ?? '', pointer: '/registry_uri' };
-        exact = (await this.take(asked, source, { name, version }, signal)).version.version;
+        exact = (await this.take(asked, source, { name, version }, { signal, onProgress })).version.version;
       }
       signal.throwIfAborted();
       return { status: 200, headers: {}, body: toLoadedView(await this.serving.load(name, exact)) };
@@ -91,7 +97,8 @@ export class Registrations {
   }
 
   /** Registers, unless the signal says to stop before that is committed. */
-  private async take(asked: ModelCall, source: Source, expect: Identity, signal: AbortSignal): Promise<Registered> {
+  private async take(asked: ModelCall, source: Source, expect: Identity, work: Work): Promise<Registered> {
+    const { signal } = work;
     signal.throwIfAborted();
     const { caller } = asked;
     // The event is the last thing in the transaction: without it nothing is committed.
@@ -100,7 +107,7 @@ export class Registrations {
       return asked.record(tx, change);
     };
     if ('folder' in source) return this.registry.registerFolder(caller.actor, source.folder, expect, record);
-    return this.registry.importUri(caller.actor, { ...source, ...expect }, record);
+    return this.registry.importUri(caller.actor, { ...source, ...expect, ...work }, record);
   }
 }
 

@@ -2,6 +2,7 @@ import { createParamDecorator, Injectable, type ExecutionContext } from '@nestjs
 import { AuditTrail } from '@sibyl/audit';
 import type { Logger } from '@sibyl/telemetry';
 import { DomainError } from '@sibyl/kernel';
+import type { OnProgress } from '@sibyl/registry';
 import { CLIENT_CLOSED, eventDraft } from '../http/event-draft';
 import { HttpOptions } from '../http/http-options';
 import { InjectLog } from '../http/log';
@@ -17,6 +18,9 @@ export interface LongCall {
   /** The caller said `Prefer: respond-async`: it does not want to wait at all. */
   readonly respondAsync: boolean;
 }
+
+/** Work that is told when to stop and the id of its operation, and tells how far it is. */
+export type LongJob = (signal: AbortSignal, id: string, onProgress: OnProgress) => Promise<Reply>;
 
 /** Parameter of a controller method that begins long work. */
 export const Waiting = createParamDecorator((_: unknown, execution: ExecutionContext): LongCall => {
@@ -38,15 +42,14 @@ export class LongWork {
     @InjectLog() private readonly log: Logger,
   ) {}
 
-  /** `work` is told when to stop, and the id of its operation. */
-  async run(call: LongCall, kind: string, work: (signal: AbortSignal, id: string) => Promise<Reply>): Promise<Reply> {
+  async run(call: LongCall, kind: string, work: LongJob): Promise<Reply> {
     const keyId = call.context.principal?.keyId ?? '';
     let reply: Reply | undefined;
     const begun = this.operations.begin({
       kind,
       keyId,
-      work: async (signal, id) => {
-        reply = await work(signal, id);
+      work: async (signal, id, onProgress) => {
+        reply = await work(signal, id, onProgress);
         call.context.written?.settle(id, reply.status);
         return reply.body;
       },

@@ -1,7 +1,7 @@
 import type { Migration } from '@sibyl/database';
 
 /** Where versions come from, and how far the models that follow another registry have come. */
-export const SOURCES: Migration = {
+export const sourcesMigration: Migration = {
   id: '0006_sources',
   schema: 'registry',
   sql: `

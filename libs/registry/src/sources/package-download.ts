@@ -13,7 +13,8 @@ import { MODEL_FILE } from '../package-source';
 import type { PackageLimits } from '../registry-options';
 import { downloadFile } from './file-download';
 import { checkListedName } from './listed-names';
-import type { OnProgress, RemotePackage } from './remote-package';
+import type { OnProgress } from '../progress';
+import type { RemotePackage } from './remote-package';
 import type { SourceOptions } from './source-options';
 
 export interface PackageDownloadParts {

@@ -5,7 +5,8 @@ import type { ExpectedIdentity } from '../manifest-reader';
 import { RegistrationQueue } from '../registration-queue';
 import type { RegistryOptions } from '../registry-options';
 import { PackageDownload } from './package-download';
-import type { OnProgress, VersionSource } from './remote-package';
+import type { OnProgress } from '../progress';
+import type { VersionSource } from './remote-package';
 import type { OpenedSource, RemoteSources } from './remote-sources';
 import type { SourceOptions } from './source-options';
 

@@ -1,8 +1,5 @@
 import type { Readable } from 'node:stream';
 
-/** How far long work has come, and what it is busy with. */
-export type OnProgress = (done: number, total: number, what: string) => void;
-
 /** Where a file goes on that broke off: only if it is still the same. */
 export interface ResumeAt {
   readonly offset: number;
