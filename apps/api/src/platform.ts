@@ -16,7 +16,7 @@ import { Database } from '@sibyl/database';
 import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
 import { SystemClock, systemActor, UuidV7Source, type Actor, type Clock, type IdSource } from '@sibyl/kernel';
 import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
-import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations } from '@sibyl/registry';
+import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations, type MlflowSync } from '@sibyl/registry';
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
@@ -76,6 +76,7 @@ export async function startPlatform(
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, database, runtime);
+  const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
@@ -93,9 +94,11 @@ export async function startPlatform(
     async serveModels() {
       await runtimeStart;
       await models.reconciler.start();
+      sync.start();
     },
     async close() {
       models.stop();
+      await sync.stop();
       await Promise.all([runtime.close(), auth.idempotency.stop(), auth.keyUsage.stop(), auth.keySnapshot.stop()]);
       await audit.trail.close();
       await database.close();
@@ -226,6 +229,17 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
       ignoreRegistry();
     },
   };
+}
+
+function startSync(foundation: Foundation, { registry, serving }: Models, trail: AuditTrail): MlflowSync {
+  const { log, metrics } = foundation;
+  const record = systemRecord(trail, systemActor('mlflow-sync'), foundation);
+  return registry.mlflowSync({
+    record,
+    log,
+    promote: (actor, move) => serving.promote(actor, move, record),
+    onResult: (model, outcome) => metrics.server.modelSyncs.inc({ model, outcome }),
+  });
 }
 
 async function registerNamedModels(foundation: Foundation, registry: ModelRegistry, trail: AuditTrail): Promise<void> {

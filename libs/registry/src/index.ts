@@ -39,3 +39,5 @@ export { modelNameFault, PRODUCTION, versionFault } from './names';
 export { SourceOptions } from './sources/source-options';
 export type { VersionSource } from './sources/remote-package';
 export type { OnProgress } from './progress';
+export type { MlflowSync, SyncHost, SyncResult } from './sync/mlflow-sync';
+export { readSync, type SyncRule } from './sync/sync-rule';

@@ -1,5 +1,7 @@
 import { DomainError, type Actor } from '@sibyl/kernel';
 import { FaultList, pointerTo } from './json-document';
+import { checkAlias } from './names';
+import type { SyncRule } from './sync/sync-rule';
 import type { MetricRule, NoWorseRule } from './metric-rule';
 
 /** What a model asks of its versions before an alias may point at them, and who may move its aliases. */
@@ -19,6 +21,9 @@ export class ModelPolicy {
   /** After a promotion, all but the newest so many versions are archived, where nothing needs them; 0: none ever is. */
   readonly autoArchive: number = 0;
 
+  /** The model of an MLflow registry that it follows. */
+  readonly sync: SyncRule | undefined = undefined;
+
   /** A policy with these members, and the defaults for all others: also for rows from before a member existed. */
   static of(members: Partial<ModelPolicy>): ModelPolicy {
     return Object.assign(new ModelPolicy(), members);
@@ -33,6 +38,7 @@ const PROMOTER = /^(?:key|owner|role):.{1,200}$/su;
 /** Refuses a policy whose members cannot mean anything together. Throws invalid_parameter. */
 export function checkPolicy(policy: ModelPolicy): void {
   const faults = new FaultList();
+  if (policy.sync?.promote !== undefined) checkAlias(policy.sync.promote);
   policy.promoters.forEach((promoter, i) => {
     if (!PROMOTER.test(promoter) || promoter.includes('\0'))
       faults.add(pointerTo('/promoters', i), 'key:<id>, owner:<owner> or role:<role>', promoter);

@@ -21,6 +21,7 @@ import type { Resolve } from './sources/outgoing-guard';
 import { RemoteImport } from './sources/remote-import';
 import { RemoteSources } from './sources/remote-sources';
 import { SourceOptions } from './sources/source-options';
+import { MlflowSync, type SyncHost, type SyncParts } from './sync/mlflow-sync';
 import { StartRegistrar, type StartResult } from './start-registrar';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import { VersionRegister } from './version-register';
@@ -59,6 +60,7 @@ export class ModelRegistry {
   private readonly onChange: (() => Promise<void>) | undefined;
 
   private readonly options: RegistryOptions;
+  private readonly syncParts: Omit<SyncParts, 'importer'>;
 
   constructor(given: RegistryParts) {
     const { database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange } = given;
@@ -83,6 +85,14 @@ export class ModelRegistry {
     this.revalidation = new VersionRevalidation(parts, clock);
     const { sourceOptions = new SourceOptions(), resolve } = given;
     const sources = new RemoteSources(sourceOptions, resolve);
+    this.syncParts = {
+      database,
+      clock,
+      sources,
+      catalog: this.catalog,
+      // A turn of either may have to be waited for.
+      leaseMs: 2 * (sourceOptions.importMs + options.validationMs),
+    };
     const remote = new RemoteImport({ store: this.store, clock, sources, options, sourceOptions, onnxLimits });
     this.importer = new ModelImporter(this.registrar, options.importFolders, remote, clock);
     this.starter = new StartRegistrar(this.registrar, this.store, database, this.importer);
@@ -112,6 +122,11 @@ export class ModelRegistry {
 
   registerAtStart(actor: Actor, uris: readonly string[], record: RecordChange): Promise<readonly StartResult[]> {
     return this.starter.registerAtStart(actor, uris, record);
+  }
+
+  /** Lets models follow MLflow, as their policies say, in the name of this process. */
+  mlflowSync(host: SyncHost): MlflowSync {
+    return new MlflowSync({ ...this.syncParts, importer: this.importer }, host);
   }
 
   find(model: string, version: string): Promise<ModelVersion> {

@@ -11,6 +11,8 @@ ALTER TABLE registry.model_version ADD COLUMN source json;
 -- processes and servers one asks; a process that dies keeps it no longer than that.
 CREATE TABLE registry.model_sync (
   model text COLLATE "C" PRIMARY KEY,
+  -- Of the policy by which it was looked at last: another one is due at once.
+  policy_revision integer NOT NULL,
   due_at timestamptz NOT NULL,
   lease_until timestamptz NOT NULL DEFAULT 'epoch',
   failures integer NOT NULL DEFAULT 0,

@@ -30,6 +30,8 @@ export interface VersionSource {
   readonly etag?: string;
   readonly runId?: string;
   readonly loggedModelId?: string;
+  /** Of the MLflow server, where it is not the one of the settings. */
+  readonly registryUri?: string;
   /** Version number in the registry it came from. */
   readonly registryVersion?: string;
   /** The stage that was asked for first, where the version came from another: it stands in for what is missing. */
