@@ -91,10 +91,14 @@ export class MlflowClient {
     };
   }
 
-  /** Names of the files directly in a folder, as a listing of MLflow gives them: paths, some from one root, some from another. */
+  /** What lies directly in a folder, folders with a slash at their end, as a listing of MLflow gives them: paths, some from one root, some from another. */
   async files(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<readonly string[]> {
     const answer = await this.call(path, query, signal);
-    return entries(answer['files']).flatMap((file) => (file['is_dir'] === true ? [] : (text(file['path']) ?? [])));
+    return entries(answer['files']).flatMap((file) => {
+      const name = text(file['path']);
+      if (name === undefined) return [];
+      return file['is_dir'] === true ? `${name}/` : name;
+    });
   }
 
   private async call(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<JsonObject> {

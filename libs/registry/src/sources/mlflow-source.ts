@@ -64,7 +64,9 @@ export class MlflowSource {
   private async versionPlace(version: MlflowVersion, signal: AbortSignal): Promise<Place> {
     const { name, version: number, runId, loggedModelId } = version;
     const artifactUri = await this.client.artifactUri(name, number, signal);
+    const folder = await this.folderOf(version, artifactUri, signal);
     return {
+      ...(folder ? { folder } : {}),
       artifactUri,
       identity: { name, version: number },
       facts: {
@@ -77,9 +79,23 @@ export class MlflowSource {
     };
   }
 
+  /** How the files of a version are listed: as those of its logged model, or of its run. There is no listing of versions. */
+  private async folderOf(
+    { runId, loggedModelId }: MlflowVersion,
+    artifactUri: string,
+    signal: AbortSignal,
+  ): Promise<Place['folder']> {
+    const id = loggedModelId ?? /\/models\/(m-[A-Za-z0-9]+)\/artifacts\/?$/.exec(artifactUri)?.[1];
+    if (id !== undefined) return { path: `api/2.0/${loggedArtifacts(id)}/directories`, query: {} };
+    if (runId === undefined || this.proxyPath(artifactUri)) return undefined;
+    const root = `${(await this.client.run(runId, signal)).artifactUri.replace(/\/$/, '')}/`;
+    if (!artifactUri.startsWith(root)) return undefined;
+    return runListing(runId, artifactUri.slice(root.length).replace(/\/$/, ''));
+  }
+
   private async runPlace(id: string, path: string, signal: AbortSignal): Promise<Place> {
     const run = await this.client.run(id, signal);
-    const list = { path: 'api/2.0/mlflow/artifacts/list', query: { run_id: id, path } };
+    const list = runListing(id, path);
     const files = await this.client.files(list.path, list.query, signal);
     if (files.length > 0) {
       return {
@@ -99,7 +115,7 @@ export class MlflowSource {
 
   private async loggedPlace(id: string, facts: Facts, signal: AbortSignal): Promise<Place> {
     const logged = await this.client.loggedModel(id, signal);
-    const base = `mlflow/logged-models/${encodeURIComponent(id)}/artifacts`;
+    const base = loggedArtifacts(id);
     return {
       artifactUri: logged.artifactUri,
       facts: {
@@ -122,6 +138,8 @@ export class MlflowSource {
 
   /** Which file MLflow's own description calls the ONNX model; undefined where that says nothing of one. */
   private async modelIn(store: Pick<RemotePackage, 'list' | 'open'>, signal: AbortSignal): Promise<string | undefined> {
+    const names = await store.list(signal);
+    if (names !== undefined && !names.includes('MLmodel')) return undefined;
     const body = await store.open('MLmodel', undefined, signal);
     if (body === undefined) return undefined;
     const chunks: Buffer[] = [];
@@ -170,7 +188,7 @@ export class MlflowSource {
         if (folder === undefined) return undefined;
         const paths = await client.files(folder.path, folder.query, signal);
         for (const path of paths) checkListedName(path);
-        return paths.map((path) => path.split('/').at(-1) ?? '');
+        return paths.map((path) => /[^/]*\/?$/.exec(path)?.[0] ?? '');
       },
       async open(name, resume, signal) {
         const { path, query } = file(name);
@@ -183,6 +201,14 @@ export class MlflowSource {
   private refused(detail: string, expected: string): DomainError {
     return new DomainError('invalid_parameter', detail, { faults: [{ pointer: this.pointer, expected }] });
   }
+}
+
+function runListing(id: string, path: string): Required<Place>['folder'] {
+  return { path: 'api/2.0/mlflow/artifacts/list', query: { run_id: id, path } };
+}
+
+function loggedArtifacts(id: string): string {
+  return `mlflow/logged-models/${encodeURIComponent(id)}/artifacts`;
 }
 
 /** `flavors.onnx.data` of an MLmodel file. */

@@ -52,8 +52,8 @@ export class PackageDownload {
     if (names !== undefined) this.checkNames(names);
     const here = names && new Set(names);
     const optional = async (file: string, bytesMax?: number): Promise<void> => {
-      // A listing is of the top only, and what it does not name is not asked for.
-      if (here === undefined || file.includes('/') || here.has(file)) await this.take(file, { bytesMax });
+      // What a listing does not name is not asked for; it is of the top only, where folders end with a slash.
+      if (here === undefined || here.has(file.replace(/\/.*/, '/'))) await this.take(file, { bytesMax });
     };
     const model = remote.model ?? modelAmong(names);
     await optional(MANIFEST_FILE, limits.manifestBytes);

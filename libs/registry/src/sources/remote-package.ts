@@ -45,7 +45,7 @@ export interface RemotePackage {
   readonly model?: string;
   /** Name and version that the place has, for a package whose manifest has none. */
   readonly identity?: { readonly name: string; readonly version: string };
-  /** Names of the files directly in the folder; undefined where the place cannot tell. */
+  /** Names directly in the folder, those of folders with a slash at their end; undefined where the place cannot tell. */
   list(signal: AbortSignal): Promise<readonly string[] | undefined>;
   /** Undefined where there is no such file. */
   open(file: string, resume: ResumeAt | undefined, signal: AbortSignal): Promise<RemoteBody | undefined>;

@@ -91,6 +91,9 @@ class S3Objects {
       for (const { Key: key = '' } of page.Contents ?? []) {
         if (key.startsWith(this.prefix) && key.length > this.prefix.length) names.push(key.slice(this.prefix.length));
       }
+      for (const { Prefix: key = '' } of page.CommonPrefixes ?? []) {
+        if (key.startsWith(this.prefix)) names.push(key.slice(this.prefix.length));
+      }
       token = page.NextContinuationToken;
     } while (token !== undefined && names.length < NAMES);
     return names;
