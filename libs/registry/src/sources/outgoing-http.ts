@@ -122,7 +122,7 @@ function redirected(from: URL, location: string): URL {
 }
 
 /** A refusal of the guard stays what it is; everything else that can break on the way is the place's. */
-export function asUnavailable(url: URL, error: unknown): DomainError {
+function asUnavailable(url: URL, error: unknown): DomainError {
   return error instanceof DomainError ? error : unavailable(url, 'no whole answer', error);
 }
 

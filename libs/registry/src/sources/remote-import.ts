@@ -73,7 +73,8 @@ export class RemoteImport {
     signal: AbortSignal,
   ): Promise<FetchedPackage> {
     signal.throwIfAborted();
-    const { remote, close } = await open(signal);
+    const opened = await open(signal);
+    const { remote } = opened;
     try {
       const { options, onnxLimits, sourceOptions, clock } = this.parts;
       const download = new PackageDownload({
@@ -95,7 +96,7 @@ export class RemoteImport {
       };
       return { folder, expect, source };
     } finally {
-      close();
+      opened.close();
     }
   }
 }

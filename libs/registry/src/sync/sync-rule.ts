@@ -32,29 +32,42 @@ const NAME_MAX = 256;
 export function readSync(value: JsonObject): SyncRule {
   const faults = new FaultList();
   const members = new Members(value, '/sync', faults);
-  const name = members.text('name', NAME_MAX);
-  if (!name) members.fault('name', 'the name of the model in MLflow');
-  const alias = members.text('alias', NAME_MAX);
-  const stages = members.names('stages', NAMES_MAX);
-  if (alias !== undefined && stages !== undefined) members.fault('stages', 'stages or an alias, not both');
-  const registryUri = members.text('registry_uri', URL_MAX);
-  if (registryUri !== undefined && !isServer(registryUri))
-    members.fault('registry_uri', 'http(s)://host[:port] without credentials');
-  const ttlSeconds = members.number('ttl_seconds') ?? TTL_SECONDS;
-  if (!(Number.isSafeInteger(ttlSeconds) && ttlSeconds >= TTL_LEAST && ttlSeconds <= TTL_MOST))
-    members.fault('ttl_seconds', `a whole number from ${TTL_LEAST} to ${TTL_MOST}`);
+  const registryUri = readServer(members);
   const promote = members.text('promote', NAME_MAX);
-  if (!faults.none) {
-    throw new DomainError('invalid_parameter', 'The policy cannot be kept.', { faults: faults.faults });
-  }
-  return {
+  const rule = {
     ...(registryUri === undefined ? {} : { registryUri }),
-    name: name ?? '',
-    ...(alias === undefined ? { stages: stages ?? STAGES } : { alias }),
+    name: members.text('name', NAME_MAX) ?? '',
+    ...readWanted(members),
     fallback: members.names('fallback', NAMES_MAX) ?? FALLBACK,
-    ttlSeconds,
+    ttlSeconds: readTtl(members),
     ...(promote === undefined ? {} : { promote }),
   };
+  if (rule.name === '') members.fault('name', 'the name of the model in MLflow');
+  if (faults.none) return rule;
+  throw new DomainError('invalid_parameter', 'The policy cannot be kept.', { faults: faults.faults });
+}
+
+/** An alias, or stages. */
+function readWanted(members: Members): Pick<SyncRule, 'alias' | 'stages'> {
+  const alias = members.text('alias', NAME_MAX);
+  const stages = members.names('stages', NAMES_MAX);
+  if (alias === undefined) return { stages: stages ?? STAGES };
+  if (stages !== undefined) members.fault('stages', 'stages or an alias, not both');
+  return { alias };
+}
+
+function readServer(members: Members): string | undefined {
+  const server = members.text('registry_uri', URL_MAX);
+  if (server !== undefined && !isServer(server))
+    members.fault('registry_uri', 'http(s)://host[:port] without credentials');
+  return server;
+}
+
+function readTtl(members: Members): number {
+  const seconds = members.number('ttl_seconds') ?? TTL_SECONDS;
+  if (!(Number.isSafeInteger(seconds) && seconds >= TTL_LEAST && seconds <= TTL_MOST))
+    members.fault('ttl_seconds', `a whole number from ${TTL_LEAST} to ${TTL_MOST}`);
+  return seconds;
 }
 
 function isServer(text: string): boolean {
