@@ -25,7 +25,7 @@ import type { Serving } from './models/serving';
 import { Underway } from './predict/underway';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
-import { flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
+import { elsewhere, flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
 import { NoSiblings, type Siblings } from './workers/siblings';
 
 /** What every other part is made with. */
@@ -75,7 +75,7 @@ export async function startPlatform(
   const database = await startDatabase(foundation, siblings.count > 1);
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
-  const models = await startModels(foundation, database, runtime);
+  const models = await startModels(foundation, { database, trail: audit.trail }, runtime);
   const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, gpus });
@@ -194,7 +194,11 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
   return { gate, apiKeys, keySnapshot, keyUsage, idempotency };
 }
 
-async function startModels(foundation: Foundation, database: Database, runtime: OnnxRuntime) {
+async function startModels(
+  foundation: Foundation,
+  { database, trail }: { readonly database: Database; readonly trail: AuditTrail },
+  runtime: OnnxRuntime,
+) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
   const registry: ModelRegistry = new ModelRegistry({
     database,
@@ -210,16 +214,24 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
   });
   await registry.start();
   const reconciler = new ModelReconciler({ source: registry, runtime, clock, options: config.prediction, log });
-  const promotion = new Promotion(registry.aliases, reconciler, clock, config.prediction);
   const { prewarmLimitMs } = config.prediction;
-  const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs);
+  const record = systemRecord(trail, systemActor('policy'), foundation);
+  // What is not archived now is archived after the next promotion.
+  const promoted = (model: string): Promise<void> =>
+    registry
+      .retire(model, record)
+      .catch((error: unknown) => log.warn({ model, err: error }, 'old versions could not be archived'));
+  const others = elsewhere(siblings, prewarmLimitMs);
+  const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction);
+  const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
-    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, registry.aliases, prewarmLimitMs);
+    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());
   return {
     runtime,
     registry,
     reconciler,
+    promotion,
     serving,
     localServing,
     predictions: new PredictionService(reconciler, new ManifestDefaults(), clock, config.prediction),

@@ -181,6 +181,11 @@ export const ERROR_CODES = {
     title: 'The resource is in use',
     help: 'Something still needs it: an alias, a feature set or a hold. Move that first.',
   },
+  breaking_change: {
+    kind: 'conflict',
+    title: 'The version would break callers',
+    help: '`errors[]` lists what callers rely on and the version has no more. Promote it with `"allow_breaking": true` when they know.',
+  },
   idempotency_running: {
     kind: 'conflict',
     title: 'A request with this Idempotency-Key is still running',

@@ -1,12 +1,12 @@
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
 import type { Tensor } from '@sibyl/protocol';
-import { PRODUCTION } from '@sibyl/registry';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 import { followSnapshot } from './follow-snapshot';
 import { Hold, ModelMemory } from './model-memory';
 import type { ServingSource } from './serving-source';
+import { ServingNeeds } from './serving-needs';
 import { ServingTable, type Resolution } from './serving-table';
 import { warmupOf } from './warmup';
 
@@ -31,17 +31,20 @@ export class ModelReconciler {
   table = ServingTable.EMPTY;
   private readonly loads = new SingleFlight<LoadedModel>();
   private running: Promise<void> | undefined;
-  private again = false;
+  private next: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private started = false;
   private preloads: readonly ServedVersion[] = [];
+  private readonly needs: ServingNeeds;
   private readonly memory: ModelMemory;
 
   constructor(private readonly parts: ReconcilerParts) {
+    const needs = new ServingNeeds(() => this.table, parts.clock, parts.options);
+    this.needs = needs;
     this.memory = new ModelMemory({
       ...parts,
-      versions: () => this.all(),
-      hold: (served) => this.holdOf(served),
+      versions: () => needs.all(),
+      hold: (served) => needs.holdOf(served),
       release: (served) => this.release(served),
     });
   }
@@ -49,8 +52,8 @@ export class ModelReconciler {
   /** Reads the first snapshot and loads what aliases point at; a version that will not load does not stop the start. */
   async start(): Promise<void> {
     await this.refresh();
-    this.preloads = this.preloaded();
-    await this.preload(this.wanted());
+    this.preloads = this.needs.preloaded();
+    await this.preload(this.needs.wanted());
     this.started = true;
     this.timer = setInterval(() => void this.follow(), this.parts.options.refreshMs);
     this.timer.unref();
@@ -62,12 +65,14 @@ export class ModelReconciler {
 
   /** Reads the registry anew. Calls that come while one runs are answered by one more run, which sees their change. */
   refresh(): Promise<void> {
-    if (this.running) {
-      this.again = true;
-      return this.running;
-    }
-    this.running = this.run();
-    return this.running;
+    if (this.next !== undefined) return this.next;
+    if (this.running === undefined) return this.begin();
+    const over = this.running.catch(() => undefined);
+    this.next = over.then(() => {
+      this.next = undefined;
+      return this.begin();
+    });
+    return this.next;
   }
 
   /** Reads the registry after a change that is already committed: if that fails now, the timer will see it. */
@@ -118,6 +123,17 @@ export class ModelReconciler {
     }
   }
 
+  /**
+   * As `ready`, for a version that an alias is about to point at: until the promotion must have ended, it is held like one that
+   * an alias points at, so that it finds room where that would, and keeps it up to the switch.
+   */
+  prewarm(served: ServedVersion, limitMs: number): Promise<LoadedModel> {
+    const deadlineAt = this.parts.clock.monotonic() + limitMs;
+    served.promisedUntil = deadlineAt;
+    served.retryAt = 0;
+    return this.ready(served, deadlineAt);
+  }
+
   /** The version of this name, if it may serve. */
   async find(model: string, version: string): Promise<ServedVersion> {
     const known = await this.known(model, version);
@@ -136,8 +152,8 @@ export class ModelReconciler {
   /** Reads the registry anew and loads what should serve, also what failed to load a moment ago or was unloaded by hand. */
   async reload(model: string | undefined): Promise<void> {
     await this.refresh();
-    for (const served of this.all()) if (model === undefined || served.model === model) served.parked = false;
-    const due = this.wanted().filter((served) => model === undefined || served.model === model);
+    for (const served of this.needs.all()) if (model === undefined || served.model === model) served.parked = false;
+    const due = this.needs.wanted().filter((served) => model === undefined || served.model === model);
     if (model !== undefined) this.table.resolve(model, undefined);
     await this.preload(due);
   }
@@ -148,21 +164,21 @@ export class ModelReconciler {
     return this.release(served);
   }
 
+  private begin(): Promise<void> {
+    const run = this.run().finally(() => (this.running = undefined));
+    this.running = run;
+    return run;
+  }
+
   private async run(): Promise<void> {
-    try {
-      do {
-        this.again = false;
-        const { table, gone } = followSnapshot(this.table, await this.parts.source.snapshot(), this.parts.log);
-        this.table = table;
-        for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
-      } while (this.again);
-    } finally {
-      // Not when the promise settles: a call in between would wait for a run that looks no more.
-      this.running = undefined;
-    }
+    const { table, gone } = followSnapshot(this.table, await this.parts.source.snapshot(), this.parts.log);
+    this.table = table;
+    for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
     const now = this.parts.clock.monotonic();
     const due = (served: ServedVersion): boolean => served.state !== 'loading' && served.retryAt <= now;
-    void this.preload(this.wanted().filter(due));
+    void this.preload(this.needs.wanted().filter(due)).then(() => {
+      if (this.started) void this.preload(this.needs.previous().filter(due));
+    });
     void this.memory.retireIdle().catch((error: unknown) => this.stale(error));
   }
 
@@ -171,7 +187,7 @@ export class ModelReconciler {
     const loads: Promise<unknown>[] = [];
     for (const served of versions) {
       if (served.loaded !== undefined) continue;
-      if (this.holdOf(served) === Hold.alias || this.memory.fits(served))
+      if (this.needs.holdOf(served) === Hold.alias || this.memory.fits(served))
         loads.push(this.load(served).catch(() => undefined));
       else served.parked = true;
     }
@@ -186,33 +202,6 @@ export class ModelReconciler {
     await this.memory.leave(loaded.totalBytes, loaded.unload());
     // A request may have begun to load it again meanwhile; then that state stands.
     if (served.loaded === undefined && (served.state as string) === 'unloading') served.state = 'unloaded';
-  }
-
-  private all(): ServedVersion[] {
-    return [...this.table.models.values()].flatMap((model) => [...model.versions.values()]);
-  }
-
-  /** What must serve before this process is ready: every alias, and what a model without `production` answers with. */
-  private preloaded(): ServedVersion[] {
-    return [...this.table.models.values()].flatMap((model) => {
-      const aliased = [...model.aliases.values()];
-      return model.aliases.has(PRODUCTION) || model.latest === undefined ? aliased : [...aliased, model.latest];
-    });
-  }
-
-  private wanted(): ServedVersion[] {
-    const held = (hold: Hold) => this.all().filter((served) => this.holdOf(served) === hold);
-    const latest = [...this.table.models.values()].flatMap((model) => model.latest ?? []);
-    const all = new Set([...held(Hold.alias), ...held(Hold.manifest), ...latest]);
-    return [...all].filter((served) => served.servable && !served.parked);
-  }
-
-  private holdOf(served: ServedVersion): Hold {
-    const model = this.table.models.get(served.model);
-    if (model === undefined) return Hold.none;
-    if (this.parts.options.keepLoaded.includes(`${served.model}@${served.version}`)) return Hold.alias;
-    for (const aliased of model.aliases.values()) if (aliased === served) return Hold.alias;
-    return served.servable && served.facts.manifest.runtime?.keepLoaded === true ? Hold.manifest : Hold.none;
   }
 
   private load(served: ServedVersion): Promise<LoadedModel> {

@@ -4,6 +4,7 @@ export { registryMigrations } from './migrations';
 export { REGISTRY_CHANNEL } from './registry-change';
 export {
   isServable,
+  type Approval,
   type ModelVersion,
   type TrialFacts,
   type ValidationReport,
@@ -31,13 +32,15 @@ export { ModelCatalog, type VersionFilter } from './model-catalog';
 export type { ImportRequest } from './model-importer';
 export type { Registered, Registration } from './model-registrar';
 export type { StartResult } from './start-registrar';
-export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
+export type { RegistrySnapshot, SnapshotAlias, SnapshotModel } from './registry-snapshot';
+export type { OnProgress } from './progress';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export { packagePath } from './package-path';
 export { modelNameFault, PRODUCTION, versionFault } from './names';
+export type { Changed, NamedChanges, VersionDiff } from './version-diff';
+export type { CallerFeature, CallerInput } from './caller-contract';
 export { SourceOptions } from './sources/source-options';
 export type { VersionSource } from './sources/remote-package';
-export type { OnProgress } from './progress';
 export type { MlflowSync, SyncHost, SyncResult } from './sync/mlflow-sync';
 export { readSync, type SyncRule } from './sync/sync-rule';

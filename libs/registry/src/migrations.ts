@@ -1,5 +1,6 @@
 import type { Migration } from '@sibyl/database';
 import { policiesMigration } from './migrations/0003-policies';
+import { aliasFacts } from './migrations/0004-alias-facts';
 import { sourcesMigration } from './migrations/0006-sources';
 
 /**
@@ -105,5 +106,6 @@ GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
 `,
   },
   policiesMigration,
+  aliasFacts,
   sourcesMigration,
 ];

@@ -4,10 +4,9 @@ import { fileURLToPath } from 'node:url';
 import type { RecordChange } from '@sibyl/audit';
 import { DomainError, timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import { MANIFEST_FILE, type ExpectedIdentity } from './manifest-reader';
-import type { ModelRegistrar, Registered } from './model-registrar';
+import type { ModelRegistrar, Registered, Registration } from './model-registrar';
 import { ignoreMissing } from './package-files';
 import type { FetchedPackage, RemoteImport } from './sources/remote-import';
-import type { OnProgress } from './progress';
 import { isRemote, type OpenedSource } from './sources/remote-sources';
 
 export interface ImportRequest extends ExpectedIdentity {
@@ -18,10 +17,8 @@ export interface ImportRequest extends ExpectedIdentity {
   readonly uri: string;
   /** Where the URI stands in the request, for errors. */
   readonly pointer?: string;
-  /** Stops the import; nothing of it is left then. */
-  readonly signal?: AbortSignal;
-  /** Told how far fetching has come. */
-  readonly onProgress?: OnProgress;
+  /** Stops the import, of which nothing is left then, and is told how far it is. */
+  readonly call?: Registration['call'];
   /** Gives `production` to the version if it is the first valid one of its model. */
   readonly aliasFirst?: boolean;
 }
@@ -51,7 +48,12 @@ export class ModelImporter {
     const found = await this.allowed(localPath(uri, pointer));
     if (!found) throw outside(pointer);
     const source = { uri, fetchedAt: timestamp(this.clock.now()) };
-    const expect = { ...identityOf(request), ...(found.model ? { model: found.model } : {}), source };
+    const expect = {
+      ...identityOf(request),
+      ...(found.model ? { model: found.model } : {}),
+      ...callOf(request),
+      source,
+    };
     return this.registrar.registerFolder(actor, found.folder, expect, record);
   }
 
@@ -62,10 +64,11 @@ export class ModelImporter {
     record: RecordChange,
     open?: (signal: AbortSignal) => Promise<OpenedSource>,
   ): Promise<Registered> {
-    const { uri, pointer = '/source_uri', signal, onProgress, aliasFirst = false } = request;
+    const { uri, pointer = '/source_uri', call, aliasFirst = false } = request;
     if (uri.length > URI_MAX || uri.includes('\0')) throw unsupported(pointer, 'a URI that is too long');
     const use = ({ folder, expect, source }: FetchedPackage): Promise<Registered> =>
-      this.registrar.registerFolder(actor, folder, { ...expect, aliasFirst, source }, record);
+      this.registrar.registerFolder(actor, folder, { ...expect, ...callOf(request), aliasFirst, source }, record);
+    const { signal, onProgress } = call ?? {};
     return this.remote.fetch({ uri, pointer, expect: identityOf(request), signal, onProgress }, use, open);
   }
 
@@ -79,6 +82,10 @@ export class ModelImporter {
     }
     return undefined;
   }
+}
+
+function callOf({ call }: ImportRequest): Pick<Registration, 'call'> {
+  return call ? { call } : {};
 }
 
 function identityOf({ name, version }: ExpectedIdentity): ExpectedIdentity {

@@ -5,7 +5,8 @@ import { DomainError, type Actor } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
 import type { ExpectedIdentity } from './manifest-reader';
 import type { ModelAliases } from './model-aliases';
-import type { ModelValidation, Validation } from './model-validation';
+import type { ModelPolicies } from './model-policies';
+import type { ModelValidation, Validation, ValidationCall } from './model-validation';
 import type { ModelVersion, ValidationReport } from './model-version';
 import { PRODUCTION } from './names';
 import type { PackageReader } from './package-reader';
@@ -14,9 +15,10 @@ import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
 import type { VersionSource } from './sources/remote-package';
 import type { StagedPackage } from './staged-package';
-import { versionRow } from './version-lifecycle';
+import { stepBegins } from './validation-steps';
 import type { Candidate, VersionRegister } from './version-register';
-import { versionOf } from './version-rows';
+import type { VersionApprovals } from './version-approvals';
+import { versionOf, versionRow } from './version-rows';
 
 export interface RegistrarParts {
   readonly database: Database;
@@ -25,6 +27,8 @@ export interface RegistrarParts {
   readonly validation: ModelValidation;
   readonly register: VersionRegister;
   readonly aliases: ModelAliases;
+  readonly policies: ModelPolicies;
+  readonly approvals: VersionApprovals;
   readonly queue: RegistrationQueue;
 }
 
@@ -35,6 +39,7 @@ export interface Registration extends ExpectedIdentity {
   readonly aliasFirst?: boolean;
   /** Where the folder's files were fetched from. */
   readonly source?: VersionSource;
+  readonly call?: Omit<ValidationCall, 'scanMs'>;
 }
 
 export interface Registered {
@@ -57,14 +62,13 @@ export class ModelRegistrar {
       const source = await openSource(folder, expect.model);
       const staged = await store.stage();
       try {
+        expect.call?.signal?.throwIfAborted();
+        stepBegins(expect.call?.onProgress, 'scan');
+        const begun = performance.now();
         const contents = await reader.stage(source, expect, staged);
-        const candidate: Candidate = {
-          actor,
-          contents,
-          digest: staged.digest,
-          files: staged.files,
-          source: expect.source,
-        };
+        const scanMs = performance.now() - begun;
+        const { digest, files } = staged;
+        const candidate: Candidate = { actor, contents, digest, files, scanMs, source: expect.source };
         const { name, version } = contents.manifest;
         return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, expect, record));
       } finally {
@@ -92,7 +96,10 @@ export class ModelRegistrar {
     await store.commit(staged);
     if (begun.known) return { version: begun.known, created: false };
     const folder = await store.artifactFolder(candidate.digest);
-    const result = await validation.run(candidate.contents, folder, candidate.digest);
+    const result = await validation.run(candidate.contents, folder, candidate.digest, {
+      ...expect.call,
+      scanMs: candidate.scanMs,
+    });
     return this.decide(candidate, begun.revision, result, { record, aliasFirst: expect.aliasFirst ?? false });
   }
 
@@ -152,12 +159,16 @@ async function decidedElsewhere(tx: EntityManager, { contents, digest }: Candida
 }
 
 /** What an audit event keeps of a report. */
-export function summaryOf({ passed, golden, reasons, trial }: ValidationReport): Record<string, unknown> {
+export function summaryOf(report: ValidationReport): Record<string, unknown> {
+  const { passed, golden, reasons, trial, steps = [], findings, policyRevision } = report;
   return {
     passed,
+    steps: Object.fromEntries(steps.map((step) => [step.name, step.passed ?? 'skipped'])),
+    ...(findings === undefined ? {} : { findings }),
+    ...(policyRevision === undefined ? {} : { policy_revision: policyRevision }),
     golden_samples: golden?.compared ?? 0,
     golden_misses: golden?.missCount ?? 0,
-    ...(trial ? { provider: trial.provider } : {}),
+    ...(trial ? { provider: trial.provider, batchable: trial.rowsIndependent === true } : {}),
     ...(reasons.length ? { reasons: reasons.slice(0, REASONS_AUDITED) } : {}),
   };
 }

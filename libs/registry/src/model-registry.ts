@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
@@ -6,14 +7,17 @@ import { OnnxLimits } from '@sibyl/onnx';
 import type { Tensor } from '@sibyl/protocol';
 import { goldenDocumentIn, goldenIn } from './golden-files';
 import { ArtifactStore } from './artifact-store';
+import { MetricJudgement } from './metric-judgement';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
 import { ModelImporter, type ImportRequest } from './model-importer';
 import { ModelPolicies, type PolicyChange, type PolicyRevision } from './model-policies';
 import { ModelRegistrar, type Registered, type Registration } from './model-registrar';
-import { ModelValidation } from './model-validation';
+import { ModelValidation, type ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { PackageReader } from './package-reader';
+import { MODEL_FILE } from './package-source';
+import { PromotionRules } from './promotion-rules';
 import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
@@ -23,8 +27,12 @@ import { RemoteSources } from './sources/remote-sources';
 import { SourceOptions } from './sources/source-options';
 import { MlflowSync, type SyncHost, type SyncParts } from './sync/mlflow-sync';
 import { StartRegistrar, type StartResult } from './start-registrar';
+import { VersionApprovals } from './version-approvals';
+import { VersionComparison } from './version-comparison';
+import type { VersionDiff } from './version-diff';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import { VersionRegister } from './version-register';
+import { VersionRetirement } from './version-retirement';
 import { VersionRevalidation } from './version-revalidation';
 
 export interface RegistryParts {
@@ -53,7 +61,9 @@ export class ModelRegistry {
   private readonly store: ArtifactStore;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
+  private readonly retirement: VersionRetirement;
   private readonly revalidation: VersionRevalidation;
+  private readonly comparison: VersionComparison;
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
   private readonly starter: StartRegistrar;
@@ -69,16 +79,25 @@ export class ModelRegistry {
     this.store = new ArtifactStore(options, ids);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
-    this.policies = new ModelPolicies(database, clock);
-    this.aliases = new ModelAliases(database, clock);
-    this.lifecycle = new VersionLifecycle(database, clock);
+    const approvals = new VersionApprovals(clock);
+    this.policies = new ModelPolicies(database, clock, (tx, actor, set) => this.lifecycle.followPolicy(tx, actor, set));
+    this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies));
+    this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
+    this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
     const parts = {
       database,
       store: this.store,
       reader: new PackageReader(options, onnxLimits),
-      validation: new ModelValidation(runtime, clock, options),
+      validation: new ModelValidation({
+        runtime,
+        clock,
+        options,
+        metrics: new MetricJudgement(database, this.policies),
+      }),
       register: new VersionRegister(clock, options.abandonedAfterMs),
       aliases: this.aliases,
+      policies: this.policies,
+      approvals,
       queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
     };
     this.registrar = new ModelRegistrar(parts);
@@ -94,6 +113,14 @@ export class ModelRegistry {
       leaseMs: 2 * (sourceOptions.importMs + options.validationMs),
     };
     const remote = new RemoteImport({ store: this.store, clock, sources, options, sourceOptions, onnxLimits });
+    this.comparison = new VersionComparison(
+      runtime,
+      {
+        modelFile: async ({ digest }) => path.join(await this.artifactFolder(digest), MODEL_FILE),
+        sampleInputs: async (version) => this.sampleInputs(await this.artifactFolder(version.digest), version),
+      },
+      options,
+    );
     this.importer = new ModelImporter(this.registrar, options.importFolders, remote, clock);
     this.starter = new StartRegistrar(this.registrar, this.store, database, this.importer);
   }
@@ -133,6 +160,12 @@ export class ModelRegistry {
     return this.catalog.find(model, version);
   }
 
+  /** How `version` differs from `against`, each a version, an alias or `latest`. */
+  async diff(model: string, version: string, against: string): Promise<VersionDiff> {
+    const [to, from] = await Promise.all([this.find(model, version), this.find(model, against)]);
+    return this.comparison.compare(from, to);
+  }
+
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.told(this.lifecycle.approve(actor, decision, record));
   }
@@ -141,12 +174,22 @@ export class ModelRegistry {
     return this.told(this.lifecycle.archive(actor, decision, record));
   }
 
+  /** Archives the versions that the policy no longer keeps, after a promotion. */
+  async retire(model: string, record: RecordChange): Promise<void> {
+    if ((await this.retirement.retire(model, record)).length > 0) await this.onChange?.();
+  }
+
   setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
     return this.told(this.policies.set(actor, change, record));
   }
 
-  revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.told(this.revalidation.revalidate(actor, decision, record));
+  revalidate(
+    actor: Actor,
+    decision: VersionDecision,
+    record: RecordChange,
+    call: Omit<ValidationCall, 'scanMs'> = {},
+  ): Promise<ModelVersion> {
+    return this.told(this.revalidation.revalidate(actor, decision, record, call));
   }
 
   snapshot(): Promise<RegistrySnapshot> {

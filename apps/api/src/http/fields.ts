@@ -4,6 +4,7 @@ import { Type } from 'class-transformer';
 import {
   ArrayMaxSize,
   IsArray,
+  IsBoolean,
   IsIn,
   IsInt,
   IsOptional,
@@ -56,6 +57,11 @@ export function WholeField(
     ...(fallback === undefined ? {} : { default: fallback }),
   };
   return fieldOf(field, shape, [IsInt(), Min(min), Max(max), ...(query === true ? [Type(() => Number)] : [])]);
+}
+
+/** Yes or no. */
+export function TruthField(field: Field): PropertyDecorator {
+  return fieldOf(field, { type: 'boolean' }, [IsBoolean()]);
 }
 
 /** One of a few words. */

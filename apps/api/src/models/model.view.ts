@@ -1,6 +1,6 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
-import type { AliasEvent, ModelVersion, Page, ValidationReport, VersionSource } from '@sibyl/registry';
+import type { AliasEvent, Approval, ModelVersion, Page, ValidationReport, VersionSource } from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
 
@@ -97,6 +97,7 @@ export function toVersionView(version: ModelVersion): View {
     onnx: toOnnxView(version),
     report: version.report && toReportView(version.report),
     source: version.source && toSourceView(version.source),
+    approvals: version.approvals.map(toApprovalView),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
     validated_at: version.validatedAt,
@@ -139,6 +140,10 @@ function toOnnxView({ onnx }: ModelVersion): View {
   });
 }
 
+function toApprovalView({ actor, at, reason, digest, policyRevision }: Approval): View {
+  return { approved_by: toActorView(actor), approved_at: at, reason, digest, policy_revision: policyRevision };
+}
+
 function toReportView(report: ValidationReport): View {
   const { trial, golden } = report;
   return known({
@@ -146,6 +151,11 @@ function toReportView(report: ValidationReport): View {
     checked_at: report.checkedAt,
     reasons: report.reasons satisfies readonly FieldFault[],
     notes: report.notes,
+    steps: report.steps?.map(({ name, passed, skipped, durationMs }) =>
+      known({ name, passed, skipped, duration_ms: durationMs }),
+    ),
+    findings: report.findings,
+    policy_revision: report.policyRevision,
     ignored_files: report.ignoredFiles,
     trial:
       trial &&
@@ -156,7 +166,12 @@ function toReportView(report: ValidationReport): View {
         median_run_ms: trial.medianRunMs,
         observed_outputs: trial.observedOutputs.map(toTensorView),
         rows_independent: trial.rowsIndependent,
+        batchable: trial.rowsIndependent === true,
         answers_no_rows: trial.answersNoRows,
+        deterministic: trial.deterministic,
+        batches: trial.batches?.map(({ rows, medianMs, memoryBytes }) => {
+          return { rows, median_ms: medianMs, memory_bytes: memoryBytes };
+        }),
       }),
     golden:
       golden &&
@@ -190,6 +205,10 @@ export function toAliasView(event: AliasEvent): View {
     moved_at: event.at,
     moved_by: toActorView(event.actor),
     reason: event.reason,
+    breaking: event.breaking,
+    approvals: event.approvals?.map(({ actor, at, reason }) => {
+      return { approved_by: toActorView(actor), approved_at: at, reason };
+    }),
   });
 }
 

@@ -7,7 +7,7 @@ import { etagOf } from '../http/etag';
 import type { PackageUpload } from '../http/package-upload';
 import { LongWork, type LongCall } from '../operations/long-work';
 import type { Reply } from '../operations/reply';
-import type { LoadModelBody, RegisterVersionBody } from './model.dto';
+import type { LoadModelBody, ReasonBody, RegisterVersionBody } from './model.dto';
 import { toLoadedView, toVersionView } from './model.view';
 import { Serving } from './serving';
 
@@ -20,12 +20,6 @@ export interface ModelCall {
 
 /** An upload, or where the package lies and where the request says so. */
 type Source = { readonly folder: string } | { readonly uri: string; readonly pointer: string };
-
-/** What long work is given with its operation. */
-interface Work {
-  readonly signal: AbortSignal;
-  readonly onProgress: OnProgress;
-}
 
 interface Identity {
   readonly name: string;
@@ -53,7 +47,7 @@ export class Registrations {
     if ((upload === undefined) === (uri === undefined)) throw oneSource();
     const expect = { name, ...(version === undefined ? {} : { version }) };
     refuseNames(expect, { name: '/name', version: '/version' });
-    return this.work.run(asked.call, 'model.register', async (signal, _id, onProgress) => {
+    return this.work.run(asked.call, 'model.register', async (signal, _, onProgress) => {
       // The upload outlives its request where the work does; where the work never begins, it goes with the request.
       if (upload !== undefined) upload.claimed = true;
       try {
@@ -62,6 +56,17 @@ export class Registrations {
       } finally {
         await upload?.discard();
       }
+    });
+  }
+
+  /** Validates a version again, step by step. */
+  validate(asked: ModelCall, named: Required<Identity>, { reason }: ReasonBody): Promise<Reply> {
+    const { name: model, version } = named;
+    return this.work.run(asked.call, 'model.validate', async (signal, _, onProgress) => {
+      const record = stoppable(asked.record, signal);
+      const decision = { model, version, reason };
+      const found = await this.registry.revalidate(asked.caller.actor, decision, record, { signal, onProgress });
+      return { status: 200, headers: { ETag: etagOf(found.revision) }, body: toVersionView(found) };
     });
   }
 
@@ -97,18 +102,27 @@ export class Registrations {
   }
 
   /** Registers, unless the signal says to stop before that is committed. */
-  private async take(asked: ModelCall, source: Source, expect: Identity, work: Work): Promise<Registered> {
-    const { signal } = work;
-    signal.throwIfAborted();
+  private async take(asked: ModelCall, source: Source, expect: Identity, call: StoppableCall): Promise<Registered> {
+    call.signal.throwIfAborted();
     const { caller } = asked;
-    // The event is the last thing in the transaction: without it nothing is committed.
-    const record: RecordChange = (tx, change) => {
-      signal.throwIfAborted();
-      return asked.record(tx, change);
-    };
-    if ('folder' in source) return this.registry.registerFolder(caller.actor, source.folder, expect, record);
-    return this.registry.importUri(caller.actor, { ...source, ...expect, ...work }, record);
+    const record = stoppable(asked.record, call.signal);
+    if ('folder' in source)
+      return this.registry.registerFolder(caller.actor, source.folder, { ...expect, call }, record);
+    return this.registry.importUri(caller.actor, { ...source, ...expect, call }, record);
   }
+}
+
+interface StoppableCall {
+  readonly signal: AbortSignal;
+  readonly onProgress: OnProgress;
+}
+
+/** The event is the last thing in the transaction: without it nothing is committed. */
+function stoppable(record: RecordChange, signal: AbortSignal): RecordChange {
+  return (tx, change) => {
+    signal.throwIfAborted();
+    return record(tx, change);
+  };
 }
 
 function registeredReply({ version, created }: Registered): Reply {

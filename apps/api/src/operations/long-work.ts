@@ -1,8 +1,8 @@
 import { createParamDecorator, Injectable, type ExecutionContext } from '@nestjs/common';
 import { AuditTrail } from '@sibyl/audit';
+import type { OnProgress } from '@sibyl/registry';
 import type { Logger } from '@sibyl/telemetry';
 import { DomainError } from '@sibyl/kernel';
-import type { OnProgress } from '@sibyl/registry';
 import { CLIENT_CLOSED, eventDraft } from '../http/event-draft';
 import { HttpOptions } from '../http/http-options';
 import { InjectLog } from '../http/log';
@@ -18,9 +18,6 @@ export interface LongCall {
   /** The caller said `Prefer: respond-async`: it does not want to wait at all. */
   readonly respondAsync: boolean;
 }
-
-/** Work that is told when to stop and the id of its operation, and tells how far it is. */
-export type LongJob = (signal: AbortSignal, id: string, onProgress: OnProgress) => Promise<Reply>;
 
 /** Parameter of a controller method that begins long work. */
 export const Waiting = createParamDecorator((_: unknown, execution: ExecutionContext): LongCall => {
@@ -42,7 +39,12 @@ export class LongWork {
     @InjectLog() private readonly log: Logger,
   ) {}
 
-  async run(call: LongCall, kind: string, work: LongJob): Promise<Reply> {
+  /** `work` is told when to stop, the id of its operation, and whom to tell how far it is. */
+  async run(
+    call: LongCall,
+    kind: string,
+    work: (signal: AbortSignal, id: string, onProgress: OnProgress) => Promise<Reply>,
+  ): Promise<Reply> {
     const keyId = call.context.principal?.keyId ?? '';
     let reply: Reply | undefined;
     const begun = this.operations.begin({

@@ -11,6 +11,7 @@ export interface Operation {
   readonly keyId: string;
   readonly startedAtMs: number;
   readonly status: OperationStatus;
+  /** Steps done, of how many, and the one that is under way. */
   readonly progress: { readonly done: number; readonly total: number; readonly what?: string };
   readonly endedAtMs?: number;
   readonly result?: unknown;

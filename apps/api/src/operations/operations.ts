@@ -6,7 +6,7 @@ import type { Operation } from './operation';
 export interface OperationStart {
   readonly kind: string;
   readonly keyId: string;
-  /** Does the work under the id of its operation, tells how far it is, and ends with the reason of `signal` where that could stop it. */
+  /** Does the work under the id of its operation, and ends with the reason of `signal` where that could stop it. */
   readonly work: (signal: AbortSignal, id: string, onProgress: OnProgress) => Promise<unknown>;
 }
 
@@ -51,7 +51,7 @@ export class Operations {
     this.entries.set(id, { operation, abort });
     const ended = work(abort.signal, id, (done, total, what) => this.advance(id, { done, total, what }));
     ended.then(
-      (result) => this.end(id, { status: 'succeeded', progress: { done: 1, total: 1 }, result }),
+      (result) => this.end(id, { status: 'succeeded', progress: this.completed(id), result }),
       (error: unknown) => this.end(id, failureOf(error)),
     );
     return { id, ended };
@@ -81,6 +81,11 @@ export class Operations {
   private advance(id: string, progress: Operation['progress']): void {
     const entry = this.entries.get(id);
     if (entry?.operation.status === 'running') entry.operation = { ...entry.operation, progress };
+  }
+
+  private completed(id: string): Operation['progress'] {
+    const total = this.entries.get(id)?.operation.progress.total ?? 1;
+    return { done: total, total };
   }
 
   private end(id: string, outcome: Partial<Operation>): void {

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { DomainError } from '@sibyl/kernel';
 import { externalDataModel } from '@sibyl/onnx/testing';
+import type { OnProgress } from '../progress';
 import type { RegistryOptions } from '../registry-options';
 import { FileServer } from '../testing/file-server';
 import { packageFolder } from '../testing/package-folder';
@@ -53,15 +54,24 @@ interface Import {
   readonly sources?: Partial<SourceOptions>;
   readonly resolve?: Resolve;
   readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly onProgress?: OnProgress;
   readonly name?: string;
   readonly version?: string;
 }
 
-function importing({ uri = `${server.url}/p/sibyl.json`, options, sources, resolve, ...request }: Import = {}) {
+function importing({
+  uri = `${server.url}/p/sibyl.json`,
+  options,
+  sources,
+  resolve,
+  signal,
+  onProgress,
+  ...request
+}: Import = {}) {
+  const call = { ...(signal ? { signal } : {}), ...(onProgress ? { onProgress } : {}) };
   const sourceOptions = Object.assign(new SourceOptions(), { hosts: [server.host], ...QUICK }, sources);
   const registry = at.another(options, { sourceOptions, ...(resolve ? { resolve } : {}) });
-  return registry.importUri(ALICE, { uri, ...request }, at.record);
+  return registry.importUri(ALICE, { uri, call, ...request }, at.record);
 }
 
 const failure = (promise: Promise<unknown>): Promise<DomainError> =>
@@ -110,7 +120,7 @@ describe('a package over HTTP', () => {
   it('is told how far it has come', async () => {
     await publish('/p', { files: { 'notes.bin': randomBytes(1_000_000) } });
     const seen: (readonly [number, number])[] = [];
-    await importing({ onProgress: (done, total) => seen.push([done, total]) });
+    await importing({ onProgress: (done, total, what) => what.startsWith('fetching') && seen.push([done, total]) });
     expect(seen.length).toBeGreaterThan(5);
     expect(seen.every(([done, total]) => done <= total)).toBe(true);
     expect(seen.at(-1)?.[0]).toBeGreaterThan(1_000_000);

@@ -184,7 +184,7 @@ export class MlflowSync {
     const uri = `models:/${rule.name}/${found.version.version}`;
     const { signal } = this.abort;
     try {
-      const request = { uri, pointer: '/sync', name: model, signal };
+      const request = { uri, pointer: '/sync', name: model, call: { signal } };
       const { version } = await this.parts.importer.importRemote(ACTOR, request, this.host.record, async (until) => {
         const remote = await source.openVersion(found.version, until);
         const { registryUri } = rule;
