@@ -114,10 +114,10 @@ export class SetPolicyBody extends ReasonBody {
   auto_archive?: number;
 
   @NestedField(
-    { description: 'The model of an MLflow registry that this one follows.', nullable: true },
+    { description: 'The model of an MLflow registry that this one follows.', optional: true },
     () => SyncBody,
   )
-  sync?: SyncBody | null;
+  sync?: SyncBody;
 }
 
 /** The policy that a body asks for. Throws invalid_parameter for rules that cannot be read. */
