@@ -158,6 +158,8 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       artifactBytes: settings.artifactBytes,
       files: settings.packageFiles,
       importFolders: [...settings.importFolders],
+      signaturePolicy: settings.signaturePolicy,
+      trustedKeys: [...settings.trustedKeys],
       validationMs: settings.validationSeconds * 1000,
     }),
     onnx: frozen(new OnnxLimits(), {

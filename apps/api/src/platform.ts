@@ -23,6 +23,7 @@ import { BatchObserver } from './batch-observer';
 import { LocalServing } from './models/local-serving';
 import type { Serving } from './models/serving';
 import { Underway } from './predict/underway';
+import { SignatureWatch } from './models/signature-watch';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
 import { elsewhere, flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
@@ -78,7 +79,7 @@ export async function startPlatform(
   const models = await startModels(foundation, { database, trail: audit.trail }, runtime);
   const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
-  declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, gpus });
+  declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
   return {
     ...foundation,
@@ -94,6 +95,7 @@ export async function startPlatform(
     async serveModels() {
       await runtimeStart;
       await models.reconciler.start();
+      models.signatureWatch.start();
       sync.start();
     },
     async close() {
@@ -226,6 +228,7 @@ async function startModels(
   const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
     siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
+  const signatureWatch = new SignatureWatch({ reconciler, registry, log });
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());
   return {
     runtime,
@@ -234,10 +237,12 @@ async function startModels(
     promotion,
     serving,
     localServing,
+    signatureWatch,
     predictions: new PredictionService(reconciler, new ManifestDefaults(), clock, config.prediction),
     payloadDigest: new PayloadDigest(secrets.digestKey),
     stop: () => {
       reconciler.stop();
+      signatureWatch.stop();
       ignoreRegistry();
     },
   };
@@ -278,13 +283,14 @@ function systemRecord(trail: AuditTrail, actor: Actor, { clock, ids }: Foundatio
     });
 }
 
-type Read = { readonly serving: LocalServing } & Pick<Auth, 'keySnapshot'> &
+type Read = { readonly serving: LocalServing; readonly signatureWatch: SignatureWatch } & Pick<Auth, 'keySnapshot'> &
   Pick<Audit, 'trail'> &
   Pick<Platform, 'gpus'>;
 
-function declareReadings(metrics: Metrics, { serving, keySnapshot, trail, gpus }: Read): void {
+function declareReadings(metrics: Metrics, { serving, signatureWatch, keySnapshot, trail, gpus }: Read): void {
   metrics.server.read({
     loadedModels: () => serving.loadedModels(),
+    untrustedModels: () => signatureWatch.untrusted(),
     activeKeys: () => keySnapshot.status().activeKeys,
     spoolBacklog: () => trail.status().backlogEvents,
     gpus: () => gpus.read(),

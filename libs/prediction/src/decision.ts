@@ -259,7 +259,7 @@ class ClassReader implements DecisionReader {
 
   private all(count: number): string {
     const parts: string[] = [];
-    for (let i = 0; i < count; i++) parts.push(`${this.classTexts[i] ?? JSON.stringify(String(i))}:${this.scratch[i]}`);
+    for (let i = 0; i < count; i++) parts.push(`${JSON.stringify(this.classes[i] ?? String(i))}:${this.scratch[i]}`);
     return parts.join(',');
   }
 }

@@ -43,10 +43,10 @@ export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot,
   return { table: new ServingTable(models), gone };
 }
 
-/** The same object for the same bytes. */
+/** The same object for the same bytes, once they are valid: until then nobody knows what their outputs really are. */
 function keep(before: ServingTable, facts: ModelVersion, log: SnapshotLog): ServedVersion | undefined {
   const known = before.models.get(facts.model)?.versions.get(facts.version);
-  if (known && known.facts.digest === facts.digest) {
+  if (known && known.facts.digest === facts.digest && known.facts.validatedAt === facts.validatedAt) {
     known.facts = facts;
     return known;
   }

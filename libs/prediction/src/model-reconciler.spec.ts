@@ -62,7 +62,9 @@ class Fixture {
   readonly reconciler = new ModelReconciler({
     source: {
       snapshot: () => this.snapshot(),
+      checkSignature: () => Promise.resolve(),
       artifactFolder: (of) => Promise.resolve(`/packages/${of}`),
+      modelFile: (folder: string) => Promise.resolve(`${folder}/model.onnx`),
       recheckArtifact: () => Promise.resolve(),
       sampleInputs: () => this.samples(),
     },
@@ -135,7 +137,8 @@ describe('ModelReconciler', () => {
     const report = { passed: true, checkedAt: '', reasons: [], notes: [], ignoredFiles: [], trial };
     const files = [file('model.onnx', 100), file('weights.data', 2000), file('golden.json', 7)];
     const document = { ...DOCUMENT, runtime: { batch_budget_ms: 2.5, max_batch: 8 } };
-    fixture.versions = [version('1', 1, { files, report, document })];
+    const onnx = { ...aModelVersion().onnx, externalFiles: ['weights.data'] };
+    fixture.versions = [version('1', 1, { files, report, document, onnx })];
     const load = jest.spyOn(runtime, 'load');
     await reconciler.start();
     const [model, given] = load.mock.calls[0]!;

@@ -218,9 +218,11 @@ export class ModelReconciler {
     const { source } = this.parts;
     try {
       await this.memory.reserve(served);
+      await source.checkSignature(served.facts);
       const folder = await source.artifactFolder(digest);
       const warmup = warmupOf(served, await this.samples(folder, served));
-      const file = { ...served.fileIn(folder), recheck: () => source.recheckArtifact(digest) };
+      const model = await source.modelFile(folder, served.facts);
+      const file = { ...served.fileAt(model), recheck: () => source.recheckArtifact(served.facts) };
       const loaded = await this.parts.runtime.load(file, {
         devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
         batchable: served.batchable,

@@ -3,6 +3,8 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, type Actor } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
+import { derivedRecord } from './derived-model';
+import type { DerivedModels } from './derived-models';
 import type { ExpectedIdentity } from './manifest-reader';
 import type { ModelAliases } from './model-aliases';
 import type { ModelPolicies } from './model-policies';
@@ -13,6 +15,8 @@ import type { PackageReader } from './package-reader';
 import { openSource } from './package-source';
 import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
+import type { PackageSignatures } from './signing/package-signatures';
+import { auditedSignature } from './signing/signature-policy';
 import type { VersionSource } from './sources/remote-package';
 import type { StagedPackage } from './staged-package';
 import { stepBegins } from './validation-steps';
@@ -23,6 +27,7 @@ import { versionOf, versionRow } from './version-rows';
 export interface RegistrarParts {
   readonly database: Database;
   readonly store: ArtifactStore;
+  readonly derived: DerivedModels;
   readonly reader: PackageReader;
   readonly validation: ModelValidation;
   readonly register: VersionRegister;
@@ -30,6 +35,7 @@ export interface RegistrarParts {
   readonly policies: ModelPolicies;
   readonly approvals: VersionApprovals;
   readonly queue: RegistrationQueue;
+  readonly signatures: PackageSignatures;
 }
 
 export interface Registration extends ExpectedIdentity {
@@ -57,7 +63,7 @@ export class ModelRegistrar {
    * validation; the row with its report and the audit event are then committed all the same.
    */
   async registerFolder(actor: Actor, folder: string, expect: Registration, record: RecordChange): Promise<Registered> {
-    const { queue, store, reader } = this.parts;
+    const { queue, store, reader, signatures } = this.parts;
     return queue.turn(async () => {
       const source = await openSource(folder, expect.model);
       const staged = await store.stage();
@@ -67,9 +73,11 @@ export class ModelRegistrar {
         const begun = performance.now();
         const contents = await reader.stage(source, expect, staged);
         const scanMs = performance.now() - begun;
-        const { digest, files } = staged;
-        const candidate: Candidate = { actor, contents, digest, files, scanMs, source: expect.source };
         const { name, version } = contents.manifest;
+        const { folder: staging, files, digest } = staged;
+        const { unsignedFiles } = contents;
+        const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
+        const candidate: Candidate = { actor, contents, digest, files, signed, scanMs, source: expect.source };
         return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, expect, record));
       } finally {
         await store.abandon(staged);
@@ -96,10 +104,9 @@ export class ModelRegistrar {
     await store.commit(staged);
     if (begun.known) return { version: begun.known, created: false };
     const folder = await store.artifactFolder(candidate.digest);
-    const result = await validation.run(candidate.contents, folder, candidate.digest, {
-      ...expect.call,
-      scanMs: candidate.scanMs,
-    });
+    const { contents, digest, files, scanMs } = candidate;
+    const file = await this.parts.derived.modelFile(folder, { ...contents, digest, files });
+    const result = await validation.run(contents, file, digest, { ...expect.call, scanMs });
     return this.decide(candidate, begun.revision, result, { record, aliasFirst: expect.aliasFirst ?? false });
   }
 
@@ -125,6 +132,8 @@ export class ModelRegistrar {
         changes: {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
+          ...auditedSignature(candidate.signed),
+          ...(candidate.contents.derived ? { derived: derivedRecord(candidate.contents.derived) } : {}),
           ...(alias ? { alias } : {}),
           ...(candidate.source ? { source: sourceSummary(candidate.source) } : {}),
         },

@@ -150,12 +150,16 @@ function groups(
     const status = own.length > 0 && isServable(row.status) ? 'active' : row.status;
     model.versions.push({ ...version, status, aliases: own.map((alias) => alias.alias) });
     model.aliases.push(...own);
-    const unapproved = row.status !== 'approved' && (policies.get(row.model)?.approvals ?? 0) > 0;
     // Rows come in the order of their arrival.
-    if (isServable(row.status) && version.report?.passed === true && !unapproved) model.latest = row.version;
+    if (mayBeLatest(row, version, policies.get(row.model))) model.latest = row.version;
   }
   for (const { model, version } of warm) models.get(model)?.warm.push(version);
   return [...models.values()];
+}
+
+function mayBeLatest({ status }: LightRow, { report }: ModelVersion, policy: PolicyRow | undefined): boolean {
+  const approvals = policy?.approvals ?? 0;
+  return isServable(status) && report?.passed === true && (status === 'approved' || approvals === 0);
 }
 
 function byVersion(aliases: readonly AliasRow[]): Map<string, AliasRow[]> {

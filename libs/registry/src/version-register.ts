@@ -5,6 +5,7 @@ import type { ModelVersion, StoredStatus } from './model-version';
 import type { Validation } from './model-validation';
 import type { PackageContents } from './package-reader';
 import type { PackageDigest, PackageFile } from './package-digest';
+import type { SignatureRecord } from './signing/signature-policy';
 import type { VersionSource } from './sources/remote-package';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
@@ -14,6 +15,8 @@ export interface Candidate {
   readonly contents: PackageContents;
   readonly digest: PackageDigest;
   readonly files: readonly PackageFile[];
+  /** What was found of the package's signature. */
+  readonly signed: SignatureRecord;
   /** Where it was fetched from. */
   readonly source?: VersionSource | undefined;
   /** What reading and scanning it took. */
@@ -92,8 +95,8 @@ export class VersionRegister {
     const { name, version } = candidate.contents.manifest;
     const rows = await tx.query<{ revision: number }[]>(
       `INSERT INTO registry.model_version (model, version, status, digest, manifest, files, onnx, signature,
-         registered_at, registered_by, changed_at, changed_by, source)
-       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $8, $9, $10) RETURNING revision`,
+         package_signature, derived, registered_at, registered_by, changed_at, changed_by, source)
+       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $11, $12) RETURNING revision`,
       [name, version, ...this.columns(candidate)],
     );
     return revisionOf(rows);
@@ -103,7 +106,7 @@ export class VersionRegister {
   private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<number> {
     const { name, version } = candidate.contents.manifest;
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
-      registered_at = $8, registered_by = $9, changed_at = $8, changed_by = $9, source = $10`;
+      package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11, source = $12`;
     const reopen = row.validated_at === null;
     const rows = await tx.query<{ revision: number }[]>(
       `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1 ${reopen ? `, ${fresh}` : ''}
@@ -113,15 +116,16 @@ export class VersionRegister {
     return revisionOf(rows);
   }
 
-  private columns({ actor, contents, digest, files, source }: Candidate): unknown[] {
-    const documents = [contents.manifest.document, files, contents.onnx, contents.signature];
-    const origin = source === undefined ? null : JSON.stringify(source);
+  private columns({ actor, contents, digest, files, signed, source }: Candidate): unknown[] {
+    const documents = [contents.manifest.document, files, contents.onnx, contents.signature, signed];
+    const derived = contents.derived === undefined ? null : JSON.stringify(contents.derived);
     return [
       digest,
       ...documents.map((document) => JSON.stringify(document)),
+      derived,
       this.now(),
       JSON.stringify(actor),
-      origin,
+      source === undefined ? null : JSON.stringify(source),
     ];
   }
 

@@ -28,6 +28,8 @@ export interface GpuSample {
 /** Numbers that other parts hold already; read when a scraper comes. */
 export interface Readings {
   readonly loadedModels: () => readonly ModelReading[];
+  /** Loaded versions that the signature policy would not let load again. */
+  readonly untrustedModels: () => readonly Pick<ModelReading, 'model' | 'version'>[];
   readonly activeKeys: () => number;
   /** Events that are durable in the spool and not yet in the database. */
   readonly spoolBacklog: () => number;
@@ -134,6 +136,12 @@ export class ServerMetrics {
       readings
         .loadedModels()
         .map(({ model, version, memoryBytes }) => ({ labels: { model, version }, value: memoryBytes })),
+    );
+    this.perModel(
+      'sibyl_model_signature_untrusted',
+      '1 for a loaded version whose signer is trusted no more: it serves on, but would not load again',
+      () => readings.untrustedModels().map(({ model, version }) => ({ labels: { model, version }, value: 1 })),
+      'max',
     );
     this.perModel('sibyl_inference_queue_depth', 'Requests that wait for a runner', () =>
       readings

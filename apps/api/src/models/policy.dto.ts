@@ -1,5 +1,12 @@
-import { ModelPolicy, POLICY_ENTRIES, readRules, readSync } from '@sibyl/registry';
-import { ListField, NestedField, TextField, TextListField, WholeField } from '../http/fields';
+import {
+  ModelPolicy,
+  POLICY_ENTRIES,
+  readRules,
+  readSync,
+  SIGNATURE_POLICIES,
+  type SignaturePolicy,
+} from '@sibyl/registry';
+import { ChoiceField, ListField, NestedField, TextField, TextListField, WholeField } from '../http/fields';
 import { ReasonBody } from './model.dto';
 
 const NAMES = { most: POLICY_ENTRIES, max: 256, optional: true };
@@ -113,6 +120,22 @@ export class SetPolicyBody extends ReasonBody {
   })
   auto_archive?: number;
 
+  @ChoiceField({
+    description:
+      'What is asked of the signatures of packages: nothing; that one that is there holds; that there is one. Where the server asks for more, that holds.',
+    of: SIGNATURE_POLICIES,
+    fallback: 'none',
+    optional: true,
+  })
+  signature?: SignaturePolicy;
+
+  @TextListField({
+    description: 'Trusted keys that may sign, by name or `sha256:` fingerprint; none named: all of them.',
+    example: ['risk-team'],
+    ...NAMES,
+  })
+  signers?: string[];
+
   @NestedField(
     { description: 'The model of an MLflow registry that this one follows.', optional: true },
     () => SyncBody,
@@ -130,6 +153,8 @@ export function policyOf(body: SetPolicyBody): ModelPolicy {
     promoters: body.promoters ?? [],
     keepWarm: body.keep_warm ?? 0,
     autoArchive: body.auto_archive ?? 0,
+    signature: body.signature ?? 'none',
+    signers: body.signers ?? [],
     sync: body.sync ? readSync({ ...body.sync }) : undefined,
   });
 }

@@ -46,6 +46,18 @@ export const MODELS = {
     meaning: 'Folders that `source_uri` may read.',
   }),
   ...SOURCES,
+  signaturePolicy: choice({
+    name: 'SIBYL_SIGNATURE_POLICY',
+    of: ['none', 'verify', 'require'],
+    fallback: REGISTRY.signaturePolicy,
+    meaning:
+      'What is asked of signed packages: nothing; that a signature that is there holds; that there is one. The policy of a model may ask for more.',
+  }),
+  trustedKeys: folders({
+    name: 'SIBYL_TRUSTED_KEYS',
+    fallback: [],
+    meaning: 'Public keys whose signatures are believed: PEM files, or folders with `.pem` and `.pub` files.',
+  }),
   artifactBytes: whole({
     name: 'SIBYL_ARTIFACT_BYTES',
     min: KIBIBYTE,

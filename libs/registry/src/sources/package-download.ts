@@ -11,6 +11,8 @@ import { isPackagePath } from '../package-path';
 import { WELL_KNOWN_FILES } from '../package-reader';
 import { MODEL_FILE } from '../package-source';
 import type { PackageLimits } from '../registry-options';
+import { SIGNATURE_FILE } from '../signing/signature-fault';
+import { signedNames } from '../signing/signed-files';
 import { downloadFile } from './file-download';
 import { checkListedName } from './listed-names';
 import type { OnProgress } from '../progress';
@@ -71,6 +73,9 @@ export class PackageDownload {
     await optional(GOLDEN_FILE, limits.goldenBytes);
     for (const file of (await goldenDocumentIn(folder, limits))?.files ?? []) await this.take(file);
     for (const file of WELL_KNOWN_FILES) await optional(file);
+    await optional(SIGNATURE_FILE, limits.signatureBytes);
+    for (const file of await signedNames(folder, limits))
+      if (file !== model && isPackagePath(file)) await this.take(file);
     return expect;
   }
 
