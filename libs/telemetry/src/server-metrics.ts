@@ -55,6 +55,7 @@ export class ServerMetrics {
   readonly publicRequests: Counter;
   /** Connections that did not speak HTTP, by what was wrong with them. */
   readonly brokenRequests: Counter<'code'>;
+  readonly runnerLosses: Counter<'reason'>;
   readonly modelLoadSeconds: Histogram<'model' | 'version'>;
   readonly modelSyncs: Counter<'model' | 'outcome'>;
   readonly batchSize = new FixedHistogram(BATCH_BUCKETS);
@@ -91,6 +92,12 @@ export class ServerMetrics {
       name: 'sibyl_model_syncs_total',
       help: 'Looks at the MLflow registry that a model follows: unchanged, imported, refused or failed',
       labelNames: ['model', 'outcome'],
+      registers,
+    });
+    this.runnerLosses = new Counter({
+      name: 'sibyl_runner_losses_total',
+      help: 'Runners that ended without being asked to: crashed, overran, memory (its limit), protocol',
+      labelNames: ['reason'],
       registers,
     });
     this.modelLoadSeconds = new Histogram({
