@@ -88,16 +88,16 @@ export class ServerMetrics {
       labelNames: ['code'],
       registers,
     });
-    this.runnerLosses = new Counter({
-      name: 'sibyl_runner_losses_total',
-      help: 'Runners that ended without being asked to: crashed, overran, memory (its limit), protocol',
-      labelNames: ['reason'],
-      registers,
-    });
     this.modelSyncs = new Counter({
       name: 'sibyl_model_syncs_total',
       help: 'Looks at the MLflow registry that a model follows: unchanged, imported, refused or failed',
       labelNames: ['model', 'outcome'],
+      registers,
+    });
+    this.runnerLosses = new Counter({
+      name: 'sibyl_runner_losses_total',
+      help: 'Runners that ended without being asked to: crashed, overran, memory (its limit), protocol',
+      labelNames: ['reason'],
       registers,
     });
     this.modelLoadSeconds = new Histogram({

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import path from 'node:path';
-import type { DomainError } from '@sibyl/kernel';
+import { DomainError } from '@sibyl/kernel';
 import { externalDataModel } from '@sibyl/onnx/testing';
 import type { OnProgress } from '../progress';
 import type { RegistryOptions } from '../registry-options';
@@ -307,6 +307,16 @@ describe('a package over HTTP', () => {
     await publish();
     expect(await failure(importing({ name: 'other' }))).toMatchObject({ code: 'manifest_mismatch' });
     expect(server.asked('/p/model.onnx')).toBe(0);
+  });
+
+  it('leaves nothing when the database goes in the middle, and comes whole when it is back', async () => {
+    const name = await publish();
+    at.runtime.before = () => {
+      throw new DomainError('database_unavailable', 'Gone.');
+    };
+    expect(await failure(importing())).toMatchObject({ code: 'database_unavailable' });
+    at.runtime.before = undefined;
+    expect((await importing()).version).toMatchObject({ model: name, status: 'validated' });
   });
 
   it('is registered at the start once, and given production', async () => {

@@ -41,6 +41,7 @@ export class PackageDownload {
   /** Of the model file. */
   validator: string | undefined;
   private readonly taken = new Set<string>();
+  private listed: ReadonlySet<string> | undefined;
   private bytes = 0;
   /** Announced sizes of files that are complete or under way. */
   private announced = 0;
@@ -49,19 +50,23 @@ export class PackageDownload {
 
   /** Returns what the package is to be called: the place's own name and version stand in where neither manifest nor request has one. */
   async run(asked: ExpectedIdentity): Promise<ExpectedIdentity> {
-    const { remote, folder, limits, onnxLimits, signal } = this.parts;
+    const { remote, folder, limits, signal } = this.parts;
     const names = await remote.list(signal);
     if (names !== undefined) this.checkNames(names);
-    const here = names && new Set(names);
-    const optional = async (file: string, bytesMax?: number): Promise<void> => {
-      // What a listing does not name is not asked for; it is of the top only, where folders end with a slash.
-      if (here === undefined || here.has(file.replace(/\/.*/, '/'))) await this.take(file, { bytesMax });
-    };
-    const model = remote.model ?? modelAmong(names);
-    await optional(MANIFEST_FILE, limits.manifestBytes);
+    this.listed = names && new Set(names);
+    await this.optional(MANIFEST_FILE, limits.manifestBytes);
     const bytes = await readSmall(folder, MANIFEST_FILE, limits.manifestBytes);
     const expect = this.identity(asked, bytes);
     const manifest = readManifest(bytes, expect, limits.jsonDepth);
+    const model = remote.model ?? modelAmong(names);
+    await this.takeModel(model);
+    for (const file of [...(manifest.files ?? []), ...(manifest.native?.files ?? [])]) await this.take(file);
+    await this.takeRest(model);
+    return expect;
+  }
+
+  private async takeModel(model: string): Promise<void> {
+    const { folder, onnxLimits } = this.parts;
     const fetched = await this.take(model, { as: MODEL_FILE, bytesMax: onnxLimits.fileBytes });
     if (!fetched) throw noModel(model);
     for (const file of await externalFilesOf(path.join(folder, MODEL_FILE), onnxLimits)) {
@@ -69,14 +74,22 @@ export class PackageDownload {
         throw refusedFile(MODEL_FILE, 'external data under such a name', 'external data in plain file names');
       await this.take(file);
     }
-    for (const file of [...(manifest.files ?? []), ...(manifest.native?.files ?? [])]) await this.take(file);
-    await optional(GOLDEN_FILE, limits.goldenBytes);
+  }
+
+  /** Golden samples, well-known files and the signature, with what they name. */
+  private async takeRest(model: string): Promise<void> {
+    const { folder, limits } = this.parts;
+    await this.optional(GOLDEN_FILE, limits.goldenBytes);
     for (const file of (await goldenDocumentIn(folder, limits))?.files ?? []) await this.take(file);
-    for (const file of WELL_KNOWN_FILES) await optional(file);
-    await optional(SIGNATURE_FILE, limits.signatureBytes);
-    for (const file of await signedNames(folder, limits))
-      if (file !== model && isPackagePath(file)) await this.take(file);
-    return expect;
+    for (const file of WELL_KNOWN_FILES) await this.optional(file);
+    await this.optional(SIGNATURE_FILE, limits.signatureBytes);
+    const signed = await signedNames(folder, limits);
+    for (const file of signed) if (file !== model && isPackagePath(file)) await this.take(file);
+  }
+
+  /** What a listing does not name is not asked for; it is of the top only, where folders end with a slash. */
+  private async optional(file: string, bytesMax?: number): Promise<void> {
+    if (this.listed?.has(file.replace(/\/.*/, '/')) !== false) await this.take(file, { bytesMax });
   }
 
   private identity(asked: ExpectedIdentity, bytes: Buffer | undefined): ExpectedIdentity {

@@ -1,7 +1,13 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
-import { GetObjectCommand, ListObjectsV2Command, S3Client, S3ServiceException } from '@aws-sdk/client-s3';
+import {
+  GetObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+  S3ServiceException,
+  type GetObjectCommandOutput,
+} from '@aws-sdk/client-s3';
 import { DomainError } from '@sibyl/kernel';
 import { MANIFEST_FILE } from '../manifest-reader';
 import { HostRules } from './host-rules';
@@ -102,25 +108,13 @@ class S3Objects {
   async open(file: string, resume: ResumeAt | undefined, signal: AbortSignal): Promise<RemoteBody | undefined> {
     const from = resume?.offset ?? 0;
     try {
-      const part = await this.client.send(
-        new GetObjectCommand({
-          Bucket: this.bucket,
-          Key: this.prefix + file,
-          Range: `bytes=${from}-${from + RANGE_BYTES - 1}`,
-          ...(resume ? { IfMatch: resume.validator } : {}),
-        }),
-        { abortSignal: signal },
-      );
-      const [, begin = '0', total] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15})$/.exec(part.ContentRange ?? '') ?? [];
-      const at = Number(begin);
-      const length = part.ContentLength;
-      return {
-        bytes: part.Body as Readable,
-        from: at,
-        ...(part.ETag === undefined ? {} : { validator: part.ETag }),
-        ...(total === undefined ? (length === undefined ? {} : { total: length }) : { total: Number(total) }),
-        ...(length === undefined ? {} : { until: at + length }),
-      };
+      const command = new GetObjectCommand({
+        Bucket: this.bucket,
+        Key: this.prefix + file,
+        Range: `bytes=${from}-${from + RANGE_BYTES - 1}`,
+        ...(resume ? { IfMatch: resume.validator } : {}),
+      });
+      return bodyOf(await this.client.send(command, { abortSignal: signal }));
     } catch (error) {
       signal.throwIfAborted();
       const status = statusOf(error);
@@ -168,6 +162,19 @@ class S3Objects {
       retryAfterSeconds: 10,
     });
   }
+}
+
+function bodyOf({ Body, ETag, ContentRange, ContentLength: length }: GetObjectCommandOutput): RemoteBody {
+  const [, begin = '0', whole] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15})$/.exec(ContentRange ?? '') ?? [];
+  const from = Number(begin);
+  const total = whole === undefined ? length : Number(whole);
+  return {
+    bytes: Body as Readable,
+    from,
+    ...(ETag === undefined ? {} : { validator: ETag }),
+    ...(total === undefined ? {} : { total }),
+    ...(length === undefined ? {} : { until: from + length }),
+  };
 }
 
 /** Names after which a listing is not read on; whoever asked refuses so many. */
