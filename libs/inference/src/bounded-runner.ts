@@ -23,7 +23,7 @@ export class BoundedRunner implements RunnerListener {
   /** Starts the process and does the work, which awaits its calls one by one; `limitAt` is in monotonic milliseconds. */
   async during<T>(work: (runner: Runner, limitAt: number) => Promise<T>): Promise<T> {
     const limitAt = this.clock.monotonic() + this.bounds.limitMs;
-    const runner = new Runner(this.settings, this);
+    const runner = new Runner({ ...this.settings, memoryBytes: this.bounds.memoryBytes }, this);
     this.runner = runner;
     const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
     try {
