@@ -147,6 +147,11 @@ export const ERROR_CODES = {
     title: 'The database cannot be reached',
     help: 'Predictions go on; this call needs the database. Retry after `Retry-After` seconds.',
   },
+  source_unavailable: {
+    kind: 'unavailable',
+    title: 'The place that the package should come from does not answer',
+    help: 'The registry, bucket or server that the URI names could not be reached, or broke off too often. Nothing was kept. Retry after `Retry-After` seconds.',
+  },
   execution_provider_unavailable: {
     kind: 'unavailable',
     title: 'The required execution provider is missing',
