@@ -121,7 +121,10 @@ function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'da
       failedAuthentications: settings.authFailures,
       failedAuthenticationSeconds: settings.authFailureSeconds,
     }),
-    audit: frozen(new AuditOptions(), { spoolBytes: settings.auditSpoolBytes }),
+    audit: frozen(new AuditOptions(), {
+      spoolBytes: settings.auditSpoolBytes,
+      durability: settings.auditDurability,
+    }),
     database: frozen(new DatabaseOptions(), {
       ...(settings.databaseUrl === undefined ? {} : { url: settings.databaseUrl }),
       ...(settings.databaseOwnerUrl === undefined ? {} : { ownerUrl: settings.databaseOwnerUrl }),
@@ -147,6 +150,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       queueRequests: settings.queueRequests,
       queueWaitMs: settings.queueWaitMs,
       runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,
+      runnerGroups: settings.runnerGroups,
       trialMemoryBytes: settings.trialMemoryMib * MEBIBYTE,
     }),
     registry: frozen(new RegistryOptions(), {

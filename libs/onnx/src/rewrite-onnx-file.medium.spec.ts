@@ -142,6 +142,15 @@ describe('a ZipMap at the end', () => {
     expect(await rewritten(inner)).toBeUndefined();
   });
 
+  it('without classes stays, and of two that fill one output only the first is dropped', async () => {
+    expect(await rewritten(zipMap(attribute('classlabels_int64s', { ints: [] })))).toBeUndefined();
+    const parts = { domain: 'ai.onnx.ml', attributes: [STRINGS] };
+    const twice = [node('ZipMap', ['scores'], ['answer'], parts), node('ZipMap', ['scores'], ['answer'], parts)];
+    const { plan, bytes } = (await rewritten(zipMap(STRINGS, { nodes: twice })))!;
+    expect(plan.changes).toHaveLength(1);
+    expect(inspectOnnx(bytes).operators).toEqual({ Identity: 1, 'ai.onnx.ml:ZipMap': 1 });
+  });
+
   it('drops every one of several', async () => {
     const zip = (from: string, to: string) =>
       node('ZipMap', [from], [to], { domain: 'ai.onnx.ml', attributes: [STRINGS] });

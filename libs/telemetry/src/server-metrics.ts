@@ -53,6 +53,7 @@ export class ServerMetrics {
   readonly publicRequests: Counter;
   /** Connections that did not speak HTTP, by what was wrong with them. */
   readonly brokenRequests: Counter<'code'>;
+  readonly runnerLosses: Counter<'reason'>;
   readonly modelLoadSeconds: Histogram<'model' | 'version'>;
   readonly batchSize = new FixedHistogram(BATCH_BUCKETS);
   readonly auditCommitSeconds = new FixedHistogram(DURATION_BUCKETS);
@@ -82,6 +83,12 @@ export class ServerMetrics {
       name: 'sibyl_broken_requests_total',
       help: 'Requests that could not be read as HTTP, which leave no audit event',
       labelNames: ['code'],
+      registers,
+    });
+    this.runnerLosses = new Counter({
+      name: 'sibyl_runner_losses_total',
+      help: 'Runners that ended without being asked to: crashed, overran, memory (its limit), protocol',
+      labelNames: ['reason'],
       registers,
     });
     this.modelLoadSeconds = new Histogram({

@@ -108,8 +108,8 @@ async function dropZipMap(handle: FileHandle, node: NodeSpan, spans: ModelSpans,
   const bytes = await contentOf(handle, node);
   const { input, output, classes } = readZipMap(bytes);
   const value = spans.outputs.find(({ name }) => name === output);
-  // What is no output of the model stays within it.
-  if (value === undefined) return;
+  // What is no output of the model stays within it, and what the runtime would refuse is left for it to refuse.
+  if (value === undefined || classes.length === 0 || draft.tensors.has(output)) return;
   const shape = tensorShape(spans.types.get(input), classes.length);
   draft.edits.push(
     { ...stretch(node), bytes: delimited(GRAPH.node, identityInPlace(bytes)) },
