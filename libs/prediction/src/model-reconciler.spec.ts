@@ -559,7 +559,9 @@ describe('what a rollback would lead to', () => {
   it('stays when nobody asks for it and another version needs memory, up to a version that is promoted', async () => {
     const { reconciler, options, clock } = fixture;
     const files = [{ path: 'model.onnx', sha256: '0'.repeat(64), bytes: 1024 }];
-    fixture.versions = ['1', '3', '4', '2'].map((name) => version(name, Number(name), { files }));
+    fixture.versions = ['1', '2', '3', '4'].map((name) =>
+      version(name, Number(name), { files, arrival: name === '2' ? 9 : 1 }),
+    );
     options.modelMemoryBytes = 2500; // two of them
     options.modelIdleMs = 1000;
     fixture.aliases = ALIASED;
