@@ -19,6 +19,7 @@ import { LOG } from './src/http/log';
 import { KeysModule } from './src/keys/keys.module';
 import { MetaModule } from './src/meta/meta.module';
 import { ModelsModule } from './src/models/models.module';
+import { ModelSources } from './src/models/model-sources';
 import { Serving } from './src/models/serving';
 import { Operations } from './src/operations/operations';
 import { OperationsModule } from './src/operations/operations.module';
@@ -50,6 +51,7 @@ class PlatformModule {
       [ModelRegistry, platform.registry],
       [ModelCatalog, platform.registry.catalog],
       [Serving, platform.serving],
+      [ModelSources, platform.sources],
       [HttpOptions, config.http],
       [Drain, new Drain()],
       [EventRecorder, recorder],

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { AuditLog, AuditTrail, auditMigrations, type RecordChange } from '@sibyl/audit';
+import { AuditLog, AuditTrail, auditMigrations } from '@sibyl/audit';
 import {
   AdminKey,
   AnswerSeal,
@@ -14,17 +14,19 @@ import {
 } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
-import { SystemClock, systemActor, UuidV7Source, type Actor, type Clock, type IdSource } from '@sibyl/kernel';
+import { SystemClock, systemActor, UuidV7Source, type Clock, type IdSource } from '@sibyl/kernel';
 import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
 import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations } from '@sibyl/registry';
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
 import { LocalServing } from './models/local-serving';
+import { ModelSources } from './models/model-sources';
 import type { Serving } from './models/serving';
 import { Underway } from './predict/underway';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
+import { systemRecord } from './system-record';
 import { flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
 import { NoSiblings, type Siblings } from './workers/siblings';
 
@@ -75,7 +77,7 @@ export async function startPlatform(
   const database = await startDatabase(foundation, siblings.count > 1);
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
-  const models = await startModels(foundation, database, runtime);
+  const models = await startModels(foundation, database, runtime, audit);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
@@ -88,7 +90,7 @@ export async function startPlatform(
     gpus,
     async registerModels() {
       await runtimeStart;
-      await registerNamedModels(foundation, models.registry, audit.trail);
+      await models.sources.register();
     },
     async serveModels() {
       await runtimeStart;
@@ -191,7 +193,7 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
   return { gate, apiKeys, keySnapshot, keyUsage, idempotency };
 }
 
-async function startModels(foundation: Foundation, database: Database, runtime: OnnxRuntime) {
+async function startModels(foundation: Foundation, database: Database, runtime: OnnxRuntime, { trail }: Audit) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
   const registry: ModelRegistry = new ModelRegistry({
     database,
@@ -215,6 +217,7 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
   return {
     runtime,
     registry,
+    sources: new ModelSources({ registry, trail, clock, ids, log, uris: config.models }),
     reconciler,
     serving,
     localServing,
@@ -225,30 +228,6 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
       ignoreRegistry();
     },
   };
-}
-
-async function registerNamedModels(foundation: Foundation, registry: ModelRegistry, trail: AuditTrail): Promise<void> {
-  const actor = systemActor('start');
-  const record = systemRecord(trail, actor, foundation);
-  for (const { uri, outcome, error } of await registry.registerAtStart(actor, foundation.config.models, record)) {
-    if (outcome !== 'failed') continue;
-    foundation.log.error({ uri, err: error }, 'a package of SIBYL_MODELS could not be registered');
-  }
-}
-
-/** Records what the server does by itself. */
-function systemRecord(trail: AuditTrail, actor: Actor, { clock, ids }: Foundation): RecordChange {
-  return (tx, change) =>
-    trail.commitInTransaction(tx, {
-      ...change,
-      outcome: (change.status ?? 200) < 400 ? 'succeeded' : 'failed',
-      status: change.status ?? 200,
-      actor,
-      ip: '',
-      requestId: ids.next(),
-      occurredAtMs: clock.now(),
-      durationMs: 0,
-    });
 }
 
 type Read = { readonly serving: LocalServing } & Pick<Auth, 'keySnapshot'> &

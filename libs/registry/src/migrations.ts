@@ -1,4 +1,5 @@
 import type { Migration } from '@sibyl/database';
+import { storeMigration } from './migrations/0007-store';
 
 /**
  * Schema `registry`. Documents are `json`, not `jsonb`: it keeps their text as it came and takes every string that JSON has.
@@ -102,4 +103,5 @@ GRANT SELECT, INSERT, UPDATE ON registry.model, registry.model_version, registry
 GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
 `,
   },
+  storeMigration,
 ];

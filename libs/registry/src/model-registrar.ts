@@ -14,6 +14,8 @@ import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
 import type { StagedPackage } from './staged-package';
 import { versionRow } from './version-lifecycle';
+import type { OpenedPackage, VersionExchange, VersionOrigin } from './version-exchange';
+import { refused } from './version-file';
 import type { Candidate, VersionRegister } from './version-register';
 import { versionOf } from './version-rows';
 
@@ -25,10 +27,11 @@ export interface RegistrarParts {
   readonly register: VersionRegister;
   readonly aliases: ModelAliases;
   readonly queue: RegistrationQueue;
+  readonly exchange: VersionExchange;
 }
 
 export interface Registration extends ExpectedIdentity {
-  /** The ONNX file, where the folder has several. */
+  /** The ONNX or version file, where the folder has several. */
   readonly model?: string;
   /** Gives `production` to the version if it is the first valid one of its model. */
   readonly aliasFirst?: boolean;
@@ -40,6 +43,13 @@ export interface Registered {
   readonly created: boolean;
 }
 
+/** How a candidate is admitted. */
+interface Admission {
+  readonly record: RecordChange;
+  readonly aliasFirst: boolean;
+  readonly origin: VersionOrigin | undefined;
+}
+
 /** Takes packages in: scan, store, trial, replay, and one transaction that says how it ended. */
 export class ModelRegistrar {
   constructor(private readonly parts: RegistrarParts) {}
@@ -49,27 +59,40 @@ export class ModelRegistrar {
    * validation; the row with its report and the audit event are then committed all the same.
    */
   async registerFolder(actor: Actor, folder: string, expect: Registration, record: RecordChange): Promise<Registered> {
-    const { queue, store, reader } = this.parts;
+    const { queue, exchange } = this.parts;
     return queue.turn(async () => {
-      const source = await openSource(folder, expect.model);
-      const staged = await store.stage();
+      const opened = await exchange.open(folder, expect);
       try {
-        const contents = await reader.stage(source, expect, staged);
-        const candidate: Candidate = { actor, contents, digest: staged.digest, files: staged.files };
-        const { name, version } = contents.manifest;
-        return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, expect, record));
+        return await this.take(actor, opened, expect, record);
       } finally {
-        await store.abandon(staged);
+        await opened.close();
       }
     });
   }
 
-  private async admit(
-    candidate: Candidate,
-    staged: StagedPackage,
-    expect: Registration,
+  private async take(
+    actor: Actor,
+    opened: OpenedPackage,
+    { model, aliasFirst = false }: Registration,
     record: RecordChange,
   ): Promise<Registered> {
+    const { queue, store, reader } = this.parts;
+    const { folder, origin, close: _, ...identity } = opened;
+    const source = await openSource(folder, origin === undefined ? model : undefined);
+    const staged = await store.stage();
+    try {
+      const contents = await reader.stage(source, identity, staged);
+      if (origin !== undefined && origin.digest !== staged.digest) throw refused('files that belong to no package');
+      const candidate: Candidate = { actor, contents, digest: staged.digest, files: staged.files };
+      const { name, version } = contents.manifest;
+      const how: Admission = { record, aliasFirst, origin };
+      return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, how));
+    } finally {
+      await store.abandon(staged);
+    }
+  }
+
+  private async admit(candidate: Candidate, staged: StagedPackage, how: Admission): Promise<Registered> {
     const { store, database, register, validation } = this.parts;
     const { name } = candidate.contents.manifest;
     // The row comes first: bytes that conflict with it never reach the store, and a crash in between leaves a row that the
@@ -84,22 +107,23 @@ export class ModelRegistrar {
     if (begun.known) return { version: begun.known, created: false };
     const folder = await store.artifactFolder(candidate.digest);
     const result = await validation.run(candidate.contents, folder, candidate.digest);
-    return this.decide(candidate, begun.revision, result, { record, aliasFirst: expect.aliasFirst ?? false });
+    return this.decide(candidate, begun.revision, result, how);
   }
 
   private async decide(
     candidate: Candidate,
     revision: number,
     result: Validation,
-    { record, aliasFirst }: { readonly record: RecordChange; readonly aliasFirst: boolean },
+    { record, aliasFirst, origin }: Admission,
   ): Promise<Registered> {
-    const { database, register } = this.parts;
+    const { database, register, exchange } = this.parts;
     const { name, version } = candidate.contents.manifest;
     const registered = await database.transaction(async (tx): Promise<Registered> => {
       await lockModel(tx, name);
       const status = result.report.passed ? 'validated' : 'rejected';
       const decided = await register.decide(tx, candidate.actor, { model: name, version, revision, status }, result);
       if (!decided) return { version: await decidedElsewhere(tx, candidate), created: false };
+      if (origin !== undefined) await exchange.keep(tx, candidate.actor, decided, origin);
       const alias = aliasFirst && result.report.passed ? await this.aliasFirst(tx, candidate) : undefined;
       await concludeChange(tx, name, record, {
         action: 'model.register',
@@ -110,6 +134,7 @@ export class ModelRegistrar {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
           ...(alias ? { alias } : {}),
+          ...(origin ? { origin: { record_sha256: origin.sha256 } } : {}),
         },
       });
       return { version: alias ? { ...decided, status: 'active', aliases: [alias] } : decided, created: true };

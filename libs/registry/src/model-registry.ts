@@ -17,9 +17,13 @@ import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
+import { VersionExchange, type VersionExport } from './version-exchange';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
+import type { ProofReader } from './version-record';
 import { VersionRegister } from './version-register';
 import { VersionRevalidation } from './version-revalidation';
+
+type VersionName = Pick<ModelVersion, 'model' | 'version'>;
 
 export interface RegistryParts {
   readonly database: Database;
@@ -30,6 +34,8 @@ export interface RegistryParts {
   readonly onnxLimits?: OnnxLimits;
   /** Awaited after a committed change and before its caller is answered, so that what serves here knows it by then. */
   readonly onChange?: () => Promise<void>;
+  /** What the audit log can prove of a version, for those that leave. */
+  readonly proof?: ProofReader;
 }
 
 /** The front desk of the registry: one object to wire, each method answered by the class that knows. */
@@ -44,12 +50,14 @@ export class ModelRegistry {
   private readonly revalidation: VersionRevalidation;
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
+  private readonly exchange: VersionExchange;
   private readonly starter: StartRegistrar;
   private readonly onChange: (() => Promise<void>) | undefined;
 
   private readonly options: RegistryOptions;
 
-  constructor({ database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange }: RegistryParts) {
+  constructor(given: RegistryParts) {
+    const { database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange } = given;
     this.onChange = onChange;
     this.options = options;
     this.store = new ArtifactStore(options, ids);
@@ -57,8 +65,10 @@ export class ModelRegistry {
     this.snapshots = new SnapshotReader(database);
     this.aliases = new ModelAliases(database, clock);
     this.lifecycle = new VersionLifecycle(database, clock);
+    this.exchange = new VersionExchange(database, this.store, clock, options, given.proof);
     const parts = {
       database,
+      exchange: this.exchange,
       store: this.store,
       reader: new PackageReader(options, onnxLimits),
       validation: new ModelValidation(runtime, clock, options),
@@ -112,6 +122,11 @@ export class ModelRegistry {
 
   revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.told(this.revalidation.revalidate(actor, decision, record));
+  }
+
+  /** A version as one file with its whole record, to be imported elsewhere. */
+  export(actor: Actor, version: VersionName, record: RecordChange): Promise<VersionExport> {
+    return this.exchange.export(actor, version, record);
   }
 
   snapshot(): Promise<RegistrySnapshot> {

@@ -11,6 +11,7 @@ import { Drain } from '../http/drain';
 import { KeysModule } from '../keys/keys.module';
 import { MetaModule } from '../meta/meta.module';
 import { ModelsModule } from '../models/models.module';
+import { ModelSources } from '../models/model-sources';
 import { Serving } from '../models/serving';
 import { Operations } from '../operations/operations';
 import { NoSiblings, Siblings } from '../workers/siblings';
@@ -111,7 +112,7 @@ const standIns = new Map<unknown, unknown>([
         unload: { ...SERVED, loaded: false },
         promote: ALIAS,
         rollback: ALIAS,
-        reload: [{ name: 'churn', ready: true }],
+        reload: [{ name: 'churn', ready: true, versions: [{ version: '1.0.0', outcome: 'reloaded' }] }],
       },
       ...{
         status: SERVED,
@@ -121,6 +122,7 @@ const standIns = new Map<unknown, unknown>([
       },
     }),
   ],
+  [ModelSources, standIn({ check: undefined })],
   [AuditTrail, standIn({ writable: true, status: {}, commit: undefined })],
   [Database, standIn({ status: { up: true } })],
   [ModelRuntime, standIn({ status: { providers: ['cpu'], gpus: 0, gpuProviders: [] } })],
