@@ -155,6 +155,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       files: settings.packageFiles,
       importFolders: [...settings.importFolders],
       validationMs: settings.validationSeconds * 1000,
+      keepPredictedDays: settings.keepPredictedDays,
     }),
     onnx: frozen(new OnnxLimits(), {
       fileBytes: settings.modelFileBytes,

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { AuditLog, AuditTrail, auditMigrations } from '@sibyl/audit';
+import { AuditLog, AuditTrail, auditMigrations, type EventFilter } from '@sibyl/audit';
 import {
   AdminKey,
   AnswerSeal,
@@ -193,7 +193,12 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
   return { gate, apiKeys, keySnapshot, keyUsage, idempotency };
 }
 
-async function startModels(foundation: Foundation, database: Database, runtime: OnnxRuntime, { trail }: Audit) {
+async function startModels(
+  foundation: Foundation,
+  database: Database,
+  runtime: OnnxRuntime,
+  { trail, auditLog }: Audit,
+) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
   const registry: ModelRegistry = new ModelRegistry({
     database,
@@ -202,6 +207,8 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
     ids,
     options: config.registry,
     onnxLimits: config.onnx,
+    proof: (model, version) => auditLog.traceOf(model, version),
+    lastPrediction: (model, version, fromMs) => lastPrediction(auditLog, { model, version, fromMs }),
     onChange: async () => {
       await Promise.all([reconciler.follow(), registryChanged(siblings)]);
     },
@@ -228,6 +235,11 @@ async function startModels(foundation: Foundation, database: Database, runtime: 
       ignoreRegistry();
     },
   };
+}
+
+async function lastPrediction(auditLog: AuditLog, of: EventFilter): Promise<string | undefined> {
+  const { items } = await auditLog.list({ ...of, action: 'prediction.create' }, { limit: 1 });
+  return items[0]?.recorded_at;
 }
 
 type Read = { readonly serving: LocalServing } & Pick<Auth, 'keySnapshot'> &

@@ -115,6 +115,13 @@ export class ArtifactStore {
       : this.artifactFolder(digest);
   }
 
+  /** Removes a package; nothing where there is none. */
+  async remove(digest: string): Promise<void> {
+    await this.start();
+    this.traces.delete(digest);
+    await this.setAside(this.folderOf(digest));
+  }
+
   private remember(digest: string, trace: string): void {
     // What was loaded longest ago costs another hash.
     if (this.traces.size >= TRACES) this.traces.delete(this.traces.keys().next().value ?? '');

@@ -31,5 +31,7 @@ export type { StartResult } from './start-registrar';
 export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
+export { VERSION_FILE_TYPE } from './version-file';
+export type { VersionExport } from './version-exchange';
 export { packagePath } from './package-path';
 export { modelNameFault, PRODUCTION, versionFault } from './names';

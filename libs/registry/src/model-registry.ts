@@ -14,9 +14,11 @@ import { ModelValidation } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { PackageReader } from './package-reader';
 import { RegistrationQueue } from './registration-queue';
+import { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
+import { VersionDeletion, type LastPrediction } from './version-deletion';
 import { VersionExchange, type VersionExport } from './version-exchange';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import type { ProofReader } from './version-record';
@@ -36,6 +38,8 @@ export interface RegistryParts {
   readonly onChange?: () => Promise<void>;
   /** What the audit log can prove of a version, for those that leave. */
   readonly proof?: ProofReader;
+  /** When a version answered last, as far as the audit log knows. */
+  readonly lastPrediction?: LastPrediction;
 }
 
 /** The front desk of the registry: one object to wire, each method answered by the class that knows. */
@@ -51,6 +55,8 @@ export class ModelRegistry {
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
   private readonly exchange: VersionExchange;
+  private readonly released: ReleasedArtifacts;
+  private readonly deletion: VersionDeletion;
   private readonly starter: StartRegistrar;
   private readonly onChange: (() => Promise<void>) | undefined;
 
@@ -66,13 +72,15 @@ export class ModelRegistry {
     this.aliases = new ModelAliases(database, clock);
     this.lifecycle = new VersionLifecycle(database, clock);
     this.exchange = new VersionExchange(database, this.store, clock, options, given.proof);
+    this.released = new ReleasedArtifacts(database, this.store, clock);
+    this.deletion = new VersionDeletion(database, this.released, clock, options, given.lastPrediction);
     const parts = {
       database,
       exchange: this.exchange,
       store: this.store,
       reader: new PackageReader(options, onnxLimits),
       validation: new ModelValidation(runtime, clock, options),
-      register: new VersionRegister(clock, options.abandonedAfterMs),
+      register: new VersionRegister(clock, options.abandonedAfterMs, this.released),
       aliases: this.aliases,
       queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
     };
@@ -83,8 +91,9 @@ export class ModelRegistry {
   }
 
   /** Makes the content store's folders and removes what a crash left there. */
-  start(): Promise<void> {
-    return this.store.start();
+  async start(): Promise<void> {
+    await this.store.start();
+    await this.released.collect();
   }
 
   /** An empty folder for an upload's files, on the store's file system; give it back with `discard`. */
@@ -118,6 +127,11 @@ export class ModelRegistry {
 
   archive(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.told(this.lifecycle.archive(actor, decision, record));
+  }
+
+  /** Gives up the bytes of a version that nobody needs; its row and history stay. */
+  delete(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
+    return this.told(this.deletion.delete(actor, decision, record));
   }
 
   revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {

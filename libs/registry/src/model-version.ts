@@ -23,6 +23,8 @@ export interface ModelVersion {
   readonly files: readonly PackageFile[];
   readonly report?: ValidationReport;
   readonly aliases: readonly string[];
+  /** Its bytes were deleted; all else is kept. */
+  readonly deletion?: Deletion;
   /** Rises with each registration: `latest` is the servable version with the highest. */
   readonly arrival: number;
   readonly registeredBy: Actor;
@@ -34,6 +36,13 @@ export interface ModelVersion {
   readonly changedBy: Actor;
   /** Rises with each change of the row. */
   readonly revision: number;
+}
+
+/** When, by whom and why the bytes of a version were deleted. */
+export interface Deletion {
+  readonly at: string;
+  readonly actor: Actor;
+  readonly reason: string;
 }
 
 /** What validation found; stored with the version and shown. */

@@ -58,6 +58,12 @@ export class RegistryOptions extends PackageLimits {
   @Max(3_600_000)
   validationMs = 120_000;
 
+  /** Days without a prediction before the bytes of a version may be deleted (SIBYL_KEEP_PREDICTED_DAYS); 0: a prediction keeps nothing. */
+  @IsInt()
+  @Min(0)
+  @Max(36_500)
+  keepPredictedDays = 30;
+
   /** Registrations that run at once; each holds a trial runner and its samples in memory. */
   @IsInt()
   @Min(1)

@@ -69,6 +69,11 @@ export class VersionExchange {
     record: RecordChange,
   ): Promise<VersionExport> {
     const found = await this.database.transaction((tx) => exactVersion(tx, model, version));
+    if (found.deletion !== undefined)
+      throw new DomainError(
+        'version_not_servable',
+        `The bytes of version ${found.version} of '${model}' were deleted.`,
+      );
     const folder = await this.store.artifactFolder(found.digest);
     const audit = (await this.proof?.(model, found.version)) ?? { events: [], heads: [] };
     const header = await this.database.transaction(async (tx) => {

@@ -24,6 +24,7 @@ export class VersionLifecycle {
   /** Approves a version whose last validation passed, an archived one too. */
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.decide('approved', { actor, ...decision }, record, (version) => {
+      if (version.deletion !== undefined) throw notServable(version, 'its bytes were deleted, and can be sent again');
       if (version.report?.passed === true && version.status !== 'registered') return;
       throw notServable(version, 'it did not pass its validation');
     });

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { EventTrace } from '@sibyl/audit';
 import { timestamp, type Actor } from '@sibyl/kernel';
 import type { JsonObject } from './json-document';
 import type { ModelVersion } from './model-version';
@@ -9,14 +10,8 @@ const MOVES_MAX = 10_000;
 /** Installations that a version has come through of which whole records are kept. */
 const ORIGINS_MAX = 16;
 
-/** What an audit log says of changes: which events there are, with the hashes by which they can be found and proven there. */
-export interface AuditProof {
-  readonly events: readonly JsonObject[];
-  readonly heads: readonly JsonObject[];
-}
-
 /** Of the audit log, the events about one version. */
-export type ProofReader = (model: string, version: string) => Promise<AuditProof>;
+export type ProofReader = (model: string, version: string) => Promise<EventTrace>;
 
 interface RecordRow {
   readonly row: JsonObject;
@@ -29,7 +24,7 @@ interface RecordRow {
 export async function recordOf(
   tx: EntityManager,
   { model, version, status, aliases }: ModelVersion,
-  { actor, atMs, audit }: { readonly actor: Actor; readonly atMs: number; readonly audit: AuditProof },
+  { actor, atMs, audit }: { readonly actor: Actor; readonly atMs: number; readonly audit: EventTrace },
 ): Promise<VersionRecord> {
   const [found] = await tx.query<RecordRow[]>(
     `SELECT row_to_json(v) AS row,

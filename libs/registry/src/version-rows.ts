@@ -3,7 +3,13 @@ import type { OnnxModel } from '@sibyl/onnx';
 import type { ModelSignature } from '@sibyl/protocol';
 import type { JsonObject } from './json-document';
 import { storedManifest } from './manifest-reader';
-import { isServable, type ModelVersion, type StoredStatus, type ValidationReport } from './model-version';
+import {
+  isServable,
+  type Deletion,
+  type ModelVersion,
+  type StoredStatus,
+  type ValidationReport,
+} from './model-version';
 import { definedOnly } from './optional';
 import type { PackageDigest, PackageFile } from './package-digest';
 
@@ -25,6 +31,7 @@ export interface VersionRow {
   readonly changed_at: Date | string;
   readonly changed_by: Actor;
   readonly revision: number;
+  readonly deletion: Deletion | null;
   readonly aliases: readonly string[];
 }
 
@@ -33,7 +40,7 @@ const ALIASES = `COALESCE((SELECT json_agg(a.alias ORDER BY a.alias) FROM regist
 
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
-  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}`;
+  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, v.deletion, ${ALIASES}`;
 
 /** The version that a row holds. */
 export function versionOf(row: VersionRow): ModelVersion {
@@ -48,6 +55,7 @@ export function versionOf(row: VersionRow): ModelVersion {
     files: row.files,
     report: row.report ?? undefined,
     aliases: row.aliases,
+    deletion: row.deletion ?? undefined,
     arrival: Number(row.arrival),
     registeredBy: row.registered_by,
     registeredAt: rfc3339(row.registered_at),

@@ -87,6 +87,16 @@ export class ReasonBody {
   reason: string;
 }
 
+export class DeleteVersionBody {
+  @TextField({
+    description: 'Why; kept for ever in the audit log.',
+    example: 'never went beyond staging',
+    max: 1000,
+    optional: true,
+  })
+  reason?: string;
+}
+
 export class MoveAliasBody extends ReasonBody {
   @TextField({ description: 'The version that the alias shall point at.', example: '1.3.0', max: 64, pattern: VERSION })
   version: string;

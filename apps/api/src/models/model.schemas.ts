@@ -95,6 +95,10 @@ export const MODEL_SCHEMAS: Schemas = {
     'validated_at?': INSTANT,
     changed_at: INSTANT,
     changed_by: ref('Actor'),
+    'deletion?': object(
+      { at: INSTANT, actor: ref('Actor'), reason: text() },
+      { description: 'When, by whom and why its bytes were deleted' },
+    ),
   }),
   Actor: object({ type: text(), id: text(), 'key_id?': text(), name: text() }),
   LoadedModel: object({

@@ -101,6 +101,7 @@ export function toVersionView(version: ModelVersion): View {
     validated_at: version.validatedAt,
     changed_at: version.changedAt,
     changed_by: toActorView(version.changedBy),
+    deletion: version.deletion && { ...version.deletion, actor: toActorView(version.deletion.actor) },
   });
 }
 

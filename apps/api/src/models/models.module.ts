@@ -6,10 +6,12 @@ import { ModelReload } from './model-reload';
 import { ModelsController } from './models.controller';
 import { Registrations } from './registrations';
 import { ReloadController } from './reload.controller';
+import { VersionExports } from './version-exports';
+import { VersionFilesController } from './version-files.controller';
 import { VersionsController } from './versions.controller';
 
 @Module({
-  controllers: [ModelsController, VersionsController, AliasesController, ReloadController],
-  providers: [ModelLookup, Registrations, ModelReload, LongWork],
+  controllers: [ModelsController, VersionsController, AliasesController, ReloadController, VersionFilesController],
+  providers: [ModelLookup, Registrations, ModelReload, VersionExports, LongWork],
 })
 export class ModelsModule {}

@@ -79,6 +79,14 @@ export const MODELS = {
     fallback: REGISTRY.validationMs / 1000,
     meaning: 'How long the trial load and the golden samples of a version may take.',
   }),
+  keepPredictedDays: whole({
+    name: 'SIBYL_KEEP_PREDICTED_DAYS',
+    min: 0,
+    max: 36_500,
+    fallback: REGISTRY.keepPredictedDays,
+    meaning:
+      'Days since its last prediction that the bytes of a version may not be deleted; 0: a prediction keeps nothing.',
+  }),
   packageFiles: whole({
     name: 'SIBYL_PACKAGE_FILES',
     min: 1,
