@@ -155,6 +155,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       files: settings.packageFiles,
       importFolders: [...settings.importFolders],
       validationMs: settings.validationSeconds * 1000,
+      uploadKeepMs: settings.uploadHours * 3_600_000,
       keepPredictedDays: settings.keepPredictedDays,
     }),
     onnx: frozen(new OnnxLimits(), {

@@ -43,6 +43,8 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['DELETE', '/v1/models/{name}/{version}', 'models:write'],
   ['POST', '/v1/models/{name}/versions', 'models:write'],
   ['GET', '/v1/models/{name}/versions/{version}', 'models:read'],
+  ['GET', '/v1/models/{name}/uploads/{sha256}', 'models:write'],
+  ['PUT', '/v1/models/{name}/uploads/{sha256}', 'models:write'],
   ['GET', '/v1/models/{name}/versions/{version}/export', 'models:write'],
   ['DELETE', '/v1/models/{name}/versions/{version}', 'models:promote'],
   ['POST', '/v1/models/{name}/versions/{version}/validate', 'models:write'],

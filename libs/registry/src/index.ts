@@ -31,6 +31,8 @@ export type { StartResult } from './start-registrar';
 export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
+export type { UploadRange, UploadState } from './uploaded-files';
+export { sha256Of } from './uploaded-files';
 export { VERSION_FILE_TYPE } from './version-file';
 export type { VersionExport } from './version-exchange';
 export { packagePath } from './package-path';

@@ -4,6 +4,7 @@ import type { ModelRuntime } from '@sibyl/inference';
 import type { Actor, Clock, IdSource } from '@sibyl/kernel';
 import { OnnxLimits } from '@sibyl/onnx';
 import type { Tensor } from '@sibyl/protocol';
+import { FileAssembly, type MayTake } from './file-assembly';
 import { goldenDocumentIn, goldenIn } from './golden-files';
 import { ArtifactStore } from './artifact-store';
 import { ModelAliases } from './model-aliases';
@@ -12,18 +13,28 @@ import { ModelImporter, type ImportRequest } from './model-importer';
 import { ModelRegistrar, type Registered, type Registration } from './model-registrar';
 import { ModelValidation } from './model-validation';
 import type { ModelVersion } from './model-version';
+import { definedOnly } from './optional';
 import { PackageReader } from './package-reader';
 import { RegistrationQueue } from './registration-queue';
 import { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
+import { UploadedFiles, type UploadState } from './uploaded-files';
 import { VersionDeletion, type LastPrediction } from './version-deletion';
 import { VersionExchange, type VersionExport } from './version-exchange';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import type { ProofReader } from './version-record';
 import { VersionRegister } from './version-register';
 import { VersionRevalidation } from './version-revalidation';
+
+/** A package by the digests of its files. */
+interface FilesRequest {
+  readonly name: string;
+  readonly version?: string;
+  readonly files: Readonly<Record<string, unknown>>;
+  readonly may: MayTake;
+}
 
 type VersionName = Pick<ModelVersion, 'model' | 'version'>;
 
@@ -57,6 +68,8 @@ export class ModelRegistry {
   private readonly exchange: VersionExchange;
   private readonly released: ReleasedArtifacts;
   private readonly deletion: VersionDeletion;
+  private readonly uploads: UploadedFiles;
+  private readonly assembly: FileAssembly;
   private readonly starter: StartRegistrar;
   private readonly onChange: (() => Promise<void>) | undefined;
 
@@ -74,6 +87,8 @@ export class ModelRegistry {
     this.exchange = new VersionExchange(database, this.store, clock, options, given.proof);
     this.released = new ReleasedArtifacts(database, this.store, clock);
     this.deletion = new VersionDeletion(database, this.released, clock, options, given.lastPrediction);
+    this.uploads = new UploadedFiles(options, clock);
+    this.assembly = new FileAssembly(database, this.store, this.uploads, options);
     const parts = {
       database,
       exchange: this.exchange,
@@ -94,6 +109,36 @@ export class ModelRegistry {
   async start(): Promise<void> {
     await this.store.start();
     await this.released.collect();
+    await this.uploads.sweep();
+  }
+
+  /** What need not be sent of a file for a package of this model. */
+  uploadState(model: string, sha256: string, may: MayTake): Promise<UploadState> {
+    return this.assembly.state(model, sha256, may);
+  }
+
+  /** Takes a file, or the rest of one, for a package of this model. */
+  receiveFile(...upload: Parameters<UploadedFiles['receive']>): Promise<UploadState> {
+    return this.uploads.receive(...upload);
+  }
+
+  /** Registers a package out of files that are here already. */
+  async registerFiles(
+    actor: Actor,
+    { name, version, files, may }: FilesRequest,
+    record: RecordChange,
+  ): Promise<Registered> {
+    const folder = await this.assembly.assemble(name, files, may);
+    try {
+      const registered = await this.registerFolder(actor, folder, definedOnly({ name, version }), record);
+      await this.uploads.discard(
+        name,
+        registered.version.files.map((file) => file.sha256),
+      );
+      return registered;
+    } finally {
+      await this.store.discard(folder);
+    }
   }
 
   /** An empty folder for an upload's files, on the store's file system; give it back with `discard`. */

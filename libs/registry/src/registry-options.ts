@@ -64,6 +64,28 @@ export class RegistryOptions extends PackageLimits {
   @Max(36_500)
   keepPredictedDays = 30;
 
+  /** Files that were sent by themselves and not registered yet: some packages, many of whose files are small. */
+  @IsInt()
+  @Min(1)
+  @Max(1_000_000)
+  uploadsKept = 4096;
+
+  /** Bytes of those files together: four packages of the largest size. */
+  @IsInt()
+  @Min(1)
+  uploadBytes = 16 * 1024 * MEBIBYTE;
+
+  /** Of them, those that are received at once in one process; each writes to the disk that serves. */
+  @IsInt()
+  @Min(1)
+  @Max(1000)
+  uploadsAtOnce = 8;
+
+  /** Milliseconds that such a file is kept since something was added to it (SIBYL_UPLOAD_HOURS). */
+  @IsInt()
+  @Min(1000)
+  uploadKeepMs = 24 * 3_600_000;
+
   /** Registrations that run at once; each holds a trial runner and its samples in memory. */
   @IsInt()
   @Min(1)

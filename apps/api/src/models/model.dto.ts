@@ -1,4 +1,4 @@
-import { ChoiceField, InstantField, TextField, WholeField } from '../http/fields';
+import { ChoiceField, FilesField, InstantField, TextField, WholeField } from '../http/fields';
 
 const MODEL = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 const VERSION = /^[A-Za-z0-9.+_-]+$/;
@@ -52,6 +52,12 @@ export class RegisterVersionBody {
     optional: true,
   })
   source_uri?: string;
+
+  @FilesField({
+    description: 'A package out of files that are here already: path of each → `sha256:…`.',
+    optional: true,
+  })
+  files?: Record<string, unknown>;
 
   @TextField({
     description: 'The version, where the package has no manifest to say it.',

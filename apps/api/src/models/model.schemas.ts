@@ -100,6 +100,7 @@ export const MODEL_SCHEMAS: Schemas = {
       { description: 'When, by whom and why its bytes were deleted' },
     ),
   }),
+  UploadState: object({ digest: DIGEST, offset: whole('The next byte to send'), complete: truth() }),
   Actor: object({ type: text(), id: text(), 'key_id?': text(), name: text() }),
   LoadedModel: object({
     name: text(),
@@ -135,6 +136,12 @@ export const PACKAGE_BODY: ApiBodyOptions = {
     type: 'object',
     properties: {
       version: { type: 'string', description: 'The version, where the package has no manifest.' },
+      files: {
+        type: 'object',
+        additionalProperties: { type: 'string' },
+        description:
+          'JSON only: path of each file → `sha256:…` of bytes that are here already, `PUT …/uploads/{sha256}`.',
+      },
       source_uri: { type: 'string', description: 'JSON only: a path or `file:` URI under the import folders.' },
     },
     additionalProperties: true,

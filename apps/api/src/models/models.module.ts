@@ -6,12 +6,21 @@ import { ModelReload } from './model-reload';
 import { ModelsController } from './models.controller';
 import { Registrations } from './registrations';
 import { ReloadController } from './reload.controller';
+import { Uploads } from './uploads';
+import { UploadsController } from './uploads.controller';
 import { VersionExports } from './version-exports';
 import { VersionFilesController } from './version-files.controller';
 import { VersionsController } from './versions.controller';
 
 @Module({
-  controllers: [ModelsController, VersionsController, AliasesController, ReloadController, VersionFilesController],
-  providers: [ModelLookup, Registrations, ModelReload, VersionExports, LongWork],
+  controllers: [
+    ModelsController,
+    VersionsController,
+    AliasesController,
+    ReloadController,
+    VersionFilesController,
+    UploadsController,
+  ],
+  providers: [ModelLookup, Registrations, ModelReload, VersionExports, Uploads, LongWork],
 })
 export class ModelsModule {}

@@ -79,6 +79,13 @@ export const MODELS = {
     fallback: REGISTRY.validationMs / 1000,
     meaning: 'How long the trial load and the golden samples of a version may take.',
   }),
+  uploadHours: whole({
+    name: 'SIBYL_UPLOAD_HOURS',
+    min: 1,
+    max: 8760,
+    fallback: REGISTRY.uploadKeepMs / 3_600_000,
+    meaning: 'How long a file that was sent by itself, whole or in part, waits for the rest or for its registration.',
+  }),
   keepPredictedDays: whole({
     name: 'SIBYL_KEEP_PREDICTED_DAYS',
     min: 0,
