@@ -4,7 +4,7 @@ import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
-import { ModelCatalog, ModelRegistry } from '@sibyl/registry';
+import { ArtifactScrubber, ModelCatalog, ModelRegistry } from '@sibyl/registry';
 import { Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from './config';
 import { AuditModule } from './src/audit/audit.module';
@@ -49,6 +49,7 @@ class PlatformModule {
       [ModelRuntime, platform.runtime],
       [GpuMeter, platform.gpus],
       [ModelRegistry, platform.registry],
+      [ArtifactScrubber, platform.scrubber],
       [ModelCatalog, platform.registry.catalog],
       [Serving, platform.serving],
       [ModelSources, platform.sources],

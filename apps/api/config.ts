@@ -156,6 +156,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       importFolders: [...settings.importFolders],
       validationMs: settings.validationSeconds * 1000,
       uploadKeepMs: settings.uploadHours * 3_600_000,
+      scrubBytesPerSecond: settings.scrubBytesPerSecond,
       keepPredictedDays: settings.keepPredictedDays,
     }),
     onnx: frozen(new OnnxLimits(), {

@@ -19,6 +19,7 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['GET', '/health/system', 'ops:read'],
   ['GET', '/health/gpu', 'ops:read'],
   ['POST', '/health/model/reload', 'ops:write'],
+  ['POST', '/health/artifacts/check', 'ops:write'],
   ['GET', '/metrics', 'ops:read'],
   ['GET', '/info', 'any key'],
 

@@ -16,7 +16,7 @@ import { Database } from '@sibyl/database';
 import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
 import { SystemClock, systemActor, UuidV7Source, type Clock, type IdSource } from '@sibyl/kernel';
 import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
-import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations } from '@sibyl/registry';
+import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations, type ArtifactScrubber } from '@sibyl/registry';
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
@@ -79,7 +79,7 @@ export async function startPlatform(
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, database, runtime, audit);
   const gpus = new GpuMeter(clock);
-  declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, gpus });
+  declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, scrubber: models.scrubber, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
   return {
     ...foundation,
@@ -98,6 +98,7 @@ export async function startPlatform(
     },
     async close() {
       models.stop();
+      await models.scrubber.stop();
       await Promise.all([runtime.close(), auth.idempotency.stop(), auth.keyUsage.stop(), auth.keySnapshot.stop()]);
       await audit.trail.close();
       await database.close();
@@ -214,6 +215,9 @@ async function startModels(
     },
   });
   await registry.start();
+  const scrubber = registry.scrubber({ log, record: systemRecord(trail, systemActor('scrubber'), foundation) });
+  // One of several workers reads for all of them.
+  if (siblings.index === 1) scrubber.start();
   const reconciler = new ModelReconciler({ source: registry, runtime, clock, options: config.prediction, log });
   const promotion = new Promotion(registry.aliases, reconciler, clock, config.prediction);
   const { prewarmLimitMs } = config.prediction;
@@ -224,6 +228,7 @@ async function startModels(
   return {
     runtime,
     registry,
+    scrubber,
     sources: new ModelSources({ registry, trail, clock, ids, log, uris: config.models }),
     reconciler,
     serving,
@@ -242,15 +247,16 @@ async function lastPrediction(auditLog: AuditLog, of: EventFilter): Promise<stri
   return items[0]?.recorded_at;
 }
 
-type Read = { readonly serving: LocalServing } & Pick<Auth, 'keySnapshot'> &
+type Read = { readonly serving: LocalServing; readonly scrubber: ArtifactScrubber } & Pick<Auth, 'keySnapshot'> &
   Pick<Audit, 'trail'> &
   Pick<Platform, 'gpus'>;
 
-function declareReadings(metrics: Metrics, { serving, keySnapshot, trail, gpus }: Read): void {
+function declareReadings(metrics: Metrics, { serving, scrubber, keySnapshot, trail, gpus }: Read): void {
   metrics.server.read({
     loadedModels: () => serving.loadedModels(),
     activeKeys: () => keySnapshot.status().activeKeys,
     spoolBacklog: () => trail.status().backlogEvents,
+    damagedArtifacts: () => scrubber.damaged,
     gpus: () => gpus.read(),
   });
 }

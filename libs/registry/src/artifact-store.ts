@@ -149,7 +149,8 @@ export class ArtifactStore {
     await this.uploads.sweep();
   }
 
-  private folderOf(digest: string): string {
+  /** Where a package lies or would lie, whatever is there. */
+  folderOf(digest: string): string {
     const hex = digestHex(digest);
     invariant(hex, 'a package digest');
     return path.join(this.packages, hex);

@@ -33,6 +33,7 @@ export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export type { UploadRange, UploadState } from './uploaded-files';
 export { sha256Of } from './uploaded-files';
+export { ArtifactScrubber, type ArtifactFinding } from './artifact-scrubber';
 export { VERSION_FILE_TYPE } from './version-file';
 export type { VersionExport } from './version-exchange';
 export { packagePath } from './package-path';

@@ -6,6 +6,7 @@ import { OnnxLimits } from '@sibyl/onnx';
 import type { Tensor } from '@sibyl/protocol';
 import { FileAssembly, type MayTake } from './file-assembly';
 import { goldenDocumentIn, goldenIn } from './golden-files';
+import { ArtifactScrubber, type ScrubberParts } from './artifact-scrubber';
 import { ArtifactStore } from './artifact-store';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
@@ -74,11 +75,15 @@ export class ModelRegistry {
   private readonly onChange: (() => Promise<void>) | undefined;
 
   private readonly options: RegistryOptions;
+  private readonly database: Database;
+  private readonly clock: Clock;
 
   constructor(given: RegistryParts) {
     const { database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange } = given;
     this.onChange = onChange;
     this.options = options;
+    this.database = database;
+    this.clock = clock;
     this.store = new ArtifactStore(options, ids);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
@@ -208,6 +213,12 @@ export class ModelRegistry {
     const context = { manifest, signature, limits: this.options };
     const golden = await goldenIn(folder, await goldenDocumentIn(folder, this.options), context);
     return golden?.samples.map((sample) => sample.inputs) ?? [];
+  }
+
+  /** Reads what is stored again, in the background and on demand. */
+  scrubber({ log, record }: Pick<ScrubberParts, 'log' | 'record'>): ArtifactScrubber {
+    const { database, clock, options, store } = this;
+    return new ArtifactScrubber({ database, clock, options, store, log, record });
   }
 
   private async told<T>(change: Promise<T>): Promise<T> {

@@ -25,6 +25,8 @@ export interface ModelVersion {
   readonly aliases: readonly string[];
   /** Its bytes were deleted; all else is kept. */
   readonly deletion?: Deletion;
+  /** What the last look at its stored bytes found; absent before the first. */
+  readonly artifact?: ArtifactCheck;
   /** Rises with each registration: `latest` is the servable version with the highest. */
   readonly arrival: number;
   readonly registeredBy: Actor;
@@ -36,6 +38,11 @@ export interface ModelVersion {
   readonly changedBy: Actor;
   /** Rises with each change of the row. */
   readonly revision: number;
+}
+
+export interface ArtifactCheck {
+  readonly intact: boolean;
+  readonly checkedAt: string;
 }
 
 /** When, by whom and why the bytes of a version were deleted. */

@@ -86,6 +86,16 @@ export class RegistryOptions extends PackageLimits {
   @Min(1000)
   uploadKeepMs = 24 * 3_600_000;
 
+  /** Bytes of stored packages that are read again each second (SIBYL_SCRUB_BYTES_PER_SECOND); 0: none. A tenth of what a slow disk gives. */
+  @IsInt()
+  @Min(0)
+  scrubBytesPerSecond = 4 * MEBIBYTE;
+
+  /** Milliseconds after which a package is read again; disks forget in weeks, not in hours. */
+  @IsInt()
+  @Min(1000)
+  scrubEveryMs = 7 * 24 * 3_600_000;
+
   /** Registrations that run at once; each holds a trial runner and its samples in memory. */
   @IsInt()
   @Min(1)

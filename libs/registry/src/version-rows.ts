@@ -32,15 +32,19 @@ export interface VersionRow {
   readonly changed_by: Actor;
   readonly revision: number;
   readonly deletion: Deletion | null;
+  readonly artifact: { readonly intact: boolean; readonly checked_at: string } | null;
   readonly aliases: readonly string[];
 }
 
 const ALIASES = `COALESCE((SELECT json_agg(a.alias ORDER BY a.alias) FROM registry.model_alias a
   WHERE a.model = v.model AND a.version = v.version), '[]'::json) AS aliases`;
 
+const ARTIFACT = `(SELECT json_build_object('intact', c.intact, 'checked_at', c.checked_at) FROM registry.artifact_check c
+  WHERE c.digest = v.digest) AS artifact`;
+
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
-  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, v.deletion, ${ALIASES}`;
+  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, v.deletion, ${ARTIFACT}, ${ALIASES}`;
 
 /** The version that a row holds. */
 export function versionOf(row: VersionRow): ModelVersion {
@@ -56,6 +60,7 @@ export function versionOf(row: VersionRow): ModelVersion {
     report: row.report ?? undefined,
     aliases: row.aliases,
     deletion: row.deletion ?? undefined,
+    artifact: row.artifact ? { intact: row.artifact.intact, checkedAt: rfc3339(row.artifact.checked_at) } : undefined,
     arrival: Number(row.arrival),
     registeredBy: row.registered_by,
     registeredAt: rfc3339(row.registered_at),

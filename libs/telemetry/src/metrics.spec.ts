@@ -70,7 +70,13 @@ describe('metrics', () => {
       { model: 'm', version: '1', memoryBytes: 1024, queueDepth: 2, providerShares: { cuda: 0.75, cpu: 0.25 } },
     ];
     const gpus = () => Promise.resolve([{ index: 0, uuid: 'GPU-1', utilization: 0.5, memoryUsedBytes: 4096 }]);
-    metrics.server.read({ loadedModels, activeKeys: () => 7, spoolBacklog: () => backlog, gpus });
+    metrics.server.read({
+      loadedModels,
+      activeKeys: () => 7,
+      spoolBacklog: () => backlog,
+      damagedArtifacts: () => 0,
+      gpus,
+    });
     expect(await exposition()).toContain('sibyl_audit_spool_backlog 3');
     backlog = 0;
     const text = await exposition();
@@ -93,6 +99,7 @@ describe('metrics', () => {
       loadedModels: () => [],
       activeKeys: () => 0,
       spoolBacklog: () => 0,
+      damagedArtifacts: () => 0,
       gpus: () => Promise.resolve([]),
     });
     const names = new Set(metrics.registry.getMetricsAsArray().map(({ name }) => name));

@@ -3,7 +3,7 @@ import { ApiKeys, type ApiKey } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
-import { ModelRegistry, type AliasEvent, type ModelVersion } from '@sibyl/registry';
+import { ArtifactScrubber, ModelRegistry, type AliasEvent, type ModelVersion } from '@sibyl/registry';
 import { HttpSurface } from '../../../../test/support/http-surface';
 import { AuditModule } from '../audit/audit.module';
 import { HealthModule } from '../health/health.module';
@@ -122,6 +122,7 @@ const standIns = new Map<unknown, unknown>([
       },
     }),
   ],
+  [ArtifactScrubber, standIn({ checkNow: [] })],
   [ModelSources, standIn({ check: undefined })],
   [AuditTrail, standIn({ writable: true, status: {}, commit: undefined })],
   [Database, standIn({ status: { up: true } })],

@@ -4,7 +4,7 @@ import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock } from '@sibyl/kernel';
-import { ModelRegistry } from '@sibyl/registry';
+import { ArtifactScrubber, ModelRegistry } from '@sibyl/registry';
 import { Metrics } from '@sibyl/telemetry';
 import { AuditModule } from '../audit/audit.module';
 import { HealthModule } from '../health/health.module';
@@ -25,7 +25,19 @@ import { DocsModule } from './docs.module';
 
 /** What the modules ask their surroundings for. Nothing is ever called: the container only wants to find it. */
 const ASKED_FOR = [
-  ...[ApiKeys, AuditLog, AuditTrail, Clock, Database, Drain, Gate, HttpOptions, IdempotencyStore, Metrics],
+  ...[
+    ApiKeys,
+    ArtifactScrubber,
+    AuditLog,
+    AuditTrail,
+    Clock,
+    Database,
+    Drain,
+    Gate,
+    HttpOptions,
+    IdempotencyStore,
+    Metrics,
+  ],
   ...[GpuMeter, ModelRegistry, ModelRuntime, ModelSources, Operations, PredictHandler, Serving, Siblings],
   LOG,
 ];

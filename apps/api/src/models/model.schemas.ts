@@ -95,10 +95,18 @@ export const MODEL_SCHEMAS: Schemas = {
     'validated_at?': INSTANT,
     changed_at: INSTANT,
     changed_by: ref('Actor'),
+    'artifact?': object(
+      { intact: truth(), checked_at: INSTANT },
+      { description: 'What the last look at its stored bytes found; absent before the first' },
+    ),
     'deletion?': object(
       { at: INSTANT, actor: ref('Actor'), reason: text() },
       { description: 'When, by whom and why its bytes were deleted' },
     ),
+  }),
+  ArtifactFindings: object({
+    checked: whole('Packages that were read'),
+    damaged: listOf(object({ model: text(), version: text(), digest: DIGEST, files: listOf(text()) })),
   }),
   UploadState: object({ digest: DIGEST, offset: whole('The next byte to send'), complete: truth() }),
   Actor: object({ type: text(), id: text(), 'key_id?': text(), name: text() }),

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { LongWork } from '../operations/long-work';
 import { AliasesController } from './aliases.controller';
+import { ArtifactChecks } from './artifact-checks';
 import { ModelLookup } from './model-lookup';
 import { ModelReload } from './model-reload';
 import { ModelsController } from './models.controller';
@@ -21,6 +22,6 @@ import { VersionsController } from './versions.controller';
     VersionFilesController,
     UploadsController,
   ],
-  providers: [ModelLookup, Registrations, ModelReload, VersionExports, Uploads, LongWork],
+  providers: [ArtifactChecks, ModelLookup, Registrations, ModelReload, VersionExports, Uploads, LongWork],
 })
 export class ModelsModule {}

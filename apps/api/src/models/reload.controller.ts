@@ -5,6 +5,7 @@ import { Endpoint } from '../http/endpoint.decorator';
 import { TextField } from '../http/fields';
 import { Waiting, type LongCall } from '../operations/long-work';
 import { send } from '../operations/reply';
+import { ArtifactChecks } from './artifact-checks';
 import { ModelReload } from './model-reload';
 
 export class ReloadBody {
@@ -15,7 +16,32 @@ export class ReloadBody {
 @ApiTags('Health')
 @Controller()
 export class ReloadController {
-  constructor(private readonly reloads: ModelReload) {}
+  constructor(
+    private readonly reloads: ModelReload,
+    private readonly checks: ArtifactChecks,
+  ) {}
+
+  @Post('health/artifacts/check')
+  @Endpoint({
+    summary: 'Read the stored bytes of one model, or of all, and say what is damaged',
+    description:
+      'What the background does at SIBYL_SCRUB_BYTES_PER_SECOND, at once. Past the wait, or with `Prefer: respond-async`, 202 with an operation.',
+    access: 'ops:write',
+    action: 'model.check',
+    body: 'json',
+    headers: { Prefer: '`respond-async`: answer 202 at once' },
+    request: { model: 'momentum' },
+    answer: 'ArtifactFindings',
+    also: { 202: 'Goes on as an operation' },
+    errors: ['database_unavailable'],
+  })
+  async check(
+    @Body() body: ReloadBody,
+    @Waiting() call: LongCall,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<unknown> {
+    return send(await this.checks.run(call, body.model), response);
+  }
 
   @Post('health/model/reload')
   @Endpoint({

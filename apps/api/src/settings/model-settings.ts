@@ -86,6 +86,14 @@ export const MODELS = {
     fallback: REGISTRY.uploadKeepMs / 3_600_000,
     meaning: 'How long a file that was sent by itself, whole or in part, waits for the rest or for its registration.',
   }),
+  scrubBytesPerSecond: whole({
+    name: 'SIBYL_SCRUB_BYTES_PER_SECOND',
+    min: 0,
+    max: 64 * GIBIBYTE,
+    fallback: REGISTRY.scrubBytesPerSecond,
+    meaning:
+      'How fast stored packages are read again in the background, each once a week, to find damage; 0: not at all.',
+  }),
   keepPredictedDays: whole({
     name: 'SIBYL_KEEP_PREDICTED_DAYS',
     min: 0,
