@@ -16,7 +16,7 @@ export function requestBytes({ path, headers = {}, body }) {
   return Buffer.concat([Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n`), content]);
 }
 
-/** Reads one answer from the front of `bytes`: its status and length, or undefined while parts are missing. */
+/** Reads one answer from the front of `bytes`: its status and where its body lies, or undefined while parts are missing. */
 function parseAnswer(bytes) {
   const headerLength = bytes.indexOf(HEADER_END);
   if (headerLength < 0) return undefined;
@@ -26,16 +26,16 @@ function parseAnswer(bytes) {
   const bodyStart = headerLength + HEADER_END.length;
   if (length) {
     const end = bodyStart + Number(length[1]);
-    return bytes.length >= end ? { status, end } : undefined;
+    return bytes.length >= end ? { status, bodyStart, end } : undefined;
   }
   if (/\r\ntransfer-encoding: *chunked/i.test(head)) {
     const last = bytes.indexOf('0\r\n\r\n', bodyStart, 'latin1');
-    return last < 0 ? undefined : { status, end: last + 5 };
+    return last < 0 ? undefined : { status, bodyStart, end: last + 5 };
   }
-  return { status, end: bodyStart };
+  return { status, bodyStart, end: bodyStart };
 }
 
-/** Calls `connected()`, `answered(status)` for each answer, and once at the end `closed(broken)`: broken with a request under way. */
+/** Calls `connected()`, `answered(status, body)` for each answer, and once at the end `closed(broken)`: broken with a request under way. */
 export class Connection {
   #socket;
   #pending = NOTHING;
@@ -79,6 +79,6 @@ export class Connection {
     }
     this.#pending = bytes.subarray(answer.end);
     this.#waits = false;
-    this.#answered(answer.status);
+    this.#answered(answer.status, bytes.subarray(answer.bodyStart, answer.end));
   }
 }

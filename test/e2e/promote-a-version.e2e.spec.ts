@@ -8,6 +8,7 @@ import { startServer, type TestServer } from '../support/server.mjs';
 const EXAMPLES = path.join(__dirname, '../../examples/models');
 const CONNECTIONS = 8;
 const MOVES = 20;
+const PROMOTERS = 50;
 
 describe('promoting a version', () => {
   let server: TestServer;
@@ -128,6 +129,21 @@ describe('promoting a version', () => {
         expect((await client.get(route('production'))).body.version).toBe(winner?.body.version);
         await put('production', '2', { 'if-match': etagOf(winner as Reply) });
       }
+    });
+
+    it('of 50 clients at once with one ETag exactly one wins, and all others are told so', async () => {
+      const before = await client.get(route('production'));
+      const replies = await Promise.all(
+        Array.from({ length: PROMOTERS }, (_, i) =>
+          put('production', i % 2 === 0 ? '1' : '3', { 'if-match': etagOf(before) }, `promoter ${i}`),
+        ),
+      );
+      const count = (status: number): number => replies.filter((reply) => reply.status === status).length;
+      expect([count(200), count(412)]).toEqual([1, PROMOTERS - 1]);
+      const now = await client.get(route('production'));
+      expect(now.body).toMatchObject({ revision: before.body.revision + 1, previous_version: before.body.version });
+      expect(await servedBy()).toBe(Number(now.body.version));
+      await put('production', '2', { 'if-match': etagOf(now) });
     });
 
     it('of two clients that make one alias exactly one wins', async () => {

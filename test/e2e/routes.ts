@@ -48,6 +48,7 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['PUT', '/v1/models/{name}/uploads/{sha256}', 'models:write'],
   ['GET', '/v1/models/{name}/versions/{version}/export', 'models:write'],
   ['DELETE', '/v1/models/{name}/versions/{version}', 'models:promote'],
+  ['GET', '/v1/models/{name}/versions/{version}/diff', 'models:read'],
   ['POST', '/v1/models/{name}/versions/{version}/validate', 'models:write'],
   ['POST', '/v1/models/{name}/versions/{version}/approve', 'models:promote'],
   ['POST', '/v1/models/{name}/versions/{version}/archive', 'models:promote'],
@@ -55,6 +56,8 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['PUT', '/v1/models/{name}/aliases/{alias}', 'models:promote'],
   ['POST', '/v1/models/{name}/aliases/{alias}/rollback', 'models:promote'],
   ['GET', '/v1/models/{name}/history', 'models:read'],
+  ['GET', '/v1/models/{name}/policy', 'models:read'],
+  ['PUT', '/v1/models/{name}/policy', 'models:promote'],
 
   ['POST', '/v1/keys', 'keys:write'],
   ['GET', '/v1/keys', 'keys:read'],

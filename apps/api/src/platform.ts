@@ -27,7 +27,7 @@ import { Underway } from './predict/underway';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
 import { systemRecord } from './system-record';
-import { flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
+import { elsewhere, flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
 import { NoSiblings, type Siblings } from './workers/siblings';
 
 /** What every other part is made with. */
@@ -77,7 +77,7 @@ export async function startPlatform(
   const database = await startDatabase(foundation, siblings.count > 1);
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
-  const models = await startModels(foundation, database, runtime, audit);
+  const models = await startModels(foundation, { database, ...audit }, runtime);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, scrubber: models.scrubber, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
@@ -196,9 +196,8 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
 
 async function startModels(
   foundation: Foundation,
-  database: Database,
+  { database, trail, auditLog }: { readonly database: Database } & Audit,
   runtime: OnnxRuntime,
-  { trail, auditLog }: Audit,
 ) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
   const registry: ModelRegistry = new ModelRegistry({
@@ -219,11 +218,18 @@ async function startModels(
   // One of several workers reads for all of them.
   if (siblings.index === 1) scrubber.start();
   const reconciler = new ModelReconciler({ source: registry, runtime, clock, options: config.prediction, log });
-  const promotion = new Promotion(registry.aliases, reconciler, clock, config.prediction);
   const { prewarmLimitMs } = config.prediction;
-  const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs);
+  const record = systemRecord(trail, systemActor('policy'), foundation);
+  // What is not archived now is archived after the next promotion.
+  const promoted = (model: string): Promise<void> =>
+    registry
+      .retire(model, record)
+      .catch((error: unknown) => log.warn({ model, err: error }, 'old versions could not be archived'));
+  const others = elsewhere(siblings, prewarmLimitMs);
+  const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction);
+  const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
-    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, registry.aliases, prewarmLimitMs);
+    siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());
   return {
     runtime,
@@ -231,6 +237,7 @@ async function startModels(
     scrubber,
     sources: new ModelSources({ registry, trail, clock, ids, log, uris: config.models }),
     reconciler,
+    promotion,
     serving,
     localServing,
     predictions: new PredictionService(reconciler, new ManifestDefaults(), clock, config.prediction),

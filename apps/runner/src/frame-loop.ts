@@ -1,3 +1,4 @@
+/** Hot path. See docs/paths/predict.md. */
 import { readSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { FrameDecoder, type RunnerFrame } from '@sibyl/protocol';

@@ -1,3 +1,4 @@
+/** Hot path. See docs/paths/predict.md. */
 import {
   FRAME_TYPES,
   FrameEncoder,

@@ -1,3 +1,4 @@
+/** Hot path. See docs/paths/predict.md. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { env } from 'onnxruntime-node';

@@ -25,6 +25,13 @@ export function principalOf(key: ApiKey): Principal {
     ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
     ...(rateLimit === undefined ? {} : { rateLimit }),
     ...(quota === undefined ? {} : { quota }),
-    actor: Object.freeze({ type: 'key', id, keyId: id, name }),
+    actor: Object.freeze({
+      type: 'key',
+      id,
+      keyId: id,
+      name,
+      ...(owner === undefined ? {} : { owner }),
+      ...(role === undefined ? {} : { role }),
+    }),
   });
 }

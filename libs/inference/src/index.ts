@@ -8,7 +8,9 @@ export {
   type LoadedModel,
   type ModelFile,
   type ModelStatistics,
+  type BatchFigures,
   type TrialLimits,
+  type TrialPhase,
   type TrialReport,
   type TrialRuns,
 } from './model-runtime';

@@ -115,6 +115,20 @@ export interface TrialLimits {
   /** For starting, loading and all samples together. */
   readonly limitMs?: number;
   readonly memoryBytes?: number;
+  /** Ends the trial, which then rejects with the reason of the signal. */
+  readonly signal?: AbortSignal;
+  /** Told what begins. */
+  readonly onPhase?: (phase: TrialPhase) => void;
+}
+
+export type TrialPhase = 'load' | 'samples' | 'probes' | 'batches';
+
+/** What a batch of one size took, once the model was warm. */
+export interface BatchFigures {
+  readonly rows: number;
+  readonly medianMs: number;
+  /** What the process grew by since the load. */
+  readonly memoryBytes: number;
 }
 
 export interface TrialReport {
@@ -127,12 +141,22 @@ export interface TrialReport {
   readonly durationsMs: readonly number[];
   /** Of the probes, in their order; undefined where one failed, and for all behind one that ended the process. */
   readonly probes: readonly (readonly Tensor[] | undefined)[];
+  /** Of the batches, in their order; undefined where one failed, or would have taken too long. */
+  readonly batches: readonly (BatchFigures | undefined)[];
+  /** Of the last run. */
+  readonly last: readonly Tensor[] | undefined;
+  /** Milliseconds of each phase, the start of the process among the load. */
+  readonly phaseMs: Readonly<Record<TrialPhase, number>>;
 }
 
 /** What a trial runs: a sample that fails rejects the model; a probe that fails only says so. */
 export interface TrialRuns {
   readonly samples: readonly (readonly Tensor[])[];
   readonly probes?: readonly (readonly Tensor[])[];
+  /** Runs that are repeated and timed, the smallest first. */
+  readonly batches?: readonly (readonly Tensor[])[];
+  /** A probe that the process may well not survive. */
+  readonly last?: readonly Tensor[];
 }
 
 /** The port behind which models run: tensors in, tensors out. Implementations pass `describeModelRuntime`. */

@@ -10,7 +10,8 @@ import {
   type RunnerFrame,
   type Tensor,
 } from '@sibyl/protocol';
-import type { DevicePolicy, ModelFile, TrialReport, TrialRuns } from './model-runtime';
+import type { DevicePolicy, ModelFile, TrialPhase, TrialReport, TrialRuns } from './model-runtime';
+import { BatchTimes } from './batch-times';
 import type { RunnerLoss } from './inference-observer';
 import { shuttingDown } from './runner-slot';
 import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener, type RunnerSettings } from './runner';
@@ -22,6 +23,7 @@ export interface TrialBounds {
   readonly limitMs: number;
   readonly memoryBytes: number;
   readonly devicePolicy: DevicePolicy;
+  readonly onPhase?: ((phase: TrialPhase) => void) | undefined;
 }
 
 /** A model can take gigabytes in a fraction of a second, so its memory is looked at often. */
@@ -40,6 +42,15 @@ function ignoreLoss(error: unknown): undefined {
   throw error;
 }
 
+async function oneByOne<T>(
+  runs: readonly (readonly Tensor[])[],
+  run: (inputs: readonly Tensor[]) => Promise<T>,
+): Promise<T[]> {
+  const results: T[] = [];
+  for (const inputs of runs) results.push(await run(inputs));
+  return results;
+}
+
 /** One model in a process of its own that ends with the trial. */
 export class ModelTrial implements RunnerListener {
   private begun = false;
@@ -52,19 +63,31 @@ export class ModelTrial implements RunnerListener {
     private readonly bounds: TrialBounds,
   ) {}
 
-  async run(model: ModelFile, { samples, probes = [] }: TrialRuns): Promise<TrialReport> {
+  async run(model: ModelFile, { samples, probes = [], batches = [], last }: TrialRuns): Promise<TrialReport> {
     const limitAt = this.clock.monotonic() + this.bounds.limitMs;
     const runner = new Runner(this.settings, this);
     this.runner = runner;
     const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
     try {
-      const ready = await runner.started(limitAt);
-      const providers = selectProviders(this.bounds.devicePolicy, ready);
-      this.begun = true;
-      const message: LoadMessage = { path: model.path, providers };
-      const loaded = loadedMessage(await runner.call(FRAME_TYPES.load, SESSION, message, limitAt));
-      const report = await this.replay(runner, loaded, samples, limitAt);
-      return { ...report, probes: await this.probe(runner, loaded, probes, limitAt) };
+      const load = await this.timed('load', () => this.load(runner, model, limitAt));
+      const loaded = load.result;
+      const names = loaded.inputs.map((input) => input.name);
+      // What a model might not take, and perhaps not survive: what it did before stands.
+      const attempt = async (inputs: readonly Tensor[]): Promise<readonly Tensor[] | undefined> => {
+        const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignoreLoss);
+        return frame?.type === FRAME_TYPES.outputs ? outputsOf(frame, loaded) : undefined;
+      };
+      const replayed = await this.timed('samples', () => this.replay(runner, loaded, samples, limitAt));
+      const probed = await this.timed('probes', () => oneByOne(probes, attempt));
+      const times = new BatchTimes(this.clock, () => runner.rssBytes() ?? 0);
+      const measured = await this.timed('batches', () => times.of(batches, attempt));
+      return {
+        ...replayed.result,
+        probes: probed.result,
+        batches: measured.result,
+        last: last && (await attempt(last)),
+        phaseMs: { load: load.ms, samples: replayed.ms, probes: probed.ms, batches: measured.ms },
+      };
     } catch (error) {
       throw this.verdict(error);
     } finally {
@@ -91,7 +114,7 @@ export class ModelTrial implements RunnerListener {
     loaded: LoadedMessage,
     samples: readonly (readonly Tensor[])[],
     limitAt: number,
-  ): Promise<Omit<TrialReport, 'probes'>> {
+  ): Promise<Omit<TrialReport, 'probes' | 'batches' | 'last' | 'phaseMs'>> {
     const signature = signatureOfLoaded(loaded);
     const names = loaded.inputs.map((input) => input.name);
     const outputs: (readonly Tensor[])[] = [];
@@ -106,20 +129,22 @@ export class ModelTrial implements RunnerListener {
     return { signature, provider, loadMs, loadCpuMs, memoryBytes, outputs, durationsMs };
   }
 
-  /** Runs the model might not take, and perhaps not survive: what it did before stands. */
-  private async probe(
-    runner: Runner,
-    loaded: LoadedMessage,
-    probes: readonly (readonly Tensor[])[],
-    limitAt: number,
-  ): Promise<(readonly Tensor[] | undefined)[]> {
-    const names = loaded.inputs.map((input) => input.name);
-    const outputs: (readonly Tensor[] | undefined)[] = [];
-    for (const inputs of probes) {
-      const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignoreLoss);
-      outputs.push(frame?.type === FRAME_TYPES.outputs ? outputsOf(frame, loaded) : undefined);
-    }
-    return outputs;
+  private async load(runner: Runner, model: ModelFile, limitAt: number): Promise<LoadedMessage> {
+    const ready = await runner.started(limitAt);
+    const providers = selectProviders(this.bounds.devicePolicy, ready);
+    this.begun = true;
+    const message: LoadMessage = { path: model.path, providers };
+    return loadedMessage(await runner.call(FRAME_TYPES.load, SESSION, message, limitAt));
+  }
+
+  private async timed<T>(
+    phase: TrialPhase,
+    work: () => Promise<T>,
+  ): Promise<{ readonly result: T; readonly ms: number }> {
+    this.bounds.onPhase?.(phase);
+    const begun = this.clock.monotonic();
+    const result = await work();
+    return { result, ms: this.clock.monotonic() - begun };
   }
 
   private async runSample(

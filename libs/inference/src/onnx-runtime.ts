@@ -85,19 +85,22 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
 
   async trial(model: ModelFile, runs: TrialRuns, limits: TrialLimits = {}): Promise<TrialReport> {
     this.refuseWhenClosing();
+    const { signal, onPhase, ...given } = limits;
     const { trialLimitMs, trialMemoryBytes } = this.options;
-    const bounds = {
-      limitMs: trialLimitMs,
-      memoryBytes: trialMemoryBytes,
-      devicePolicy: 'cpu_only' as const,
-      ...limits,
-    };
+    const defaults = { limitMs: trialLimitMs, memoryBytes: trialMemoryBytes, devicePolicy: 'cpu_only' as const };
     return this.trials.run(async () => {
-      const trial = new ModelTrial(this.options, this.clock, bounds);
+      signal?.throwIfAborted();
+      const trial = new ModelTrial(this.options, this.clock, { ...defaults, ...given, onPhase });
+      const stop = (): void => trial.stop();
+      signal?.addEventListener('abort', stop);
       this.runningTrials.add(trial);
       try {
         return await trial.run(model, runs);
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw error;
       } finally {
+        signal?.removeEventListener('abort', stop);
         this.runningTrials.delete(trial);
       }
     });

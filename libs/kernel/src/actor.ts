@@ -5,6 +5,10 @@ export interface Actor {
   readonly id: string;
   readonly keyId?: string;
   readonly name: string;
+  /** Who answers for the key, as its issuer wrote it: one person may have several keys. */
+  readonly owner?: string;
+  /** The bundle of scopes that the key was issued with. */
+  readonly role?: string;
 }
 
 /** The server itself: what it does at start, on a timer or by configuration. */

@@ -90,6 +90,11 @@ export const ERROR_CODES = {
     title: 'The key may not be used from this address',
     help: 'The key is limited to certain networks (`cidrs`).',
   },
+  policy_forbidden: {
+    kind: 'permission_denied',
+    title: 'The policy of the model does not let this caller do that',
+    help: 'The detail says whom the policy lets do it: its promoters, or somebody else than who registered the version. `GET /v1/models/{name}/policy` shows the policy.',
+  },
   route_not_found: {
     kind: 'not_found',
     title: 'There is no such route',
@@ -175,6 +180,11 @@ export const ERROR_CODES = {
     kind: 'conflict',
     title: 'The resource is in use',
     help: 'Something still needs it: an alias, a feature set or a hold. Move that first.',
+  },
+  breaking_change: {
+    kind: 'conflict',
+    title: 'The version would break callers',
+    help: '`errors[]` lists what callers rely on and the version has no more. Promote it with `"allow_breaking": true` when they know.',
   },
   idempotency_running: {
     kind: 'conflict',

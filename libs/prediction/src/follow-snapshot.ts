@@ -18,21 +18,27 @@ export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot,
   const models = new Map<string, ServedModel>();
   for (const model of snapshot.models) {
     const versions = new Map<string, ServedVersion>();
-    let latest: ServedVersion | undefined;
     for (const facts of model.versions) {
       const served = keep(before, facts, log);
       if (!served) continue;
       gone.delete(served);
       if (!served.servable && served.loaded) gone.add(served);
       versions.set(facts.version, served);
-      if (served.servable && (latest === undefined || facts.arrival > latest.facts.arrival)) latest = served;
     }
     const aliases = new Map<string, ServedVersion>();
-    for (const { alias, version } of model.aliases) {
+    const previous = new Set<ServedVersion>();
+    for (const { alias, version, previous: before } of model.aliases) {
       const served = versions.get(version);
       if (served) aliases.set(alias, served);
+      const last = before === null ? undefined : versions.get(before);
+      if (last) previous.add(last);
     }
-    models.set(model.name, { name: model.name, versions, aliases, latest });
+    const latest = model.latest === undefined ? undefined : versions.get(model.latest);
+    for (const version of model.warm) {
+      const kept = versions.get(version);
+      if (kept) previous.add(kept);
+    }
+    models.set(model.name, { name: model.name, versions, aliases, previous, latest });
   }
   return { table: new ServingTable(models), gone };
 }

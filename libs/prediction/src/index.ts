@@ -5,7 +5,7 @@ export type { RowPrediction } from './decision';
 export type { Receiver, RowAnswer, TensorAnswer } from './row-inference';
 /** @public The port of feature sources. */
 export { FeatureReader, ManifestDefaults, type FeatureQuery } from './feature-reader';
-export { Promotion } from './promotion';
+export { Promotion, type Elsewhere } from './promotion';
 export { ModelReconciler, type ReconcilerLog } from './model-reconciler';
 export type { ServingSource } from './serving-source';
 export type { Resolution, ServedModel } from './serving-table';

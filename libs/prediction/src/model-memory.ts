@@ -30,8 +30,10 @@ export enum Hold {
   none = 0,
   /** Its own manifest says so, which whoever registers it writes. */
   manifest = 1,
-  /** An alias points at it, or the operator named it. */
-  alias = 2,
+  /** A rollback of an alias would lead to it, or the policy of its model keeps it for one. */
+  previous = 2,
+  /** An alias points at it or is about to, or the operator named it. */
+  alias = 3,
 }
 
 const MIB = 1024 * 1024;

@@ -1,7 +1,13 @@
 import { DomainError } from '@sibyl/kernel';
 import { FakeClock } from '@sibyl/kernel/testing';
 import { FakeRuntime, type FakeModel } from '@sibyl/inference/testing';
-import type { AliasEvent, ModelVersion, RegistrySnapshot } from '@sibyl/registry';
+import {
+  isServable,
+  type AliasEvent,
+  type ModelVersion,
+  type RegistrySnapshot,
+  type SnapshotAlias,
+} from '@sibyl/registry';
 import { aModelVersion } from '@sibyl/registry/testing';
 import { ManifestDefaults } from './feature-reader';
 import type { JsonObject } from './feature-rows';
@@ -48,9 +54,8 @@ class Fixture {
   readonly options = new PredictionOptions();
   readonly warnings: string[] = [];
   versions: ModelVersion[] = [version('1', 1), version('2', 2)];
-  aliases: { alias: string; version: string; revision: number }[] = [
-    { alias: 'production', version: '1', revision: 1 },
-  ];
+  warm: string[] = [];
+  aliases: SnapshotAlias[] = [{ alias: 'production', version: '1', revision: 1, previous: null }];
   broken: Error | undefined;
   damaged: DomainError | undefined;
   snapshots = 0;
@@ -89,7 +94,9 @@ class Fixture {
   private snapshot(): Promise<RegistrySnapshot> {
     this.snapshots++;
     if (this.broken) return Promise.reject(this.broken);
-    return Promise.resolve({ models: [{ name: 'm', versions: this.versions, aliases: this.aliases }] });
+    const latest = this.versions.findLast(({ status }) => isServable(status))?.version;
+    const { versions, aliases, warm } = this;
+    return Promise.resolve({ models: [{ name: 'm', versions, aliases, warm, ...(latest ? { latest } : {}) }] });
   }
 }
 
@@ -231,7 +238,7 @@ describe('ModelReconciler', () => {
     await reconciler.start();
     const before = reconciler.table.resolve('m', '2').served;
     fixture.versions.push(version('3', 3));
-    fixture.aliases = [{ alias: 'production', version: '2', revision: 2 }];
+    fixture.aliases = [{ alias: 'production', version: '2', revision: 2, previous: null }];
     await reconciler.refresh();
     expect(reconciler.table.resolve('m', undefined).served).toBe(before);
     expect(reconciler.table.resolve('m', 'latest').served.version).toBe('3');
@@ -566,6 +573,51 @@ describe('PredictionService', () => {
   });
 });
 
+describe('what a rollback would lead to', () => {
+  const ALIASED = [{ alias: 'production', version: '2', revision: 2, previous: '1' }];
+  const state = (name: string): string => fixture.reconciler.table.resolve('m', name).served.state;
+  const settle = async (): Promise<void> => {
+    await fixture.reconciler.refresh();
+    for (let i = 0; i < 50; i++) await Promise.resolve();
+  };
+
+  it('is loaded when everything else is, and does not keep a start from being ready', async () => {
+    fixture.aliases = ALIASED;
+    await fixture.reconciler.start();
+    expect([fixture.reconciler.missing(), fixture.runtime.loads]).toEqual([[], [`m@2@${digest(2)}`]]);
+    await settle();
+    expect(fixture.runtime.loads).toEqual([`m@2@${digest(2)}`, `m@1@${digest(1)}`]);
+    expect(state('1')).toBe('ready');
+  });
+
+  it('stays when nobody asks for it and another version needs memory, up to a version that is promoted', async () => {
+    const { reconciler, options, clock } = fixture;
+    const trial = { provider: 'cpu', loadMs: 1, memoryBytes: 1024, observedOutputs: [] };
+    const report = { passed: true, checkedAt: '', reasons: [], notes: [], ignoredFiles: [], trial };
+    fixture.versions = ['1', '2', '3', '4'].map((name) =>
+      version(name, Number(name), { report, arrival: name === '2' ? 9 : 1 }),
+    );
+    options.modelMemoryBytes = 2500; // two of them
+    options.modelIdleMs = 1000;
+    fixture.aliases = ALIASED;
+    await reconciler.start();
+    await settle();
+    clock.advance(5000);
+    await settle();
+    expect([state('1'), state('2')]).toEqual(['ready', 'ready']);
+    const asked = reconciler.table.resolve('m', '3').served;
+    expect(await code(reconciler.ready(asked, clock.monotonic() + 1000))).toBe('model_not_ready');
+    expect(state('1')).toBe('ready');
+    await reconciler.prewarm(reconciler.table.resolve('m', '4').served, 1000);
+    expect([state('1'), state('2'), state('4')]).toEqual(['unloaded', 'ready', 'ready']);
+    // Until the alias is there, nothing takes its place.
+    expect(await code(reconciler.ready(asked, clock.monotonic() + 1000))).toBe('model_not_ready');
+    clock.advance(6000);
+    await reconciler.ready(asked, clock.monotonic() + 1000);
+    expect(state('4')).toBe('unloaded');
+  });
+});
+
 describe('Promotion', () => {
   const actor = { type: 'system' as const, id: 'test', name: 'test' };
   const move = { model: 'm', alias: 'production', version: '2', reason: 'better', ifMatch: '"1"' };
@@ -575,20 +627,28 @@ describe('Promotion', () => {
     await fixture.reconciler.start();
     await fixture.reconciler.unload(fixture.reconciler.table.resolve('m', '2').served);
     let loadedAtMove = false;
+    const others: string[] = [];
+    const elsewhere = {
+      warm: (_: string, version: string) => Promise.resolve(void others.push(`warm ${version}`)),
+      follow: () => Promise.resolve(void others.push('follow')),
+    };
     const aliases = {
+      foresee: () => Promise.resolve(),
       move: () => {
+        others.push('move');
         loadedAtMove = fixture.reconciler.table.resolve('m', '2').served.loaded !== undefined;
-        fixture.aliases = [{ alias: 'production', version: '2', revision: 2 }];
+        fixture.aliases = [{ alias: 'production', version: '2', revision: 2, previous: null }];
         return Promise.resolve(event);
       },
       rollbackTarget: () => Promise.resolve('1'),
       rollback: () => {
+        others.push('move back');
         loadedAtMove = fixture.reconciler.table.resolve('m', '1').served.loaded !== undefined;
-        fixture.aliases = [{ alias: 'production', version: '1', revision: 3 }];
+        fixture.aliases = [{ alias: 'production', version: '1', revision: 3, previous: null }];
         return Promise.resolve(event);
       },
     };
-    const promotion = new Promotion(aliases, fixture.reconciler, fixture.clock, fixture.options);
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
     await promotion.promote(actor, move, () => Promise.resolve());
     expect(loadedAtMove).toBe(true);
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
@@ -600,6 +660,31 @@ describe('Promotion', () => {
     );
     expect(loadedAtMove).toBe(true);
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('1');
+    expect(others).toEqual(['warm 2', 'move', 'follow', 'warm 1', 'move back', 'follow']);
+  });
+
+  it('loads nothing for a move that will be refused, and moves nothing that another process cannot load', async () => {
+    await fixture.reconciler.start();
+    await fixture.reconciler.unload(fixture.reconciler.table.resolve('m', '2').served);
+    const steps: string[] = [];
+    const aliases = {
+      foresee: () => Promise.reject(new DomainError('etag_mismatch', 'no')),
+      move: () => Promise.resolve(event).finally(() => steps.push('moved')),
+      rollback: () => Promise.resolve(event).finally(() => steps.push('moved')),
+      rollbackTarget: () => Promise.resolve('1'),
+    };
+    const elsewhere = {
+      warm: () => Promise.reject(new DomainError('model_not_ready', 'no memory')).finally(() => steps.push('asked')),
+      follow: () => Promise.resolve(),
+    };
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
+    expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('etag_mismatch');
+    expect(fixture.reconciler.table.resolve('m', '2').served.loaded).toBeUndefined();
+    expect(steps).toEqual([]);
+    aliases.foresee = () => Promise.resolve() as Promise<never>;
+    expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('model_not_ready');
+    expect(await code(promotion.rollback(actor, { ...move }, () => Promise.resolve()))).toBe('model_not_ready');
+    expect(steps).toEqual(['asked', 'asked']);
   });
 
   it('leaves the refusal of unknown versions to the move, and does not move to what will not load', async () => {
@@ -607,12 +692,13 @@ describe('Promotion', () => {
     const refused = new DomainError('alias_not_found', 'no');
     const promotion = new Promotion(
       {
+        foresee: () => Promise.resolve(),
         move: () => Promise.reject(refused),
         rollback: () => Promise.reject(refused),
         rollbackTarget: () => Promise.resolve(undefined),
       },
       fixture.reconciler,
-      fixture.clock,
+      { warm: () => Promise.resolve(), follow: () => Promise.resolve() },
       fixture.options,
     );
     expect(await code(promotion.promote(actor, { ...move, version: '9' }, () => Promise.resolve()))).toBe(

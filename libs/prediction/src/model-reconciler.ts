@@ -1,11 +1,11 @@
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
-import { PRODUCTION } from '@sibyl/registry';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 import { followSnapshot } from './follow-snapshot';
 import { Hold, ModelMemory } from './model-memory';
 import type { ServingSource } from './serving-source';
+import { ServingNeeds } from './serving-needs';
 import { ServingTable, type Resolution } from './serving-table';
 import { afterLoad, VersionRenewal, type ReloadedVersion } from './version-renewal';
 import { notLoaded, VersionLoader } from './version-loader';
@@ -31,19 +31,22 @@ export class ModelReconciler {
   table = ServingTable.EMPTY;
   private readonly loads = new SingleFlight<LoadedModel>();
   private running: Promise<void> | undefined;
-  private again = false;
+  private next: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private started = false;
   private preloads: readonly ServedVersion[] = [];
+  private readonly needs: ServingNeeds;
   private readonly memory: ModelMemory;
   private readonly loader: VersionLoader;
   private readonly renewal: VersionRenewal;
 
   constructor(private readonly parts: ReconcilerParts) {
+    const needs = new ServingNeeds(() => this.table, parts.clock, parts.options);
+    this.needs = needs;
     this.memory = new ModelMemory({
       ...parts,
-      versions: () => this.all(),
-      hold: (served) => this.holdOf(served),
+      versions: () => needs.all(),
+      hold: (served) => needs.holdOf(served),
       release: (served) => this.release(served),
     });
     this.loader = new VersionLoader({ ...parts, mayGrow: (bytes) => this.memory.hasRoomFor(bytes) });
@@ -53,8 +56,8 @@ export class ModelReconciler {
   /** Reads the first snapshot and loads what aliases point at; a version that will not load does not stop the start. */
   async start(): Promise<void> {
     await this.refresh();
-    this.preloads = this.preloaded();
-    await this.preload(this.wanted());
+    this.preloads = this.needs.preloaded();
+    await this.preload(this.needs.wanted());
     this.started = true;
     this.timer = setInterval(() => void this.follow(), this.parts.options.refreshMs);
     this.timer.unref();
@@ -66,12 +69,14 @@ export class ModelReconciler {
 
   /** Reads the registry anew. Calls that come while one runs are answered by one more run, which sees their change. */
   refresh(): Promise<void> {
-    if (this.running) {
-      this.again = true;
-      return this.running;
-    }
-    this.running = this.run();
-    return this.running;
+    if (this.next !== undefined) return this.next;
+    if (this.running === undefined) return this.begin();
+    const over = this.running.catch(() => undefined);
+    this.next = over.then(() => {
+      this.next = undefined;
+      return this.begin();
+    });
+    return this.next;
   }
 
   /** Reads the registry after a change that is already committed: if that fails now, the timer will see it. */
@@ -122,6 +127,17 @@ export class ModelReconciler {
     }
   }
 
+  /**
+   * As `ready`, for a version that an alias is about to point at: until the promotion must have ended, it is held like one that
+   * an alias points at, so that it finds room where that would, and keeps it up to the switch.
+   */
+  prewarm(served: ServedVersion, limitMs: number): Promise<LoadedModel> {
+    const deadlineAt = this.parts.clock.monotonic() + limitMs;
+    served.promisedUntil = deadlineAt;
+    served.retryAt = 0;
+    return this.ready(served, deadlineAt);
+  }
+
   /** The version of this name, if it may serve. */
   async find(model: string, version: string): Promise<ServedVersion> {
     const known = await this.known(model, version);
@@ -145,9 +161,11 @@ export class ModelReconciler {
     await this.refresh();
     if (model !== undefined) this.table.resolve(model, undefined);
     const asked = (served: ServedVersion): boolean => model === undefined || served.model === model;
-    for (const served of this.all()) if (asked(served)) served.parked = false;
-    const serving = this.all().filter((served) => asked(served) && served.servable && served.loaded?.givenUp === false);
-    const due = this.wanted().filter((served) => asked(served) && !serving.includes(served));
+    for (const served of this.needs.all()) if (asked(served)) served.parked = false;
+    const serving = this.needs
+      .all()
+      .filter((served) => asked(served) && served.servable && served.loaded?.givenUp === false);
+    const due = this.needs.wanted().filter((served) => asked(served) && !serving.includes(served));
     await this.preload(due);
     const reloaded = due.map((served) => afterLoad(served));
     // One after the other: no more than one model is in memory twice.
@@ -161,21 +179,21 @@ export class ModelReconciler {
     return this.release(served);
   }
 
+  private begin(): Promise<void> {
+    const run = this.run().finally(() => (this.running = undefined));
+    this.running = run;
+    return run;
+  }
+
   private async run(): Promise<void> {
-    try {
-      do {
-        this.again = false;
-        const { table, gone } = followSnapshot(this.table, await this.parts.source.snapshot(), this.parts.log);
-        this.table = table;
-        for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
-      } while (this.again);
-    } finally {
-      // Not when the promise settles: a call in between would wait for a run that looks no more.
-      this.running = undefined;
-    }
+    const { table, gone } = followSnapshot(this.table, await this.parts.source.snapshot(), this.parts.log);
+    this.table = table;
+    for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
     const now = this.parts.clock.monotonic();
     const due = (served: ServedVersion): boolean => served.state !== 'loading' && served.retryAt <= now;
-    void this.preload(this.wanted().filter(due));
+    void this.preload(this.needs.wanted().filter(due)).then(() => {
+      if (this.started) void this.preload(this.needs.previous().filter(due));
+    });
     void this.memory.retireIdle().catch((error: unknown) => this.stale(error));
   }
 
@@ -184,7 +202,7 @@ export class ModelReconciler {
     const loads: Promise<unknown>[] = [];
     for (const served of versions) {
       if (served.loaded !== undefined) continue;
-      if (this.holdOf(served) === Hold.alias || this.memory.fits(served))
+      if (this.needs.holdOf(served) === Hold.alias || this.memory.fits(served))
         loads.push(this.load(served).catch(() => undefined));
       else served.parked = true;
     }
@@ -199,33 +217,6 @@ export class ModelReconciler {
     await this.memory.leave(loaded.totalBytes, loaded.unload());
     // A request may have begun to load it again meanwhile; then that state stands.
     if (served.loaded === undefined && (served.state as string) === 'unloading') served.state = 'unloaded';
-  }
-
-  private all(): ServedVersion[] {
-    return [...this.table.models.values()].flatMap((model) => [...model.versions.values()]);
-  }
-
-  /** What must serve before this process is ready: every alias, and what a model without `production` answers with. */
-  private preloaded(): ServedVersion[] {
-    return [...this.table.models.values()].flatMap((model) => {
-      const aliased = [...model.aliases.values()];
-      return model.aliases.has(PRODUCTION) || model.latest === undefined ? aliased : [...aliased, model.latest];
-    });
-  }
-
-  private wanted(): ServedVersion[] {
-    const held = (hold: Hold) => this.all().filter((served) => this.holdOf(served) === hold);
-    const latest = [...this.table.models.values()].flatMap((model) => model.latest ?? []);
-    const all = new Set([...held(Hold.alias), ...held(Hold.manifest), ...latest]);
-    return [...all].filter((served) => served.servable && !served.parked);
-  }
-
-  private holdOf(served: ServedVersion): Hold {
-    const model = this.table.models.get(served.model);
-    if (model === undefined) return Hold.none;
-    if (this.parts.options.keepLoaded.includes(`${served.model}@${served.version}`)) return Hold.alias;
-    for (const aliased of model.aliases.values()) if (aliased === served) return Hold.alias;
-    return served.servable && served.facts.manifest.runtime?.keepLoaded === true ? Hold.manifest : Hold.none;
   }
 
   private load(served: ServedVersion): Promise<LoadedModel> {

@@ -30,6 +30,8 @@ export class ServedVersion {
   /** No new attempt to load before this time of the monotonic clock. */
   retryAt = 0;
   loaded: LoadedModel | undefined = undefined;
+  /** A promotion waits for it: held as if the alias were there already, up to this time of the monotonic clock. */
+  promisedUntil = 0;
   /** Unloaded by hand, for want of memory or of use: not loaded again before a request asks for it. */
   parked = false;
   lastUsedAtMs: number | undefined = undefined;

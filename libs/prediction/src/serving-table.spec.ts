@@ -12,7 +12,9 @@ const served = (version: string, servable = true): ServedVersion =>
 
 function table(model: Partial<ServedModel>): ServingTable {
   return new ServingTable(
-    new Map([['m', { name: 'm', versions: new Map(), aliases: new Map(), latest: undefined, ...model }]]),
+    new Map([
+      ['m', { name: 'm', versions: new Map(), aliases: new Map(), previous: new Set(), latest: undefined, ...model }],
+    ]),
   );
 }
 

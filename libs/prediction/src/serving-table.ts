@@ -2,11 +2,13 @@
 import { DomainError, nearestWords } from '@sibyl/kernel';
 import type { ServedVersion } from './served-version';
 
-/** A model of the snapshot: its versions, where its aliases point, and the version that `latest` means. */
+/** A model of the snapshot: its versions, where its aliases point and rollbacks lead, and the version that `latest` means. */
 export interface ServedModel {
   readonly name: string;
   readonly versions: ReadonlyMap<string, ServedVersion>;
   readonly aliases: ReadonlyMap<string, ServedVersion>;
+  /** What a rollback of one of the aliases would lead to, and what the policy of the model keeps for one. */
+  readonly previous: ReadonlySet<ServedVersion>;
   readonly latest: ServedVersion | undefined;
 }
 

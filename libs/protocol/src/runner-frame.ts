@@ -1,5 +1,5 @@
 /**
- * What server and runner say to each other over their socket pair, one frame at a time. All numbers are
+ * Hot path. What server and runner say to each other over their socket pair, one frame at a time. All numbers are
  * little-endian, as on every machine that ONNX Runtime has a Node binding for; everything begins on a multiple of 8
  * bytes, so that typed arrays are views of the received bytes.
  *

@@ -1,4 +1,4 @@
-import type { Actor } from '@sibyl/kernel';
+import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { PackageDigest } from './package-digest';
 import { rfc3339 } from './version-rows';
 
@@ -19,6 +19,16 @@ export interface AliasEvent {
   readonly at: string;
   readonly actor: Actor;
   readonly reason: string;
+  /** In what it breaks callers of the version before, where the mover allowed that. */
+  readonly breaking?: readonly FieldFault[];
+  /** Who had approved the version when it was promoted. */
+  readonly approvals?: readonly AliasApproval[];
+}
+
+export interface AliasApproval {
+  readonly actor: Actor;
+  readonly at: string;
+  readonly reason: string;
 }
 
 export interface AliasEventRow {
@@ -34,11 +44,13 @@ export interface AliasEventRow {
   readonly at: Date | string;
   readonly actor: Actor;
   readonly reason: string;
+  readonly breaking: readonly FieldFault[] | null;
+  readonly approvals: readonly AliasApproval[] | null;
 }
 
 /** The columns of an AliasEventRow, for a table or CTE called `e`. */
-export const ALIAS_EVENT_COLUMNS =
-  'e.id, e.model, e.alias, e.version, e.digest, e.kind, e.from_version, e.revision, e.returns_to, e.at, e.actor, e.reason';
+export const ALIAS_EVENT_COLUMNS = `e.id, e.model, e.alias, e.version, e.digest, e.kind, e.from_version, e.revision, e.returns_to,
+  e.at, e.actor, e.reason, e.breaking, e.approvals`;
 
 export function aliasEventOf(row: AliasEventRow): AliasEvent {
   return {
@@ -53,5 +65,7 @@ export function aliasEventOf(row: AliasEventRow): AliasEvent {
     at: rfc3339(row.at),
     actor: row.actor,
     reason: row.reason,
+    ...(row.breaking === null ? {} : { breaking: row.breaking }),
+    ...(row.approvals === null ? {} : { approvals: row.approvals }),
   };
 }

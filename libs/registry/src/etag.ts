@@ -7,16 +7,20 @@ export interface Precondition {
 }
 
 /** Holds a change to its precondition: `present` is the ETag of what is there now, undefined where there is nothing. */
-export function checkPrecondition({ ifMatch, ifNoneMatch }: Precondition, present: string | undefined): void {
+export function checkPrecondition(
+  { ifMatch, ifNoneMatch }: Precondition,
+  present: string | undefined,
+  what = 'alias',
+): void {
   const create = ifNoneMatch?.trim() === '*';
   if (ifMatch === undefined && !create) {
     throw new DomainError(
       'precondition_required',
-      'Send the ETag of the alias as If-Match, or If-None-Match: * for a new alias.',
+      `Send the ETag of the ${what} as If-Match, or If-None-Match: * for a new ${what}.`,
     );
   }
-  if (ifMatch !== undefined && (present === undefined || !listed(ifMatch, present))) throw mismatch(present);
-  if (create && present !== undefined) throw mismatch(present);
+  if (ifMatch !== undefined && (present === undefined || !listed(ifMatch, present))) throw mismatch(present, what);
+  if (create && present !== undefined) throw mismatch(present, what);
 }
 
 // Strong comparison (RFC 9110 §8.8.3.2): a weak tag never matches.
@@ -24,7 +28,7 @@ function listed(header: string, present: string): boolean {
   return header.trim() === '*' || header.split(',').some((tag) => tag.trim() === present);
 }
 
-function mismatch(present: string | undefined): DomainError {
-  const detail = present === undefined ? 'The alias does not exist yet.' : `The alias is at ETag ${present} now.`;
+function mismatch(present: string | undefined, what: string): DomainError {
+  const detail = present === undefined ? `The ${what} does not exist yet.` : `The ${what} is at ETag ${present} now.`;
   return new DomainError('etag_mismatch', detail);
 }

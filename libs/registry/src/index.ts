@@ -4,6 +4,7 @@ export { registryMigrations } from './migrations';
 export { REGISTRY_CHANNEL } from './registry-change';
 export {
   isServable,
+  type Approval,
   type ModelVersion,
   type TrialFacts,
   type ValidationReport,
@@ -24,11 +25,15 @@ export type { AliasEvent } from './alias-event';
 export { ModelAliases, type AliasMove, type AliasRollback } from './model-aliases';
 export type { Precondition } from './etag';
 export type { VersionDecision } from './version-lifecycle';
+export { ModelPolicy, POLICY_ENTRIES } from './model-policy';
+export { readRules, ruleText } from './metric-rule';
+export type { PolicyChange, PolicyRevision } from './model-policies';
 export { ModelCatalog, type VersionFilter } from './model-catalog';
 export type { ImportRequest } from './model-importer';
 export type { Registered, Registration } from './model-registrar';
 export type { StartResult } from './start-registrar';
-export type { RegistrySnapshot, SnapshotModel } from './registry-snapshot';
+export type { RegistrySnapshot, SnapshotAlias, SnapshotModel } from './registry-snapshot';
+export type { OnProgress } from './progress';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
 export type { UploadRange, UploadState } from './uploaded-files';
@@ -38,3 +43,5 @@ export { VERSION_FILE_TYPE } from './version-file';
 export type { VersionExport } from './version-exchange';
 export { packagePath } from './package-path';
 export { modelNameFault, PRODUCTION, versionFault } from './names';
+export type { Changed, NamedChanges, VersionDiff } from './version-diff';
+export type { CallerFeature, CallerInput } from './caller-contract';

@@ -1,4 +1,6 @@
 import type { Migration } from '@sibyl/database';
+import { policiesMigration } from './migrations/0003-policies';
+import { aliasFacts } from './migrations/0004-alias-facts';
 import { storeMigration } from './migrations/0007-store';
 
 /**
@@ -103,5 +105,7 @@ GRANT SELECT, INSERT, UPDATE ON registry.model, registry.model_version, registry
 GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
 `,
   },
+  policiesMigration,
+  aliasFacts,
   storeMigration,
 ];

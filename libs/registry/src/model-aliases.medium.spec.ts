@@ -82,11 +82,11 @@ describe('moving an alias', () => {
     expect((await move(name, '1', '*')).version).toBe('1');
   });
 
-  it('lets exactly one of 20 movers with one ETag win', async () => {
+  it('lets exactly one of 50 movers with one ETag win', async () => {
     const name = await model('1', '2', '3');
     const { etag } = await move(name, '1');
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 20 }, (_, i) => move(name, i % 2 ? '2' : '3', etag)),
+      Array.from({ length: 50 }, (_, i) => move(name, i % 2 ? '2' : '3', etag)),
     );
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const outcome of outcomes)

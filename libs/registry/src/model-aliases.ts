@@ -1,19 +1,29 @@
 import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
-import { DomainError, invariant, timestamp, type Actor, type Clock } from '@sibyl/kernel';
-import { ALIAS_EVENT_COLUMNS, aliasEventOf, type AliasEvent, type AliasEventRow } from './alias-event';
+import { DomainError, invariant, timestamp, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
+import {
+  ALIAS_EVENT_COLUMNS,
+  aliasEventOf,
+  type AliasApproval,
+  type AliasEvent,
+  type AliasEventRow,
+} from './alias-event';
+import { presentOf, stepBack, type Target } from './alias-state';
+import { checkCallers } from './breaking-move';
 import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
-import { concludeChange, lockModel } from './registry-change';
-import { isServable, type StoredStatus } from './model-version';
-import type { PackageDigest } from './package-digest';
+import { concludeChange, isModel, lockModel } from './registry-change';
+import { isServable } from './model-version';
+import type { PromotionRules } from './promotion-rules';
 
 export interface AliasMove extends Precondition {
   readonly model: string;
   readonly alias: string;
   readonly version: string;
   readonly reason: string;
+  /** Whoever moves it knows that callers of the version before will break. */
+  readonly allowBreaking?: boolean;
 }
 
 export interface AliasRollback extends Pick<Precondition, 'ifMatch'> {
@@ -22,19 +32,27 @@ export interface AliasRollback extends Pick<Precondition, 'ifMatch'> {
   readonly reason: string;
 }
 
-interface Target {
-  readonly version: string;
-  readonly digest: PackageDigest;
-  readonly status: StoredStatus;
-  /** Of its last validation. */
-  readonly passed: boolean | null;
-}
-
 /** Where an alias goes, and the event that a later rollback returns to. */
 interface Step {
   readonly kind: 'move' | 'rollback';
   readonly to: Target;
   readonly returnsTo: string | number | null;
+  readonly breaking?: readonly FieldFault[] | undefined;
+  readonly approvals?: readonly AliasApproval[];
+}
+
+interface Why {
+  readonly reason: string;
+  readonly from: string | undefined;
+  readonly breaking?: readonly FieldFault[] | undefined;
+}
+
+/** A move whose conditions hold. */
+interface Prepared {
+  readonly present: AliasEventRow | undefined;
+  readonly to: Target;
+  readonly breaking: readonly FieldFault[] | undefined;
+  readonly approvals: readonly AliasApproval[];
 }
 
 /**
@@ -45,6 +63,7 @@ export class ModelAliases {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
+    private readonly rules: PromotionRules,
   ) {}
 
   /** Points an alias at a version that may serve, if the alias is still as the caller saw it. */
@@ -53,21 +72,30 @@ export class ModelAliases {
     const reason = checkReason(move.reason);
     return this.database.transaction(async (tx) => {
       await requireModel(tx, move.model);
-      const to = await this.target(tx, move.model, move.version);
-      await refuseVersionName(tx, move.model, move.alias);
-      const present = await presentOf(tx, move.model, move.alias);
-      checkPrecondition(move, present && `"${present.revision}"`);
-      requireServable(move.model, to);
+      const { present, to, breaking, approvals } = await this.prepare(tx, actor, move);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
       const event =
-        present?.version === to.version
+        present && present.version === to.version
           ? present
           : await this.append(tx, { ...move, actor, reason }, present, {
               kind: 'move',
               to,
               returnsTo: present?.id ?? null,
+              breaking,
+              approvals,
             });
-      return this.conclude(tx, 'model.promote', event, { reason, from: present?.version }, record);
+      return this.conclude(tx, 'model.promote', event, { reason, from: present?.version, breaking }, record);
+    });
+  }
+
+  /** Throws what `move` would throw at this moment, before anything is loaded for it. */
+  async foresee(actor: Actor, move: AliasMove): Promise<void> {
+    checkAlias(move.alias);
+    checkReason(move.reason);
+    await this.database.transaction(async (tx) => {
+      // Without the lock: taking it writes, and a write waits for the disk.
+      await requireModel(tx, move.model, isModel);
+      await this.prepare(tx, actor, move);
     });
   }
 
@@ -78,19 +106,19 @@ export class ModelAliases {
     return this.database.transaction(async (tx) => {
       const { model, alias } = rollback;
       await requireModel(tx, model);
-      const present = await presentOf(tx, model, alias);
+      // What it goes back to was let through by the policy of its time: in need it is not held to a later one.
+      await this.rules.requirePromoter(tx, actor, model, alias);
+      const { present, to, returnsTo } = await stepBack(tx, model, alias);
       if (!present) throw aliasNotFound(model, alias);
       checkPrecondition(rollback, `"${present.revision}"`);
-      const before = await eventById(tx, present.returns_to);
-      if (!before) {
+      if (!to) {
         throw new DomainError(
           'version_not_servable',
           `Alias '${alias}' of model '${model}' has no version before ${present.version}.`,
         );
       }
-      const to = await this.target(tx, model, before.version);
       requireServable(model, to);
-      const step: Step = { kind: 'rollback', to, returnsTo: before.returns_to };
+      const step: Step = { kind: 'rollback', to, returnsTo };
       const event = await this.append(tx, { actor, reason, model, alias }, present, step);
       return this.conclude(tx, 'model.rollback', event, { reason, from: present.version }, record);
     });
@@ -118,15 +146,35 @@ export class ModelAliases {
   ): Promise<AliasEvent | undefined> {
     if (await presentOf(tx, first.model, first.alias)) return undefined;
     const to = await this.target(tx, first.model, first.version);
+    const { model, alias } = first;
+    if (!(await this.rules.lets(tx, actor, { model, alias, version: to.version, replaces: undefined })))
+      return undefined;
     const row = await this.append(tx, { ...first, actor }, undefined, { kind: 'move', to, returnsTo: null });
     return aliasEventOf(row);
+  }
+
+  /** Holds the move to everything that it must satisfy. */
+  private async prepare(tx: EntityManager, actor: Actor, move: AliasMove): Promise<Prepared> {
+    const { model, alias, allowBreaking = false } = move;
+    await this.rules.requirePromoter(tx, actor, model, alias);
+    const to = await this.target(tx, model, move.version);
+    await refuseVersionName(tx, model, alias);
+    const present = await presentOf(tx, model, alias);
+    checkPrecondition(move, present && `"${present.revision}"`);
+    requireServable(model, to);
+    // A move to where the alias is already changes nothing, so nothing is asked of it.
+    if (present?.version === to.version) return { present, to, breaking: undefined, approvals: [] };
+    const approvals = await this.rules.require(tx, { model, alias, version: to.version, replaces: present?.version });
+    if (!present) return { present, to, breaking: undefined, approvals };
+    const step = { model, from: present.version, to: to.version, allowBreaking };
+    return { present, to, breaking: await checkCallers(tx, step), approvals };
   }
 
   private async conclude(
     tx: EntityManager,
     action: string,
     row: AliasEventRow,
-    { reason, from }: { reason: string; from: string | undefined },
+    { reason, from, breaking }: Why,
     record: RecordChange,
   ): Promise<AliasEvent> {
     const { model, alias, version, digest, revision } = row;
@@ -135,7 +183,7 @@ export class ModelAliases {
       resource: { type: 'model_alias', id: `${model}/${alias}` },
       model: { name: model, version, digest, alias },
       reason,
-      changes: { version: { from: from ?? null, to: version }, revision },
+      changes: { version: { from: from ?? null, to: version }, revision, ...audited(breaking) },
     });
     return aliasEventOf(row);
   }
@@ -144,26 +192,26 @@ export class ModelAliases {
     tx: EntityManager,
     by: { readonly actor: Actor; readonly reason: string; readonly model: string; readonly alias: string },
     present: AliasEventRow | undefined,
-    { kind, to, returnsTo }: Step,
+    { kind, to, returnsTo, breaking, approvals = [] }: Step,
   ): Promise<AliasEventRow> {
     // Clocks of replicas differ, and history may not run backwards: whoever holds the model's lock comes later.
     const at = Math.max(this.clock.now(), present ? new Date(present.at).getTime() : 0);
     const revision = (present?.revision ?? 0) + 1;
+    // Both in one statement: an alias is where its last event says, whoever looks.
     const [row] = await tx.query<AliasEventRow[]>(
-      `INSERT INTO registry.alias_event AS e
-         (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING ${ALIAS_EVENT_COLUMNS}`,
+      `WITH e AS (INSERT INTO registry.alias_event
+           (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason, breaking, approvals)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *),
+       a AS (INSERT INTO registry.model_alias (model, alias, version, event) SELECT model, alias, version, id FROM e
+         ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, event = excluded.event)
+       SELECT ${ALIAS_EVENT_COLUMNS} FROM e`,
       [
         ...[by.model, by.alias, revision, kind, present?.version ?? null, to.version, to.digest, returnsTo],
-        ...[timestamp(at), JSON.stringify(by.actor), by.reason],
+        ...[timestamp(at), JSON.stringify(by.actor), by.reason, breaking ? JSON.stringify(breaking) : null],
+        approvals.length > 0 ? JSON.stringify(approvals) : null,
       ],
     );
     invariant(row, 'an inserted row comes back');
-    await tx.query(
-      `INSERT INTO registry.model_alias (model, alias, version, event) VALUES ($1, $2, $3, $4)
-       ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, event = excluded.event`,
-      [by.model, by.alias, to.version, row.id],
-    );
     return row;
   }
 
@@ -181,9 +229,17 @@ export class ModelAliases {
   }
 }
 
+/** The move's row has all that was allowed; its audit event says that it was, and how much. */
+function audited(breaking: readonly FieldFault[] | undefined): Record<string, unknown> {
+  if (breaking === undefined) return {};
+  return { allow_breaking: true, breaking: breaking.slice(0, BREAKING_AUDITED).map(({ pointer }) => pointer) };
+}
+
+const BREAKING_AUDITED = 20;
+
 /** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
-export async function requireModel(tx: EntityManager, model: string): Promise<void> {
-  if (await lockModel(tx, model)) return;
+export async function requireModel(tx: EntityManager, model: string, find = lockModel): Promise<void> {
+  if (await find(tx, model)) return;
   const rows = await tx.query<{ name: string }[]>('SELECT name FROM registry.model ORDER BY name LIMIT 10000');
   throw modelNotFound(
     model,
@@ -212,22 +268,4 @@ async function refuseVersionName(tx: EntityManager, model: string, alias: string
       faults: [{ pointer: '/alias', expected: 'a word that is not a version of the model', received: alias }],
     },
   );
-}
-
-async function presentOf(tx: EntityManager, model: string, alias: string): Promise<AliasEventRow | undefined> {
-  const [row] = await tx.query<AliasEventRow[]>(
-    `SELECT ${ALIAS_EVENT_COLUMNS} FROM registry.model_alias a JOIN registry.alias_event e ON e.id = a.event
-     WHERE a.model = $1 AND a.alias = $2`,
-    [model, alias],
-  );
-  return row;
-}
-
-async function eventById(tx: EntityManager, id: string | number | null): Promise<AliasEventRow | undefined> {
-  if (id === null) return undefined;
-  const [row] = await tx.query<AliasEventRow[]>(
-    `SELECT ${ALIAS_EVENT_COLUMNS} FROM registry.alias_event e WHERE e.id = $1`,
-    [id],
-  );
-  return row;
 }

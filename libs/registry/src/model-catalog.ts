@@ -115,7 +115,10 @@ export class ModelCatalog {
   private async latest(model: string): Promise<ModelVersion | undefined> {
     const [row] = await this.database.query<VersionRow>(
       `SELECT ${VERSION_COLUMNS} FROM registry.model_version v
-       WHERE v.model = $1 AND v.status IN ('validated', 'approved') ORDER BY v.arrival DESC LIMIT 1`,
+       WHERE v.model = $1 AND v.status IN ('validated', 'approved') AND (v.report->>'passed')::boolean
+         AND (v.status = 'approved' OR COALESCE((SELECT (p.policy->>'approvals')::integer FROM registry.model_policy p
+           WHERE p.model = v.model ORDER BY p.revision DESC LIMIT 1), 0) = 0)
+       ORDER BY v.arrival DESC LIMIT 1`,
       [lookupName(model)],
     );
     return row && versionOf(row);

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { RecordChange } from '@sibyl/audit';
 import { DomainError, type Actor } from '@sibyl/kernel';
 import { MANIFEST_FILE, type ExpectedIdentity } from './manifest-reader';
-import type { ModelRegistrar, Registered } from './model-registrar';
+import type { ModelRegistrar, Registered, Registration } from './model-registrar';
 import { ignoreMissing } from './package-files';
 import { VERSION_FILE_ENDING } from './version-file';
 
@@ -13,6 +13,7 @@ export interface ImportRequest extends ExpectedIdentity {
   readonly uri: string;
   /** Where the URI stands in the request, for errors. */
   readonly pointer?: string;
+  readonly call?: Registration['call'];
 }
 
 /** A folder on this machine, and the ONNX or version file that a URI named in it. */
@@ -33,14 +34,14 @@ export class ModelImporter {
 
   /** Registers what a URI names, if it lies in a folder that imports may read. */
   async importUri(actor: Actor, request: ImportRequest, record: RecordChange): Promise<Registered> {
-    const { uri, name, version, pointer = '/source_uri' } = request;
+    const { uri, name, version, pointer = '/source_uri', call } = request;
     const found = await this.allowed(localPath(uri, pointer));
     if (!found) throw outside(pointer);
     const expect = { ...(name === undefined ? {} : { name }), ...(version === undefined ? {} : { version }) };
     return this.registrar.registerFolder(
       actor,
       found.folder,
-      { ...expect, ...(found.model ? { model: found.model } : {}) },
+      { ...expect, ...(found.model ? { model: found.model } : {}), ...(call ? { call } : {}) },
       record,
     );
   }

@@ -5,7 +5,8 @@ import { DomainError, type Actor } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
 import type { ExpectedIdentity } from './manifest-reader';
 import type { ModelAliases } from './model-aliases';
-import type { ModelValidation, Validation } from './model-validation';
+import type { ModelPolicies } from './model-policies';
+import type { ModelValidation, Validation, ValidationCall } from './model-validation';
 import type { ModelVersion, ValidationReport } from './model-version';
 import { PRODUCTION } from './names';
 import type { PackageReader } from './package-reader';
@@ -13,11 +14,12 @@ import { openSource } from './package-source';
 import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
 import type { StagedPackage } from './staged-package';
-import { versionRow } from './version-lifecycle';
+import { stepBegins } from './validation-steps';
 import type { OpenedPackage, VersionExchange, VersionOrigin } from './version-exchange';
 import { refused } from './version-file';
 import type { Candidate, VersionRegister } from './version-register';
-import { versionOf } from './version-rows';
+import type { VersionApprovals } from './version-approvals';
+import { versionOf, versionRow } from './version-rows';
 
 export interface RegistrarParts {
   readonly database: Database;
@@ -26,6 +28,8 @@ export interface RegistrarParts {
   readonly validation: ModelValidation;
   readonly register: VersionRegister;
   readonly aliases: ModelAliases;
+  readonly policies: ModelPolicies;
+  readonly approvals: VersionApprovals;
   readonly queue: RegistrationQueue;
   readonly exchange: VersionExchange;
 }
@@ -35,6 +39,7 @@ export interface Registration extends ExpectedIdentity {
   readonly model?: string;
   /** Gives `production` to the version if it is the first valid one of its model. */
   readonly aliasFirst?: boolean;
+  readonly call?: Omit<ValidationCall, 'scanMs'>;
 }
 
 export interface Registered {
@@ -48,6 +53,7 @@ interface Admission {
   readonly record: RecordChange;
   readonly aliasFirst: boolean;
   readonly origin: VersionOrigin | undefined;
+  readonly call: Registration['call'];
 }
 
 /** Takes packages in: scan, store, trial, replay, and one transaction that says how it ended. */
@@ -63,6 +69,7 @@ export class ModelRegistrar {
     return queue.turn(async () => {
       const opened = await exchange.open(folder, expect);
       try {
+        expect.call?.signal?.throwIfAborted();
         return await this.take(actor, opened, expect, record);
       } finally {
         await opened.close();
@@ -73,7 +80,7 @@ export class ModelRegistrar {
   private async take(
     actor: Actor,
     opened: OpenedPackage,
-    { model, aliasFirst = false }: Registration,
+    { model, aliasFirst = false, call }: Registration,
     record: RecordChange,
   ): Promise<Registered> {
     const { queue, store, reader } = this.parts;
@@ -81,11 +88,14 @@ export class ModelRegistrar {
     const source = await openSource(folder, origin === undefined ? model : undefined);
     const staged = await store.stage();
     try {
+      stepBegins(call?.onProgress, 'scan');
+      const begun = performance.now();
       const contents = await reader.stage(source, identity, staged);
+      const scanMs = performance.now() - begun;
       if (origin !== undefined && origin.digest !== staged.digest) throw refused('files that belong to no package');
-      const candidate: Candidate = { actor, contents, digest: staged.digest, files: staged.files };
+      const candidate: Candidate = { actor, contents, digest: staged.digest, files: staged.files, scanMs };
       const { name, version } = contents.manifest;
-      const how: Admission = { record, aliasFirst, origin };
+      const how: Admission = { record, aliasFirst, origin, call };
       return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, how));
     } finally {
       await store.abandon(staged);
@@ -106,7 +116,10 @@ export class ModelRegistrar {
     await store.commit(staged);
     if (begun.known) return { version: begun.known, created: false };
     const folder = await store.artifactFolder(candidate.digest);
-    const result = await validation.run(candidate.contents, folder, candidate.digest);
+    const result = await validation.run(candidate.contents, folder, candidate.digest, {
+      ...how.call,
+      scanMs: candidate.scanMs,
+    });
     return this.decide(candidate, begun.revision, result, how);
   }
 
@@ -167,12 +180,16 @@ async function decidedElsewhere(tx: EntityManager, { contents, digest }: Candida
 }
 
 /** What an audit event keeps of a report. */
-export function summaryOf({ passed, golden, reasons, trial }: ValidationReport): Record<string, unknown> {
+export function summaryOf(report: ValidationReport): Record<string, unknown> {
+  const { passed, golden, reasons, trial, steps = [], findings, policyRevision } = report;
   return {
     passed,
+    steps: Object.fromEntries(steps.map((step) => [step.name, step.passed ?? 'skipped'])),
+    ...(findings === undefined ? {} : { findings }),
+    ...(policyRevision === undefined ? {} : { policy_revision: policyRevision }),
     golden_samples: golden?.compared ?? 0,
     golden_misses: golden?.missCount ?? 0,
-    ...(trial ? { provider: trial.provider } : {}),
+    ...(trial ? { provider: trial.provider, batchable: trial.rowsIndependent === true } : {}),
     ...(reasons.length ? { reasons: reasons.slice(0, REASONS_AUDITED) } : {}),
   };
 }

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
@@ -8,14 +9,18 @@ import { FileAssembly, type MayTake } from './file-assembly';
 import { goldenDocumentIn, goldenIn } from './golden-files';
 import { ArtifactScrubber, type ScrubberParts } from './artifact-scrubber';
 import { ArtifactStore } from './artifact-store';
+import { MetricJudgement } from './metric-judgement';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
 import { ModelImporter, type ImportRequest } from './model-importer';
+import { ModelPolicies, type PolicyChange, type PolicyRevision } from './model-policies';
 import { ModelRegistrar, type Registered, type Registration } from './model-registrar';
-import { ModelValidation } from './model-validation';
+import { ModelValidation, type ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { definedOnly } from './optional';
 import { PackageReader } from './package-reader';
+import { MODEL_FILE } from './package-source';
+import { PromotionRules } from './promotion-rules';
 import { RegistrationQueue } from './registration-queue';
 import { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
@@ -24,9 +29,13 @@ import { StartRegistrar, type StartResult } from './start-registrar';
 import { UploadedFiles, type UploadState } from './uploaded-files';
 import { VersionDeletion, type LastPrediction } from './version-deletion';
 import { VersionExchange, type VersionExport } from './version-exchange';
+import { VersionApprovals } from './version-approvals';
+import { VersionComparison } from './version-comparison';
+import type { VersionDiff } from './version-diff';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
 import type { ProofReader } from './version-record';
 import { VersionRegister } from './version-register';
+import { VersionRetirement } from './version-retirement';
 import { VersionRevalidation } from './version-revalidation';
 
 /** A package by the digests of its files. */
@@ -35,6 +44,7 @@ interface FilesRequest {
   readonly version?: string;
   readonly files: Readonly<Record<string, unknown>>;
   readonly may: MayTake;
+  readonly call?: Registration['call'];
 }
 
 type VersionName = Pick<ModelVersion, 'model' | 'version'>;
@@ -60,10 +70,14 @@ export class ModelRegistry {
   readonly catalog: ModelCatalog;
   /** Promotion and rollback. */
   readonly aliases: ModelAliases;
+  /** What each model asks of its versions. */
+  readonly policies: ModelPolicies;
   private readonly store: ArtifactStore;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
+  private readonly retirement: VersionRetirement;
   private readonly revalidation: VersionRevalidation;
+  private readonly comparison: VersionComparison;
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
   private readonly exchange: VersionExchange;
@@ -87,8 +101,11 @@ export class ModelRegistry {
     this.store = new ArtifactStore(options, ids);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
-    this.aliases = new ModelAliases(database, clock);
-    this.lifecycle = new VersionLifecycle(database, clock);
+    const approvals = new VersionApprovals(clock);
+    this.policies = new ModelPolicies(database, clock, (tx, actor, set) => this.lifecycle.followPolicy(tx, actor, set));
+    this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies));
+    this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
+    this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
     this.exchange = new VersionExchange(database, this.store, clock, options, given.proof);
     this.released = new ReleasedArtifacts(database, this.store, clock);
     this.deletion = new VersionDeletion(database, this.released, clock, options, given.lastPrediction);
@@ -99,13 +116,28 @@ export class ModelRegistry {
       exchange: this.exchange,
       store: this.store,
       reader: new PackageReader(options, onnxLimits),
-      validation: new ModelValidation(runtime, clock, options),
+      validation: new ModelValidation({
+        runtime,
+        clock,
+        options,
+        metrics: new MetricJudgement(database, this.policies),
+      }),
       register: new VersionRegister(clock, options.abandonedAfterMs, this.released),
       aliases: this.aliases,
+      policies: this.policies,
+      approvals,
       queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
     };
     this.registrar = new ModelRegistrar(parts);
     this.revalidation = new VersionRevalidation(parts, clock);
+    this.comparison = new VersionComparison(
+      runtime,
+      {
+        modelFile: async ({ digest }) => path.join(await this.artifactFolder(digest), MODEL_FILE),
+        sampleInputs: async (version) => this.sampleInputs(await this.artifactFolder(version.digest), version),
+      },
+      options,
+    );
     this.importer = new ModelImporter(this.registrar, options.importFolders);
     this.starter = new StartRegistrar(this.registrar, this.store, database);
   }
@@ -130,12 +162,12 @@ export class ModelRegistry {
   /** Registers a package out of files that are here already. */
   async registerFiles(
     actor: Actor,
-    { name, version, files, may }: FilesRequest,
+    { name, version, files, may, call }: FilesRequest,
     record: RecordChange,
   ): Promise<Registered> {
     const folder = await this.assembly.assemble(name, files, may);
     try {
-      const registered = await this.registerFolder(actor, folder, definedOnly({ name, version }), record);
+      const registered = await this.registerFolder(actor, folder, definedOnly({ name, version, call }), record);
       await this.uploads.discard(
         name,
         registered.version.files.map((file) => file.sha256),
@@ -171,6 +203,12 @@ export class ModelRegistry {
     return this.catalog.find(model, version);
   }
 
+  /** How `version` differs from `against`, each a version, an alias or `latest`. */
+  async diff(model: string, version: string, against: string): Promise<VersionDiff> {
+    const [to, from] = await Promise.all([this.find(model, version), this.find(model, against)]);
+    return this.comparison.compare(from, to);
+  }
+
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.told(this.lifecycle.approve(actor, decision, record));
   }
@@ -184,8 +222,22 @@ export class ModelRegistry {
     return this.told(this.deletion.delete(actor, decision, record));
   }
 
-  revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.told(this.revalidation.revalidate(actor, decision, record));
+  /** Archives the versions that the policy no longer keeps, after a promotion. */
+  async retire(model: string, record: RecordChange): Promise<void> {
+    if ((await this.retirement.retire(model, record)).length > 0) await this.onChange?.();
+  }
+
+  setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
+    return this.told(this.policies.set(actor, change, record));
+  }
+
+  revalidate(
+    actor: Actor,
+    decision: VersionDecision,
+    record: RecordChange,
+    call: Omit<ValidationCall, 'scanMs'> = {},
+  ): Promise<ModelVersion> {
+    return this.told(this.revalidation.revalidate(actor, decision, record, call));
   }
 
   /** A version as one file with its whole record, to be imported elsewhere. */

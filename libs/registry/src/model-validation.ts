@@ -1,16 +1,21 @@
+import path from 'node:path';
 import { DomainError, timestamp, type Clock, type FieldFault } from '@sibyl/kernel';
 import type { ModelRuntime, TrialReport } from '@sibyl/inference';
-import type { ModelSignature } from '@sibyl/protocol';
-import path from 'node:path';
+import type { ModelSignature, Tensor } from '@sibyl/protocol';
+import { repeatProbes, unlikeOutputs } from './determinism';
 import { compareGolden, type GoldenResult } from './golden-compare';
 import { GOLDEN_FILE } from './golden-reader';
 import { observedFaults } from './manifest-signature';
+import type { MetricJudgement, MetricVerdict } from './metric-judgement';
 import type { TrialFacts, ValidationReport } from './model-version';
 import { observeOutputs, widenedSignature } from './observed-outputs';
 import type { PackageContents } from './package-reader';
 import { MODEL_FILE } from './package-source';
-import { emptyProbe, rowProbes, rowsAreIndependent } from './row-independence';
+import type { OnProgress } from './progress';
 import type { RegistryOptions } from './registry-options';
+import { emptyProbe, rowBatches, rowProbes, rowsAreIndependent } from './row-independence';
+import { findingsOf, goldenFault, notesOf, rowNotes } from './validation-notes';
+import { phaseBegins, stepBegins, ValidationSteps } from './validation-steps';
 
 /** A report, and the signature that the version gets if it passed. */
 export interface Validation {
@@ -18,78 +23,122 @@ export interface Validation {
   readonly signature: ModelSignature;
 }
 
-interface ProbeFindings {
-  readonly rowsIndependent: boolean | undefined;
-  readonly answersNoRows: boolean | undefined;
+/** Who waits for a validation. */
+export interface ValidationCall {
+  /** What the scan took, which came before. */
+  readonly scanMs?: number;
+  readonly onProgress?: OnProgress | undefined;
+  /** Stops the trial. */
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** Tries a scanned model in a throwaway runner and replays its golden samples. */
+export interface ValidationParts {
+  readonly runtime: ModelRuntime;
+  readonly clock: Clock;
+  readonly options: Pick<RegistryOptions, 'validationMs' | 'missesListed'>;
+  readonly metrics: MetricJudgement;
+}
+
+interface Found {
+  readonly trial?: TrialFacts;
+  readonly golden?: GoldenResult;
+  readonly metrics?: MetricVerdict;
+}
+
+/** Rows of the batches that are timed: one, a few, and what a busy server runs together. */
+const BATCH_ROWS = [1, 8, 32];
+
+/** Tries a scanned model in a throwaway runner, replays its golden samples, and holds its metrics to its policy. */
 export class ModelValidation {
-  constructor(
-    private readonly runtime: ModelRuntime,
-    private readonly clock: Clock,
-    private readonly options: Pick<RegistryOptions, 'validationMs' | 'missesListed'>,
-  ) {}
+  constructor(private readonly parts: ValidationParts) {}
 
   /** What the model does wrong is in the report; only what keeps us from trying it is thrown. */
-  async run(contents: PackageContents, folder: string, digest: string): Promise<Validation> {
-    const samples = (contents.golden?.samples ?? []).map((sample) => sample.inputs);
-    const rows = rowProbes(contents.signature, samples);
-    const empty = emptyProbe(contents.signature);
-    // The empty one last: a process that it ends runs no other.
-    const probes = [...(rows ? [...rows.alone, rows.together] : []), ...(empty ? [empty] : [])];
+  async run(contents: PackageContents, folder: string, digest: string, call: ValidationCall = {}): Promise<Validation> {
+    const steps = new ValidationSteps();
+    steps.add('scan', true, call.scanMs ?? 0);
+    const plan = planOf(contents);
     try {
-      const trial = await this.runtime.trial(
-        { key: digest, path: path.join(folder, MODEL_FILE) },
-        { samples, probes },
-        { limitMs: this.options.validationMs },
-      );
-      return this.judge(contents, trial, {
-        rowsIndependent: rows && rowsAreIndependent(rows, trial.probes),
-        answersNoRows: empty && trial.probes[probes.length - 1] !== undefined,
-      });
+      const trial = await this.trial(path.join(folder, MODEL_FILE), digest, plan, call);
+      stepBegins(call.onProgress, 'metrics');
+      const begun = this.parts.clock.monotonic();
+      const metrics = await this.parts.metrics.of(contents.manifest);
+      const metricsMs = this.parts.clock.monotonic() - begun;
+      if (metrics.asked) steps.add('metrics', metrics.faults.length === 0, metricsMs);
+      else steps.skip('metrics', 'the policy of the model has no rules for metrics', metricsMs);
+      return this.judge(contents, { trial, plan, metrics }, steps);
     } catch (error) {
       if (!(error instanceof DomainError && error.code === 'model_rejected')) throw error;
       const loads = { pointer: `/${MODEL_FILE}`, expected: 'a model that loads and runs', received: error.detail };
       const reasons = error.faults?.length ? error.faults : [loads];
-      return { report: this.report(contents, reasons, {}), signature: contents.signature };
+      steps.add(reasons.every(({ pointer }) => pointer.startsWith(`/${GOLDEN_FILE}`)) ? 'golden' : 'load', false, 0);
+      return { report: this.report(contents, reasons, {}, steps), signature: contents.signature };
     }
   }
 
-  private judge(contents: PackageContents, trial: TrialReport, found: ProbeFindings): Validation {
+  private trial(
+    file: string,
+    digest: string,
+    plan: Plan,
+    { signal, onProgress }: ValidationCall,
+  ): Promise<TrialReport> {
+    const { runtime, options } = this.parts;
+    const limits = { limitMs: options.validationMs, onPhase: phaseBegins(onProgress), ...(signal ? { signal } : {}) };
+    return runtime.trial({ key: digest, path: file }, plan.runs, limits);
+  }
+
+  private judge(contents: PackageContents, { trial, plan, metrics }: Tried, steps: ValidationSteps): Validation {
+    const { clock, options } = this.parts;
     const observed = observeOutputs(trial.outputs);
-    const golden = contents.golden && compareGolden(contents.golden, trial.outputs, this.options.missesListed);
-    const reasons = [...observedFaults(contents.manifest, observed), ...(golden?.misses.map(asFault) ?? [])];
-    const durations = [...trial.durationsMs].sort((a, b) => a - b);
-    const median = durations[Math.floor(durations.length / 2)];
+    const begun = clock.monotonic();
+    const golden = contents.golden && compareGolden(contents.golden, trial.outputs, options.missesListed);
+    const goldenMs = trial.phaseMs.samples + clock.monotonic() - begun;
+    const shapes = observedFaults(contents.manifest, observed);
+    const unlike = unlikeOutputs(plan.repeats.first(trial), trial.probes.slice(plan.rowRuns));
+    const rowsIndependent = plan.rows && rowsAreIndependent(plan.rows, trial.probes);
+    const batches = trial.batches.filter((figures) => figures !== undefined);
+    const probesMs = trial.phaseMs.probes / 2;
+    steps.add('load', true, trial.phaseMs.load);
+    steps.add('signature', shapes.length === 0, 0);
+    if (golden && golden.compared > 0) steps.add('golden', golden.missCount === 0, goldenMs);
+    else steps.skip('golden', 'no golden sample holds an output to compare', goldenMs);
+    if (unlike) steps.add('determinism', unlike.length === 0, probesMs);
+    else steps.skip('determinism', 'no run could be repeated', probesMs);
+    // A finding and no fault: where rows depend on each other, predictions are not run together.
+    if (rowsIndependent === undefined) steps.skip('rows', 'its rows could not be told apart or run', probesMs);
+    else steps.add('rows', true, probesMs);
+    if (batches.length > 0) steps.add('latency', true, trial.phaseMs.batches);
+    else steps.skip('latency', 'it does not take batches of any number of rows', trial.phaseMs.batches);
     const facts: TrialFacts = {
-      provider: trial.provider,
-      loadMs: trial.loadMs,
-      loadCpuMs: trial.loadCpuMs,
-      memoryBytes: trial.memoryBytes,
-      ...(median === undefined ? {} : { medianRunMs: median }),
+      ...runFacts(trial),
       observedOutputs: observed,
-      ...(found.rowsIndependent === undefined ? {} : { rowsIndependent: found.rowsIndependent }),
-      ...(found.answersNoRows === undefined ? {} : { answersNoRows: found.answersNoRows }),
+      ...(rowsIndependent === undefined ? {} : { rowsIndependent }),
+      ...(plan.runs.last === undefined ? {} : { answersNoRows: trial.last !== undefined }),
+      ...(unlike === undefined ? {} : { deterministic: unlike.length === 0 }),
+      ...(batches.length === 0 ? {} : { batches }),
     };
-    return {
-      report: this.report(contents, reasons, { trial: facts, ...(golden ? { golden } : {}) }),
-      signature: widenedSignature(contents.signature, observed),
-    };
+    const misses = golden?.misses.map(goldenFault) ?? [];
+    const reasons = [...shapes, ...misses, ...(unlike ?? []).map(unlikeFault), ...metrics.faults];
+    const found = { trial: facts, metrics, ...(golden ? { golden } : {}) };
+    const signature = widenedSignature(contents.signature, observed);
+    return { report: this.report(contents, reasons, found, steps), signature };
   }
 
   private report(
     contents: PackageContents,
     reasons: readonly FieldFault[],
-    found: { readonly trial?: TrialFacts; readonly golden?: GoldenResult },
+    found: Found,
+    steps: ValidationSteps,
   ): ValidationReport {
     const { golden, ignoredFiles } = contents;
     const { source, tolerance } = golden ?? {};
     return {
       passed: reasons.length === 0,
-      checkedAt: timestamp(this.clock.now()),
+      checkedAt: timestamp(this.parts.clock.now()),
       reasons,
       notes: [...notesOf(contents, found.golden?.skipped ?? 0), ...rowNotes(found.trial)],
+      steps: steps.list(),
+      findings: findingsOf(found.trial, found.golden),
+      ...(found.metrics ? { policyRevision: found.metrics.policyRevision } : {}),
       ...(found.trial ? { trial: found.trial } : {}),
       ...(found.golden && tolerance
         ? { golden: { ...(source === undefined ? {} : { source }), tolerance, ...found.golden } }
@@ -99,29 +148,37 @@ export class ModelValidation {
   }
 }
 
-function asFault(miss: GoldenResult['misses'][number]): FieldFault {
-  const element = miss.index === undefined ? '' : `/${miss.index}`;
+interface Tried {
+  readonly trial: TrialReport;
+  readonly plan: Plan;
+  readonly metrics: MetricVerdict;
+}
+
+type Plan = ReturnType<typeof planOf>;
+
+/** The runs of a trial: samples, rows alone and together, some of them again, batches, and at last a run without rows. */
+function planOf({ golden, signature }: PackageContents) {
+  const samples = (golden?.samples ?? []).map((sample) => sample.inputs);
+  const rows = rowProbes(signature, samples);
+  const rowRuns: (readonly Tensor[])[] = rows ? [...rows.alone, rows.together] : [];
+  const repeats = repeatProbes(samples, rowRuns);
+  const last = emptyProbe(signature);
+  const batches = rows ? rowBatches(rows, BATCH_ROWS) : [];
+  const runs = { samples, probes: [...rowRuns, ...repeats.inputs], batches, ...(last ? { last } : {}) };
+  return { rows, rowRuns: rowRuns.length, repeats, runs };
+}
+
+function runFacts(trial: TrialReport): Omit<TrialFacts, 'observedOutputs'> {
+  const { provider, loadMs, loadCpuMs, memoryBytes } = trial;
+  const durations = [...trial.durationsMs].sort((a, b) => a - b);
+  const median = durations[Math.floor(durations.length / 2)];
+  return { provider, loadMs, loadCpuMs, memoryBytes, ...(median === undefined ? {} : { medianRunMs: median }) };
+}
+
+function unlikeFault(output: string): FieldFault {
   return {
-    pointer: `/${GOLDEN_FILE}/samples/${miss.sample}/outputs/${miss.tensor}${element}`,
-    expected: miss.expected,
-    received: miss.got,
-    ...(miss.difference === undefined ? {} : { hint: `difference ${miss.difference}` }),
+    pointer: `/${MODEL_FILE}`,
+    expected: 'the same bytes for the same input',
+    received: `other ones in '${output}'`,
   };
-}
-
-function notesOf({ golden }: PackageContents, skipped: number): string[] {
-  const alone = 'the version was validated by its load and its signature alone.';
-  if (!golden) return [`The package has no golden samples: ${alone}`];
-  const all = golden.samples.length + golden.skipped;
-  if (all === skipped) return [`No golden sample holds an output of the model to compare: ${alone}`];
-  return skipped > 0 ? [`${skipped} of ${all} golden samples hold no output of the model to compare.`] : [];
-}
-
-function rowNotes(trial: TrialFacts | undefined): string[] {
-  if (trial === undefined || trial.rowsIndependent === true) return [];
-  const why =
-    trial.rowsIndependent === false
-      ? 'The answer for a row depends on the rows beside it'
-      : 'It could not be shown that the answer for a row does not depend on the rows beside it';
-  return [`${why}: predictions are never run together.`];
 }

@@ -1,4 +1,5 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
+import type { BatchFigures } from '@sibyl/inference';
 import type { OnnxModel } from '@sibyl/onnx';
 import type { ModelSignature, TensorSpec } from '@sibyl/protocol';
 import type { GoldenResult } from './golden-compare';
@@ -27,6 +28,8 @@ export interface ModelVersion {
   readonly deletion?: Deletion;
   /** What the last look at its stored bytes found; absent before the first. */
   readonly artifact?: ArtifactCheck;
+  /** Approvals that hold: of these bytes, and given since whatever ended those before. */
+  readonly approvals: readonly Approval[];
   /** Rises with each registration: `latest` is the servable version with the highest. */
   readonly arrival: number;
   readonly registeredBy: Actor;
@@ -52,6 +55,16 @@ export interface Deletion {
   readonly reason: string;
 }
 
+/** Somebody stood up for these bytes. */
+export interface Approval {
+  readonly actor: Actor;
+  readonly at: string;
+  readonly reason: string;
+  readonly digest: PackageDigest;
+  /** Of the policy that was in force. */
+  readonly policyRevision: number;
+}
+
 /** What validation found; stored with the version and shown. */
 export interface ValidationReport {
   readonly passed: boolean;
@@ -62,8 +75,25 @@ export interface ValidationReport {
   readonly notes: readonly string[];
   readonly trial?: TrialFacts;
   readonly golden?: GoldenResult & { readonly source?: string; readonly tolerance: Tolerance };
+  /** What was done, in its order; absent in reports from before it was kept. */
+  readonly steps?: readonly ValidationStep[];
+  /** Digest of what the model was found to be: two validations with the same one say the same of it. */
+  readonly findings?: string;
+  /** Of the policy whose rules the metrics were held to; 0 where none was set. */
+  readonly policyRevision?: number;
   /** Files of the folder that do not belong to a package and were not taken. */
   readonly ignoredFiles: readonly string[];
+}
+
+export type StepName = 'scan' | 'load' | 'signature' | 'golden' | 'determinism' | 'rows' | 'latency' | 'metrics';
+
+export interface ValidationStep {
+  readonly name: StepName;
+  /** Absent where it was not done. */
+  readonly passed?: boolean;
+  /** Why it was not done. */
+  readonly skipped?: string;
+  readonly durationMs: number;
 }
 
 export interface TrialFacts {
@@ -80,6 +110,10 @@ export interface TrialFacts {
   readonly rowsIndependent?: boolean;
   /** Whether it computes a run without a single row; absent where its first dimension is none of rows. */
   readonly answersNoRows?: boolean;
+  /** Whether the same input was answered with the same bytes; absent where that could not be tried. */
+  readonly deterministic?: boolean;
+  /** What batches of some sizes took. */
+  readonly batches?: readonly BatchFigures[];
 }
 
 /** Whether a version of this status may answer requests. */

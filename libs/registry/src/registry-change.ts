@@ -29,6 +29,14 @@ export async function lockModel(tx: EntityManager, model: string): Promise<boole
   return rows.length > 0;
 }
 
+/** Whether there is such a model; nothing keeps others from changing it. */
+export async function isModel(tx: EntityManager, model: string): Promise<boolean> {
+  const rows = await tx.query<{ name: string }[]>('SELECT name FROM registry.model WHERE name = $1', [
+    lookupName(model),
+  ]);
+  return rows.length > 0;
+}
+
 /** What an event calls a version. */
 export function versionResource(model: string, version: string): { type: string; id: string } {
   return { type: 'model_version', id: `${model}/${version}` };

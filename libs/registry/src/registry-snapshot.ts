@@ -11,7 +11,19 @@ export interface SnapshotModel {
   readonly name: string;
   /** In the order of their arrival. */
   readonly versions: readonly ModelVersion[];
-  readonly aliases: readonly { readonly alias: string; readonly version: string; readonly revision: number }[];
+  readonly aliases: readonly SnapshotAlias[];
+  /** The version that `latest` means: of those that may serve, passed, and are approved where the policy asks, the last. */
+  readonly latest?: string;
+  /** Versions that the policy keeps loaded for a rollback. */
+  readonly warm: readonly string[];
+}
+
+export interface SnapshotAlias {
+  readonly alias: string;
+  readonly version: string;
+  readonly revision: number;
+  /** Where a rollback would lead; null where nothing was before. */
+  readonly previous: string | null;
 }
 
 interface LightRow {
@@ -21,11 +33,24 @@ interface LightRow {
   readonly revision: number;
 }
 
-interface AliasRow {
+interface AliasRow extends SnapshotAlias {
   readonly model: string;
-  readonly alias: string;
+}
+
+interface PolicyRow {
+  readonly model: string;
+  readonly approvals: number;
+  readonly keep_warm: number;
+}
+
+interface WarmRow {
+  readonly model: string;
   readonly version: string;
-  readonly revision: number;
+}
+
+interface Rules {
+  readonly policies: ReadonlyMap<string, PolicyRow>;
+  readonly warm: readonly WarmRow[];
 }
 
 /**
@@ -40,14 +65,40 @@ export class SnapshotReader {
   async read(): Promise<RegistrySnapshot> {
     // Aliases first: versions are never deleted, so that every alias finds its version in what is read after it.
     const aliases = await this.database.query<AliasRow>(
-      `SELECT a.model, a.alias, a.version, e.revision FROM registry.model_alias a
-       JOIN registry.alias_event e ON e.id = a.event ORDER BY a.model, a.alias`,
+      `SELECT a.model, a.alias, a.version, e.revision, before.version AS previous FROM registry.model_alias a
+       JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = e.returns_to
+       ORDER BY a.model, a.alias`,
     );
     const rows = await this.database.query<LightRow>(
       'SELECT model, version, status, revision FROM registry.model_version ORDER BY model, arrival',
     );
+    const policies = new Map((await this.policies()).map((row) => [row.model, row]));
+    const warm = await this.warm([...policies.values()]);
     this.known = await this.facts(rows);
-    return { models: groups(rows, aliases, this.known) };
+    return { models: groups(rows, aliases, this.known, { policies, warm }) };
+  }
+
+  private policies(): Promise<PolicyRow[]> {
+    return this.database.query<PolicyRow>(
+      `SELECT DISTINCT ON (model) model, COALESCE((policy->>'approvals')::integer, 0) AS approvals,
+         COALESCE((policy->>'keepWarm')::integer, 0) AS keep_warm
+       FROM registry.model_policy ORDER BY model, revision DESC`,
+    );
+  }
+
+  /** The versions that aliases pointed at last, as many of each model as its policy keeps. */
+  private warm(policies: readonly PolicyRow[]): Promise<WarmRow[]> {
+    const keeping = policies.filter((row) => row.keep_warm > 0);
+    if (keeping.length === 0) return Promise.resolve([]);
+    return this.database.query<WarmRow>(
+      `SELECT p.model, w.version FROM unnest($1::text[], $2::integer[]) AS p(model, keep) CROSS JOIN LATERAL (
+         SELECT e.from_version AS version, max(e.id) AS last FROM registry.alias_event e
+         JOIN registry.model_version v ON v.model = e.model AND v.version = e.from_version
+         WHERE e.model = p.model AND v.status IN ('validated', 'approved') AND NOT EXISTS (
+           SELECT FROM registry.model_alias a WHERE a.model = e.model AND a.version = e.from_version)
+         GROUP BY e.from_version ORDER BY last DESC LIMIT p.keep) w`,
+      [keeping.map((row) => row.model), keeping.map((row) => row.keep_warm)],
+    );
   }
 
   private async facts(rows: readonly LightRow[]): Promise<Map<string, ModelVersion>> {
@@ -74,23 +125,36 @@ function keyOf(row: LightRow): string {
   return `${row.model}\0${row.version}\0${row.revision}`;
 }
 
+interface Group {
+  readonly name: string;
+  readonly versions: ModelVersion[];
+  readonly aliases: AliasRow[];
+  readonly warm: string[];
+  latest?: string;
+}
+
 function groups(
   rows: readonly LightRow[],
   aliases: readonly AliasRow[],
   facts: ReadonlyMap<string, ModelVersion>,
+  { policies, warm }: Rules,
 ): SnapshotModel[] {
   const pointing = byVersion(aliases);
-  const models = new Map<string, { name: string; versions: ModelVersion[]; aliases: AliasRow[] }>();
+  const models = new Map<string, Group>();
   for (const row of rows) {
     const version = facts.get(keyOf(row));
     if (!version) continue;
-    const model = models.get(row.model) ?? { name: row.model, versions: [], aliases: [] };
+    const model = models.get(row.model) ?? { name: row.model, versions: [], aliases: [], warm: [] };
     models.set(row.model, model);
     const own = pointing.get(`${row.model}\0${row.version}`) ?? [];
     const status = own.length > 0 && isServable(row.status) ? 'active' : row.status;
     model.versions.push({ ...version, status, aliases: own.map((alias) => alias.alias) });
     model.aliases.push(...own);
+    const unapproved = row.status !== 'approved' && (policies.get(row.model)?.approvals ?? 0) > 0;
+    // Rows come in the order of their arrival.
+    if (isServable(row.status) && version.report?.passed === true && !unapproved) model.latest = row.version;
   }
+  for (const { model, version } of warm) models.get(model)?.warm.push(version);
   return [...models.values()];
 }
 

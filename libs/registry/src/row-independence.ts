@@ -52,6 +52,16 @@ export function rowsAreIndependent(
   return alone.every((tensors, row) => (tensors ?? []).every((tensor) => agrees(tensor, together, row, rows)));
 }
 
+/** Batches of the first row of a sample, or of one that is made up; none where rows cannot be told apart or are too large. */
+export function rowBatches({ alone: [row] }: RowProbes, sizes: readonly number[]): (readonly Tensor[])[] {
+  const elements = row?.reduce((sum, { data }) => sum + data.length, 0) ?? 0;
+  if (!row) return [];
+  const fitting = sizes.filter((size) => size * elements <= MOST_ROW_ELEMENTS);
+  return fitting.map((size) =>
+    row.map((tensor) => stackRows(Array.from({ length: size }, () => tensor) as [Tensor, ...Tensor[]])),
+  );
+}
+
 /** A run without a single row; undefined where the first dimension is none of rows. Some operators abort their process on it. */
 export function emptyProbe(signature: ModelSignature): readonly Tensor[] | undefined {
   const rowShapes = signature.inputs.map(({ shape }) => (shape?.[0] === -1 ? shape.slice(1) : [-1]));

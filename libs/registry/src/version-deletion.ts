@@ -8,8 +8,8 @@ import { checkReason, versionNotFound } from './names';
 import { concludeChange, versionResource } from './registry-change';
 import type { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
-import { versionRow, type VersionDecision } from './version-lifecycle';
-import { VERSION_COLUMNS, versionOf, type VersionRow } from './version-rows';
+import type { VersionDecision } from './version-lifecycle';
+import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
 /** When a version answered last, if that was at `sinceMs` or later. */
 export type LastPrediction = (model: string, version: string, sinceMs: number) => Promise<string | undefined>;

@@ -15,9 +15,9 @@ import { concludeChange, versionResource } from './registry-change';
 import type { RegistryOptions } from './registry-options';
 import { encodeHeader, VERSION_FILE_ENDING, type EncodedHeader, type VersionRecord } from './version-file';
 import { unpackVersionFile } from './version-file-reader';
-import { versionRow } from './version-lifecycle';
+
 import { recordOf, type ProofReader } from './version-record';
-import { versionOf } from './version-rows';
+import { versionOf, versionRow } from './version-rows';
 
 const CHUNK_BYTES = 1024 * 1024;
 

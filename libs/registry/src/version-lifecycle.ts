@@ -4,9 +4,12 @@ import type { Database } from '@sibyl/database';
 import { DomainError, invariant, timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import { requireModel } from './model-aliases';
 import type { ModelVersion, StoredStatus } from './model-version';
-import { checkReason, lookupName, versionNotFound } from './names';
+import type { ModelPolicies, PolicyRevision } from './model-policies';
+import { checkReason, versionNotFound } from './names';
+import { samePerson } from './person';
 import { concludeChange, versionResource } from './registry-change';
-import { VERSION_COLUMNS, versionOf, type VersionRow } from './version-rows';
+import { approvedEnough, type Grounds, type VersionApprovals } from './version-approvals';
+import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
 export interface VersionDecision {
   readonly model: string;
@@ -19,50 +22,85 @@ export class VersionLifecycle {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
+    private readonly policies: ModelPolicies,
+    private readonly approvals: VersionApprovals,
   ) {}
 
-  /** Approves a version whose last validation passed, an archived one too. */
+  /**
+   * Approves a version whose last validation passed, an archived one too. It is `approved` once as many persons stood up for it as
+   * its policy asks for, and until then `validated`.
+   */
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.decide('approved', { actor, ...decision }, record, (version) => {
+    return this.decide('model.approve', { actor, ...decision }, record, async (tx, version, { policy, reason }) => {
       if (version.deletion !== undefined) throw notServable(version, 'its bytes were deleted, and can be sent again');
-      if (version.report?.passed === true && version.status !== 'registered') return;
-      throw notServable(version, 'it did not pass its validation');
+      if (version.report?.passed !== true || version.status === 'registered')
+        throw notServable(version, 'it did not pass its validation');
+      if (policy.policy.approvals > 0 && samePerson(version.registeredBy, actor))
+        throw new DomainError(
+          'policy_forbidden',
+          `The policy of model '${version.model}' asks for the approval of somebody else than who registered the version.`,
+        );
+      const approvals = await this.approvals.approve(tx, actor, version, { policy, reason });
+      return approvedEnough(policy.policy, approvals, version.registeredBy) ? 'approved' : 'validated';
     });
   }
 
-  /** Takes a version out of use for good; in_use while an alias points at it. */
+  /** Takes a version out of use, and its approvals back; in_use while an alias points at it. */
   archive(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.decide('archived', { actor, ...decision }, record, (version) => {
-      if (version.aliases.length === 0) return;
-      const aliases = version.aliases.map((alias) => `'${alias}'`).join(', ');
-      throw new DomainError(
-        'in_use',
-        `Version ${version.version} of model '${version.model}' is in use by the alias ${aliases}.`,
-      );
+    return this.decide('model.archive', { actor, ...decision }, record, async (tx, version, { policy, reason }) => {
+      if (version.aliases.length > 0) {
+        const aliases = version.aliases.map((alias) => `'${alias}'`).join(', ');
+        const detail = `Version ${version.version} of model '${version.model}' is in use by the alias ${aliases}.`;
+        throw new DomainError('in_use', detail);
+      }
+      await this.approvals.void(tx, actor, version, { policy, reason });
+      return 'archived';
     });
+  }
+
+  /** Holds the versions that may serve to a policy that was just set: part of its transaction. */
+  async followPolicy(tx: EntityManager, actor: Actor, { model, policy }: PolicyRevision): Promise<void> {
+    // Where none is asked for, an approval is whatever somebody said.
+    if (policy.approvals === 0) return;
+    const rows = await tx.query<VersionRow[]>(
+      `SELECT ${VERSION_COLUMNS} FROM registry.model_version v WHERE v.model = $1 AND v.status IN ('validated', 'approved')`,
+      [model],
+    );
+    for (const row of rows) {
+      const version = versionOf(row);
+      const enough = approvedEnough(policy, version.approvals, version.registeredBy);
+      const status = enough ? 'approved' : 'validated';
+      if (status !== row.status) await this.setStatus(tx, actor, version, status);
+    }
   }
 
   private async decide(
-    status: StoredStatus,
+    action: string,
     decision: VersionDecision & { readonly actor: Actor },
     record: RecordChange,
-    check: (version: ModelVersion) => void,
+    judge: (tx: EntityManager, version: ModelVersion, by: Grounds) => Promise<StoredStatus>,
   ): Promise<ModelVersion> {
     const reason = checkReason(decision.reason);
-    const { model } = decision;
+    const { model, actor } = decision;
     return this.database.transaction(async (tx) => {
       await requireModel(tx, model);
       const row = await versionRow(tx, model, decision.version);
       const before = row && versionOf(row);
       if (!row || !before) throw versionNotFound(model, decision.version);
-      check(before);
-      const changed = row.status === status ? before : await this.setStatus(tx, decision.actor, before, status);
+      const policy = await this.policies.of(tx, model);
+      const status = await judge(tx, before, { policy, reason });
+      // Also where only the number of its approvals has changed, which its ETag stands for too.
+      const changed =
+        row.status === status && action !== 'model.approve' ? before : await this.setStatus(tx, actor, before, status);
       await concludeChange(tx, model, record, {
-        action: status === 'approved' ? 'model.approve' : 'model.archive',
+        action,
         resource: versionResource(model, before.version),
         model: { name: model, version: before.version, digest: before.digest },
         reason,
-        changes: { status: { from: row.status, to: status } },
+        changes: {
+          status: { from: row.status, to: status },
+          ...(policy.revision > 0 ? { policy_revision: policy.revision } : {}),
+        },
       });
       return changed;
     });
@@ -84,15 +122,6 @@ export class VersionLifecycle {
     invariant(row, 'a locked version is there');
     return versionOf(row);
   }
-}
-
-/** The row of one exact version. */
-export async function versionRow(tx: EntityManager, model: string, version: string): Promise<VersionRow | undefined> {
-  const rows = await tx.query<VersionRow[]>(
-    `SELECT ${VERSION_COLUMNS} FROM registry.model_version v WHERE v.model = $1 AND v.version = $2`,
-    [model, lookupName(version)],
-  );
-  return rows[0];
 }
 
 function notServable(version: ModelVersion, why: string): DomainError {

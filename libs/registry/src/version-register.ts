@@ -6,8 +6,7 @@ import type { Validation } from './model-validation';
 import type { PackageContents } from './package-reader';
 import type { PackageDigest, PackageFile } from './package-digest';
 import { lockArtifact, type ReleasedArtifacts } from './released-artifacts';
-import { versionRow } from './version-lifecycle';
-import { VERSION_COLUMNS, versionOf, type VersionRow } from './version-rows';
+import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
 /** A version that somebody brings: what was read from its package. */
 export interface Candidate {
@@ -15,6 +14,8 @@ export interface Candidate {
   readonly contents: PackageContents;
   readonly digest: PackageDigest;
   readonly files: readonly PackageFile[];
+  /** What reading and scanning it took. */
+  readonly scanMs: number;
 }
 
 /** The version that the same bytes became before, or the revision of the row that now waits for its validation. */

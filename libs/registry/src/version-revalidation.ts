@@ -1,15 +1,20 @@
+import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import { DomainError, timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import { requireModel } from './model-aliases';
 import { rejection, summaryOf, type RegistrarParts } from './model-registrar';
-import type { Validation } from './model-validation';
+import type { Validation, ValidationCall } from './model-validation';
 import { isServable, type ModelVersion, type StoredStatus } from './model-version';
 import { checkReason, versionNotFound } from './names';
 import { concludeChange, versionResource } from './registry-change';
-import { versionRow, type VersionDecision } from './version-lifecycle';
-import type { VersionRow } from './version-rows';
+import { stepBegins } from './validation-steps';
+import type { VersionDecision } from './version-lifecycle';
+import { versionOf, versionRow, type VersionRow } from './version-rows';
 
-type RevalidationParts = Pick<RegistrarParts, 'database' | 'store' | 'reader' | 'validation' | 'register' | 'queue'>;
+type RevalidationParts = Pick<
+  RegistrarParts,
+  'database' | 'store' | 'reader' | 'validation' | 'register' | 'queue' | 'policies' | 'approvals'
+>;
 
 /** Validates versions again: after an upgrade of the runtime, or because a crash left them unfinished. */
 export class VersionRevalidation {
@@ -20,16 +25,22 @@ export class VersionRevalidation {
 
   /**
    * Tries a stored version anew. A version that fails is rejected, unless an alias points at it: that one goes on serving,
-   * and model_rejected tells the caller to decide.
+   * and model_rejected tells the caller to decide. What it finds otherwise than before takes the version's approvals back.
    */
-  async revalidate(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
+  async revalidate(
+    actor: Actor,
+    decision: VersionDecision,
+    record: RecordChange,
+    call: Omit<ValidationCall, 'scanMs'> = {},
+  ): Promise<ModelVersion> {
     const reason = checkReason(decision.reason);
     const { model, version } = decision;
     const { queue } = this.parts;
     return queue.turn(() =>
       queue.alone(`${model}\0${version}`, async () => {
+        call.signal?.throwIfAborted();
         const row = await this.row(decision);
-        const result = await this.validate(row);
+        const result = await this.validate(row, call);
         const changed = await this.conclude(actor, row, result, { reason, record });
         if (!result.report.passed) throw rejection(result.report);
         return changed;
@@ -50,12 +61,15 @@ export class VersionRevalidation {
     });
   }
 
-  private async validate(row: VersionRow): Promise<Validation> {
+  private async validate(row: VersionRow, call: Omit<ValidationCall, 'scanMs'>): Promise<Validation> {
     const { store, reader, validation } = this.parts;
     const folder = await store.artifactFolder(row.digest);
     try {
+      stepBegins(call.onProgress, 'scan');
+      const begun = this.clock.monotonic();
       const contents = await reader.read(folder, { name: row.model, version: row.version });
-      return await validation.run(contents, folder, row.digest);
+      const scanMs = this.clock.monotonic() - begun;
+      return await validation.run(contents, folder, row.digest, { ...call, scanMs });
     } catch (error) {
       const refused =
         error instanceof DomainError && (error.code === 'model_rejected' || error.code === 'manifest_mismatch');
@@ -65,6 +79,13 @@ export class VersionRevalidation {
       const report = { passed: false, checkedAt, reasons: error.faults ?? [], notes: [error.detail], ignoredFiles: [] };
       return { report, signature: row.signature };
     }
+  }
+
+  private async voidApprovals(tx: EntityManager, actor: Actor, before: VersionRow): Promise<void> {
+    const { model } = before;
+    const policy = await this.parts.policies.of(tx, model);
+    const reason = 'the version was validated again with other results';
+    await this.parts.approvals.void(tx, actor, versionOf(before), { policy, reason });
   }
 
   private conclude(
@@ -77,7 +98,9 @@ export class VersionRevalidation {
     return this.parts.database.transaction(async (tx) => {
       await requireModel(tx, model);
       const now = await versionRow(tx, model, version);
-      const status = statusAfter(now ?? before, result.report.passed);
+      const same = result.report.passed && result.report.findings === before.report?.findings;
+      const status = statusAfter(now ?? before, result.report.passed, same);
+      if (!same) await this.voidApprovals(tx, actor, now ?? before);
       const changed = await this.parts.register.decide(tx, actor, { model, version, revision, status }, result);
       if (!changed)
         throw new DomainError(
@@ -97,7 +120,8 @@ export class VersionRevalidation {
   }
 }
 
-function statusAfter({ status, aliases }: VersionRow, passed: boolean): StoredStatus {
-  if (isServable(status) && (passed || aliases.length > 0)) return status;
+/** Approvals stand for what was found: where that is another thing now, the version waits for them again. */
+function statusAfter({ status, aliases }: VersionRow, passed: boolean, same: boolean): StoredStatus {
+  if (isServable(status) && (passed || aliases.length > 0)) return same ? status : 'validated';
   return passed ? 'validated' : 'rejected';
 }

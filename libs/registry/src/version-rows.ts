@@ -1,3 +1,4 @@
+import type { EntityManager } from 'typeorm';
 import { timestamp, type Actor } from '@sibyl/kernel';
 import type { OnnxModel } from '@sibyl/onnx';
 import type { ModelSignature } from '@sibyl/protocol';
@@ -10,6 +11,7 @@ import {
   type StoredStatus,
   type ValidationReport,
 } from './model-version';
+import { lookupName } from './names';
 import { definedOnly } from './optional';
 import type { PackageDigest, PackageFile } from './package-digest';
 
@@ -34,6 +36,15 @@ export interface VersionRow {
   readonly deletion: Deletion | null;
   readonly artifact: { readonly intact: boolean; readonly checked_at: string } | null;
   readonly aliases: readonly string[];
+  readonly approvals: readonly ApprovalRow[];
+}
+
+interface ApprovalRow {
+  readonly actor: Actor;
+  readonly at: string;
+  readonly reason: string;
+  readonly digest: PackageDigest;
+  readonly policy_revision: number;
 }
 
 const ALIASES = `COALESCE((SELECT json_agg(a.alias ORDER BY a.alias) FROM registry.model_alias a
@@ -42,9 +53,26 @@ const ALIASES = `COALESCE((SELECT json_agg(a.alias ORDER BY a.alias) FROM regist
 const ARTIFACT = `(SELECT json_build_object('intact', c.intact, 'checked_at', c.checked_at) FROM registry.artifact_check c
   WHERE c.digest = v.digest) AS artifact`;
 
+/** What voids approvals is a row behind them. */
+const APPROVALS = `COALESCE((SELECT json_agg(json_build_object('actor', p.actor, 'at', p.at, 'reason', p.reason, 'digest', p.digest,
+    'policy_revision', p.policy_revision) ORDER BY p.id) FROM registry.model_approval p
+  WHERE p.model = v.model AND p.version = v.version AND p.digest = v.digest AND p.kind = 'approve'
+    AND p.id > COALESCE((SELECT max(q.id) FROM registry.model_approval q
+      WHERE q.model = v.model AND q.version = v.version AND q.kind = 'void'), 0)), '[]'::json) AS approvals`;
+
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
-  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, v.deletion, ${ARTIFACT}, ${ALIASES}`;
+  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, v.deletion, ${ARTIFACT},
+  ${ALIASES}, ${APPROVALS}`;
+
+/** The row of one exact version. */
+export async function versionRow(tx: EntityManager, model: string, version: string): Promise<VersionRow | undefined> {
+  const rows = await tx.query<VersionRow[]>(
+    `SELECT ${VERSION_COLUMNS} FROM registry.model_version v WHERE v.model = $1 AND v.version = $2`,
+    [model, lookupName(version)],
+  );
+  return rows[0];
+}
 
 /** The version that a row holds. */
 export function versionOf(row: VersionRow): ModelVersion {
@@ -61,6 +89,9 @@ export function versionOf(row: VersionRow): ModelVersion {
     aliases: row.aliases,
     deletion: row.deletion ?? undefined,
     artifact: row.artifact ? { intact: row.artifact.intact, checkedAt: rfc3339(row.artifact.checked_at) } : undefined,
+    approvals: row.approvals.map(({ actor, at, reason, digest, policy_revision: policyRevision }) => {
+      return { actor, at: rfc3339(at), reason, digest, policyRevision };
+    }),
     arrival: Number(row.arrival),
     registeredBy: row.registered_by,
     registeredAt: rfc3339(row.registered_at),

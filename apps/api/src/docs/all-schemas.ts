@@ -3,7 +3,9 @@ import { HEALTH_SCHEMAS } from '../health/health.schemas';
 import { PROBLEM_SCHEMAS } from '../http/problem.schema';
 import { KEY_SCHEMAS } from '../keys/key.schemas';
 import { META_SCHEMAS } from '../meta/meta.schemas';
+import { DIFF_SCHEMAS } from '../models/diff.schemas';
 import { MODEL_SCHEMAS } from '../models/model.schemas';
+import { POLICY_SCHEMAS } from '../models/policy.schemas';
 import { OPERATION_SCHEMAS } from '../operations/operation.schemas';
 import type { Schemas } from './schema';
 
@@ -12,6 +14,8 @@ export const ALL_SCHEMAS: Schemas = {
   ...PROBLEM_SCHEMAS,
   ...KEY_SCHEMAS,
   ...MODEL_SCHEMAS,
+  ...POLICY_SCHEMAS,
+  ...DIFF_SCHEMAS,
   ...AUDIT_SCHEMAS,
   ...OPERATION_SCHEMAS,
   ...HEALTH_SCHEMAS,

@@ -4,6 +4,7 @@ import { Type } from 'class-transformer';
 import {
   ArrayMaxSize,
   IsArray,
+  IsBoolean,
   IsIn,
   IsInt,
   IsOptional,
@@ -58,6 +59,11 @@ export function WholeField(
   return fieldOf(field, shape, [IsInt(), Min(min), Max(max), ...(query === true ? [Type(() => Number)] : [])]);
 }
 
+/** Yes or no. */
+export function TruthField(field: Field): PropertyDecorator {
+  return fieldOf(field, { type: 'boolean' }, [IsBoolean()]);
+}
+
 /** One of a few words. */
 export function ChoiceField(
   field: Field & { readonly of: readonly string[]; readonly fallback?: string },
@@ -81,6 +87,11 @@ export function TextListField(field: Field & { readonly most: number; readonly m
       MaxLength(field.max, { each: true }),
     ],
   );
+}
+
+/** Several values of more than one kind, which whoever takes them reads. */
+export function ListField(field: Field & { readonly most: number }): PropertyDecorator {
+  return fieldOf(field, { type: 'array', items: {}, maxItems: field.most }, [IsArray(), ArrayMaxSize(field.most)]);
 }
 
 /** An object with rules of its own. */

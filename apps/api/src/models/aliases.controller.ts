@@ -48,7 +48,8 @@ export class AliasesController {
   @Endpoint({
     summary: 'Promote: point an alias at a version',
     description:
-      'The version is warmed first and then switched to at once. `If-Match` with the ETag of the alias, or `If-None-Match: *` for a new one.',
+      'The version is warmed first and then switched to at once. `If-Match` with the ETag of the alias, or `If-None-Match: *` for a new one. ' +
+      'A version that would break callers of the present one is refused with `breaking_change` unless `allow_breaking` is true.',
     access: 'models:promote',
     action: 'model.promote',
     model: 'name',
@@ -57,9 +58,11 @@ export class AliasesController {
     request: { version: '1.3.0', reason: 'better on last week’s data' },
     answer: 'Alias',
     errors: [
+      'policy_forbidden',
       'model_not_found',
       'version_not_found',
       'version_not_servable',
+      'breaking_change',
       'etag_mismatch',
       'precondition_required',
       'model_not_ready',
@@ -75,9 +78,10 @@ export class AliasesController {
     @Recorded() record: RecordChange,
     @Res({ passthrough: true }) response: Response,
   ): Promise<Record<string, unknown>> {
+    const { allow_breaking: allowBreaking = false, ...target } = body;
     const event = await this.serving.promote(
       caller.actor,
-      { model, alias, ...body, ...preconditionOf(headers) },
+      { model, alias, ...target, allowBreaking, ...preconditionOf(headers) },
       record,
     );
     response.set('ETag', event.etag);
@@ -95,6 +99,7 @@ export class AliasesController {
     request: { reason: 'too many false alarms' },
     answer: 'Alias',
     errors: [
+      'policy_forbidden',
       'model_not_found',
       'alias_not_found',
       'version_not_servable',

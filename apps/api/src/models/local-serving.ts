@@ -19,6 +19,8 @@ export class LocalServing extends Serving {
     private readonly promotion: Promotion,
     private readonly clock: Clock,
     private readonly loadLimitMs: number,
+    /** What a promotion leaves behind; its failure is not the promotion's. */
+    private readonly promoted: (model: string) => Promise<void> = () => Promise.resolve(),
   ) {
     super();
   }
@@ -36,8 +38,10 @@ export class LocalServing extends Serving {
     return statusOf(served);
   }
 
-  promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
-    return this.promotion.promote(actor, move, record);
+  async promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
+    const event = await this.promotion.promote(actor, move, record);
+    await this.promoted(move.model);
+    return event;
   }
 
   rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {

@@ -39,7 +39,10 @@ export class ModelLookup {
     if (version !== undefined) return this.registry.catalog.find(model, version);
     const versions = await this.registry.catalog.versions(model);
     const production = versions.find(({ aliases }) => aliases.includes(PRODUCTION));
-    const chosen = production ?? versions.findLast(({ status }) => isServable(status)) ?? versions.at(-1);
+    const chosen =
+      production ??
+      versions.findLast(({ status, report }) => isServable(status) && report?.passed === true) ??
+      versions.at(-1);
     return chosen ?? this.registry.catalog.find(model, PRODUCTION);
   }
 }

@@ -1,4 +1,4 @@
-import { ChoiceField, FilesField, InstantField, TextField, WholeField } from '../http/fields';
+import { ChoiceField, FilesField, InstantField, TextField, TruthField, WholeField } from '../http/fields';
 
 const MODEL = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 const VERSION = /^[A-Za-z0-9.+_-]+$/;
@@ -106,4 +106,21 @@ export class DeleteVersionBody {
 export class MoveAliasBody extends ReasonBody {
   @TextField({ description: 'The version that the alias shall point at.', example: '1.3.0', max: 64, pattern: VERSION })
   version: string;
+
+  @TruthField({
+    description: 'Promote it although callers of the present version will break; `breaking_change` lists in what.',
+    example: false,
+    optional: true,
+  })
+  allow_breaking?: boolean;
+}
+
+export class DiffQuery {
+  @TextField({
+    description: 'What it is compared with: a version, an alias or `latest`.',
+    example: 'production',
+    max: 64,
+    pattern: VERSION,
+  })
+  against: string;
 }

@@ -87,8 +87,34 @@ export const MODEL_SCHEMAS: Schemas = {
     files: listOf(object({ path: text(), sha256: text(), bytes: whole() })),
     onnx: ANYTHING,
     'report?': object(
-      { passed: truth(), checked_at: INSTANT, reasons: listOf(ANYTHING), notes: listOf(text()) },
+      {
+        passed: truth(),
+        checked_at: INSTANT,
+        reasons: listOf(ANYTHING),
+        notes: listOf(text()),
+        'steps?': listOf(
+          object({
+            name: text(undefined, {
+              enum: ['scan', 'load', 'signature', 'golden', 'determinism', 'rows', 'latency', 'metrics'],
+            }),
+            'passed?': truth('Absent where it was not done'),
+            'skipped?': text('Why it was not done'),
+            duration_ms: number(),
+          }),
+        ),
+        'findings?': text('Digest of what the model was found to be: approvals end when it changes'),
+        'policy_revision?': whole('Of the policy that its metrics were held to; 0 where none was set'),
+      },
       { additionalProperties: true },
+    ),
+    approvals: listOf(
+      object({
+        approved_by: ref('Actor'),
+        approved_at: INSTANT,
+        reason: text(),
+        digest: DIGEST,
+        policy_revision: whole(),
+      }),
     ),
     registered_at: INSTANT,
     registered_by: ref('Actor'),
@@ -109,7 +135,13 @@ export const MODEL_SCHEMAS: Schemas = {
     damaged: listOf(object({ model: text(), version: text(), digest: DIGEST, files: listOf(text()) })),
   }),
   UploadState: object({ digest: DIGEST, offset: whole('The next byte to send'), complete: truth() }),
-  Actor: object({ type: text(), id: text(), 'key_id?': text(), name: text() }),
+  Actor: object({
+    type: text(),
+    id: text(),
+    'key_id?': text(),
+    name: text(),
+    'owner?': text('Who answers for the key'),
+  }),
   LoadedModel: object({
     name: text(),
     version: text(),
@@ -132,6 +164,14 @@ export const MODEL_SCHEMAS: Schemas = {
     moved_at: INSTANT,
     moved_by: ref('Actor'),
     reason: text(),
+    'breaking?': listOf(ref('BreakingChange')),
+    'approvals?': listOf(object({ approved_by: ref('Actor'), approved_at: INSTANT, reason: text() })),
+  }),
+  BreakingChange: object({
+    pointer: text('Place in the contract: inputs, features, outputs, classes, decision, task'),
+    expected: text('What callers rely on'),
+    received: text('What the version has'),
+    'hint?': text(),
   }),
   AliasHistory: object({ model_name: text(), items: listOf(ref('Alias')), 'next?': text() }),
 };

@@ -43,6 +43,7 @@ function aVersion(changes: Partial<ModelVersion> = {}): ModelVersion {
       metadata: {},
     },
     files: [{ path: 'model.onnx', sha256: '00', bytes: 1 }],
+    approvals: [],
     aliases: ['production'],
     arrival: 1,
     registeredBy: ACTOR,

@@ -1,13 +1,13 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
-import type { AliasEvent, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
+import type { AliasEvent, Approval, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
 
 type View = Record<string, unknown>;
 
 /** Members that are absent stay absent: what is not known is not guessed. */
-function known(members: View): View {
+export function known(members: View): View {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
@@ -96,6 +96,7 @@ export function toVersionView(version: ModelVersion): View {
     files: version.files,
     onnx: toOnnxView(version),
     report: version.report && toReportView(version.report),
+    approvals: version.approvals.map(toApprovalView),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
     validated_at: version.validatedAt,
@@ -126,6 +127,10 @@ function toOnnxView({ onnx }: ModelVersion): View {
   });
 }
 
+function toApprovalView({ actor, at, reason, digest, policyRevision }: Approval): View {
+  return { approved_by: toActorView(actor), approved_at: at, reason, digest, policy_revision: policyRevision };
+}
+
 function toReportView(report: ValidationReport): View {
   const { trial, golden } = report;
   return known({
@@ -133,6 +138,11 @@ function toReportView(report: ValidationReport): View {
     checked_at: report.checkedAt,
     reasons: report.reasons satisfies readonly FieldFault[],
     notes: report.notes,
+    steps: report.steps?.map(({ name, passed, skipped, durationMs }) =>
+      known({ name, passed, skipped, duration_ms: durationMs }),
+    ),
+    findings: report.findings,
+    policy_revision: report.policyRevision,
     ignored_files: report.ignoredFiles,
     trial:
       trial &&
@@ -143,7 +153,12 @@ function toReportView(report: ValidationReport): View {
         median_run_ms: trial.medianRunMs,
         observed_outputs: trial.observedOutputs.map(toTensorView),
         rows_independent: trial.rowsIndependent,
+        batchable: trial.rowsIndependent === true,
         answers_no_rows: trial.answersNoRows,
+        deterministic: trial.deterministic,
+        batches: trial.batches?.map(({ rows, medianMs, memoryBytes }) => {
+          return { rows, median_ms: medianMs, memory_bytes: memoryBytes };
+        }),
       }),
     golden:
       golden &&
@@ -159,8 +174,8 @@ function toReportView(report: ValidationReport): View {
   });
 }
 
-function toActorView(actor: Actor): View {
-  return known({ type: actor.type, id: actor.id, key_id: actor.keyId, name: actor.name });
+export function toActorView(actor: Actor): View {
+  return known({ type: actor.type, id: actor.id, key_id: actor.keyId, name: actor.name, owner: actor.owner });
 }
 
 /** An alias as it was at one time, with the move that made it so. */
@@ -177,6 +192,10 @@ export function toAliasView(event: AliasEvent): View {
     moved_at: event.at,
     moved_by: toActorView(event.actor),
     reason: event.reason,
+    breaking: event.breaking,
+    approvals: event.approvals?.map(({ actor, at, reason }) => {
+      return { approved_by: toActorView(actor), approved_at: at, reason };
+    }),
   });
 }
 

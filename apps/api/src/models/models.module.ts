@@ -5,6 +5,7 @@ import { ArtifactChecks } from './artifact-checks';
 import { ModelLookup } from './model-lookup';
 import { ModelReload } from './model-reload';
 import { ModelsController } from './models.controller';
+import { PoliciesController } from './policies.controller';
 import { Registrations } from './registrations';
 import { ReloadController } from './reload.controller';
 import { Uploads } from './uploads';
@@ -18,6 +19,7 @@ import { VersionsController } from './versions.controller';
     ModelsController,
     VersionsController,
     AliasesController,
+    PoliciesController,
     ReloadController,
     VersionFilesController,
     UploadsController,

@@ -2,12 +2,12 @@ import { Injectable } from '@nestjs/common';
 import type { RecordChange } from '@sibyl/audit';
 import { Gate, type Principal } from '@sibyl/auth';
 import { DomainError, type FieldFault } from '@sibyl/kernel';
-import { ModelRegistry, modelNameFault, versionFault, type Registered } from '@sibyl/registry';
+import { ModelRegistry, modelNameFault, versionFault, type OnProgress, type Registered } from '@sibyl/registry';
 import { etagOf } from '../http/etag';
 import type { PackageUpload } from '../http/package-upload';
 import { LongWork, type LongCall } from '../operations/long-work';
 import type { Reply } from '../operations/reply';
-import type { LoadModelBody, RegisterVersionBody } from './model.dto';
+import type { LoadModelBody, ReasonBody, RegisterVersionBody } from './model.dto';
 import { toLoadedView, toVersionView } from './model.view';
 import { Serving } from './serving';
 import { Uploads } from './uploads';
@@ -52,15 +52,26 @@ export class Registrations {
     if ([upload, uri, files].filter((source) => source !== undefined).length !== 1) throw oneSource();
     const expect = { name, ...(version === undefined ? {} : { version }) };
     refuseNames(expect, { name: '/name', version: '/version' });
-    return this.work.run(asked.call, 'model.register', async (signal) => {
+    return this.work.run(asked.call, 'model.register', async (signal, _, onProgress) => {
       // The upload outlives its request where the work does; where the work never begins, it goes with the request.
       if (upload !== undefined) upload.claimed = true;
       try {
         const source = upload ?? (files ? { files } : { uri: uri ?? '', pointer: '/source_uri' });
-        return registeredReply(await this.take(asked, source, expect, signal));
+        return registeredReply(await this.take(asked, source, expect, { signal, onProgress }));
       } finally {
         await upload?.discard();
       }
+    });
+  }
+
+  /** Validates a version again, step by step. */
+  validate(asked: ModelCall, named: Required<Identity>, { reason }: ReasonBody): Promise<Reply> {
+    const { name: model, version } = named;
+    return this.work.run(asked.call, 'model.validate', async (signal, _, onProgress) => {
+      const record = stoppable(asked.record, signal);
+      const decision = { model, version, reason };
+      const found = await this.registry.revalidate(asked.caller.actor, decision, record, { signal, onProgress });
+      return { status: 200, headers: { ETag: etagOf(found.revision) }, body: toVersionView(found) };
     });
   }
 
@@ -69,14 +80,14 @@ export class Registrations {
     const { model_id: name, version, registry_uri: uri } = body;
     this.gate.authorize(asked.caller, 'models:write', name);
     asked.call.context.model = { name, version };
-    return this.work.run(asked.call, 'model.load', async (signal, id) => {
+    return this.work.run(asked.call, 'model.load', async (signal, id, onProgress) => {
       let exact = await this.resolve(name, version, uri !== undefined);
       if (exact === undefined) {
         refuseNames({ name, version }, { name: '/model_id', version: '/version' });
         // The load may yet fail after this change: the request keeps an event of its own.
         asked.call.context.recordChangesUnder(id);
         const source = { uri: uri ?? '', pointer: '/registry_uri' };
-        exact = (await this.take(asked, source, { name, version }, signal)).version.version;
+        exact = (await this.take(asked, source, { name, version }, { signal, onProgress })).version.version;
       }
       signal.throwIfAborted();
       return { status: 200, headers: {}, body: toLoadedView(await this.serving.load(name, exact)) };
@@ -96,21 +107,31 @@ export class Registrations {
   }
 
   /** Registers, unless the signal says to stop before that is committed. */
-  private async take(asked: ModelCall, source: Source, expect: Identity, signal: AbortSignal): Promise<Registered> {
-    signal.throwIfAborted();
+  private async take(asked: ModelCall, source: Source, expect: Identity, call: StoppableCall): Promise<Registered> {
+    call.signal.throwIfAborted();
     const { caller } = asked;
-    // The event is the last thing in the transaction: without it nothing is committed.
-    const record: RecordChange = (tx, change) => {
-      signal.throwIfAborted();
-      return asked.record(tx, change);
-    };
-    if ('folder' in source) return this.registry.registerFolder(caller.actor, source.folder, expect, record);
+    const record = stoppable(asked.record, call.signal);
+    if ('folder' in source)
+      return this.registry.registerFolder(caller.actor, source.folder, { ...expect, call }, record);
     if ('files' in source) {
       const may = this.uploads.mayTake(caller);
-      return this.registry.registerFiles(caller.actor, { ...expect, files: source.files, may }, record);
+      return this.registry.registerFiles(caller.actor, { ...expect, call, files: source.files, may }, record);
     }
-    return this.registry.importUri(caller.actor, { ...source, ...expect }, record);
+    return this.registry.importUri(caller.actor, { ...source, ...expect, call }, record);
   }
+}
+
+interface StoppableCall {
+  readonly signal: AbortSignal;
+  readonly onProgress: OnProgress;
+}
+
+/** The event is the last thing in the transaction: without it nothing is committed. */
+function stoppable(record: RecordChange, signal: AbortSignal): RecordChange {
+  return (tx, change) => {
+    signal.throwIfAborted();
+    return record(tx, change);
+  };
 }
 
 function registeredReply({ version, created }: Registered): Reply {

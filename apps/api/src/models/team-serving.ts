@@ -1,7 +1,6 @@
 import type { RecordChange } from '@sibyl/audit';
-import { DomainError, type Actor } from '@sibyl/kernel';
-import type { AliasEvent, AliasMove, AliasRollback, ModelAliases } from '@sibyl/registry';
-import { registryChanged } from '../workers/team';
+import type { Actor } from '@sibyl/kernel';
+import type { AliasEvent, AliasMove, AliasRollback } from '@sibyl/registry';
 import { refuseAnyError, type Siblings } from '../workers/siblings';
 import { worstOf } from './model-reload';
 import {
@@ -26,7 +25,6 @@ export class TeamServing extends Serving {
   constructor(
     private readonly own: Serving,
     private readonly siblings: Siblings,
-    private readonly aliases: Pick<ModelAliases, 'rollbackTarget'>,
     /** How long loading may take. */
     private readonly limitMs: number,
   ) {
@@ -34,7 +32,6 @@ export class TeamServing extends Serving {
     siblings.onAsked('load', ({ model, version }: Named) => own.load(model, version));
     siblings.onAsked('unload', ({ model, version }: Named) => own.unload(model, version));
     siblings.onAsked('reload', ({ model }: { model?: string }) => own.reload(model));
-    siblings.onAsked('warm', ({ model, version }: Named) => this.warm(model, version));
   }
 
   async load(model: string, version: string): Promise<ServedStatus> {
@@ -49,22 +46,12 @@ export class TeamServing extends Serving {
     return status;
   }
 
-  /** The alias moves when the version is warm everywhere, and its mover is answered when all have switched. */
-  async promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
-    await this.warmSiblings(move.model, move.version);
-    const event = await this.own.promote(actor, move, record);
-    await registryChanged(this.siblings);
-    return event;
+  promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
+    return this.own.promote(actor, move, record);
   }
 
-  async rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
-    const { model, alias } = rollback;
-    const target = await this.aliases.rollbackTarget(model, alias);
-    // If the alias moves between this look and the rollback, If-Match no longer holds and nothing happens.
-    if (target !== undefined) await this.warmSiblings(model, target);
-    const event = await this.own.rollback(actor, rollback, record);
-    await registryChanged(this.siblings);
-    return event;
+  rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
+    return this.own.rollback(actor, rollback, record);
   }
 
   async reload(model: string | undefined): Promise<readonly ReloadedModel[]> {
@@ -88,18 +75,5 @@ export class TeamServing extends Serving {
 
   models(): readonly ServedModelStatus[] {
     return this.own.models();
-  }
-
-  private async warmSiblings(model: string, version: string): Promise<void> {
-    refuseAnyError(await this.siblings.ask('warm', { model, version }, this.limitMs));
-  }
-
-  /** What is unknown or may not serve is refused by the worker that was asked, which also knows the alias. */
-  private async warm(model: string, version: string): Promise<void> {
-    try {
-      await this.own.load(model, version);
-    } catch (error) {
-      if (!(error instanceof DomainError) || error.kind === 'unavailable') throw error;
-    }
   }
 }

@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Param, Post, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Param, Post, Query, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiTags } from '@nestjs/swagger';
 import type { RecordChange } from '@sibyl/audit';
 import type { Principal } from '@sibyl/auth';
@@ -12,8 +12,10 @@ import { Recorded } from '../http/record-change';
 import { Uploaded } from '../http/uploaded.decorator';
 import { Waiting, type LongCall } from '../operations/long-work';
 import { send } from '../operations/reply';
+import { DIFF_EXAMPLE } from './diff.schemas';
 import { PACKAGE_BODY } from './model.schemas';
-import { LoadModelBody, ReasonBody, RegisterVersionBody } from './model.dto';
+import { toDiffView } from './diff.view';
+import { DiffQuery, LoadModelBody, ReasonBody, RegisterVersionBody } from './model.dto';
 import { toUnloadedView, toVersionView } from './model.view';
 import { Registrations } from './registrations';
 import { Serving } from './serving';
@@ -128,45 +130,83 @@ export class VersionsController {
     return toVersionView(found);
   }
 
+  @Get(':name/versions/:version/diff')
+  @Endpoint({
+    summary: 'Show how a version differs from another',
+    description:
+      'What a promotion would change for callers of `against`, and what of that breaks them. Golden samples that both can take are replayed ' +
+      'through both, each in a process that ends with it; the result is kept.',
+    access: 'models:read',
+    action: 'model.read',
+    model: 'name',
+    answer: 'VersionDiff',
+    example: DIFF_EXAMPLE,
+    errors: ['model_not_found', 'version_not_found', 'invalid_parameter', 'unknown_field', 'database_unavailable'],
+  })
+  async diff(
+    @Param('name') name: string,
+    @Param('version') version: string,
+    @Query() query: DiffQuery,
+  ): Promise<Record<string, unknown>> {
+    return toDiffView(await this.registry.diff(name, version, query.against));
+  }
+
   @Post(':name/versions/:version/validate')
   @Endpoint({
     summary: 'Validate a version again',
+    description:
+      'Every step of its registration, in a process of its own. A version that fails is rejected, unless an alias serves it; other results than before take its approvals back. ' +
+      'Past the wait, or with `Prefer: respond-async`, 202 with an operation, which can be cancelled.',
     access: 'models:write',
     action: 'model.validate',
     model: 'name',
     body: 'json',
+    headers: { Prefer: '`respond-async`: answer 202 at once' },
     request: { reason: 'the golden samples were extended' },
     answer: 'ModelVersion',
+    also: { 202: 'Goes on as an operation' },
     errors: [
       'model_not_found',
       'version_not_found',
       'version_not_servable',
+      'version_conflict',
       'model_rejected',
-      'in_use',
+      'model_not_ready',
       'queue_full',
       'database_unavailable',
     ],
   })
   async validate(
     @Caller() caller: Principal,
-    @Param('name') model: string,
+    @Param('name') name: string,
     @Param('version') version: string,
     @Body() body: ReasonBody,
     @Recorded() record: RecordChange,
-  ): Promise<Record<string, unknown>> {
-    return toVersionView(await this.registry.revalidate(caller.actor, { model, version, ...body }, record));
+    @Waiting() call: LongCall,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<unknown> {
+    return send(await this.registrations.validate({ caller, record, call }, { name, version }, body), response);
   }
 
   @Post(':name/versions/:version/approve')
   @Endpoint({
     summary: 'Approve a version',
+    description:
+      'It is `approved` once as many persons stood up for it as the policy of its model asks for, none of them who registered it; one at least. ' +
+      'An approval ends when the version is archived, or validated again with other results.',
     access: 'models:promote',
     action: 'model.approve',
     model: 'name',
     body: 'json',
     request: { reason: 'reviewed by the model risk board' },
     answer: 'ModelVersion',
-    errors: ['model_not_found', 'version_not_found', 'version_not_servable', 'database_unavailable'],
+    errors: [
+      'policy_forbidden',
+      'model_not_found',
+      'version_not_found',
+      'version_not_servable',
+      'database_unavailable',
+    ],
   })
   async approve(
     @Caller() caller: Principal,

@@ -1,5 +1,6 @@
 import { createParamDecorator, Injectable, type ExecutionContext } from '@nestjs/common';
 import { AuditTrail } from '@sibyl/audit';
+import type { OnProgress } from '@sibyl/registry';
 import type { Logger } from '@sibyl/telemetry';
 import { DomainError } from '@sibyl/kernel';
 import { CLIENT_CLOSED, eventDraft } from '../http/event-draft';
@@ -38,15 +39,19 @@ export class LongWork {
     @InjectLog() private readonly log: Logger,
   ) {}
 
-  /** `work` is told when to stop, and the id of its operation. */
-  async run(call: LongCall, kind: string, work: (signal: AbortSignal, id: string) => Promise<Reply>): Promise<Reply> {
+  /** `work` is told when to stop, the id of its operation, and whom to tell how far it is. */
+  async run(
+    call: LongCall,
+    kind: string,
+    work: (signal: AbortSignal, id: string, onProgress: OnProgress) => Promise<Reply>,
+  ): Promise<Reply> {
     const keyId = call.context.principal?.keyId ?? '';
     let reply: Reply | undefined;
     const begun = this.operations.begin({
       kind,
       keyId,
-      work: async (signal, id) => {
-        reply = await work(signal, id);
+      work: async (signal, id, onProgress) => {
+        reply = await work(signal, id, onProgress);
         call.context.written?.settle(id, reply.status);
         return reply.body;
       },

@@ -5,7 +5,7 @@ export const OPERATION_SCHEMAS: Schemas = {
     id: ID,
     kind: text('`noun.verb`'),
     status: text(undefined, { enum: ['running', 'succeeded', 'failed', 'cancelled'] }),
-    progress: object({ done: whole(), total: whole() }),
+    progress: object({ done: whole(), total: whole(), 'what?': text('The step that is under way') }),
     started_at: INSTANT,
     'ended_at?': INSTANT,
     'result?': ANYTHING,

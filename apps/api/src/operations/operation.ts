@@ -11,7 +11,8 @@ export interface Operation {
   readonly keyId: string;
   readonly startedAtMs: number;
   readonly status: OperationStatus;
-  readonly progress: { readonly done: number; readonly total: number };
+  /** Steps done, of how many, and the one that is under way. */
+  readonly progress: { readonly done: number; readonly total: number; readonly what?: string };
   readonly endedAtMs?: number;
   readonly result?: unknown;
   readonly error?: DomainError;

@@ -1,12 +1,13 @@
 import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
 import { internalError } from '../http/problem';
+import type { OnProgress } from '@sibyl/registry';
 import type { Operation } from './operation';
 
 export interface OperationStart {
   readonly kind: string;
   readonly keyId: string;
   /** Does the work under the id of its operation, and ends with the reason of `signal` where that could stop it. */
-  readonly work: (signal: AbortSignal, id: string) => Promise<unknown>;
+  readonly work: (signal: AbortSignal, id: string, onProgress: OnProgress) => Promise<unknown>;
 }
 
 /** The reason of the signal of a cancelled operation; work that throws it has ended because it was told to. */
@@ -48,9 +49,9 @@ export class Operations {
     const progress = { done: 0, total: 1 };
     const operation: Operation = { id, kind, keyId, startedAtMs: this.clock.now(), status: 'running', progress };
     this.entries.set(id, { operation, abort });
-    const ended = work(abort.signal, id);
+    const ended = work(abort.signal, id, (done, total, what) => this.advance(id, { done, total, what }));
     ended.then(
-      (result) => this.end(id, { status: 'succeeded', progress: { done: 1, total: 1 }, result }),
+      (result) => this.end(id, { status: 'succeeded', progress: this.completed(id), result }),
       (error: unknown) => this.end(id, failureOf(error)),
     );
     return { id, ended };
@@ -75,6 +76,16 @@ export class Operations {
   /** Takes an operation out of the list again: its request was answered with the result itself. */
   forget(id: string): void {
     this.entries.delete(id);
+  }
+
+  private advance(id: string, progress: Operation['progress']): void {
+    const entry = this.entries.get(id);
+    if (entry?.operation.status === 'running') entry.operation = { ...entry.operation, progress };
+  }
+
+  private completed(id: string): Operation['progress'] {
+    const total = this.entries.get(id)?.operation.progress.total ?? 1;
+    return { done: total, total };
   }
 
   private end(id: string, outcome: Partial<Operation>): void {

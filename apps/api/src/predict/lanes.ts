@@ -1,3 +1,4 @@
+/** Hot path. See docs/paths/predict.md. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { HttpOptions } from '../http/http-options';

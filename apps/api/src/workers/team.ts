@@ -1,8 +1,8 @@
 import type { AuditTrail } from '@sibyl/audit';
 import { LimitExchange, type Gate, type KeySnapshot, type Taking } from '@sibyl/auth';
-import type { ModelReconciler } from '@sibyl/prediction';
+import type { Elsewhere, ModelReconciler, Promotion } from '@sibyl/prediction';
 import type { Metrics } from '@sibyl/telemetry';
-import type { Siblings } from './siblings';
+import { refuseAnyError, type Siblings } from './siblings';
 
 /** Reading one's own writes goes on without a sibling that does not answer in this time. */
 const FLUSH_MS = 1_000;
@@ -16,11 +16,13 @@ export interface TeamParts {
   readonly gate: Gate;
   readonly keySnapshot: KeySnapshot;
   readonly reconciler: ModelReconciler;
+  readonly promotion: Promotion;
   readonly metrics: Metrics;
 }
 
 /** Makes limits those of all workers, and answers what the others ask. Of a server of one process it does nothing. */
-export function joinTeam({ siblings, trail, gate, keySnapshot, reconciler, metrics }: TeamParts): void {
+export function joinTeam(parts: TeamParts): void {
+  const { siblings, trail, gate, keySnapshot, reconciler, promotion, metrics } = parts;
   if (siblings.count === 1) return;
   gate.shareLimits(new LimitExchange(siblings.count, (takings: readonly Taking[]) => siblings.tell('limits', takings)));
   siblings.onTold('limits', (takings: readonly Taking[]) => gate.hear(takings));
@@ -28,6 +30,7 @@ export function joinTeam({ siblings, trail, gate, keySnapshot, reconciler, metri
   siblings.onAsked('flush', () => trail.flush());
   siblings.onAsked('keys', () => keySnapshot.refresh());
   siblings.onAsked('follow', () => reconciler.follow());
+  siblings.onAsked('warm', ({ model, version }: { model: string; version: string }) => promotion.warm(model, version));
   siblings.onAsked('metrics', () => metrics.registry.getMetricsAsJSON());
 }
 
@@ -44,4 +47,12 @@ export async function keysChanged(siblings: Siblings): Promise<void> {
 /** Resolves when the others serve what the registry says now. */
 export async function registryChanged(siblings: Siblings): Promise<void> {
   await siblings.ask('follow', undefined, FOLLOW_MS);
+}
+
+/** What a promotion asks of the other workers. One that ends or hangs is left out: what takes its place loads what aliases need. */
+export function elsewhere(siblings: Siblings, warmLimitMs: number): Elsewhere {
+  return {
+    warm: async (model, version) => refuseAnyError(await siblings.ask('warm', { model, version }, warmLimitMs)),
+    follow: () => registryChanged(siblings),
+  };
 }

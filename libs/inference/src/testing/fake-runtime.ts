@@ -101,7 +101,10 @@ export class FakeRuntime extends ModelRuntime {
     return loaded;
   }
 
-  override async trial(model: ModelFile, { samples, probes = [] }: TrialRuns): Promise<TrialReport> {
+  override async trial(
+    model: ModelFile,
+    { samples, probes = [], batches = [], last }: TrialRuns,
+  ): Promise<TrialReport> {
     this.refuseWhenClosed();
     this.trials.push(model.key);
     await this.pass();
@@ -120,6 +123,9 @@ export class FakeRuntime extends ModelRuntime {
       outputs,
       durationsMs,
       probes: probed,
+      batches: batches.map((inputs) => ({ rows: inputs[0]?.shape[0] ?? 0, medianMs: 1, memoryBytes: 0 })),
+      last: last && fake.respond(last),
+      phaseMs: { load: 1, samples: 1, probes: 1, batches: 1 },
     };
   }
 

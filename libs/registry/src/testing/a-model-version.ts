@@ -41,6 +41,7 @@ export function aModelVersion(
       trial: { provider: 'cpu', loadMs: 1, memoryBytes: 1, observedOutputs: [], rowsIndependent: true },
     }),
     aliases: [],
+    approvals: [],
     arrival: 1,
     registeredBy: actor,
     registeredAt: '2026-01-15T10:30:00.000Z',

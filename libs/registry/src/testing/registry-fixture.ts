@@ -10,7 +10,8 @@ import {
   type ModelFile,
   type RuntimeStatus,
   type TrialReport,
-  TrialRuns,
+  type TrialLimits,
+  type TrialRuns,
 } from '@sibyl/inference';
 import { type Actor } from '@sibyl/kernel';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
@@ -31,9 +32,15 @@ export class LinearRuntime extends ModelRuntime {
     return { name: 'variable', datatype: 'FP32', shape: [rows, 1], data };
   };
 
-  async trial(model: ModelFile, { samples, probes = [] }: TrialRuns): Promise<TrialReport> {
+  async trial(
+    model: ModelFile,
+    { samples, probes = [], batches = [], last }: TrialRuns,
+    { signal, onPhase }: TrialLimits = {},
+  ): Promise<TrialReport> {
     this.trials.push({ model, samples: samples.length });
+    for (const phase of ['load', 'samples', 'probes', 'batches'] as const) onPhase?.(phase);
     await this.before?.();
+    signal?.throwIfAborted();
     const answer = (inputs: readonly Tensor[]): Tensor[] => inputs.slice(0, 1).map((features) => this.answer(features));
     return {
       signature: { inputs: [], outputs: [] },
@@ -44,6 +51,9 @@ export class LinearRuntime extends ModelRuntime {
       outputs: samples.map(answer),
       durationsMs: samples.map(() => 1),
       probes: probes.map(answer),
+      batches: batches.map((inputs) => ({ rows: inputs[0]?.shape[0] ?? 0, medianMs: 1, memoryBytes: 10 })),
+      last: last && answer(last),
+      phaseMs: { load: 1, samples: 1, probes: 1, batches: 1 },
     };
   }
 

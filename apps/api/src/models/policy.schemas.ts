@@ -1,0 +1,21 @@
+import { INSTANT, listOf, number, object, ref, text, whole, type Schemas } from '../docs/schema';
+
+export const POLICY_SCHEMAS: Schemas = {
+  ModelPolicy: object({
+    model: text(),
+    revision: whole('Rises with each change; 0 where nobody has set a policy, and all members have their defaults'),
+    etag: text('For If-Match, quotes included'),
+    metrics: listOf(text('Such as `accuracy >= 0.7`')),
+    no_worse_than_current: listOf(
+      object({ metric: text(), better: text(undefined, { enum: ['higher', 'lower'] }), margin: number() }),
+    ),
+    approvals: whole('Persons who must approve a version before an alias may point at it'),
+    protected_aliases: listOf(text()),
+    promoters: listOf(text('`key:<id>`, `owner:<owner>` or `role:<role>`')),
+    keep_warm: whole(),
+    auto_archive: whole(),
+    'set_at?': INSTANT,
+    'set_by?': ref('Actor'),
+    'reason?': text(),
+  }),
+};

@@ -1,0 +1,29 @@
+import { ruleText, type PolicyRevision } from '@sibyl/registry';
+import { known, toActorView } from './model.view';
+
+/** A policy with its members as a PUT takes them. */
+export function toPolicyView({
+  model,
+  revision,
+  etag,
+  policy,
+  at,
+  actor,
+  reason,
+}: PolicyRevision): Record<string, unknown> {
+  return known({
+    model,
+    revision,
+    etag,
+    metrics: policy.metrics.map(ruleText),
+    no_worse_than_current: policy.noWorseThanCurrent,
+    approvals: policy.approvals,
+    protected_aliases: policy.protectedAliases,
+    promoters: policy.promoters,
+    keep_warm: policy.keepWarm,
+    auto_archive: policy.autoArchive,
+    set_at: at,
+    set_by: actor && toActorView(actor),
+    reason,
+  });
+}
