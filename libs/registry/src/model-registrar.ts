@@ -84,7 +84,7 @@ export class ModelRegistrar {
     record: RecordChange,
   ): Promise<Registered> {
     const { queue, store, reader } = this.parts;
-    const { folder, origin, close: _, ...identity } = opened;
+    const { folder, origin, identity } = opened;
     const source = await openSource(folder, origin === undefined ? model : undefined);
     const staged = await store.stage();
     try {

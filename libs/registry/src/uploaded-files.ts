@@ -125,8 +125,7 @@ export class UploadedFiles {
   }
 
   private async conclude(file: string, sha256: string): Promise<void> {
-    const handle = await open(file + PART);
-    const { sha256: found } = await digestFile(handle).finally(() => handle.close());
+    const found = await hashOf(file + PART);
     if (found !== sha256) {
       await rm(file + PART, { force: true });
       throw new DomainError('invalid_parameter', 'The bytes that came have another SHA-256; they were dropped.', {
@@ -158,6 +157,15 @@ export function sha256Of(text: string, pointer: string): string {
   throw new DomainError('invalid_parameter', 'This is no SHA-256.', {
     faults: [{ pointer, expected: '64 hex digits in lower case', received: text.slice(0, 80) }],
   });
+}
+
+async function hashOf(file: string): Promise<string> {
+  const handle = await open(file);
+  try {
+    return (await digestFile(handle)).sha256;
+  } finally {
+    await handle.close();
+  }
 }
 
 async function sizeOf(file: string): Promise<number | undefined> {

@@ -45,7 +45,8 @@ interface Brought extends ExpectedIdentity {
   readonly model?: string;
 }
 
-export interface OpenedPackage extends ExpectedIdentity {
+export interface OpenedPackage {
+  readonly identity: ExpectedIdentity;
   readonly folder: string;
   readonly origin?: VersionOrigin;
   /** Gives back what was unpacked. */
@@ -106,14 +107,14 @@ export class VersionExchange {
   async open(folder: string, { name, version, model }: Brought): Promise<OpenedPackage> {
     const expect = definedOnly({ name, version });
     const file = model === undefined ? await versionFileIn(folder) : isVersionFile(model) ? model : undefined;
-    if (file === undefined) return { ...expect, folder, close: () => Promise.resolve() };
+    if (file === undefined) return { identity: expect, folder, close: () => Promise.resolve() };
     const target = await this.store.uploadFolder();
     try {
       const { record, sha256, digest, files } = await unpackVersionFile(folder, file, target, this.options);
       requireIdentity(record, expect);
       const origin = { record, sha256, digest, header: { digest, files, record } };
       const close = (): Promise<void> => this.store.discard(target);
-      return { name: record.model, version: record.version, folder: target, origin, close };
+      return { identity: { name: record.model, version: record.version }, folder: target, origin, close };
     } catch (error) {
       await this.store.discard(target);
       throw error;

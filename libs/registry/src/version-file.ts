@@ -21,7 +21,7 @@ const FORMAT = 'sibyl.version/1';
 /** Magic, version, length of the header, SHA-256 of the header. */
 export const PRELUDE_BYTES = 8 + 4 + 4 + 32;
 /** Sixteen manifests of the largest size, and the history of a model beside them. */
-export const HEADER_BYTES = 16 * 1024 * 1024;
+const HEADER_BYTES = 16 * 1024 * 1024;
 const HEADER_DEPTH = 64;
 const MEMBERS = ['digest', 'files', 'format', 'record'];
 

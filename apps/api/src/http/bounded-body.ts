@@ -11,15 +11,15 @@ export async function* boundedBody(request: IncomingMessage, limits: BodyLimits)
   });
   late.catch(() => undefined);
   // Not destroyed at the end: the answer leaves by the same connection.
-  const chunks = request.iterator({ destroyOnReturn: false });
+  const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer, undefined>;
   let bytes = 0;
   try {
     for (;;) {
-      const { done, value } = await Promise.race([chunks.next() as Promise<IteratorResult<Buffer>>, late]);
-      if (done === true) break;
-      bytes += value.length;
+      const step: IteratorResult<Buffer, undefined> = await Promise.race([chunks.next(), late]);
+      if (step.done === true) break;
+      bytes += step.value.length;
       if (bytes > limits.bytes) throw tooLarge(limits.bytes);
-      yield value;
+      yield step.value;
     }
     if (!request.complete) throw cutOff();
   } catch (error) {
