@@ -121,7 +121,10 @@ function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'da
       failedAuthentications: settings.authFailures,
       failedAuthenticationSeconds: settings.authFailureSeconds,
     }),
-    audit: frozen(new AuditOptions(), { spoolBytes: settings.auditSpoolBytes }),
+    audit: frozen(new AuditOptions(), {
+      spoolBytes: settings.auditSpoolBytes,
+      durability: settings.auditDurability,
+    }),
     database: frozen(new DatabaseOptions(), {
       ...(settings.databaseUrl === undefined ? {} : { url: settings.databaseUrl }),
       ...(settings.databaseOwnerUrl === undefined ? {} : { ownerUrl: settings.databaseOwnerUrl }),
@@ -147,6 +150,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       queueRequests: settings.queueRequests,
       queueWaitMs: settings.queueWaitMs,
       runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,
+      runnerGroups: settings.runnerGroups,
       trialMemoryBytes: settings.trialMemoryMib * MEBIBYTE,
     }),
     registry: frozen(new RegistryOptions(), {
@@ -154,6 +158,8 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       artifactBytes: settings.artifactBytes,
       files: settings.packageFiles,
       importFolders: [...settings.importFolders],
+      signaturePolicy: settings.signaturePolicy,
+      trustedKeys: [...settings.trustedKeys],
       validationMs: settings.validationSeconds * 1000,
       uploadKeepMs: settings.uploadHours * 3_600_000,
       scrubBytesPerSecond: settings.scrubBytesPerSecond,

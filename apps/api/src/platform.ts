@@ -16,7 +16,7 @@ import { Database } from '@sibyl/database';
 import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
 import { SystemClock, systemActor, UuidV7Source, type Clock, type IdSource } from '@sibyl/kernel';
 import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
-import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations, type ArtifactScrubber } from '@sibyl/registry';
+import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations } from '@sibyl/registry';
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
@@ -24,6 +24,7 @@ import { LocalServing } from './models/local-serving';
 import { ModelSources } from './models/model-sources';
 import type { Serving } from './models/serving';
 import { Underway } from './predict/underway';
+import { SignatureWatch } from './models/signature-watch';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
 import { systemRecord } from './system-record';
@@ -79,7 +80,7 @@ export async function startPlatform(
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, { database, ...audit }, runtime);
   const gpus = new GpuMeter(clock);
-  declareReadings(metrics, { ...auth, ...audit, serving: models.localServing, scrubber: models.scrubber, gpus });
+  declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
   return {
     ...foundation,
@@ -95,6 +96,7 @@ export async function startPlatform(
     async serveModels() {
       await runtimeStart;
       await models.reconciler.start();
+      models.signatureWatch.start();
     },
     async close() {
       models.stop();
@@ -230,6 +232,7 @@ async function startModels(
   const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
     siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
+  const signatureWatch = new SignatureWatch({ reconciler, registry, log });
   const ignoreRegistry = await database.listen(REGISTRY_CHANNEL, () => void reconciler.follow());
   return {
     runtime,
@@ -240,10 +243,12 @@ async function startModels(
     promotion,
     serving,
     localServing,
+    signatureWatch,
     predictions: new PredictionService(reconciler, new ManifestDefaults(), clock, config.prediction),
     payloadDigest: new PayloadDigest(secrets.digestKey),
     stop: () => {
       reconciler.stop();
+      signatureWatch.stop();
       ignoreRegistry();
     },
   };
@@ -254,13 +259,18 @@ async function lastPrediction(auditLog: AuditLog, of: EventFilter): Promise<stri
   return items[0]?.recorded_at;
 }
 
-type Read = { readonly serving: LocalServing; readonly scrubber: ArtifactScrubber } & Pick<Auth, 'keySnapshot'> &
+type Read = { readonly serving: LocalServing } & Pick<Models, 'signatureWatch' | 'scrubber'> &
+  Pick<Auth, 'keySnapshot'> &
   Pick<Audit, 'trail'> &
   Pick<Platform, 'gpus'>;
 
-function declareReadings(metrics: Metrics, { serving, scrubber, keySnapshot, trail, gpus }: Read): void {
+function declareReadings(
+  metrics: Metrics,
+  { serving, signatureWatch, scrubber, keySnapshot, trail, gpus }: Read,
+): void {
   metrics.server.read({
     loadedModels: () => serving.loadedModels(),
+    untrustedModels: () => signatureWatch.untrusted(),
     activeKeys: () => keySnapshot.status().activeKeys,
     spoolBacklog: () => trail.status().backlogEvents,
     damagedArtifacts: () => scrubber.damaged,

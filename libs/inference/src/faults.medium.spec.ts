@@ -344,6 +344,27 @@ describe('a trial', () => {
     });
   });
 
+  it('rejects a model without samples whose first run takes too long or too much, and no later run of one', async () => {
+    await start();
+    const endless = file('endless', endlessModel());
+    const probes = [[integers('x', [], 0n)]];
+    await expect(test.runtime.trial(endless, { samples: [], probes }, { limitMs: 600 })).rejects.toMatchObject({
+      message: 'The model was too slow.',
+    });
+    const bomb = file('bomb', hugeOutputModel(400_000_000n));
+    const one: Tensor = { name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) };
+    const memoryBytes = 300 * 1024 * 1024;
+    await expect(test.runtime.trial(bomb, { samples: [], probes: [[one]] }, { memoryBytes })).rejects.toMatchObject({
+      message: 'The model needs too much memory.',
+    });
+    const loop = file('loop', loopModel());
+    const rounds = (trips: bigint): Tensor[] => [integers('x', [], 0n), integers('trips', [], trips)];
+    const later = { samples: [], probes: [rounds(1n), rounds(2n ** 62n)] };
+    expect(
+      (await test.runtime.trial(loop, later, { limitMs: 1_000 })).probes.map((each) => each !== undefined),
+    ).toEqual([true, false]);
+  });
+
   it('rejects a model that crashes its process', async () => {
     await start();
     const endless = file('endless', endlessModel());

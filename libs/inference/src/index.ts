@@ -23,3 +23,4 @@ export { type InferenceObserver, type RunnerLoss } from './inference-observer';
 export { type InferenceLog } from './inference-log';
 export { OnnxRuntime, type OnnxRuntimeDeps } from './onnx-runtime';
 export { bytesOf } from './version-queue';
+export { SplitRequest } from './split-request';

@@ -33,7 +33,7 @@ export class ModelPreparation implements RunnerListener {
     samples: readonly (readonly Tensor[])[],
   ): Promise<{ readonly usable: boolean }> {
     const limitAt = this.clock.monotonic() + this.bounds.limitMs;
-    const runner = new Runner({ ...this.settings, niceness: NICENESS }, this);
+    const runner = new Runner({ ...this.settings, niceness: NICENESS, memoryBytes: this.bounds.memoryBytes }, this);
     this.runner = runner;
     const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
     try {

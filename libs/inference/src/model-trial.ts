@@ -37,9 +37,18 @@ function outputsOf(frame: RunnerFrame, { outputs }: LoadedMessage): Tensor[] {
   });
 }
 
+/** What it does not survive, and what is too large to be sent, has failed. */
 function ignoreLoss(error: unknown): undefined {
+  if (error instanceof FrameError) return undefined;
   if (error instanceof RunnerLostError && error.end.reason !== 'stopped') return undefined;
   throw error;
+}
+
+/** A crash may be the fault of an input that was made up; time and memory are not. */
+function ignoreCrash(error: unknown): undefined {
+  if (error instanceof RunnerLostError && (error.end.reason === 'overran' || error.end.reason === 'memory'))
+    throw error;
+  return ignoreLoss(error);
 }
 
 async function oneByOne<T>(
@@ -65,16 +74,20 @@ export class ModelTrial implements RunnerListener {
 
   async run(model: ModelFile, { samples, probes = [], batches = [], last }: TrialRuns): Promise<TrialReport> {
     const limitAt = this.clock.monotonic() + this.bounds.limitMs;
-    const runner = new Runner(this.settings, this);
+    const runner = new Runner({ ...this.settings, memoryBytes: this.bounds.memoryBytes }, this);
     this.runner = runner;
     const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
     try {
       const load = await this.timed('load', () => this.load(runner, model, limitAt));
       const loaded = load.result;
       const names = loaded.inputs.map((input) => input.name);
-      // What a model might not take, and perhaps not survive: what it did before stands.
+      // What a model might not take, and perhaps not survive: what it did before stands. Where it has done nothing yet, the
+      // first has to keep within the limits: a model that loops for ever or takes all memory shows it only when it runs.
+      let first = samples.length === 0;
       const attempt = async (inputs: readonly Tensor[]): Promise<readonly Tensor[] | undefined> => {
-        const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignoreLoss);
+        const ignore = first ? ignoreCrash : ignoreLoss;
+        first = false;
+        const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignore);
         return frame?.type === FRAME_TYPES.outputs ? outputsOf(frame, loaded) : undefined;
       };
       const replayed = await this.timed('samples', () => this.replay(runner, loaded, samples, limitAt));

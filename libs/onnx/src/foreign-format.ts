@@ -57,11 +57,14 @@ const SIGNATURES: readonly Signature[] = [
   signature(0, 'CBM1', { name: 'a CatBoost model', hint: "Export it with save_model(path, format='onnx')." }),
 ];
 
+/** The oldest pickles are text, and begin with the module and the name of what they call. */
+const OLD_PICKLE = /^c[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n/;
+
 /** Recognizes formats that are often taken for ONNX, so that the refusal can name them. */
 export function foreignFormat(head: Uint8Array): ForeignFormat | undefined {
   const text = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, HEAD_BYTES)).toString('latin1');
   const found = SIGNATURES.find(({ at, bytes }) => text.startsWith(bytes, at));
-  return found?.format ?? structuredText(text);
+  return found?.format ?? (OLD_PICKLE.test(text) ? PICKLE : structuredText(text));
 }
 
 function structuredText(text: string): ForeignFormat | undefined {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { inspectOnnx } from './inspect-onnx';
 import { inspectOnnxFile } from './inspect-onnx-file';
 import type { OnnxLimits } from './onnx-limits';
-import { delimited, encodeMessage, varint } from './testing/encode-message';
+import { delimited, encodeMessage, varint } from './wire/encode-message';
 import { limitsWith, rejectionFaults } from './testing/faults-of';
 import { externalDataModel } from './testing/hostile-models';
 import { encodeModel, externalTensor, graph, node, tensor, value } from './testing/model-parts';

@@ -2,15 +2,13 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DomainError } from '@sibyl/kernel';
 import { checkExternalFiles } from './external-files';
+import { WINDOW_BYTES, readAt, readThrough } from './file-window';
 import type { OnnxModel } from './onnx-model';
 import { OnnxLimits } from './onnx-limits';
 import { openPlain } from './open-plain';
 import { OnnxScan } from './onnx-scan';
 import { refusal } from './refusal';
 import { ByteWindow } from './wire/byte-window';
-
-/** Small enough that a slice of the walk takes a few milliseconds, large enough that reading it costs little. */
-const WINDOW_BYTES = 64 * 1_024;
 
 /**
  * Reads a model from disk through a small window, so that it may be far larger than memory, and checks the files of
@@ -34,21 +32,10 @@ export async function inspectOnnxFile(file: string, limits: OnnxLimits = new Onn
 async function walk(handle: FileHandle, size: number, limits: OnnxLimits): Promise<OnnxScan> {
   const window = new ByteWindow(size);
   const scan = new OnnxScan(window, limits);
-  const buffer = Buffer.allocUnsafe(WINDOW_BYTES);
-  window.move(0, await readAt(handle, 0, buffer));
+  window.move(0, await readAt(handle, 0, Buffer.allocUnsafe(WINDOW_BYTES)));
   scan.start(window.bytes);
-  for (let missing = scan.advance(); missing > 0; missing = scan.advance()) {
-    const target = missing > WINDOW_BYTES ? Buffer.allocUnsafe(missing) : buffer;
-    const bytes = await readAt(handle, scan.position, target);
-    window.move(scan.position, bytes);
-    if (!window.covers(scan.position, missing)) throw unreadable('a file that changed while it was read');
-  }
+  await readThrough(handle, window, scan);
   return scan;
-}
-
-async function readAt(handle: FileHandle, position: number, target: Buffer): Promise<Buffer> {
-  const { bytesRead } = await handle.read(target, 0, target.length, position);
-  return target.subarray(0, bytesRead);
 }
 
 function unreadable(received: string, cause?: unknown): DomainError {

@@ -3,7 +3,7 @@ import { inspectOnnx } from './inspect-onnx';
 import { OnnxLimits } from './onnx-limits';
 import type { OnnxModel } from './onnx-model';
 import { OnnxScan } from './onnx-scan';
-import { varint } from './testing/encode-message';
+import { varint } from './wire/encode-message';
 import {
   endlessModel,
   externalDataModel,

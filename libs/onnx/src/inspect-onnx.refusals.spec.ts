@@ -1,6 +1,6 @@
 import { inspectOnnx } from './inspect-onnx';
 import type { OnnxLimits } from './onnx-limits';
-import { delimited, encodeMessage, varint } from './testing/encode-message';
+import { delimited, encodeMessage, varint } from './wire/encode-message';
 import { faultsOf, limitsWith } from './testing/faults-of';
 import { constantOfShapeModel, functionBombModel, hugeDimensionsModel, nestedIfModel } from './testing/hostile-models';
 import { attribute, encodeModel, modelFields, node, tensor, value, type ModelParts } from './testing/model-parts';
@@ -86,7 +86,7 @@ describe('inspectOnnx refuses models that do not say what they must', () => {
     const inputs = [value('', 'FP32'), value('x', 'FP32'), value('x', 'FP32'), value('a\0b', 'FP32')];
     const broken = { ...value('z', 'FP32'), name: Buffer.from([0xc3, 0x28]) };
     expect(refuseParts({ inputs: [...inputs, broken, value('__proto__', 'FP32')] })).toEqual([
-      expect.objectContaining({ pointer: '/graph/input/4', expected: 'a name in UTF-8' }),
+      expect.objectContaining({ pointer: '/graph/input/4', expected: 'texts in UTF-8' }),
       expect.objectContaining({ pointer: '/graph/input/0', received: '""' }),
       expect.objectContaining({ pointer: '/graph/input/2', received: '"x" again' }),
       expect.objectContaining({ pointer: '/graph/input/3', received: '"a\\u0000b"' }),
@@ -94,8 +94,30 @@ describe('inspectOnnx refuses models that do not say what they must', () => {
     ]);
   });
 
-  it('doubled outputs', () => {
+  it('doubled outputs, initializers, metadata, and operator sets in two versions', () => {
     expect(refuseParts({ outputs: [...OUTPUTS, ...OUTPUTS] })).toHaveLength(1);
+    const weight = tensor('w', 'FP32', [1], [1]);
+    const sparse = { values: weight, indices: tensor('', 'INT64', [1], [0]), dims: [1] };
+    const initializers = refuseParts({ initializers: [weight, weight], sparseInitializers: [sparse] });
+    expect(initializers.map(({ pointer }) => pointer)).toEqual(['/graph/initializer/1', '/graph/sparse_initializer/0']);
+    const metadata_props = ['a', 'b'].map((text) => ({ key: 'k', value: text }));
+    const twice = encodeMessage('ModelProto', { ...modelFields({ outputs: OUTPUTS }), metadata_props });
+    expect(refuse(twice)).toEqual([expect.objectContaining({ pointer: '/metadata_props/1', received: '"k" again' })]);
+    const opsets = (version: number): ModelParts => ({ opsets: [['', 17] as const, ['ai.onnx', version] as const] });
+    expect(refuseParts(opsets(6))[0]).toMatchObject({
+      pointer: '/opset_import/1',
+      received: 'versions 17 and 6 of "ai.onnx"',
+    });
+    expect(inspectOnnx(encodeModel({ outputs: OUTPUTS, ...opsets(17) })).opsets).toHaveLength(2);
+  });
+
+  it('texts that are none: of operators, of metadata; but not the character that stands for such bytes', () => {
+    const bytes = Buffer.from([0x52, 0xff]);
+    expect(refuseParts({ nodes: [{ op_type: bytes }] })[0]).toMatchObject({ pointer: '/graph/node/0' });
+    const metadata_props = [{ key: 'k', value: bytes }];
+    const broken = encodeMessage('ModelProto', { ...modelFields({ outputs: OUTPUTS }), metadata_props });
+    expect(refuse(broken)[0]).toMatchObject({ pointer: '/metadata_props/0', expected: 'texts in UTF-8' });
+    expect(inspectOnnx(encodeModel({ outputs: [value('\ufffd', 'FP32')] })).outputs[0]?.name).toBe('\ufffd');
   });
 
   it.each([
@@ -218,6 +240,13 @@ describe('inspectOnnx refuses absurd sizes', () => {
         expect(faults[0]).toMatchObject({ pointer: '/graph/node/1', received: expect.stringContaining(type) });
       }
     }
+    const scalar = (name: string, number: bigint): ReturnType<typeof tensor> => tensor(name, 'INT64', [], [number]);
+    const range = (limit: bigint): ModelParts => ({
+      nodes: [node('Range', ['from', 'to', 'by'], ['y'])],
+      initializers: [scalar('from', 0n), scalar('to', limit), scalar('by', 2n)],
+    });
+    expect(refuseParts(range(2n ** 31n))[0]?.received).toBe('Range to [1073741824]');
+    expect(inspectOnnx(encodeModel({ outputs: OUTPUTS, ...range(2n ** 29n) })).nodeCount).toBe(1);
     const random = node('RandomNormal', [], ['y'], { attributes: [attribute('shape', { ints: huge })] });
     expect(refuseParts({ nodes: [random] })[0]?.received).toBe('RandomNormal to [1048576, 1048576]');
   });
@@ -320,12 +349,12 @@ describe('inspectOnnx refuses absurd sizes', () => {
 describe('inspectOnnx refuses too much of anything', () => {
   const many = <T>(count: number, each: T): T[] => new Array<T>(count).fill(each);
   const relu = node('Relu', ['x'], ['y']);
-  const weight = tensor('w', 'FP32', [1], [1]);
+  const weights = Array.from({ length: 40 }, (_, i) => tensor(`w${i}`, 'FP32', [1], [1]));
 
   it.each<[keyof OnnxLimits, ModelParts]>([
     ['fileBytes', { nodes: [relu] }],
     ['nodes', { nodes: many(40, relu) }],
-    ['tensors', { initializers: many(40, weight) }],
+    ['tensors', { initializers: weights }],
     ['attributes', { nodes: [node('A', [], [], { attributes: many(40, attribute('i', { i: 1 })) })] }],
     ['messages', { nodes: many(40, relu) }],
     ['strings', { nodes: [node('Concat', many(40, 'x'), ['y'])] }],
@@ -338,6 +367,19 @@ describe('inspectOnnx refuses too much of anything', () => {
     const faults = refuseParts(parts, { [limit]: 30 });
     expect(faults).toHaveLength(1);
     expect(faults[0]?.expected).toContain('30');
+  });
+
+  it('fields that ONNX does not have, wherever they are; documentation may be of any length', () => {
+    const strange = delimited(1000, Buffer.alloc(40));
+    const type = delimited(1, Buffer.concat([Buffer.from([0x08, 0x01]), strange]));
+    const output = { name: 'y', type: type as never };
+    const expected = 'at most 30 bytes beside the fields that ONNX defines';
+    expect(refuseParts({ outputs: [output] }, { unknownBytes: 30 })).toEqual([
+      { pointer: '/graph/output/0/type/tensor_type', expected, received: 'more than 30' },
+    ]);
+    expect(refuse(Buffer.concat([identityModel(), strange]), { unknownBytes: 30 })[0]?.pointer).toBe('');
+    const documented = Buffer.concat([identityModel(), delimited(6, Buffer.alloc(40))]);
+    expect(inspectOnnx(documented, limitsWith({ unknownBytes: 0 })).nodeCount).toBe(1);
   });
 
   it('with every reason, but not a thousand times the same', () => {

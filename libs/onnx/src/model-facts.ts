@@ -47,8 +47,8 @@ export interface ExternalNeed {
 interface SizeDemand {
   readonly pointer: string;
   readonly operator: string;
-  /** The value that holds the sizes, and where names are looked up. */
-  readonly sizes: string;
+  /** The values that hold the sizes, and where names are looked up. */
+  readonly sizes: readonly string[];
   readonly scope: Scope;
   readonly bytesPerElement: number;
 }

@@ -41,6 +41,16 @@ export class OnnxLimits {
   @Min(1)
   attributes = 2_000_000;
 
+  /** Operators that differ in name. ONNX and its runtime have fewer than 500; exporters that write a function for each module have thousands. */
+  @IsInt()
+  @Min(1)
+  operators = 10_000;
+
+  /** Entries of the file's metadata; exporters write a few, trainers some dozens. */
+  @IsInt()
+  @Min(0)
+  metadata = 10_000;
+
   /** Everything protobuf allocates an object for; the densest real files have about 14 messages a node. */
   @IsInt()
   @Min(1)
@@ -50,6 +60,14 @@ export class OnnxLimits {
   @IsInt()
   @Min(1)
   strings = 10_000_000;
+
+  /**
+   * Fields that no message of ONNX has, all together. Readers keep them, so what lies in them comes into memory without
+   * anybody having looked at it; of the fields that a later ONNX adds to a model, a few bytes each, many fit.
+   */
+  @IsInt()
+  @Min(0)
+  unknownBytes = MIB;
 
   /** Dimensions of one tensor. ONNX operators go up to 5 or 6; transposed reshapes double that. */
   @IsInt()

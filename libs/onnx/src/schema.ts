@@ -1,17 +1,21 @@
 /**
  * The messages of an ONNX file, as far as Sibyl looks into them: field number → name and kind.
- * Fields that are not listed (documentation texts, device hints, what future versions add) are skipped over.
+ * Documentation texts and device hints are passed over; so is what is not listed here, up to a limit.
  */
 export const SCHEMA = {
   ModelProto: shape({
     1: int('ir_version'),
     2: text('producer_name'),
     3: text('producer_version'),
+    4: ignored('domain'),
+    5: ignored('model_version'),
+    6: ignored('doc_string'),
     7: message('graph', 'GraphProto'),
     8: messages('opset_import', 'OperatorSetIdProto'),
     14: messages('metadata_props', 'StringStringEntryProto'),
     20: messages('training_info', 'TrainingInfoProto'),
     25: messages('functions', 'FunctionProto'),
+    26: ignored('configuration'),
   }),
   TrainingInfoProto: shape({
     1: message('initialization', 'GraphProto'),
@@ -21,10 +25,13 @@ export const SCHEMA = {
   }),
   FunctionProto: shape({
     1: text('name'),
+    2: ignored('since_version'),
+    3: ignored('status'),
     4: texts('input'),
     5: texts('output'),
     6: texts('attribute'),
     7: messages('node', 'NodeProto'),
+    8: ignored('doc_string'),
     9: messages('opset_import', 'OperatorSetIdProto'),
     10: text('domain'),
     11: messages('attribute_proto', 'AttributeProto'),
@@ -36,6 +43,7 @@ export const SCHEMA = {
     1: messages('node', 'NodeProto'),
     2: text('name'),
     5: messages('initializer', 'TensorProto'),
+    10: ignored('doc_string'),
     11: messages('input', 'ValueInfoProto'),
     12: messages('output', 'ValueInfoProto'),
     13: messages('value_info', 'ValueInfoProto'),
@@ -49,9 +57,11 @@ export const SCHEMA = {
     3: text('name'),
     4: text('op_type'),
     5: messages('attribute', 'AttributeProto'),
+    6: ignored('doc_string'),
     7: text('domain'),
     8: text('overload'),
     9: messages('metadata_props', 'StringStringEntryProto'),
+    10: ignored('device_configurations'),
   }),
   AttributeProto: shape({
     1: text('name'),
@@ -65,6 +75,7 @@ export const SCHEMA = {
     9: blobs('strings'),
     10: messages('tensors', 'TensorProto'),
     11: messages('graphs', 'GraphProto'),
+    13: ignored('doc_string'),
     14: message('tp', 'TypeProto'),
     15: messages('type_protos', 'TypeProto'),
     20: int('type'),
@@ -84,6 +95,7 @@ export const SCHEMA = {
     9: bytes('raw_data'),
     10: doubles('double_data', 'packed'),
     11: ints('uint64_data', 'packed'),
+    12: ignored('doc_string'),
     13: messages('external_data', 'StringStringEntryProto'),
     14: int('data_location'),
     16: messages('metadata_props', 'StringStringEntryProto'),
@@ -101,12 +113,14 @@ export const SCHEMA = {
   ValueInfoProto: shape({
     1: text('name'),
     2: message('type', 'TypeProto'),
+    3: ignored('doc_string'),
     4: messages('metadata_props', 'StringStringEntryProto'),
   }),
   TypeProto: shape({
     1: message('tensor_type', 'TensorTypeProto'),
     4: message('sequence_type', 'ElementTypeProto'),
     5: message('map_type', 'MapTypeProto'),
+    6: ignored('denotation'),
     7: message('opaque_type', 'OpaqueTypeProto'),
     8: message('sparse_tensor_type', 'TensorTypeProto'),
     9: message('optional_type', 'ElementTypeProto'),
@@ -116,18 +130,23 @@ export const SCHEMA = {
   MapTypeProto: shape({ 1: int('key_type'), 2: message('value_type', 'TypeProto') }),
   OpaqueTypeProto: shape({ 1: text('domain'), 2: text('name') }),
   TensorShapeProto: shape({ 1: messages('dim', 'Dimension') }),
-  Dimension: shape({ 1: int('dim_value'), 2: text('dim_param') }),
+  Dimension: shape({ 1: int('dim_value'), 2: text('dim_param'), 3: ignored('denotation') }),
   OperatorSetIdProto: shape({ 1: text('domain'), 2: int('version') }),
   StringStringEntryProto: shape({ 1: text('key'), 2: text('value') }),
 } as const satisfies Record<string, MessageShape>;
 
 export type MessageName = keyof typeof SCHEMA;
 
-/** `int` is any varint, `float` and `double` are fixed 4 and 8 bytes, the others are length-delimited. */
-type FieldKind = 'int' | 'float' | 'double' | 'text' | 'bytes' | 'message';
+/**
+ * `int` is any varint, `float` and `double` are fixed 4 and 8 bytes, the others are length-delimited. `ignored` is passed
+ * over however it is laid out: nobody computes with it.
+ */
+type FieldKind = 'int' | 'float' | 'double' | 'text' | 'bytes' | 'message' | 'ignored';
 
 export interface FieldShape {
   readonly name: string;
+  /** Its number in the message. */
+  readonly number: number;
   readonly kind: FieldKind;
   readonly repeated: boolean;
   /** How writers lay out repeated numbers; readers must take both layouts. */
@@ -138,60 +157,66 @@ export interface FieldShape {
 /** Indexed by field number: an array, because the walk looks here once per field of the file. */
 export type MessageShape = readonly (FieldShape | undefined)[];
 
-function shape(fields: Readonly<Record<number, FieldShape>>): MessageShape {
+type UnnumberedField = Omit<FieldShape, 'number'>;
+
+function shape(fields: Readonly<Record<number, UnnumberedField>>): MessageShape {
   const table: (FieldShape | undefined)[] = [];
-  for (const [number, field] of Object.entries(fields)) table[Number(number)] = field;
+  for (const [number, field] of Object.entries(fields)) table[Number(number)] = { ...field, number: Number(number) };
   return Array.from(table);
 }
 
-function one(name: string, kind: FieldKind): FieldShape {
+function one(name: string, kind: FieldKind): UnnumberedField {
   return { name, kind, repeated: false, packed: false };
 }
 
-function many(name: string, kind: FieldKind, layout?: 'packed'): FieldShape {
+function many(name: string, kind: FieldKind, layout?: 'packed'): UnnumberedField {
   return { name, kind, repeated: true, packed: layout === 'packed' };
 }
 
-function int(name: string): FieldShape {
+function int(name: string): UnnumberedField {
   return one(name, 'int');
 }
 
-function float(name: string): FieldShape {
+function float(name: string): UnnumberedField {
   return one(name, 'float');
 }
 
-function text(name: string): FieldShape {
+function text(name: string): UnnumberedField {
   return one(name, 'text');
 }
 
-function bytes(name: string): FieldShape {
+function bytes(name: string): UnnumberedField {
   return one(name, 'bytes');
 }
 
-function ints(name: string, layout?: 'packed'): FieldShape {
+function ints(name: string, layout?: 'packed'): UnnumberedField {
   return many(name, 'int', layout);
 }
 
-function floats(name: string, layout?: 'packed'): FieldShape {
+function floats(name: string, layout?: 'packed'): UnnumberedField {
   return many(name, 'float', layout);
 }
 
-function doubles(name: string, layout?: 'packed'): FieldShape {
+function doubles(name: string, layout?: 'packed'): UnnumberedField {
   return many(name, 'double', layout);
 }
 
-function texts(name: string): FieldShape {
+function texts(name: string): UnnumberedField {
   return many(name, 'text');
 }
 
-function blobs(name: string): FieldShape {
+function ignored(name: string): UnnumberedField {
+  return one(name, 'ignored');
+}
+
+function blobs(name: string): UnnumberedField {
   return many(name, 'bytes');
 }
 
-function message(name: string, type: string): FieldShape {
+function message(name: string, type: string): UnnumberedField {
   return { ...one(name, 'message'), message: type };
 }
 
-function messages(name: string, type: string): FieldShape {
+function messages(name: string, type: string): UnnumberedField {
   return { ...many(name, 'message'), message: type };
 }

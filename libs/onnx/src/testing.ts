@@ -1,4 +1,4 @@
-export { encodeMessage, type MessageFields } from './testing/encode-message';
+export { encodeMessage, type MessageFields } from './wire/encode-message';
 export {
   attribute,
   encodeModel,

@@ -91,6 +91,23 @@ describe('compileDecision', () => {
     });
   });
 
+  it('keeps the digits of a label that no double holds', () => {
+    const ids: Tensor = { name: 'label', datatype: 'INT64', shape: [1], data: BigInt64Array.of(2n ** 62n + 1n) };
+    const named = { ...signal, classes: [1, '4611686018427387905', 3] };
+    expect(read(named, [ids, floats('probabilities', 3, 0.1, 0.2, 0.7)])).toMatchObject({
+      signal: '4611686018427387905',
+      probability: expect.closeTo(0.2, 5),
+    });
+  });
+
+  it('answers probabilities under the names of classes that are numbers', () => {
+    const all = { ...signal, classes: [3, 5, 7], decision: { ...signal.decision, probabilities: true } };
+    expect(read(all, [labels(5), floats('probabilities', 3, 0.25, 0.5, 0.25)])).toMatchObject({
+      signal: 5,
+      probabilities: { 3: 0.25, 5: 0.5, 7: 0.25 },
+    });
+  });
+
   it('answers all probabilities when the manifest asks', () => {
     const all = { ...signal, decision: { ...signal.decision, probabilities: true } };
     expect(read(all, [labels(1), floats('probabilities', 3, 0.25, 0.5, 0.25)])).toMatchObject({

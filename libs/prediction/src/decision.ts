@@ -242,7 +242,10 @@ class ClassReader implements DecisionReader {
   private modelLabel(outputs: readonly Tensor[], row: number, count: number): number | string | undefined {
     if (this.label === undefined || (this.threshold !== undefined && count === 2)) return undefined;
     const label = outputNamed(outputs, this.label).data[row];
-    return typeof label === 'string' ? label : Number(label);
+    if (typeof label === 'string') return label;
+    const number = Number(label);
+    // Past 2^53 a number would lose digits, and with them the class.
+    return typeof label === 'bigint' && !Number.isSafeInteger(number) ? String(label) : number;
   }
 
   private best(count: number): number {
@@ -259,7 +262,7 @@ class ClassReader implements DecisionReader {
 
   private all(count: number): string {
     const parts: string[] = [];
-    for (let i = 0; i < count; i++) parts.push(`${this.classTexts[i] ?? JSON.stringify(String(i))}:${this.scratch[i]}`);
+    for (let i = 0; i < count; i++) parts.push(`${JSON.stringify(this.classes[i] ?? String(i))}:${this.scratch[i]}`);
     return parts.join(',');
   }
 }

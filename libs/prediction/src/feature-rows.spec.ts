@@ -178,7 +178,7 @@ describe('decodeTensorInputs', () => {
       '/inputs',
     );
     expect(tensors[0]).toMatchObject({ shape: [2, 4], data: Float32Array.of(1, 2, 3, NaN, 4, 5, 6, 7) });
-    expect(rowsOf({ contract, answersNoRows: false }, tensors, 2)).toBe(2);
+    expect(rowsOf({ contract, answersNoRows: false, fixedBatch: undefined }, tensors, 2)).toBe(2);
   });
 
   it.each([
@@ -194,13 +194,13 @@ describe('decodeTensorInputs', () => {
 
   it('refuses too many rows, and a call without any where that is no call', () => {
     const contractOfOne = compileContract([{ name: 'x', datatype: 'FP32', shape: [-1] }], []);
-    const wide = { contract: contractOfOne, answersNoRows: true };
+    const wide = { contract: contractOfOne, answersNoRows: true, fixedBatch: undefined };
     const tensors = decodeTensorInputs(wide.contract, { x: [1, 2, 3] }, '/inputs');
     expect(rowsOf(wide, tensors, 3)).toBe(3);
     expect(fault(() => rowsOf(wide, tensors, 2))).toMatchObject({ code: 'batch_too_large', pointers: ['/inputs/x'] });
     const none = decodeTensorInputs(contract, { features: [] }, '/inputs');
     expect(rowsOf(wide, decodeTensorInputs(wide.contract, { x: [] }, '/inputs'), 3)).toBe(0);
-    expect(fault(() => rowsOf({ contract, answersNoRows: false }, none, 3))).toMatchObject({
+    expect(fault(() => rowsOf({ contract, answersNoRows: false, fixedBatch: undefined }, none, 3))).toMatchObject({
       code: 'input_shape_mismatch',
       pointers: ['/inputs/features'],
     });

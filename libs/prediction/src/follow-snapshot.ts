@@ -27,10 +27,10 @@ export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot,
     }
     const aliases = new Map<string, ServedVersion>();
     const previous = new Set<ServedVersion>();
-    for (const { alias, version, previous: before } of model.aliases) {
+    for (const { alias, version, previous: earlier } of model.aliases) {
       const served = versions.get(version);
       if (served) aliases.set(alias, served);
-      const last = before === null ? undefined : versions.get(before);
+      const last = earlier === null ? undefined : versions.get(earlier);
       if (last) previous.add(last);
     }
     const latest = model.latest === undefined ? undefined : versions.get(model.latest);
@@ -43,10 +43,10 @@ export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot,
   return { table: new ServingTable(models), gone };
 }
 
-/** The same object for the same bytes. */
+/** The same object for the same bytes, once they are valid: until then nobody knows what their outputs really are. */
 function keep(before: ServingTable, facts: ModelVersion, log: SnapshotLog): ServedVersion | undefined {
   const known = before.models.get(facts.model)?.versions.get(facts.version);
-  if (known && known.facts.digest === facts.digest) {
+  if (known && known.facts.digest === facts.digest && known.facts.validatedAt === facts.validatedAt) {
     known.facts = facts;
     return known;
   }

@@ -18,10 +18,10 @@ export function fillMissing(
     else if (slot.defaultValue !== undefined) {
       values[slot.name] = slot.defaultValue;
       defaulted.push(slot.name);
-    } else if (slot.nullable) values[slot.name] = null;
+    } else if (slot.mayBeAbsent) values[slot.name] = null;
     else {
       const names = missing
-        .filter((other) => other.defaultValue === undefined && !other.nullable)
+        .filter((other) => other.defaultValue === undefined && !other.mayBeAbsent)
         .map((other) => other.name);
       (faults ??= new RequestFaults()).add(
         'incomplete_features',

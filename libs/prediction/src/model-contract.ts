@@ -18,6 +18,8 @@ export interface FeatureRule {
   readonly name: string;
   readonly datatype?: Datatype;
   readonly nullable?: boolean;
+  /** Whoever asks must name it, if only as `null`. */
+  readonly required?: boolean;
   readonly min?: number;
   readonly max?: number;
   readonly allowed?: readonly (string | number | boolean)[];
@@ -37,6 +39,8 @@ export interface FeatureSlot {
   readonly write: ElementWriter;
   readonly hasNaN: boolean;
   readonly nullable: boolean;
+  /** Missing where nobody names it. */
+  readonly mayBeAbsent: boolean;
   /** What the manifest asks of each element; undefined where it asks nothing. */
   readonly rule: ElementRule | undefined;
   readonly defaultValue: unknown;
@@ -134,6 +138,7 @@ function slotOf(input: InputSpec, rule: FeatureRule, place: Place): FeatureSlot 
     write: elementWriter(input.datatype),
     hasNaN: hasNaN(input.datatype),
     nullable: (rule.nullable ?? false) && hasNaN(input.datatype),
+    mayBeAbsent: rule.nullable === true && rule.required !== true && hasNaN(input.datatype),
     rule: compileElementRule(input.datatype, rule),
     defaultValue: rule.defaultValue,
     inherited: rule.name in Object.prototype,

@@ -3,6 +3,7 @@ import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type PlainScanner, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
+import { runInFixedBatches } from './fixed-batch';
 import type { FeatureQuery, FeatureReader } from './feature-reader';
 import { FeatureRows, type JsonObject } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
@@ -74,7 +75,8 @@ export class PredictionService {
     call: PredictCall,
   ): Promise<(RowAnswer | DomainError)[]> {
     if (call.long) await this.readLong(served, { rows: requests }, call);
-    if (!served.batchable) return this.predictSingly(served, requests, call);
+    if (!served.batchable && !(served.contract.stackable && served.fixedBatch !== undefined))
+      return this.predictSingly(served, requests, call);
     const rows = new FeatureRows(served.contract, requests.length);
     const placed: Placed[] = [];
     for (const row of requests) {
@@ -203,8 +205,15 @@ export class PredictionService {
     );
   }
 
-  /** A version that is loaded, as nearly every request finds it, costs no promise. */
   private submit(served: ServedVersion, request: InferRequest, receiver: InferReceiver): void {
+    const { fixedBatch } = served;
+    if (fixedBatch === undefined || request.rows === fixedBatch || request.rows === 0)
+      this.run(served, request, receiver);
+    else runInFixedBatches(request, fixedBatch, receiver, (part, hears) => this.run(served, part, hears));
+  }
+
+  /** A version that is loaded, as nearly every request finds it, costs no promise. */
+  private run(served: ServedVersion, request: InferRequest, receiver: InferReceiver): void {
     const { loaded } = served;
     served.lastUsedAtMs = this.clock.now();
     if (loaded !== undefined && !loaded.givenUp) {

@@ -3,6 +3,7 @@ import type { ExpectedLoad, LoadedModel, ModelFile } from '@sibyl/inference';
 import type { DomainError } from '@sibyl/kernel';
 import type { ModelVersion } from '@sibyl/registry';
 import { compileDecision, type DecisionReader } from './decision';
+import { fixedBatchOf } from './fixed-batch';
 import { compileContract, type ModelContract } from './model-contract';
 import { contractSource } from './manifest-contract';
 
@@ -20,6 +21,8 @@ export interface ServedIdentity {
 export class ServedVersion {
   readonly contract: ModelContract;
   readonly decision: DecisionReader;
+  /** Rows that a run takes, no more and no less, where the file fixes them. */
+  readonly fixedBatch: number | undefined;
   /** `model_info` of answers, as JSON text. */
   readonly infoJson: string;
   private readonly identities = new Map<string | undefined, ServedIdentity>();
@@ -39,7 +42,8 @@ export class ServedVersion {
 
   /** Replaced when the registry changes the status; digest and contract never change. */
   constructor(public facts: ModelVersion) {
-    const source = contractSource(facts);
+    this.fixedBatch = fixedBatchOf(facts);
+    const source = contractSource(facts, this.fixedBatch);
     this.contract = compileContract(source.inputs, source.features);
     this.decision = compileDecision(source);
     const { trainingDate, metrics } = facts.manifest;
@@ -66,11 +70,11 @@ export class ServedVersion {
     return made;
   }
 
-  /** What the runtime loads, in the folder of its package. */
-  fileIn(folder: string): ModelFile {
-    const { model, version, digest } = this.facts;
-    const files = this.loadedFiles.map((file) => path.join(folder, file.path));
-    return { key: `${model}@${version}@${digest}`, path: path.join(folder, 'model.onnx'), digest, files };
+  /** What the runtime loads: the model, and the weights beside it. */
+  fileAt(file: string): ModelFile {
+    const { model, version, digest, onnx } = this.facts;
+    const files = [file, ...onnx.externalFiles.map((name) => path.join(path.dirname(file), name))];
+    return { key: `${model}@${version}@${digest}`, path: file, digest, files };
   }
 
   /** The model and the weights beside it. */
@@ -95,7 +99,9 @@ export class ServedVersion {
 
   /** Whether rows may run together: they can be stacked, and were shown not to depend on each other. */
   get batchable(): boolean {
-    return this.contract.stackable && this.facts.report?.trial?.rowsIndependent === true;
+    return (
+      this.fixedBatch === undefined && this.contract.stackable && this.facts.report?.trial?.rowsIndependent === true
+    );
   }
 
   /**

@@ -56,7 +56,7 @@ function never(): boolean {
 
 /** Rows of a call: the first dimension that all inputs share; 0 where they share none. Throws for too many, and for none where that is no call. */
 export function rowsOf(
-  served: Pick<ServedVersion, 'contract' | 'answersNoRows'>,
+  served: Pick<ServedVersion, 'contract' | 'answersNoRows' | 'fixedBatch'>,
   tensors: readonly Tensor[],
   rowsMax: number,
 ): number {
@@ -66,7 +66,7 @@ export function rowsOf(
   for (const tensor of tensors) if (tensor.shape[0] !== rows) return 0;
   if (rows > rowsMax || (rows === 0 && !served.answersNoRows))
     throw wrongRows(rows, rowsMax, pointerTo('/inputs', first.name));
-  return served.contract.stackable ? rows : 0;
+  return served.contract.stackable || served.fixedBatch !== undefined ? rows : 0;
 }
 
 function wrongRows(rows: number, rowsMax: number, pointer: string): DomainError {

@@ -7,7 +7,7 @@ import type { ServingSource } from './serving-source';
 import { warmupOf } from './warmup';
 
 export interface LoaderParts {
-  readonly source: Pick<ServingSource, 'artifactFolder' | 'recheckArtifact' | 'sampleInputs'>;
+  readonly source: Omit<ServingSource, 'snapshot'>;
   readonly runtime: Pick<ModelRuntime, 'load'>;
   readonly clock: Clock;
   readonly options: PredictionOptions;
@@ -23,9 +23,11 @@ export class VersionLoader {
   async load(served: ServedVersion, anew = false): Promise<LoadedModel> {
     const { source, runtime, options, mayGrow } = this.parts;
     const { manifest, digest } = served.facts;
+    await source.checkSignature(served.facts);
     const folder = await source.artifactFolder(digest);
     const warmup = warmupOf(served, await this.samples(folder, served));
-    const file = { ...served.fileIn(folder), recheck: () => source.recheckArtifact(digest) };
+    const model = await source.modelFile(folder, served.facts);
+    const file = { ...served.fileAt(model), recheck: () => source.recheckArtifact(served.facts) };
     return runtime.load(file, {
       devicePolicy: manifest.runtime?.devicePolicy ?? options.devicePolicy,
       batchable: served.batchable,

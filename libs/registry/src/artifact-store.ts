@@ -2,7 +2,7 @@ import { lstat, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DomainError, SingleFlight, invariant, syncFolder, type IdSource } from '@sibyl/kernel';
 import { digestHex, packageDigest, type PackageDigest, type PackageFile } from './package-digest';
-import { hashFile, ignoreMissing, openPlain } from './package-files';
+import { hashFile, ignoreMissing, openPlain, readSmall } from './package-files';
 import type { RegistryOptions } from './registry-options';
 import { StagedPackage } from './staged-package';
 import { TemporaryFolders } from './temporary-folders';
@@ -85,6 +85,11 @@ export class ArtifactStore {
   async has(digest: string): Promise<boolean> {
     const stats = await stat(this.folderOf(digest)).catch((error: unknown) => ignoreMissing(error));
     return stats !== undefined;
+  }
+
+  /** A small file of a package as it lies there; whether it is what was stored, the caller must be able to tell. */
+  readFile(digest: string, file: string, bytesMax: number): Promise<Buffer | undefined> {
+    return readSmall(this.folderOf(digest), file, bytesMax);
   }
 
   /** The folder of a package, every byte of it hashed again just now; model_not_ready when it is damaged or gone. */

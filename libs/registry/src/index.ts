@@ -20,6 +20,7 @@ export {
   type ManifestTensor,
   type Task,
 } from './manifest';
+export { zipMapClasses, type DerivedModel } from './derived-model';
 export type { GoldenMiss, Tolerance } from './golden';
 export type { AliasEvent } from './alias-event';
 export { ModelAliases, type AliasMove, type AliasRollback } from './model-aliases';
@@ -33,6 +34,7 @@ export type { ImportRequest } from './model-importer';
 export type { Registered, Registration } from './model-registrar';
 export type { StartResult } from './start-registrar';
 export type { RegistrySnapshot, SnapshotAlias, SnapshotModel } from './registry-snapshot';
+export { SIGNATURE_POLICIES, type SignaturePolicy, type SignatureRecord } from './signing/signature-policy';
 export type { OnProgress } from './progress';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';

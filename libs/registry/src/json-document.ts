@@ -29,6 +29,19 @@ export function parseJsonObject(bytes: Uint8Array, file: string, depthMax: numbe
   return value;
 }
 
+/** The same, for a document that is written again: as JSON has no infinity, 1e400 would come back as null. */
+export function parseFiniteObject(bytes: Uint8Array, file: string, depthMax: number): JsonObject {
+  const object = parseJsonObject(bytes, file, depthMax);
+  if (!isFiniteDeep(object)) throw unreadable(file, 'a number that is not finite');
+  return object;
+}
+
+// Never deeper than the document was allowed to be.
+function isFiniteDeep(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  return typeof value !== 'object' || value === null || Object.values(value).every(isFiniteDeep);
+}
+
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

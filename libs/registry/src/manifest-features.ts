@@ -1,14 +1,13 @@
 import { hasNaN, type Datatype } from '@sibyl/protocol';
 import type { FeatureValue, ManifestFeature } from './manifest';
-import { NAME_MAX, type Members } from './members';
+import type { Members } from './members';
 import { datatypeOf, definedOnly } from './optional';
 
 const ALLOWED_MAX = 10_000;
 
 /** One entry of `features`: what a request may send, checked against itself. */
 export function readFeature(members: Members): ManifestFeature {
-  const name = members.text('name', NAME_MAX);
-  if (!name) members.fault('name', 'the name of a feature');
+  const name = members.name('name');
   const datatype = datatypeOf(members);
   const feature = definedOnly({
     name: name ?? '',

@@ -1,6 +1,6 @@
 import { DomainError, type FieldFault } from '@sibyl/kernel';
-import { FaultList, parseJsonObject, type JsonObject } from './json-document';
-import { NAME_MAX, Members } from './members';
+import { FaultList, parseFiniteObject, type JsonObject } from './json-document';
+import { isName, NAME_MAX, Members } from './members';
 import type { Manifest, ManifestDecision, ManifestRuntime, ManifestTensor } from './manifest';
 import { readFeature } from './manifest-features';
 import { modelNameFault, versionFault } from './names';
@@ -27,7 +27,7 @@ export interface ExpectedIdentity {
 
 /** Reads the bytes of sibyl.json (undefined: there is none). Throws model_rejected or manifest_mismatch with every fault. */
 export function readManifest(bytes: Uint8Array | undefined, expected: ExpectedIdentity, depthMax: number): Manifest {
-  const document = bytes === undefined ? {} : parseJsonObject(bytes, MANIFEST_FILE, depthMax);
+  const document = bytes === undefined ? {} : parseFiniteObject(bytes, MANIFEST_FILE, depthMax);
   return manifestOf(document, expected, bytes !== undefined);
 }
 
@@ -120,8 +120,7 @@ function dateOf(members: Members): string | undefined {
 }
 
 function readTensor(members: Members): ManifestTensor {
-  const name = members.text('name', NAME_MAX);
-  if (!name) members.fault('name', 'the name of a tensor of the model');
+  const name = members.name('name');
   const tensor = definedOnly({
     name: name ?? '',
     datatype: datatypeOf(members),
@@ -150,9 +149,13 @@ function readClasses(members: Members): readonly string[] | undefined {
   const list = members.list('classes', CLASSES_MAX);
   if (!list) return undefined;
   const labels = list.map(labelText);
-  if (labels.length > 0 && labels.every((label) => label !== undefined) && new Set(labels).size === labels.length)
+  if (
+    labels.length > 0 &&
+    labels.every((label): label is string => label !== undefined && (label === '' || isName(label))) &&
+    new Set(labels).size === labels.length
+  )
     return labels;
-  return members.fault('classes', 'distinct strings or numbers, in the order of the probabilities');
+  return members.fault('classes', 'distinct names or numbers, in the order of the probabilities');
 }
 
 /** A class as answers show it: exporters write numbers and booleans too. */

@@ -28,6 +28,14 @@ export class Members {
     return this.fault(name, `a string of at most ${lengthMax} characters`);
   }
 
+  /** What callers, answers and people tell things apart by. */
+  name(name: string): string | undefined {
+    const value = this.value(name);
+    const text = typeof value === 'string' ? value : undefined;
+    if (text === undefined || !isName(text)) this.fault(name, NAME_RULE);
+    return text;
+  }
+
   number(name: string): number | undefined {
     const value = this.value(name);
     if (value === undefined || typeof value === 'number') return value;
@@ -78,14 +86,22 @@ export class Members {
     const pointer = pointerTo(this.pointer, name);
     const seen = new Set<string>();
     list.forEach((entry, i) => {
-      if (typeof entry !== 'string' || entry.length === 0 || entry.length > NAME_MAX) {
-        this.faults.add(pointerTo(pointer, i), `a string of 1 to ${NAME_MAX} characters`, entry);
-      } else if (seen.has(entry)) this.faults.add(pointerTo(pointer, i), 'a name that is not in the list yet', entry);
-      else seen.add(entry);
+      if (typeof entry !== 'string' || !isName(entry)) this.faults.add(pointerTo(pointer, i), NAME_RULE, entry);
+      else if (seen.has(entry)) this.faults.add(pointerTo(pointer, i), 'a name that is not in the list yet', entry);
+      if (typeof entry === 'string') seen.add(entry);
     });
     return [...seen];
   }
 }
 
+const CONTROL = /\p{Cc}/u;
+
+/** A JSON object with a member __proto__ is not what it seems in JavaScript, nor is a name that moves the cursor. */
+export function isName(text: string): boolean {
+  return text.length > 0 && text.length <= NAME_MAX && text !== '__proto__' && !CONTROL.test(text);
+}
+
 /** Longest name of a tensor, a column, a feature or a class. */
 export const NAME_MAX = 256;
+
+const NAME_RULE = `a name of 1 to ${NAME_MAX} printable characters that is not __proto__`;

@@ -1,6 +1,8 @@
 import type { Migration } from '@sibyl/database';
+import { derivedMigration } from './migrations/0002-derived';
 import { policiesMigration } from './migrations/0003-policies';
 import { aliasFacts } from './migrations/0004-alias-facts';
+import { signaturesMigration } from './migrations/0005-signatures';
 import { storeMigration } from './migrations/0007-store';
 
 /**
@@ -105,7 +107,9 @@ GRANT SELECT, INSERT, UPDATE ON registry.model, registry.model_version, registry
 GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
 `,
   },
+  derivedMigration,
   policiesMigration,
   aliasFacts,
+  signaturesMigration,
   storeMigration,
 ];

@@ -16,6 +16,8 @@ import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, vers
 import { concludeChange, isModel, lockModel } from './registry-change';
 import { isServable } from './model-version';
 import type { PromotionRules } from './promotion-rules';
+import { auditedSignature, type SignatureRecord } from './signing/signature-policy';
+import { keepSignature } from './signing/signature-row';
 
 export interface AliasMove extends Precondition {
   readonly model: string;
@@ -45,6 +47,7 @@ interface Why {
   readonly reason: string;
   readonly from: string | undefined;
   readonly breaking?: readonly FieldFault[] | undefined;
+  readonly signed: SignatureRecord | undefined;
 }
 
 /** A move whose conditions hold. */
@@ -53,6 +56,7 @@ interface Prepared {
   readonly to: Target;
   readonly breaking: readonly FieldFault[] | undefined;
   readonly approvals: readonly AliasApproval[];
+  readonly signed: SignatureRecord | undefined;
 }
 
 /**
@@ -72,7 +76,7 @@ export class ModelAliases {
     const reason = checkReason(move.reason);
     return this.database.transaction(async (tx) => {
       await requireModel(tx, move.model);
-      const { present, to, breaking, approvals } = await this.prepare(tx, actor, move);
+      const { present, to, breaking, approvals, signed } = await this.prepare(tx, actor, move);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
       const event =
         present && present.version === to.version
@@ -84,7 +88,7 @@ export class ModelAliases {
               breaking,
               approvals,
             });
-      return this.conclude(tx, 'model.promote', event, { reason, from: present?.version, breaking }, record);
+      return this.conclude(tx, 'model.promote', event, { reason, from: present?.version, breaking, signed }, record);
     });
   }
 
@@ -118,9 +122,10 @@ export class ModelAliases {
         );
       }
       requireServable(model, to);
+      const signed = await this.rules.requireSignature(tx, model, to.version);
       const step: Step = { kind: 'rollback', to, returnsTo };
       const event = await this.append(tx, { actor, reason, model, alias }, present, step);
-      return this.conclude(tx, 'model.rollback', event, { reason, from: present.version }, record);
+      return this.conclude(tx, 'model.rollback', event, { reason, from: present.version, signed }, record);
     });
   }
 
@@ -156,34 +161,42 @@ export class ModelAliases {
   /** Holds the move to everything that it must satisfy. */
   private async prepare(tx: EntityManager, actor: Actor, move: AliasMove): Promise<Prepared> {
     const { model, alias, allowBreaking = false } = move;
+    // First, with as little as can be under the model's lock: of many who move an alias at once, all but one end here.
+    const present = await presentOf(tx, model, alias);
+    checkPrecondition(move, present && `"${present.revision}"`);
     await this.rules.requirePromoter(tx, actor, model, alias);
     const to = await this.target(tx, model, move.version);
     await refuseVersionName(tx, model, alias);
-    const present = await presentOf(tx, model, alias);
-    checkPrecondition(move, present && `"${present.revision}"`);
     requireServable(model, to);
     // A move to where the alias is already changes nothing, so nothing is asked of it.
-    if (present?.version === to.version) return { present, to, breaking: undefined, approvals: [] };
+    if (present?.version === to.version) return { present, to, breaking: undefined, approvals: [], signed: undefined };
     const approvals = await this.rules.require(tx, { model, alias, version: to.version, replaces: present?.version });
-    if (!present) return { present, to, breaking: undefined, approvals };
+    const signed = await this.rules.requireSignature(tx, model, to.version);
+    if (!present) return { present, to, breaking: undefined, approvals, signed };
     const step = { model, from: present.version, to: to.version, allowBreaking };
-    return { present, to, breaking: await checkCallers(tx, step), approvals };
+    return { present, to, breaking: await checkCallers(tx, step), approvals, signed };
   }
 
   private async conclude(
     tx: EntityManager,
     action: string,
     row: AliasEventRow,
-    { reason, from, breaking }: Why,
+    { reason, from, breaking, signed }: Why,
     record: RecordChange,
   ): Promise<AliasEvent> {
     const { model, alias, version, digest, revision } = row;
+    if (signed) await keepSignature(tx, { model, version }, signed);
     await concludeChange(tx, model, record, {
       action,
       resource: { type: 'model_alias', id: `${model}/${alias}` },
       model: { name: model, version, digest, alias },
       reason,
-      changes: { version: { from: from ?? null, to: version }, revision, ...audited(breaking) },
+      changes: {
+        version: { from: from ?? null, to: version },
+        revision,
+        ...audited(breaking),
+        ...auditedSignature(signed),
+      },
     });
     return aliasEventOf(row);
   }

@@ -142,7 +142,9 @@ function refuseName(model: string): void {
 /** Members that differ, from and to. */
 function changesOf(before: ModelPolicy, after: ModelPolicy): Record<string, unknown> {
   const was = before as unknown as Record<string, unknown>;
-  const entries = Object.entries(after).filter(([name, to]) => JSON.stringify(was[name]) !== JSON.stringify(to));
+  const entries = Object.entries(after as unknown as Record<string, unknown>).filter(
+    ([name, to]) => JSON.stringify(was[name]) !== JSON.stringify(to),
+  );
   return Object.fromEntries(entries.map(([name, to]) => [snake(name), { from: was[name] ?? null, to }]));
 }
 

@@ -1,5 +1,6 @@
 import { DomainError, type Actor } from '@sibyl/kernel';
 import { FaultList, pointerTo } from './json-document';
+import type { SignaturePolicy, SignatureRules } from './signing/signature-policy';
 import type { MetricRule, NoWorseRule } from './metric-rule';
 
 /** What a model asks of its versions before an alias may point at them, and who may move its aliases. */
@@ -18,6 +19,11 @@ export class ModelPolicy {
   readonly keepWarm: number = 0;
   /** After a promotion, all but the newest so many versions are archived, where nothing needs them; 0: none ever is. */
   readonly autoArchive: number = 0;
+
+  /** What is asked of the signatures of its packages; where the server asks for more, that holds. */
+  readonly signature: SignaturePolicy = 'none';
+  /** Trusted keys that may sign them, by name or fingerprint; none named: all of them. */
+  readonly signers: readonly string[] = [];
 
   /** A policy with these members, and the defaults for all others: also for rows from before a member existed. */
   static of(members: Partial<ModelPolicy>): ModelPolicy {
@@ -41,6 +47,11 @@ export function checkPolicy(policy: ModelPolicy): void {
     faults.add('/promoters', 'whoever may move the protected aliases', undefined);
   if (faults.none) return;
   throw new DomainError('invalid_parameter', 'The policy cannot be kept.', { faults: faults.faults });
+}
+
+/** What the policy says of signatures. */
+export function signatureRules({ signature, signers }: ModelPolicy): SignatureRules {
+  return { policy: signature, signers: signers.length === 0 ? undefined : signers };
 }
 
 /** Whether the policy lets somebody move this alias; without an alias: change the policy itself. */

@@ -3,6 +3,8 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, type Actor } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
+import { derivedRecord } from './derived-model';
+import type { DerivedModels } from './derived-models';
 import type { ExpectedIdentity } from './manifest-reader';
 import type { ModelAliases } from './model-aliases';
 import type { ModelPolicies } from './model-policies';
@@ -13,6 +15,8 @@ import type { PackageReader } from './package-reader';
 import { openSource } from './package-source';
 import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
+import type { PackageSignatures } from './signing/package-signatures';
+import { auditedSignature } from './signing/signature-policy';
 import type { StagedPackage } from './staged-package';
 import { stepBegins } from './validation-steps';
 import type { OpenedPackage, VersionExchange, VersionOrigin } from './version-exchange';
@@ -24,6 +28,7 @@ import { versionOf, versionRow } from './version-rows';
 export interface RegistrarParts {
   readonly database: Database;
   readonly store: ArtifactStore;
+  readonly derived: DerivedModels;
   readonly reader: PackageReader;
   readonly validation: ModelValidation;
   readonly register: VersionRegister;
@@ -32,6 +37,7 @@ export interface RegistrarParts {
   readonly approvals: VersionApprovals;
   readonly queue: RegistrationQueue;
   readonly exchange: VersionExchange;
+  readonly signatures: PackageSignatures;
 }
 
 export interface Registration extends ExpectedIdentity {
@@ -83,7 +89,7 @@ export class ModelRegistrar {
     { model, aliasFirst = false, call }: Registration,
     record: RecordChange,
   ): Promise<Registered> {
-    const { queue, store, reader } = this.parts;
+    const { queue, store, reader, signatures } = this.parts;
     const { folder, origin, identity } = opened;
     const source = await openSource(folder, origin === undefined ? model : undefined);
     const staged = await store.stage();
@@ -93,8 +99,11 @@ export class ModelRegistrar {
       const contents = await reader.stage(source, identity, staged);
       const scanMs = performance.now() - begun;
       if (origin !== undefined && origin.digest !== staged.digest) throw refused('files that belong to no package');
-      const candidate: Candidate = { actor, contents, digest: staged.digest, files: staged.files, scanMs };
       const { name, version } = contents.manifest;
+      const { folder: staging, files, digest } = staged;
+      const { unsignedFiles } = contents;
+      const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
+      const candidate: Candidate = { actor, contents, digest, files, signed, scanMs };
       const how: Admission = { record, aliasFirst, origin, call };
       return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, how));
     } finally {
@@ -116,10 +125,9 @@ export class ModelRegistrar {
     await store.commit(staged);
     if (begun.known) return { version: begun.known, created: false };
     const folder = await store.artifactFolder(candidate.digest);
-    const result = await validation.run(candidate.contents, folder, candidate.digest, {
-      ...how.call,
-      scanMs: candidate.scanMs,
-    });
+    const { contents, digest, files, scanMs } = candidate;
+    const file = await this.parts.derived.modelFile(folder, { ...contents, digest, files });
+    const result = await validation.run(contents, file, digest, { ...how.call, scanMs });
     return this.decide(candidate, begun.revision, result, how);
   }
 
@@ -146,6 +154,8 @@ export class ModelRegistrar {
         changes: {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
+          ...auditedSignature(candidate.signed),
+          ...(candidate.contents.derived ? { derived: derivedRecord(candidate.contents.derived) } : {}),
           ...(alias ? { alias } : {}),
           ...(origin ? { origin: { record_sha256: origin.sha256 } } : {}),
         },

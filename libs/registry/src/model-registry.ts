@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
@@ -9,6 +8,7 @@ import { FileAssembly, type MayTake } from './file-assembly';
 import { goldenDocumentIn, goldenIn } from './golden-files';
 import { ArtifactScrubber, type ScrubberParts } from './artifact-scrubber';
 import { ArtifactStore } from './artifact-store';
+import { DerivedModels } from './derived-models';
 import { MetricJudgement } from './metric-judgement';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
@@ -19,13 +19,14 @@ import { ModelValidation, type ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { definedOnly } from './optional';
 import { PackageReader } from './package-reader';
-import { MODEL_FILE } from './package-source';
 import { PromotionRules } from './promotion-rules';
 import { RegistrationQueue } from './registration-queue';
 import { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
+import { PackageSignatures } from './signing/package-signatures';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
 import { StartRegistrar, type StartResult } from './start-registrar';
+import { rulesFrom } from './signing/signature-rules';
 import { UploadedFiles, type UploadState } from './uploaded-files';
 import { VersionDeletion, type LastPrediction } from './version-deletion';
 import { VersionExchange, type VersionExport } from './version-exchange';
@@ -73,6 +74,8 @@ export class ModelRegistry {
   /** What each model asks of its versions. */
   readonly policies: ModelPolicies;
   private readonly store: ArtifactStore;
+  private readonly signatures: PackageSignatures;
+  private readonly derived: DerivedModels;
   private readonly snapshots: SnapshotReader;
   private readonly lifecycle: VersionLifecycle;
   private readonly retirement: VersionRetirement;
@@ -99,11 +102,14 @@ export class ModelRegistry {
     this.database = database;
     this.clock = clock;
     this.store = new ArtifactStore(options, ids);
+    this.derived = new DerivedModels(options, ids, onnxLimits);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);
     const approvals = new VersionApprovals(clock);
     this.policies = new ModelPolicies(database, clock, (tx, actor, set) => this.lifecycle.followPolicy(tx, actor, set));
-    this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies));
+    const rules = rulesFrom(database, this.policies);
+    this.signatures = new PackageSignatures({ store: this.store, clock, options, ...rules });
+    this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies, this.signatures));
     this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
     this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
     this.exchange = new VersionExchange(database, this.store, clock, options, given.proof);
@@ -115,6 +121,7 @@ export class ModelRegistry {
       database,
       exchange: this.exchange,
       store: this.store,
+      derived: this.derived,
       reader: new PackageReader(options, onnxLimits),
       validation: new ModelValidation({
         runtime,
@@ -124,6 +131,7 @@ export class ModelRegistry {
       }),
       register: new VersionRegister(clock, options.abandonedAfterMs, this.released),
       aliases: this.aliases,
+      signatures: this.signatures,
       policies: this.policies,
       approvals,
       queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
@@ -133,7 +141,7 @@ export class ModelRegistry {
     this.comparison = new VersionComparison(
       runtime,
       {
-        modelFile: async ({ digest }) => path.join(await this.artifactFolder(digest), MODEL_FILE),
+        modelFile: async (version) => this.modelFile(await this.artifactFolder(version.digest), version),
         sampleInputs: async (version) => this.sampleInputs(await this.artifactFolder(version.digest), version),
       },
       options,
@@ -245,18 +253,34 @@ export class ModelRegistry {
     return this.exchange.export(actor, version, record);
   }
 
-  snapshot(): Promise<RegistrySnapshot> {
+  async snapshot(): Promise<RegistrySnapshot> {
+    await this.signatures.learn();
     return this.snapshots.read();
   }
 
-  /** The package's folder with its `model.onnx`, every byte hashed again just now. */
+  /** The package's folder, every byte hashed again just now. */
   artifactFolder(digest: string): Promise<string> {
     return this.store.artifactFolder(digest);
   }
 
   /** As `artifactFolder`, but the bytes are hashed only where something has touched their files since they were last. */
-  recheckArtifact(digest: string): Promise<string> {
-    return this.store.recheck(digest);
+  async recheckArtifact(version: ModelVersion): Promise<string> {
+    return this.modelFile(await this.store.recheck(version.digest), version);
+  }
+
+  /** The file that runs for a version whose package `artifactFolder` gave: its own, or the one derived from it, every byte hashed. */
+  modelFile(folder: string, version: ModelVersion): Promise<string> {
+    return this.derived.modelFile(folder, version);
+  }
+
+  /** Refuses what the signature policy refuses by the keys that are trusted now: called before a version is loaded. */
+  async checkSignature({ model, digest, files }: ModelVersion): Promise<void> {
+    await this.signatures.checkForLoad({ model, digest, files });
+  }
+
+  /** What cannot be read where the trusted keys lie. */
+  trustedKeyProblems(): Promise<readonly string[]> {
+    return this.signatures.problems();
   }
 
   /** Inputs of a version's golden samples, out of its folder: what it can be warmed with. */

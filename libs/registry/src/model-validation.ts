@@ -1,7 +1,6 @@
-import path from 'node:path';
 import { DomainError, timestamp, type Clock, type FieldFault } from '@sibyl/kernel';
 import type { ModelRuntime, TrialReport } from '@sibyl/inference';
-import type { ModelSignature, Tensor } from '@sibyl/protocol';
+import type { ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
 import { repeatProbes, unlikeOutputs } from './determinism';
 import { compareGolden, type GoldenResult } from './golden-compare';
 import { GOLDEN_FILE } from './golden-reader';
@@ -13,7 +12,7 @@ import type { PackageContents } from './package-reader';
 import { MODEL_FILE } from './package-source';
 import type { OnProgress } from './progress';
 import type { RegistryOptions } from './registry-options';
-import { emptyProbe, rowBatches, rowProbes, rowsAreIndependent } from './row-independence';
+import { emptyProbe, madeUpProbe, rowBatches, rowProbes, rowsAreIndependent } from './row-independence';
 import { findingsOf, goldenFault, notesOf, rowNotes } from './validation-notes';
 import { phaseBegins, stepBegins, ValidationSteps } from './validation-steps';
 
@@ -52,13 +51,13 @@ const BATCH_ROWS = [1, 8, 32];
 export class ModelValidation {
   constructor(private readonly parts: ValidationParts) {}
 
-  /** What the model does wrong is in the report; only what keeps us from trying it is thrown. */
-  async run(contents: PackageContents, folder: string, digest: string, call: ValidationCall = {}): Promise<Validation> {
+  /** Tries `file`. What the model does wrong is in the report; only what keeps us from trying it is thrown. */
+  async run(contents: PackageContents, file: string, digest: string, call: ValidationCall = {}): Promise<Validation> {
     const steps = new ValidationSteps();
     steps.add('scan', true, call.scanMs ?? 0);
     const plan = planOf(contents);
     try {
-      const trial = await this.trial(path.join(folder, MODEL_FILE), digest, plan, call);
+      const trial = await this.trial(file, digest, plan, call);
       stepBegins(call.onProgress, 'metrics');
       const begun = this.parts.clock.monotonic();
       const metrics = await this.parts.metrics.of(contents.manifest);
@@ -89,25 +88,15 @@ export class ModelValidation {
   private judge(contents: PackageContents, { trial, plan, metrics }: Tried, steps: ValidationSteps): Validation {
     const { clock, options } = this.parts;
     const observed = observeOutputs(trial.outputs);
+    const shapes = observedFaults(contents.manifest, observed);
     const begun = clock.monotonic();
     const golden = contents.golden && compareGolden(contents.golden, trial.outputs, options.missesListed);
     const goldenMs = trial.phaseMs.samples + clock.monotonic() - begun;
-    const shapes = observedFaults(contents.manifest, observed);
     const unlike = unlikeOutputs(plan.repeats.first(trial), trial.probes.slice(plan.rowRuns));
     const rowsIndependent = plan.rows && rowsAreIndependent(plan.rows, trial.probes);
     const batches = trial.batches.filter((figures) => figures !== undefined);
-    const probesMs = trial.phaseMs.probes / 2;
-    steps.add('load', true, trial.phaseMs.load);
-    steps.add('signature', shapes.length === 0, 0);
-    if (golden && golden.compared > 0) steps.add('golden', golden.missCount === 0, goldenMs);
-    else steps.skip('golden', 'no golden sample holds an output to compare', goldenMs);
-    if (unlike) steps.add('determinism', unlike.length === 0, probesMs);
-    else steps.skip('determinism', 'no run could be repeated', probesMs);
-    // A finding and no fault: where rows depend on each other, predictions are not run together.
-    if (rowsIndependent === undefined) steps.skip('rows', 'its rows could not be told apart or run', probesMs);
-    else steps.add('rows', true, probesMs);
-    if (batches.length > 0) steps.add('latency', true, trial.phaseMs.batches);
-    else steps.skip('latency', 'it does not take batches of any number of rows', trial.phaseMs.batches);
+    const tried = { golden, goldenMs, unlike, rowsIndependent, batches: batches.length };
+    steps.addTrial(trial.phaseMs, { ...tried, shapesFit: shapes.length === 0 });
     const facts: TrialFacts = {
       ...runFacts(trial),
       observedOutputs: observed,
@@ -119,7 +108,8 @@ export class ModelValidation {
     const misses = golden?.misses.map(goldenFault) ?? [];
     const reasons = [...shapes, ...misses, ...(unlike ?? []).map(unlikeFault), ...metrics.faults];
     const found = { trial: facts, metrics, ...(golden ? { golden } : {}) };
-    const signature = widenedSignature(contents.signature, observed);
+    const shown = observed.length > 0 ? observed : observeMadeUp(contents.signature, trial);
+    const signature = widenedSignature(contents.signature, shown);
     return { report: this.report(contents, reasons, found, steps), signature };
   }
 
@@ -148,6 +138,12 @@ export class ModelValidation {
   }
 }
 
+/** Without samples, rows that were made up show what outputs really are, where nothing but their number was. */
+function observeMadeUp({ inputs }: ModelSignature, { probes }: TrialReport): readonly TensorSpec[] {
+  if (!inputs.every(({ shape }) => shape?.slice(1).every((size) => size > 0))) return [];
+  return observeOutputs(probes.flatMap((outputs) => (outputs ? [outputs] : [])));
+}
+
 interface Tried {
   readonly trial: TrialReport;
   readonly plan: Plan;
@@ -160,7 +156,9 @@ type Plan = ReturnType<typeof planOf>;
 function planOf({ golden, signature }: PackageContents) {
   const samples = (golden?.samples ?? []).map((sample) => sample.inputs);
   const rows = rowProbes(signature, samples);
-  const rowRuns: (readonly Tensor[])[] = rows ? [...rows.alone, rows.together] : [];
+  // Nothing is served that has never run: without samples and rows, an input that is made up shows at least what it takes.
+  const once = rows || samples.length > 0 ? undefined : madeUpProbe(signature);
+  const rowRuns: (readonly Tensor[])[] = rows ? [...rows.alone, rows.together] : once ? [once] : [];
   const repeats = repeatProbes(samples, rowRuns);
   const last = emptyProbe(signature);
   const batches = rows ? rowBatches(rows, BATCH_ROWS) : [];

@@ -2,9 +2,11 @@ import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { BatchFigures } from '@sibyl/inference';
 import type { OnnxModel } from '@sibyl/onnx';
 import type { ModelSignature, TensorSpec } from '@sibyl/protocol';
+import type { DerivedModel } from './derived-model';
 import type { GoldenResult } from './golden-compare';
 import type { Tolerance } from './golden';
 import type { Manifest } from './manifest';
+import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
 
 /** What is stored of a version's way; `active` is derived: an alias points at it. */
@@ -18,11 +20,15 @@ export interface ModelVersion {
   readonly status: VersionStatus;
   readonly digest: PackageDigest;
   readonly manifest: Manifest;
-  /** From the file; output shapes as the trial showed them where the file's are too narrow. */
+  /** Of the file that runs; output shapes as the trial showed them where the file's are too narrow. */
   readonly signature: ModelSignature;
   readonly onnx: OnnxModel;
   readonly files: readonly PackageFile[];
+  /** The file that runs, where the one of the package had to be rewritten for that. */
+  readonly derived?: DerivedModel;
   readonly report?: ValidationReport;
+  /** What was last found of its package's signature; absent for versions from before signatures were checked. */
+  readonly packageSignature?: SignatureRecord;
   readonly aliases: readonly string[];
   /** Its bytes were deleted; all else is kept. */
   readonly deletion?: Deletion;

@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { DomainError } from '@sibyl/kernel';
-import { inspectOnnxFile, signatureOf, type OnnxLimits, type OnnxModel } from '@sibyl/onnx';
+import { inspectOnnxFile, planDerivedFile, signatureOf, type OnnxLimits, type OnnxModel } from '@sibyl/onnx';
 import type { ModelSignature } from '@sibyl/protocol';
+import { withClasses, type DerivedModel } from './derived-model';
 import type { Golden } from './golden';
 import { goldenDocumentIn, goldenIn } from './golden-files';
 import { GOLDEN_FILE, type GoldenDocument } from './golden-reader';
@@ -12,6 +13,7 @@ import { readSmall, refusedFile } from './package-files';
 import { isPackagePath } from './package-path';
 import { MODEL_FILE, type PackageSource } from './package-source';
 import type { PackageLimits } from './registry-options';
+import { takeSigned } from './signing/signed-files';
 import type { StagedPackage } from './staged-package';
 
 /** Files that belong to a package under these names without being named by anything. */
@@ -35,10 +37,15 @@ const IGNORED_LISTED = 100;
 /** What a package says and holds, read and checked, but not yet tried. */
 export interface PackageContents {
   readonly manifest: Manifest;
+  /** Of the package's own file. */
   readonly onnx: OnnxModel;
+  /** What runs in its place, where it cannot run as it is. */
+  readonly derived: DerivedModel | undefined;
   readonly signature: ModelSignature;
   readonly golden: Golden | undefined;
   readonly ignoredFiles: readonly string[];
+  /** Of a package with a signature: files of the folder that it does not cover. */
+  readonly unsignedFiles: readonly string[];
 }
 
 /** Reads packages: takes what belongs to one into the store's staging folder, and reads what lies in the store. */
@@ -52,28 +59,41 @@ export class PackageReader {
   async stage(source: PackageSource, expected: ExpectedIdentity, staged: StagedPackage): Promise<PackageContents> {
     const { folder } = source;
     await this.takeSmall(source, staged, MANIFEST_FILE, this.limits.manifestBytes);
-    const manifest = await this.manifest(staged.folder, expected);
+    const declared = await this.manifest(staged.folder, expected);
     await staged.take(folder, source.model, MODEL_FILE);
     const onnx = await this.scan(source, staged);
-    const signature = signatureOf(onnx);
-    checkManifest(manifest, signature);
+    const { manifest, signature, derived } = await this.running(staged.folder, onnx, declared);
     await this.takeSmall(source, staged, GOLDEN_FILE, this.limits.goldenBytes);
     const document = await goldenDocumentIn(staged.folder, this.limits);
     await takeNamed(source, staged, manifest, document);
     for (const file of WELL_KNOWN_FILES) await staged.take(folder, file);
+    const unsignedFiles = await takeSigned(source, staged, this.limits);
     const golden = await goldenIn(staged.folder, document, { manifest, signature, limits: this.limits });
-    return { manifest, onnx, signature, golden, ignoredFiles: ignoredOf(source, staged) };
+    return { manifest, onnx, derived, signature, golden, ignoredFiles: ignoredOf(source, staged), unsignedFiles };
   }
 
   /** Reads a package that lies in the store, its bytes verified by whoever gives the folder. */
   async read(folder: string, identity: Required<ExpectedIdentity>): Promise<PackageContents> {
-    const manifest = await this.manifest(folder, identity);
+    const declared = await this.manifest(folder, identity);
     const onnx = await inspectOnnxFile(path.join(folder, MODEL_FILE), this.onnxLimits);
-    const signature = signatureOf(onnx);
-    checkManifest(manifest, signature);
+    const { manifest, signature, derived } = await this.running(folder, onnx, declared);
     const document = await goldenDocumentIn(folder, this.limits);
     const golden = await goldenIn(folder, document, { manifest, signature, limits: this.limits });
-    return { manifest, onnx, signature, golden, ignoredFiles: [] };
+    return { manifest, onnx, derived, signature, golden, ignoredFiles: [], unsignedFiles: [] };
+  }
+
+  /** What will run, and what the manifest says of it: its answers are of the rewritten file where there is one. */
+  private async running(
+    folder: string,
+    onnx: OnnxModel,
+    declared: Manifest,
+  ): Promise<Pick<PackageContents, 'manifest' | 'signature' | 'derived'>> {
+    const plan = await planDerivedFile(path.join(folder, MODEL_FILE), onnx, this.onnxLimits);
+    const derived = plan && { file: MODEL_FILE, sha256: plan.sha256, bytes: plan.bytes, changes: plan.changes };
+    const signature = signatureOf(plan?.model ?? onnx);
+    const manifest = withClasses(declared, derived);
+    checkManifest(manifest, signature);
+    return { manifest, signature, derived };
   }
 
   private async manifest(folder: string, expected: ExpectedIdentity): Promise<Manifest> {

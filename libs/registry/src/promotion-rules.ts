@@ -5,6 +5,8 @@ import { mayPromote } from './model-policy';
 import type { ModelPolicies } from './model-policies';
 import { lacking, metricFaults } from './policy-check';
 import { counting } from './version-approvals';
+import type { PackageSignatures } from './signing/package-signatures';
+import type { SignatureRecord } from './signing/signature-policy';
 import { versionOf, versionRow } from './version-rows';
 
 /** Where an alias shall go, and what it points at now. */
@@ -23,7 +25,10 @@ interface Judged {
 
 /** Holds promotions to the policy as it is now, whatever was asked when the version was validated. */
 export class PromotionRules {
-  constructor(private readonly policies: ModelPolicies) {}
+  constructor(
+    private readonly policies: ModelPolicies,
+    private readonly signatures: Pick<PackageSignatures, 'checkStored'>,
+  ) {}
 
   /** Throws policy_forbidden to whom the policy does not name. */
   async requirePromoter(tx: EntityManager, actor: Actor, model: string, alias: string): Promise<void> {
@@ -38,6 +43,15 @@ export class PromotionRules {
     const { approvals, lacks } = await this.judge(tx, step);
     if (lacks.length > 0) throw lacking(step.model, step.version, lacks);
     return approvals;
+  }
+
+  /**
+   * What is found of the version's signature; model_rejected where the policy refuses it. A version whose signer is trusted no
+   * more is not promoted, though it goes on where it serves.
+   */
+  async requireSignature(tx: EntityManager, model: string, version: string): Promise<SignatureRecord | undefined> {
+    const row = await versionRow(tx, model, version);
+    return row && this.signatures.checkStored({ model, digest: row.digest, files: row.files }, tx);
   }
 
   /** Whether the actor may promote the version as it is. */

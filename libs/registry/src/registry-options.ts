@@ -1,4 +1,5 @@
-import { IsArray, IsInt, IsString, Max, Min } from 'class-validator';
+import { IsArray, IsIn, IsInt, IsString, Max, Min } from 'class-validator';
+import { SIGNATURE_POLICIES, type SignaturePolicy } from './signing/signature-policy';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -31,6 +32,12 @@ export class PackageLimits {
   @Min(1)
   goldenSamples = 1000;
 
+  /** Bytes of model.sig; a signature over 4,096 files with the longest names is under 3 MiB. */
+  @IsInt()
+  @Min(1024)
+  @Max(64 * MEBIBYTE)
+  signatureBytes = 4 * MEBIBYTE;
+
   /** Files of a package; some exporters write external data as one file for each weight. */
   @IsInt()
   @Min(1)
@@ -51,6 +58,15 @@ export class RegistryOptions extends PackageLimits {
   @IsArray()
   @IsString({ each: true })
   importFolders: string[] = [];
+
+  /** What is asked of the signatures of all packages; the policy of a model may ask for more, never for less. */
+  @IsIn(SIGNATURE_POLICIES)
+  signaturePolicy: SignaturePolicy = 'none';
+
+  /** Public keys whose signatures are believed: PEM files, and folders of them. */
+  @IsArray()
+  @IsString({ each: true })
+  trustedKeys: string[] = [];
 
   /** Milliseconds that a trial load with its golden replay may take (SIBYL_VALIDATION_SECONDS). */
   @IsInt()

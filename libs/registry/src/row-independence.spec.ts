@@ -1,5 +1,5 @@
 import type { Datatype, ModelSignature, Tensor } from '@sibyl/protocol';
-import { emptyProbe, rowProbes, rowsAreIndependent, type RowProbes } from './row-independence';
+import { emptyProbe, madeUpProbe, rowProbes, rowsAreIndependent, type RowProbes } from './row-independence';
 
 const signature = (...shapes: (readonly number[])[]): ModelSignature => ({
   inputs: shapes.map((shape, i) => ({ name: `x${i}`, datatype: 'FP32', shape })),
@@ -79,6 +79,26 @@ describe('the probes of rows', () => {
   ])('are none where %s', (_name, of, samples) => expect(rowProbes(of, samples)).toBeUndefined());
 });
 
+describe('the probe that is made up', () => {
+  it('fits any shape, with one element where a dimension has any size', () => {
+    const inputs = [
+      { name: 'scalar', datatype: 'INT64' as const, shape: [] },
+      { name: 'matrix', datatype: 'FP32' as const, shape: [2, -1] },
+    ];
+    const probe = madeUpProbe({ inputs, outputs: [] });
+    expect(probe?.map(({ shape, data }) => [shape, data.length])).toEqual([
+      [[], 1],
+      [[2, 1], 2],
+    ]);
+    expect(madeUpProbe({ inputs: [], outputs: [] })).toEqual([]);
+  });
+
+  it('is not made where it would be large', () => {
+    const inputs = [{ name: 'x', datatype: 'FP32' as const, shape: [2 ** 30, 2 ** 30] }];
+    expect(madeUpProbe({ inputs, outputs: [] })).toBeUndefined();
+  });
+});
+
 describe('the probe without rows', () => {
   it('is a run of nothing, in the shape of each input', () => {
     expect(emptyProbe(signature([-1, 2, 3], [-1]))).toEqual([
@@ -129,5 +149,35 @@ describe('rows are independent', () => {
         answers(probes, (x) => x.map(() => [NaN])),
       ),
     ).toBe(true);
+  });
+});
+
+describe('a file that fixes its batch', () => {
+  const fixed = rowProbes(signature([3, 2]), [])!;
+
+  it('is asked for one row several times, and for several rows at once, as many as it takes', () => {
+    expect(fixed.alone).toHaveLength(2);
+    for (const [x] of fixed.alone) expect(x?.shape).toEqual([3, 2]);
+    expect(fixed.together[0]?.shape).toEqual([3, 2]);
+  });
+
+  it('has rows that do not depend on each other, or has not', () => {
+    expect(
+      rowsAreIndependent(
+        fixed,
+        answers(fixed, (x) => x.map(([a = 0]) => [a, 1])),
+      ),
+    ).toBe(true);
+    const summed = answers(fixed, (x) => x.map(() => [x.reduce((sum, [a = 0]) => sum + a, 0)]));
+    expect(rowsAreIndependent(fixed, summed)).toBe(false);
+    // A matrix, not rows.
+    const transposed = answers(fixed, (x) => [x.map(([a = 0]) => a), x.map(([, b = 0]) => b)]);
+    expect(rowsAreIndependent(fixed, transposed)).toBe(false);
+  });
+
+  it('of one row, or of none, has nothing to be shown', () => {
+    expect(rowProbes(signature([1, 2]), [])).toBeUndefined();
+    expect(rowProbes(signature([0, 2]), [])).toBeUndefined();
+    expect(rowProbes(signature([3, 2], [2, 2]), [])).toBeUndefined();
   });
 });

@@ -35,7 +35,7 @@ const setPolicy = async (model: string, policy: Partial<ModelPolicy>): Promise<u
   const { etag: ifMatch } = await at.registry.policies.of(undefined, model);
   return at.registry.setPolicy(BEN, { model, policy: ModelPolicy.of(policy), reason: 'rules', ifMatch }, at.record);
 };
-async function model(policy: Partial<ModelPolicy>, ...versions: string[]): Promise<string> {
+async function modelWith(policy: Partial<ModelPolicy>, ...versions: string[]): Promise<string> {
   const name = `v${++models}`;
   await setPolicy(name, policy);
   for (const version of versions) await register(name, version);
@@ -58,7 +58,7 @@ const snapshotOf = async (name: string) => (await at.registry.snapshot()).models
 
 describe('approvals', () => {
   it('are asked of distinct persons, and none of them who registered the version', async () => {
-    const name = await model({ approvals: 2 }, '1');
+    const name = await modelWith({ approvals: 2 }, '1');
     expect((await failure(approve(name, ANN))).code).toBe('policy_forbidden');
     expect((await failure(approve(name, ANN_TOO))).code).toBe('policy_forbidden');
     expect(await approve(name, CAT)).toMatchObject({ status: 'validated', approvals: [{ actor: CAT }] });
@@ -78,7 +78,7 @@ describe('approvals', () => {
   });
 
   it('are what latest waits for, in the catalog and in what is served', async () => {
-    const name = await model({ approvals: 1 }, '1', '2');
+    const name = await modelWith({ approvals: 1 }, '1', '2');
     expect(await latest(name)).toBe('version_not_found');
     expect((await snapshotOf(name))?.latest).toBeUndefined();
     await approve(name, BEN, '1');
@@ -87,14 +87,14 @@ describe('approvals', () => {
   });
 
   it('end when the version is archived, and begin anew when it comes back', async () => {
-    const name = await model({ approvals: 2 }, '1');
+    const name = await modelWith({ approvals: 2 }, '1');
     await approve(name, BEN);
     await at.registry.archive(CAT, { model: name, version: '1', reason: 'doubts' }, at.record);
     expect(await approve(name, CAT)).toMatchObject({ status: 'validated', approvals: [{ actor: CAT }] });
   });
 
   it('end when the version is validated again with other results, and only then', async () => {
-    const name = await model({ approvals: 1 }, '1');
+    const name = await modelWith({ approvals: 1 }, '1');
     const again = (): Promise<ModelVersion> =>
       at.registry.revalidate(BEN, { model: name, version: '1', reason: 'new runtime' }, at.record);
     await approve(name, BEN);
@@ -118,7 +118,7 @@ describe('approvals', () => {
   });
 
   it('are asked for by the policy of now, also of versions that were approved before', async () => {
-    const name = await model({}, '1', '2');
+    const name = await modelWith({}, '1', '2');
     expect((await approve(name, ANN)).status).toBe('approved');
     await approve(name, BEN, '2');
     await setPolicy(name, { approvals: 1 });
@@ -145,7 +145,7 @@ describe('the metrics of a policy', () => {
   const RULES = { metrics: [{ metric: 'accuracy', op: '>=' as const, value: 0.7 }] };
 
   it('reject a version that does not keep them, for good until it is validated again', async () => {
-    const name = await model(RULES);
+    const name = await modelWith(RULES);
     const error = await failure(register(name, '1', { metrics: { accuracy: 0.65 } }));
     expect(error).toMatchObject({
       code: 'model_rejected',
@@ -171,13 +171,13 @@ describe('the metrics of a policy', () => {
   });
 
   it('reject a version without the metric that they ask for', async () => {
-    const name = await model(RULES);
+    const name = await modelWith(RULES);
     const error = await failure(register(name, '1', { metrics: { accuracy: '0.9' } }));
     expect(error.faults).toEqual([{ pointer: '/metrics/accuracy', expected: '>= 0.7', received: 'nothing' }]);
   });
 
   it('are checked at each promotion, with the policy of now', async () => {
-    const name = await model({});
+    const name = await modelWith({});
     await register(name, '1', { metrics: { accuracy: 0.65 } });
     await setPolicy(name, RULES);
     expect((await at.registry.find(name, '1')).status).toBe('validated');
@@ -185,7 +185,7 @@ describe('the metrics of a policy', () => {
   });
 
   it('compare a version with the one that it would replace', async () => {
-    const name = await model({ noWorseThanCurrent: [{ metric: 'accuracy', better: 'higher', margin: 0.01 }] });
+    const name = await modelWith({ noWorseThanCurrent: [{ metric: 'accuracy', better: 'higher', margin: 0.01 }] });
     await register(name, '1', { metrics: { accuracy: 0.8 } });
     await promote(name, '1');
     await register(name, '2', { metrics: { accuracy: 0.795 } });
@@ -204,7 +204,7 @@ describe('the metrics of a policy', () => {
 
 describe('promoters', () => {
   it('alone move what the policy protects', async () => {
-    const name = await model({ promoters: ['owner:Ben'], protectedAliases: ['production'] }, '1', '2');
+    const name = await modelWith({ promoters: ['owner:Ben'], protectedAliases: ['production'] }, '1', '2');
     expect((await failure(promote(name, '1', CAT))).code).toBe('policy_forbidden');
     await promote(name, '1', CAT, 'staging');
     await promote(name, '1');
@@ -220,7 +220,7 @@ describe('promoters', () => {
     ['owner:admin', false],
     ['role:Admin', false],
   ])('named %s: %s', async (promoter, allowed) => {
-    const name = await model({ promoters: [promoter] }, '1');
+    const name = await modelWith({ promoters: [promoter] }, '1');
     const admin: Actor = { ...CAT, role: 'admin' };
     const end = promote(name, '1', admin).then(
       () => true,
@@ -235,7 +235,7 @@ describe('what a policy keeps', () => {
     Object.fromEntries((await at.registry.catalog.versions(name)).map(({ version, status }) => [version, status]));
 
   it('are the last versions that an alias pointed at, warm', async () => {
-    const name = await model({ keepWarm: 2 }, '1', '2', '3', '4');
+    const name = await modelWith({ keepWarm: 2 }, '1', '2', '3', '4');
     for (const version of ['1', '2', '3', '4']) await promote(name, version);
     expect((await snapshotOf(name))?.warm).toEqual(['3', '2']);
     await promote(name, '2');
@@ -245,7 +245,7 @@ describe('what a policy keeps', () => {
   });
 
   it('are the newest versions; the others are archived, but what is served or gone back to', async () => {
-    const name = await model({ autoArchive: 2 }, '1', '2', '3', '4', '5');
+    const name = await modelWith({ autoArchive: 2 }, '1', '2', '3', '4', '5');
     await promote(name, '1');
     await promote(name, '2', BEN, 'champion');
     await promote(name, '5');

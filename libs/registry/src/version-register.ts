@@ -6,6 +6,7 @@ import type { Validation } from './model-validation';
 import type { PackageContents } from './package-reader';
 import type { PackageDigest, PackageFile } from './package-digest';
 import { lockArtifact, type ReleasedArtifacts } from './released-artifacts';
+import type { SignatureRecord } from './signing/signature-policy';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
 /** A version that somebody brings: what was read from its package. */
@@ -14,6 +15,8 @@ export interface Candidate {
   readonly contents: PackageContents;
   readonly digest: PackageDigest;
   readonly files: readonly PackageFile[];
+  /** What was found of the package's signature. */
+  readonly signed: SignatureRecord;
   /** What reading and scanning it took. */
   readonly scanMs: number;
 }
@@ -92,8 +95,8 @@ export class VersionRegister {
     const { name, version } = candidate.contents.manifest;
     const rows = await tx.query<{ revision: number }[]>(
       `INSERT INTO registry.model_version (model, version, status, digest, manifest, files, onnx, signature,
-         registered_at, registered_by, changed_at, changed_by)
-       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $8, $9) RETURNING revision`,
+         package_signature, derived, registered_at, registered_by, changed_at, changed_by)
+       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $11) RETURNING revision`,
       [name, version, ...this.columns(candidate)],
     );
     return revisionOf(rows);
@@ -103,7 +106,7 @@ export class VersionRegister {
   private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<number> {
     const { name, version } = candidate.contents.manifest;
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
-      registered_at = $8, registered_by = $9, changed_at = $8, changed_by = $9`;
+      package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11`;
     const reopen = row.validated_at === null;
     if (reopen && row.digest !== candidate.digest) await this.released.release(tx, row.digest);
     const rows = await tx.query<{ revision: number }[]>(
@@ -114,9 +117,16 @@ export class VersionRegister {
     return revisionOf(rows);
   }
 
-  private columns({ actor, contents, digest, files }: Candidate): unknown[] {
-    const documents = [contents.manifest.document, files, contents.onnx, contents.signature];
-    return [digest, ...documents.map((document) => JSON.stringify(document)), this.now(), JSON.stringify(actor)];
+  private columns({ actor, contents, digest, files, signed }: Candidate): unknown[] {
+    const documents = [contents.manifest.document, files, contents.onnx, contents.signature, signed];
+    const derived = contents.derived === undefined ? null : JSON.stringify(contents.derived);
+    return [
+      digest,
+      ...documents.map((document) => JSON.stringify(document)),
+      derived,
+      this.now(),
+      JSON.stringify(actor),
+    ];
   }
 
   private now(): string {

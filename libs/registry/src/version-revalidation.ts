@@ -13,7 +13,16 @@ import { versionOf, versionRow, type VersionRow } from './version-rows';
 
 type RevalidationParts = Pick<
   RegistrarParts,
-  'database' | 'store' | 'reader' | 'validation' | 'register' | 'queue' | 'policies' | 'approvals'
+  | 'database'
+  | 'store'
+  | 'derived'
+  | 'reader'
+  | 'validation'
+  | 'register'
+  | 'queue'
+  | 'policies'
+  | 'approvals'
+  | 'signatures'
 >;
 
 /** Validates versions again: after an upgrade of the runtime, or because a crash left them unfinished. */
@@ -62,14 +71,17 @@ export class VersionRevalidation {
   }
 
   private async validate(row: VersionRow, call: Omit<ValidationCall, 'scanMs'>): Promise<Validation> {
-    const { store, reader, validation } = this.parts;
+    const { store, derived, reader, validation, signatures } = this.parts;
     const folder = await store.artifactFolder(row.digest);
     try {
+      await signatures.checkStored({ model: row.model, digest: row.digest, files: row.files });
       stepBegins(call.onProgress, 'scan');
       const begun = this.clock.monotonic();
       const contents = await reader.read(folder, { name: row.model, version: row.version });
       const scanMs = this.clock.monotonic() - begun;
-      return await validation.run(contents, folder, row.digest, { ...call, scanMs });
+      const facts = { digest: row.digest, files: row.files, onnx: row.onnx, derived: row.derived ?? undefined };
+      const file = await derived.modelFile(folder, facts);
+      return await validation.run(contents, file, row.digest, { ...call, scanMs });
     } catch (error) {
       const refused =
         error instanceof DomainError && (error.code === 'model_rejected' || error.code === 'manifest_mismatch');

@@ -2,6 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { timestamp, type Actor } from '@sibyl/kernel';
 import type { OnnxModel } from '@sibyl/onnx';
 import type { ModelSignature } from '@sibyl/protocol';
+import { withClasses, type DerivedModel } from './derived-model';
 import type { JsonObject } from './json-document';
 import { storedManifest } from './manifest-reader';
 import {
@@ -13,6 +14,7 @@ import {
 } from './model-version';
 import { lookupName } from './names';
 import { definedOnly } from './optional';
+import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
 
 /** A row of model_version with the names of the aliases that point at it. */
@@ -26,7 +28,9 @@ export interface VersionRow {
   readonly files: readonly PackageFile[];
   readonly onnx: OnnxModel;
   readonly signature: ModelSignature;
+  readonly derived: DerivedModel | null;
   readonly report: ValidationReport | null;
+  readonly package_signature: SignatureRecord | null;
   readonly registered_at: Date | string;
   readonly registered_by: Actor;
   readonly validated_at: Date | string | null;
@@ -62,8 +66,8 @@ const APPROVALS = `COALESCE((SELECT json_agg(json_build_object('actor', p.actor,
 
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
-  v.report, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, v.deletion, ${ARTIFACT},
-  ${ALIASES}, ${APPROVALS}`;
+  v.derived, v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision,
+  v.deletion, ${ARTIFACT}, ${ALIASES}, ${APPROVALS}`;
 
 /** The row of one exact version. */
 export async function versionRow(tx: EntityManager, model: string, version: string): Promise<VersionRow | undefined> {
@@ -76,16 +80,19 @@ export async function versionRow(tx: EntityManager, model: string, version: stri
 
 /** The version that a row holds. */
 export function versionOf(row: VersionRow): ModelVersion {
+  const derived = row.derived ?? undefined;
   return definedOnly({
     model: row.model,
     version: row.version,
     status: row.aliases.length > 0 && isServable(row.status) ? ('active' as const) : row.status,
     digest: row.digest,
-    manifest: storedManifest(row.manifest, { name: row.model, version: row.version }),
+    manifest: withClasses(storedManifest(row.manifest, { name: row.model, version: row.version }), derived),
     signature: row.signature,
     onnx: row.onnx,
     files: row.files,
+    derived,
     report: row.report ?? undefined,
+    packageSignature: row.package_signature ?? undefined,
     aliases: row.aliases,
     deletion: row.deletion ?? undefined,
     artifact: row.artifact ? { intact: row.artifact.intact, checkedAt: rfc3339(row.artifact.checked_at) } : undefined,

@@ -71,6 +71,7 @@ describe('the metrics of several processes', () => {
       metrics.predictions.of('m', '1').succeed(0.1 * (at + 1));
       metrics.server.read({
         loadedModels: () => [],
+        untrustedModels: () => [],
         activeKeys: () => 7,
         spoolBacklog: () => 2,
         damagedArtifacts: () => 0,

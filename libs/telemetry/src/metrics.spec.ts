@@ -72,6 +72,7 @@ describe('metrics', () => {
     const gpus = () => Promise.resolve([{ index: 0, uuid: 'GPU-1', utilization: 0.5, memoryUsedBytes: 4096 }]);
     metrics.server.read({
       loadedModels,
+      untrustedModels: () => [{ model: 'm', version: '1' }],
       activeKeys: () => 7,
       spoolBacklog: () => backlog,
       damagedArtifacts: () => 0,
@@ -85,6 +86,7 @@ describe('metrics', () => {
       'sibyl_active_keys 7',
       'sibyl_models_loaded 1',
       'sibyl_model_memory_bytes{model="m",version="1"} 1024',
+      'sibyl_model_signature_untrusted{model="m",version="1"} 1',
       'sibyl_inference_queue_depth{model="m",version="1"} 2',
       'sibyl_model_provider_ratio{model="m",version="1",provider="cuda"} 0.75',
       'sibyl_gpu_utilization_ratio{gpu="0",uuid="GPU-1"} 0.5',
@@ -97,6 +99,7 @@ describe('metrics', () => {
   it('have the names of the contract', async () => {
     metrics.server.read({
       loadedModels: () => [],
+      untrustedModels: () => [],
       activeKeys: () => 0,
       spoolBacklog: () => 0,
       damagedArtifacts: () => 0,

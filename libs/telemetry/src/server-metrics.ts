@@ -26,6 +26,8 @@ export interface GpuSample {
 /** Numbers that other parts hold already; read when a scraper comes. */
 export interface Readings {
   readonly loadedModels: () => readonly ModelReading[];
+  /** Loaded versions that the signature policy would not let load again. */
+  readonly untrustedModels: () => readonly Pick<ModelReading, 'model' | 'version'>[];
   readonly activeKeys: () => number;
   /** Events that are durable in the spool and not yet in the database. */
   readonly spoolBacklog: () => number;
@@ -53,6 +55,7 @@ export class ServerMetrics {
   readonly publicRequests: Counter;
   /** Connections that did not speak HTTP, by what was wrong with them. */
   readonly brokenRequests: Counter<'code'>;
+  readonly runnerLosses: Counter<'reason'>;
   readonly modelLoadSeconds: Histogram<'model' | 'version'>;
   readonly batchSize = new FixedHistogram(BATCH_BUCKETS);
   readonly auditCommitSeconds = new FixedHistogram(DURATION_BUCKETS);
@@ -82,6 +85,12 @@ export class ServerMetrics {
       name: 'sibyl_broken_requests_total',
       help: 'Requests that could not be read as HTTP, which leave no audit event',
       labelNames: ['code'],
+      registers,
+    });
+    this.runnerLosses = new Counter({
+      name: 'sibyl_runner_losses_total',
+      help: 'Runners that ended without being asked to: crashed, overran, memory (its limit), protocol',
+      labelNames: ['reason'],
       registers,
     });
     this.modelLoadSeconds = new Histogram({
@@ -133,6 +142,12 @@ export class ServerMetrics {
       readings
         .loadedModels()
         .map(({ model, version, memoryBytes }) => ({ labels: { model, version }, value: memoryBytes })),
+    );
+    this.perModel(
+      'sibyl_model_signature_untrusted',
+      '1 for a loaded version whose signer is trusted no more: it serves on, but would not load again',
+      () => readings.untrustedModels().map(({ model, version }) => ({ labels: { model, version }, value: 1 })),
+      'max',
     );
     this.perModel('sibyl_inference_queue_depth', 'Requests that wait for a runner', () =>
       readings

@@ -140,11 +140,17 @@ class Reception {
     try {
       const relative = packagePath(name);
       if (this.upload.digests.has(relative)) return duplicate(relative);
+      if (this.isFolder(relative) || parentsOf(relative).some((parent) => this.upload.digests.has(parent)))
+        return both(relative);
       this.upload.digests.set(relative, '');
       return path.join(this.upload.folder, relative);
     } catch (error) {
       return asUploadError(error);
     }
+  }
+
+  private isFolder(name: string): boolean {
+    return [...this.upload.digests.keys()].some((other) => other.startsWith(`${name}/`));
   }
 
   private async write(
@@ -175,6 +181,18 @@ class Reception {
 function duplicate(name: string): DomainError {
   return new DomainError('invalid_parameter', 'Two parts of the body have the same name.', {
     faults: [{ pointer: `/${name}`, expected: 'every file and field once' }],
+  });
+}
+
+/** The folders that a path leads through. */
+function parentsOf(name: string): string[] {
+  const segments = name.split('/');
+  return segments.slice(1).map((_, i) => segments.slice(0, i + 1).join('/'));
+}
+
+function both(name: string): DomainError {
+  return new DomainError('invalid_parameter', 'A name cannot be a file and a folder.', {
+    faults: [{ pointer: `/${name}`, expected: 'no file where another part has a folder' }],
   });
 }
 

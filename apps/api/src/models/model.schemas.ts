@@ -86,6 +86,12 @@ export const MODEL_SCHEMAS: Schemas = {
     manifest: ANYTHING,
     files: listOf(object({ path: text(), sha256: text(), bytes: whole() })),
     onnx: ANYTHING,
+    'derived?': object({
+      file: text(),
+      sha256: text(),
+      bytes: whole(),
+      changes: listOf(object({ kind: text(), pointer: text(), reason: text() }, { additionalProperties: true })),
+    }),
     'report?': object(
       {
         passed: truth(),
@@ -106,6 +112,21 @@ export const MODEL_SCHEMAS: Schemas = {
         'policy_revision?': whole('Of the policy that its metrics were held to; 0 where none was set'),
       },
       { additionalProperties: true },
+    ),
+    'package_signature?': object(
+      {
+        status: text('`unchecked`: there is a signature, and the policy did not ask for it', {
+          enum: ['verified', 'unsigned', 'unchecked'],
+        }),
+        policy: text(undefined, { enum: ['none', 'verify', 'require'] }),
+        'signer?': object({
+          name: text('As the file of the trusted key is called'),
+          fingerprint: text('`sha256:` and what `sha256sum` prints of the public key in PEM'),
+          algorithm: text(undefined, { enum: ['ecdsa-p256', 'ecdsa-p384', 'ecdsa-p521', 'ed25519'] }),
+        }),
+        checked_at: INSTANT,
+      },
+      { description: 'What was last found of the signature of its package' },
     ),
     approvals: listOf(
       object({

@@ -199,6 +199,19 @@ describe('a version', () => {
   });
 });
 
+it('shows what runs in place of the file that came, and why', () => {
+  const change = {
+    kind: 'zipmap_dropped' as const,
+    pointer: '/graph/output/1',
+    reason: 'r',
+    output: 'p',
+    classes: [0, 1],
+  };
+  const derived = { file: 'model.onnx', sha256: '11', bytes: 5, changes: [change] };
+  expect(toVersionView(aVersion({ derived }))).toMatchObject({ derived, files: [{ sha256: '00' }] });
+  expect(toVersionView(aVersion())).not.toHaveProperty('derived');
+});
+
 describe('an alias', () => {
   const move: AliasEvent = {
     model: 'churn',

@@ -1,6 +1,14 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
-import type { AliasEvent, Approval, ModelVersion, Page, ValidationReport } from '@sibyl/registry';
+import type {
+  AliasEvent,
+  Approval,
+  DerivedModel,
+  ModelVersion,
+  Page,
+  SignatureRecord,
+  ValidationReport,
+} from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
 
@@ -95,7 +103,9 @@ export function toVersionView(version: ModelVersion): View {
     manifest: version.manifest.document,
     files: version.files,
     onnx: toOnnxView(version),
+    derived: version.derived && toDerivedView(version.derived),
     report: version.report && toReportView(version.report),
+    package_signature: version.packageSignature && toPackageSignatureView(version.packageSignature),
     approvals: version.approvals.map(toApprovalView),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
@@ -125,6 +135,22 @@ function toOnnxView({ onnx }: ModelVersion): View {
     external_files: onnx.externalFiles,
     initializer_bytes: onnx.initializerBytes,
   });
+}
+
+function toPackageSignatureView({ status, policy, signer, checkedAt }: SignatureRecord): View {
+  return known({ status, policy, signer, checked_at: checkedAt });
+}
+
+/** What runs in place of the package's model, and what was changed for that. */
+function toDerivedView({ file, sha256, bytes, changes }: DerivedModel): View {
+  return {
+    file,
+    sha256,
+    bytes,
+    changes: changes.map(({ kind, pointer, reason, output, classes }) =>
+      known({ kind, pointer, reason, output, classes }),
+    ),
+  };
 }
 
 function toApprovalView({ actor, at, reason, digest, policyRevision }: Approval): View {

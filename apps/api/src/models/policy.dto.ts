@@ -1,5 +1,5 @@
-import { ModelPolicy, POLICY_ENTRIES, readRules } from '@sibyl/registry';
-import { ListField, TextListField, WholeField } from '../http/fields';
+import { ModelPolicy, POLICY_ENTRIES, readRules, SIGNATURE_POLICIES, type SignaturePolicy } from '@sibyl/registry';
+import { ChoiceField, ListField, TextListField, WholeField } from '../http/fields';
 import { ReasonBody } from './model.dto';
 
 const NAMES = { most: POLICY_ENTRIES, max: 256, optional: true };
@@ -65,6 +65,22 @@ export class SetPolicyBody extends ReasonBody {
     optional: true,
   })
   auto_archive?: number;
+
+  @ChoiceField({
+    description:
+      'What is asked of the signatures of packages: nothing; that one that is there holds; that there is one. Where the server asks for more, that holds.',
+    of: SIGNATURE_POLICIES,
+    fallback: 'none',
+    optional: true,
+  })
+  signature?: SignaturePolicy;
+
+  @TextListField({
+    description: 'Trusted keys that may sign, by name or `sha256:` fingerprint; none named: all of them.',
+    example: ['risk-team'],
+    ...NAMES,
+  })
+  signers?: string[];
 }
 
 /** The policy that a body asks for. Throws invalid_parameter for rules that cannot be read. */
@@ -77,5 +93,7 @@ export function policyOf(body: SetPolicyBody): ModelPolicy {
     promoters: body.promoters ?? [],
     keepWarm: body.keep_warm ?? 0,
     autoArchive: body.auto_archive ?? 0,
+    signature: body.signature ?? 'none',
+    signers: body.signers ?? [],
   });
 }

@@ -14,6 +14,8 @@ export const POLICY_SCHEMAS: Schemas = {
     promoters: listOf(text('`key:<id>`, `owner:<owner>` or `role:<role>`')),
     keep_warm: whole(),
     auto_archive: whole(),
+    signature: text(undefined, { enum: ['none', 'verify', 'require'] }),
+    signers: listOf(text('Name or fingerprint of a trusted key')),
     'set_at?': INSTANT,
     'set_by?': ref('Actor'),
     'reason?': text(),

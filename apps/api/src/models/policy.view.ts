@@ -22,6 +22,8 @@ export function toPolicyView({
     promoters: policy.promoters,
     keep_warm: policy.keepWarm,
     auto_archive: policy.autoArchive,
+    signature: policy.signature,
+    signers: policy.signers,
     set_at: at,
     set_by: actor && toActorView(actor),
     reason,

@@ -5,7 +5,7 @@ import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
 import { RegistryOptions } from '@sibyl/registry';
 import { PredictOptions } from '../predict/predict-options';
-import { bytes, choice, folders, list, optionalText, whole } from './setting';
+import { bytes, choice, folders, list, optionalText, text, whole } from './setting';
 import { wholeFileSystem } from './unsafe';
 
 const KIBIBYTE = 1024;
@@ -43,6 +43,18 @@ export const MODELS = {
     shown: '`<data dir>/import`',
     unsafe: wholeFileSystem,
     meaning: 'Folders that `source_uri` may read.',
+  }),
+  signaturePolicy: choice({
+    name: 'SIBYL_SIGNATURE_POLICY',
+    of: ['none', 'verify', 'require'],
+    fallback: REGISTRY.signaturePolicy,
+    meaning:
+      'What is asked of signed packages: nothing; that a signature that is there holds; that there is one. The policy of a model may ask for more.',
+  }),
+  trustedKeys: folders({
+    name: 'SIBYL_TRUSTED_KEYS',
+    fallback: [],
+    meaning: 'Public keys whose signatures are believed: PEM files, or folders with `.pem` and `.pub` files.',
   }),
   importHosts: list({
     name: 'SIBYL_IMPORT_HOSTS',
@@ -153,6 +165,14 @@ export const SERVING = {
     max: 1_048_576,
     fallback: INFERENCE.runnerMemoryBytes / MEBIBYTE,
     meaning: 'Memory of one runner process; one that needs more is ended and replaced.',
+  }),
+  runnerGroups: text({
+    name: 'SIBYL_RUNNER_CGROUP',
+    type: 'auto, off or a folder',
+    pattern: /^(auto|off|\/.*)$/,
+    fallback: INFERENCE.runnerGroups,
+    meaning:
+      "Where the kernel holds each runner to its memory in a control group of its own, which it ends at 64 MiB more than the watch does. `auto`: below the server's own group, where that may be written; a folder: below this one, which must belong to the server alone; `off`: memory is watched only. `/health/detailed` shows which (`runtime.memory_limit`).",
   }),
   modelMemory: bytes({
     name: 'SIBYL_MODEL_MEMORY',

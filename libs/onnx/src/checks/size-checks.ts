@@ -11,15 +11,19 @@ interface NodeFacts {
 }
 
 /**
- * Operators that make a tensor as large as a constant says, by the place of the input that says so. The runtime
+ * Operators that make a tensor as large as constants say, by the places of the inputs that say so. The runtime
  * computes what is constant while it loads, so such a node takes its memory before anybody sends a request.
  * What is computed first escapes this look; the memory limit of the runners is for that.
  */
-const SIZED_BY_INPUT = new Map([
-  ['ConstantOfShape', 0],
-  ['Expand', 1],
-  ['Tile', 1],
+const SIZED_BY_INPUTS = new Map([
+  ['ConstantOfShape', [0]],
+  ['Expand', [1]],
+  ['Tile', [1]],
+  ['Range', [0, 1, 2]],
 ]);
+
+/** Constants are kept where they are integers of this size, and so are what Range counts with them. */
+const INTEGER_BYTES = 8;
 
 const SIZED_BY_ATTRIBUTE = new Set(['RandomNormal', 'RandomUniform']);
 
@@ -29,11 +33,11 @@ export function noteSizes(node: NodeFacts, inspection: Inspection, pointer: () =
     noteConstant(node, inspection);
     return;
   }
-  const input = SIZED_BY_INPUT.get(node.type);
-  if (input !== undefined) {
-    const sizes = node.inputs[input] ?? '';
+  const places = SIZED_BY_INPUTS.get(node.type);
+  if (places !== undefined) {
+    const sizes = places.map((input) => node.inputs[input] ?? '');
     const place = pointer();
-    inspection.retain(place.length + sizes.length);
+    inspection.retain(place.length + sizes.join('').length);
     const { type: operator, scope } = node;
     inspection.facts.demands.push({ pointer: place, operator, sizes, scope, bytesPerElement: elementBytes(node) });
   } else if (SIZED_BY_ATTRIBUTE.has(node.type)) {
@@ -45,8 +49,13 @@ export function noteSizes(node: NodeFacts, inspection: Inspection, pointer: () =
 /** Judges the sizes that constants set. */
 export function checkSizes(inspection: Inspection): void {
   for (const { pointer, operator, scope, sizes, bytesPerElement } of inspection.facts.demands) {
-    const constant = scope.constant(sizes);
-    if (constant !== undefined) judge(operator, { sizes: constant, bytesPerElement }, inspection, pointer);
+    const constants = sizes.flatMap((name) => {
+      const constant = scope.constant(name);
+      return constant === undefined ? [] : [constant];
+    });
+    if (constants.length < sizes.length) continue;
+    const counted = operator === 'Range' ? countOf(constants) : constants[0];
+    if (counted !== undefined) judge(operator, { sizes: counted, bytesPerElement }, inspection, pointer);
   }
 }
 
@@ -59,8 +68,14 @@ function noteConstant({ attributes, output, scope }: NodeFacts, inspection: Insp
   }
 }
 
+/** How many numbers Range makes of its start, limit and step. */
+function countOf([[start = 0] = [], [limit = 0] = [], [step = 0] = []]: readonly (readonly number[])[]): number[] {
+  return [step === 0 ? 0 : Math.max(0, Math.ceil((limit - start) / step))];
+}
+
 /** The element size of what ConstantOfShape fills in; the other operators copy elements of at least one byte. */
 function elementBytes({ type, attributes }: NodeFacts): number {
+  if (type === 'Range') return INTEGER_BYTES;
   if (type !== 'ConstantOfShape') return 1;
   const value = attributes.find(({ name }) => name === 'value');
   return value === undefined ? 4 : (value.tensor?.elementBits ?? 8) / 8;

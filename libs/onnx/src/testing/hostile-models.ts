@@ -9,7 +9,7 @@ import {
   type ExternalParts,
   type NodeParts,
 } from './model-parts';
-import type { MessageFields } from './encode-message';
+import type { MessageFields } from '../wire/encode-message';
 
 /**
  * Counts `y` up from `x` (INT64 scalar), `trips` times or as often as the input `trips` (INT64 scalar) says. Nothing

@@ -1,6 +1,6 @@
 import type { Datatype } from '@sibyl/protocol';
 import { elementNumber } from '../element-types';
-import { encodeMessage, type MessageFields } from './encode-message';
+import { encodeMessage, type MessageFields } from '../wire/encode-message';
 
 /** A datatype, or ONNX's own number for types that Sibyl has no name for (16 is bfloat16). */
 export type Element = Datatype | number;
@@ -11,6 +11,8 @@ export interface GraphParts {
   readonly nodes?: readonly MessageFields[];
   readonly initializers?: readonly MessageFields[];
   readonly sparseInitializers?: readonly MessageFields[];
+  /** Types of values within the graph. */
+  readonly values?: readonly MessageFields[];
 }
 
 export interface ModelParts extends GraphParts {
@@ -57,6 +59,7 @@ export function graph(parts: GraphParts): MessageFields {
     sparse_initializer: parts.sparseInitializers ?? [],
     input: parts.inputs ?? [],
     output: parts.outputs ?? [],
+    value_info: parts.values ?? [],
   };
 }
 

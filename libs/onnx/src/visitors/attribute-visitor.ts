@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import type { FieldShape } from '../schema';
 import type { GraphContext } from './graph-context';
@@ -28,7 +29,7 @@ export class AttributeVisitor extends MessageVisitor {
     private readonly done?: (facts: AttributeFacts) => void,
   ) {
     super(inspection, 'AttributeProto', place);
-    inspection.count('attributes');
+    inspection.countAttribute();
   }
 
   override wanted(field: string): number {
@@ -39,7 +40,7 @@ export class AttributeVisitor extends MessageVisitor {
     if ((field === 'i' || field === 'ints') && this.integers.length < KEPT_INTEGERS) this.integers.push(value);
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
     if (field === 'name') this.name = this.text(field, content);
   }
 

@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import { MessageVisitor, type Place } from './message-visitor';
 
@@ -24,9 +25,12 @@ export class EntryVisitor extends MessageVisitor {
     return field === 'value' ? this.options.valueBytes : this.inspection.limits.nameBytes;
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
     if (field === 'key') this.key = this.text(field, content);
-    else this.value = content?.toString('utf8');
+    else {
+      this.value = content?.text();
+      if (this.value !== undefined && content?.says(this.value) === false) this.refuseText(field);
+    }
   }
 
   override close(): void {

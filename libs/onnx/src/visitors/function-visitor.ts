@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import { newBody, Scope, type Body } from '../model-facts';
 import { operatorKey, operatorLabel, plainDomain } from '../operators';
@@ -27,7 +28,7 @@ export class FunctionVisitor extends MessageVisitor {
     return field === 'name' || field === 'domain' || field === 'overload' ? this.inspection.limits.nameBytes : 0;
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
     if (field === 'name') this.name = this.text(field, content);
     else if (field === 'domain') this.domain = plainDomain(this.text(field, content));
     else if (field === 'overload') this.overload = this.text(field, content);

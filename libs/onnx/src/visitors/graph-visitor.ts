@@ -1,8 +1,9 @@
 import type { Inspection } from '../inspection';
+import { quote } from '../fault-list';
 import type { DeclaredValue, Scope } from '../model-facts';
 import type { FieldShape } from '../schema';
 import type { GraphContext } from './graph-context';
-import { MessageVisitor, type Place } from './message-visitor';
+import { MessageVisitor, pointerTo, type Place } from './message-visitor';
 import { NodeVisitor } from './node-visitor';
 import { SparseTensorVisitor } from './sparse-tensor-visitor';
 import { TensorVisitor, type TensorFacts } from './tensor-visitor';
@@ -12,7 +13,12 @@ import { ValueVisitor } from './value-visitor';
 export class GraphVisitor extends MessageVisitor {
   private readonly graph: GraphContext;
 
-  constructor(inspection: Inspection, place: Place, scope: Scope) {
+  constructor(
+    inspection: Inspection,
+    place: Place,
+    scope: Scope,
+    private readonly initializers = new Set<string>(),
+  ) {
     super(inspection, 'GraphProto', place);
     this.graph = graphContext(inspection, scope);
   }
@@ -20,23 +26,31 @@ export class GraphVisitor extends MessageVisitor {
   override open(field: FieldShape): MessageVisitor | undefined {
     const { inspection } = this;
     if (field.name === 'node') return new NodeVisitor(inspection, this.next(field), this.graph);
-    const initialize = (facts: TensorFacts): void => this.initializer(facts);
-    if (field.name === 'initializer') return new TensorVisitor(inspection, this.next(field), initialize);
-    if (field.name === 'sparse_initializer') return new SparseTensorVisitor(inspection, this.next(field), initialize);
-    return super.open(field);
+    if (field.name !== 'initializer' && field.name !== 'sparse_initializer') return super.open(field);
+    const place = this.next(field);
+    const done = (facts: TensorFacts): void => this.initializer(facts, place);
+    return field.name === 'initializer'
+      ? new TensorVisitor(inspection, place, done)
+      : new SparseTensorVisitor(inspection, place, done);
   }
 
-  protected initializer(facts: TensorFacts): void {
-    if (facts.integers === undefined) return;
-    this.inspection.retain(facts.name.length + 8 * facts.integers.length);
-    this.graph.scope.define(facts.name, facts.integers);
+  // Of two weights with one name the runtime uses the last, other readers the first.
+  private initializer({ name, integers }: TensorFacts, place: Place): void {
+    const { inspection, initializers } = this;
+    if (initializers.has(name)) {
+      const received = `${quote(name)} again`;
+      inspection.faults.add({ pointer: pointerTo(place), expected: 'each initializer once', received });
+    }
+    inspection.retain(name.length + 8 * (integers?.length ?? 0));
+    initializers.add(name);
+    if (integers !== undefined) this.graph.scope.define(name, integers);
   }
 }
 
 /** The graph that the model computes. */
 export class MainGraphVisitor extends GraphVisitor {
   constructor(inspection: Inspection, place: Place, scope: Scope) {
-    super(inspection, place, scope);
+    super(inspection, place, scope, inspection.facts.initializers);
     inspection.facts.hasGraph = true;
   }
 
@@ -45,12 +59,6 @@ export class MainGraphVisitor extends GraphVisitor {
     if (field.name === 'input') return this.value(field, facts.inputs, limits.inputs);
     if (field.name === 'output') return this.value(field, facts.outputs, limits.outputs);
     return super.open(field);
-  }
-
-  protected override initializer(facts: TensorFacts): void {
-    super.initializer(facts);
-    this.inspection.retain(facts.name.length);
-    this.inspection.facts.initializers.add(facts.name);
   }
 
   private value(field: FieldShape, values: DeclaredValue[], limit: number): MessageVisitor {

@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import { SCHEMA, type FieldShape, type MessageName, type MessageShape } from '../schema';
 
@@ -25,33 +26,41 @@ export class MessageVisitor {
     this.inspection = inspection;
     this.place = place;
     this.counts = undefined;
-    inspection.count('messages');
+    inspection.countMessage();
   }
 
   /** RFC 6901 pointer to this message. Composed on demand: a file has millions of messages and few faults. */
   get pointer(): string {
-    const { parent, field, index } = this.place;
-    if (parent === undefined) return '';
-    return index === undefined ? `${parent.pointer}/${field}` : `${parent.pointer}/${field}/${index}`;
+    return pointerTo(this.place);
   }
 
   /** An integer, or one element of a list of integers. */
   number(_field: string, _value: number): void {}
+
+  /** `bytes` of a field that ONNX does not define. */
+  unknown(bytes: number): void {
+    this.inspection.passOver(bytes, () => this.pointer);
+  }
 
   /** `count` floating-point numbers that were passed over. */
   numbers(_field: string, _count: number): void {}
 
   /** One more text or byte string of a list. */
   countString(): void {
-    this.inspection.count('strings');
+    this.inspection.countString();
   }
 
-  /** A text or byte string; `content` is absent when it is longer than `wanted`. It is a view: copy what you keep. */
-  bytes(_field: string, _length: number, _content: Buffer | undefined): void {}
+  /** A text or byte string; `content` is absent when it is longer than `wanted`. It is valid during this call: copy what you keep. */
+  bytes(_field: string, _length: number, _content: FieldContent | undefined): void {}
 
   /** Up to how many bytes of a field are worth reading. */
   wanted(_field: string): number {
     return 0;
+  }
+
+  /** `open` for those who need to know where: the field begins at `_from`, what it holds lies from `_start` to `_end`. */
+  openAt(field: FieldShape, _from: number, _start: number, _end: number): MessageVisitor | undefined {
+    return this.open(field);
   }
 
   /** The visitor of a nested message; undefined passes over it. */
@@ -65,17 +74,34 @@ export class MessageVisitor {
   protected next(field: FieldShape): Place {
     if (!field.repeated) return { parent: this, field: field.name };
     const counts = (this.counts ??= []);
-    const number = this.shape.indexOf(field);
+    const { number } = field;
     const index = counts[number] ?? 0;
     counts[number] = index + 1;
     return { parent: this, field: field.name, index };
   }
 
-  /** A name that is worth keeping, as text; one that is too long is a fault. */
-  protected text(field: string, content: Buffer | undefined): string {
-    if (content !== undefined) return content.toString('utf8');
+  /** A name that is worth keeping, as text; one that is too long is a fault, and one that is no text. */
+  protected text(field: string, content: FieldContent | undefined): string {
+    if (content !== undefined) {
+      const text = content.text();
+      // Names that differ only in what is no text would be one name here and two to the runtime.
+      if (!content.says(text)) this.refuseText(field);
+      return text;
+    }
     const expected = `names of at most ${this.inspection.limits.nameBytes} bytes`;
     this.inspection.faults.add({ pointer: this.pointer, expected, received: `a longer ${field}` });
     return '';
   }
+
+  /** Notes that a text of this message is none. */
+  protected refuseText(field: string): void {
+    const received = `a ${field} of bytes that are not UTF-8`;
+    this.inspection.faults.add({ pointer: this.pointer, expected: 'texts in UTF-8', received });
+  }
+}
+
+/** RFC 6901 pointer to what hangs in a place. */
+export function pointerTo({ parent, field, index }: Place): string {
+  if (parent === undefined) return '';
+  return index === undefined ? `${parent.pointer}/${field}` : `${parent.pointer}/${field}/${index}`;
 }

@@ -1,10 +1,12 @@
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import { newBody, Scope } from '../model-facts';
+import { quote } from '../fault-list';
 import type { FieldShape } from '../schema';
 import { EntryVisitor } from './entry-visitor';
 import { FunctionVisitor } from './function-visitor';
 import { GraphVisitor, MainGraphVisitor } from './graph-visitor';
-import { MessageVisitor, type Place } from './message-visitor';
+import { MessageVisitor, pointerTo, type Place } from './message-visitor';
 import { OpsetVisitor } from './opset-visitor';
 
 /** The whole file. */
@@ -21,8 +23,8 @@ export class ModelVisitor extends MessageVisitor {
     this.inspection.facts.irVersion = value;
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
-    const text = content?.toString('utf8') ?? '';
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
+    const text = content?.text() ?? '';
     if (field === 'producer_name') this.inspection.facts.producerName = text;
     else this.inspection.facts.producerVersion = text;
   }
@@ -49,7 +51,16 @@ export class ModelVisitor extends MessageVisitor {
     return new EntryVisitor(this.inspection, place, {
       valueBytes: limits.metadataBytes,
       done: (key, value) => {
+        if (facts.metadata.has(key)) {
+          const received = `${quote(key)} again`;
+          this.inspection.faults.add({
+            pointer: pointerTo(place),
+            expected: 'each key of the metadata once',
+            received,
+          });
+        }
         if (value === undefined) return;
+        if (facts.metadata.size >= limits.metadata) this.inspection.tooMany('metadata');
         this.inspection.retain(key.length + value.length);
         facts.metadata.set(key, value);
       },

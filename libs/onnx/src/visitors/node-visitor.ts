@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import { noteSizes } from '../checks/size-checks';
 import type { Inspection } from '../inspection';
 import { operatorKey, operatorLabel, isKnownDomain, plainDomain, checkOperator } from '../operators';
@@ -9,8 +10,8 @@ import { MessageVisitor, type Place } from './message-visitor';
 /** Attributes that hold constants or sizes; the others are only checked. */
 const KEPT_ATTRIBUTES = new Set(['value', 'value_int', 'value_ints', 'shape']);
 
-/** Only the first two inputs can be sizes, and only a constant's first output can be one. */
-const KEPT_INPUTS = 2;
+/** Only the first three inputs can be sizes, and only a constant's first output can be one. */
+const KEPT_INPUTS = 3;
 
 /** One step of a graph. */
 export class NodeVisitor extends MessageVisitor {
@@ -29,7 +30,7 @@ export class NodeVisitor extends MessageVisitor {
     private readonly graph: GraphContext,
   ) {
     super(inspection, 'NodeProto', place);
-    inspection.count('nodes');
+    inspection.countNode();
   }
 
   override wanted(field: string): number {
@@ -39,7 +40,7 @@ export class NodeVisitor extends MessageVisitor {
     return this.inspection.limits.nameBytes;
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
     if (field === 'op_type') this.type = this.text(field, content);
     else if (field === 'domain') this.domain = plainDomain(this.text(field, content));
     else if (field === 'overload') this.overload = this.text(field, content);
@@ -68,8 +69,12 @@ export class NodeVisitor extends MessageVisitor {
     const { facts } = inspection;
     const label = operatorLabel(this.domain, this.type);
     const key = operatorKey(this.domain, this.type, this.overload);
-    if (!facts.operators.has(label)) inspection.retain(label.length);
-    facts.operators.set(label, (facts.operators.get(label) ?? 0) + 1);
+    const before = facts.operators.get(label);
+    if (before === undefined) {
+      inspection.retain(label.length);
+      if (facts.operators.size >= inspection.limits.operators) inspection.tooMany('operators');
+    }
+    facts.operators.set(label, (before ?? 0) + 1);
     scope.body.nodes++;
     this.use(key);
     if (!isKnownDomain(this.domain) && !facts.foreign.has(key))

@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import type { FieldShape } from '../schema';
 import { MessageVisitor, type Place } from './message-visitor';
@@ -58,7 +59,7 @@ class DimensionVisitor extends MessageVisitor {
     this.size = Math.max(value, -1);
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
     this.name = this.text(field, content);
   }
 

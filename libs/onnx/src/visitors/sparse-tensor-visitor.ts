@@ -16,7 +16,7 @@ export class SparseTensorVisitor extends MessageVisitor {
     private readonly done?: (facts: TensorFacts) => void,
   ) {
     super(inspection, 'SparseTensorProto', place);
-    inspection.count('tensors');
+    inspection.countTensor();
   }
 
   override number(_field: string, value: number): void {

@@ -1,3 +1,4 @@
+import type { FieldContent } from '../wire/field-content';
 import { checkTensor, type DeclaredTensor } from '../checks/tensor-checks';
 import { elementType } from '../element-types';
 import type { Inspection } from '../inspection';
@@ -37,7 +38,7 @@ export class TensorVisitor extends MessageVisitor {
     private readonly done?: (facts: TensorFacts) => void,
   ) {
     super(inspection, 'TensorProto', place);
-    inspection.count('tensors');
+    inspection.countTensor();
   }
 
   override wanted(field: string): number {
@@ -56,12 +57,12 @@ export class TensorVisitor extends MessageVisitor {
     this.addEntries(field, count);
   }
 
-  override bytes(field: string, length: number, content: Buffer | undefined): void {
+  override bytes(field: string, length: number, content: FieldContent | undefined): void {
     if (field === 'name') {
       this.name = this.text(field, content);
     } else if (field === 'raw_data') {
       this.tensor.rawBytes = length;
-      if (content !== undefined) this.raw = Buffer.from(content);
+      if (content !== undefined) this.raw = content.copy();
     } else {
       this.addEntries(field, 1);
     }

@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import type { DeclaredType, DeclaredValue } from '../model-facts';
 import type { FieldShape } from '../schema';
@@ -22,11 +22,8 @@ export class ValueVisitor extends MessageVisitor {
     return this.inspection.limits.nameBytes;
   }
 
-  override bytes(field: string, _length: number, content: Buffer | undefined): void {
+  override bytes(field: string, _length: number, content: FieldContent | undefined): void {
     this.name = this.text(field, content);
-    if (content === undefined || isUtf8(content)) return;
-    const received = 'bytes that are not UTF-8';
-    this.inspection.faults.add({ pointer: this.pointer, expected: 'a name in UTF-8', received });
   }
 
   override open(field: FieldShape): MessageVisitor | undefined {

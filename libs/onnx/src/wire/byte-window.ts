@@ -1,6 +1,8 @@
+import type { FieldContent } from './field-content';
+
 /** The part of a file that is in memory now; a whole buffer is the window that never has to move. */
 export class ByteWindow {
-  private content: Uint8Array = new Uint8Array(0);
+  private content: Buffer = Buffer.alloc(0);
   private first = 0;
 
   constructor(readonly size: number) {}
@@ -22,7 +24,7 @@ export class ByteWindow {
 
   move(start: number, bytes: Uint8Array): void {
     this.first = start;
-    this.content = bytes;
+    this.content = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   /** Whether `length` bytes from `position` are here, or as many as the file still has. */
@@ -30,8 +32,8 @@ export class ByteWindow {
     return position >= this.first && Math.min(position + length, this.size) <= this.first + this.content.length;
   }
 
-  slice(position: number, length: number): Buffer {
-    const { buffer, byteOffset } = this.content;
-    return Buffer.from(buffer, byteOffset + position - this.first, length);
+  /** Points `target` at bytes that are here. */
+  show(position: number, length: number, target: FieldContent): FieldContent {
+    return target.at(this.content, position - this.first, length);
   }
 }

@@ -1,4 +1,4 @@
-import { varint } from '../testing/encode-message';
+import { varint } from './encode-message';
 import { ByteWindow } from './byte-window';
 import { Malformed } from './malformed';
 import { VarintCursor } from './varints';

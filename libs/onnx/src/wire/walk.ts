@@ -1,5 +1,6 @@
-import type { FieldShape } from '../schema';
+import type { FieldShape, MessageShape } from '../schema';
 import type { ByteWindow } from './byte-window';
+import { FieldContent } from './field-content';
 import { Malformed } from './malformed';
 import type { MessageVisitor } from '../visitors/message-visitor';
 import { VARINT_BYTES, VarintCursor } from './varints';
@@ -22,10 +23,13 @@ const WIRE_TYPES = {
   text: DELIMITED,
   bytes: DELIMITED,
   message: DELIMITED,
+  ignored: DELIMITED,
 };
 
 interface Frame {
   readonly visitor: MessageVisitor;
+  /** Of the visitor: looked at for each field, where a frame has one layout and visitors have many. */
+  readonly shape: MessageShape;
   readonly end: number;
   /** Set while a packed list of varints is being read. */
   readonly packed: FieldShape | undefined;
@@ -39,7 +43,10 @@ interface Frame {
  */
 export class Walk {
   private readonly cursor: VarintCursor;
+  private readonly content = new FieldContent();
   private readonly frames: Frame[] = [];
+  /** The last of them. */
+  private frame: Frame | undefined;
 
   constructor(
     private readonly window: ByteWindow,
@@ -55,13 +62,13 @@ export class Walk {
 
   /** The message that is being read, to say where something went wrong. */
   get visitor(): MessageVisitor | undefined {
-    return this.frames.at(-1)?.visitor;
+    return this.frame?.visitor;
   }
 
   /** Goes on until bytes are missing, and says how many from `position` on it needs; 0 means the walk is over. */
   advance(): number {
     for (;;) {
-      const frame = this.frames.at(-1);
+      const { frame } = this;
       if (frame === undefined) return 0;
       if (this.position >= frame.end) {
         this.leave(frame);
@@ -77,12 +84,14 @@ export class Walk {
     if (this.frames.length >= MAX_NESTING) {
       throw new Malformed(this.position, `messages are nested deeper than ${MAX_NESTING}`);
     }
-    this.frames.push({ visitor, end, packed, seen: 0 });
+    this.frame = { visitor, shape: visitor.shape, end, packed, seen: 0 };
+    this.frames.push(this.frame);
   }
 
   private leave(frame: Frame): void {
     if (frame.packed === undefined) frame.visitor.close();
     this.frames.pop();
+    this.frame = this.frames.at(-1);
   }
 
   private field(frame: Frame): number {
@@ -91,21 +100,22 @@ export class Walk {
     const wire = tag % 8;
     const number = (tag - wire) / 8;
     if (tag < 8 || tag >= 2 ** 32) throw new Malformed(from, 'a field has an impossible number');
-    const shape = frame.visitor.shape[number];
-    if (shape === undefined) {
+    const shape = frame.shape[number];
+    if (shape === undefined || shape.kind === 'ignored') {
       this.skip(wire, frame.end);
+      if (shape === undefined) frame.visitor.unknown(this.position - from);
       return 0;
     }
-    const missing = this.known(frame, shape, wire);
+    const missing = this.known(frame, shape, wire, from);
     // The whole field is read again once its bytes are there.
     if (missing > 0) this.cursor.position = from;
     else this.markSeen(frame, shape, number, from);
     return missing;
   }
 
-  private known(frame: Frame, shape: FieldShape, wire: number): number {
+  private known(frame: Frame, shape: FieldShape, wire: number, from: number): number {
     if (wire === DELIMITED && (shape.kind === 'message' || shape.kind === 'text' || shape.kind === 'bytes')) {
-      return this.delimited(frame, shape);
+      return this.delimited(frame, shape, from);
     }
     if (wire === DELIMITED && shape.repeated) {
       this.packedList(frame, shape);
@@ -123,11 +133,11 @@ export class Walk {
     return 0;
   }
 
-  private delimited(frame: Frame, shape: FieldShape): number {
+  private delimited(frame: Frame, shape: FieldShape, from: number): number {
     const length = this.length(frame.end);
     const content = this.position;
     if (shape.kind === 'message') {
-      const child = frame.visitor.open(shape);
+      const child = frame.visitor.openAt(shape, from, content, content + length);
       if (child === undefined) this.cursor.position = content + length;
       else this.enter(child, content + length);
       return 0;
@@ -136,7 +146,7 @@ export class Walk {
     if (wanted && !this.window.covers(content, length)) return LOOKAHEAD + length;
     this.cursor.position = content + length;
     if (shape.repeated) frame.visitor.countString();
-    frame.visitor.bytes(shape.name, length, wanted ? this.window.slice(content, length) : undefined);
+    frame.visitor.bytes(shape.name, length, wanted ? this.window.show(content, length, this.content) : undefined);
     return 0;
   }
 

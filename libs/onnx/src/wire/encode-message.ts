@@ -12,7 +12,7 @@ const FIXED64 = 1;
 const DELIMITED = 2;
 const FIXED32 = 5;
 
-/** Writes a message of an ONNX file. It does not judge: tests write impossible files with it too. */
+/** Writes a message of an ONNX file. It does not judge: tests write impossible files with it. */
 export function encodeMessage(message: MessageName, fields: MessageFields): Buffer {
   const parts: Buffer[] = [];
   for (const [number, shape] of SCHEMA[message].entries()) {
@@ -34,7 +34,12 @@ export function varint(value: number | bigint): Buffer {
 
 /** A length-delimited field, for what `encodeMessage` would not write. */
 export function delimited(number: number, bytes: Uint8Array): Buffer {
-  return Buffer.concat([tag(number, DELIMITED), varint(bytes.length), bytes]);
+  return Buffer.concat([delimitedHead(number, bytes.length), bytes]);
+}
+
+/** What stands before the bytes of such a field. */
+export function delimitedHead(number: number, length: number): Buffer {
+  return Buffer.concat([tag(number, DELIMITED), varint(length)]);
 }
 
 function encodeField(number: number, shape: FieldShape, values: readonly FieldValue[]): Buffer[] {

@@ -1,0 +1,108 @@
+import type { EntityManager } from 'typeorm';
+import { timestamp, type Clock } from '@sibyl/kernel';
+import type { ArtifactStore } from '../artifact-store';
+import type { PackageDigest, PackageFile } from '../package-digest';
+import { readSmall } from '../package-files';
+import type { RegistryOptions } from '../registry-options';
+import { verifyPackage } from './package-signature';
+import { badSignature, SIGNATURE_FILE, signatureRefused } from './signature-fault';
+import { stricter, type SignatureRecord, type SignatureRules } from './signature-policy';
+import { readTrustedKeys } from './trusted-keys';
+
+type SignatureOptions = Pick<RegistryOptions, 'signaturePolicy' | 'trustedKeys' | 'signatureBytes' | 'files'>;
+
+export interface SignatureParts {
+  readonly store: Pick<ArtifactStore, 'readFile'>;
+  readonly clock: Clock;
+  readonly options: SignatureOptions;
+  /** What the policy of a model says of signatures. */
+  readonly rulesOf: (model: string, tx?: EntityManager) => Promise<SignatureRules>;
+  /** The same of all models that have a policy. */
+  readonly allRules: () => Promise<ReadonlyMap<string, SignatureRules>>;
+}
+
+/** A package in the store. */
+export interface StoredPackage {
+  readonly model: string;
+  readonly digest: PackageDigest;
+  readonly files: readonly PackageFile[];
+}
+
+/** A package on its way into the store. */
+export interface IncomingPackage {
+  readonly model: string;
+  readonly folder: string;
+  readonly files: readonly PackageFile[];
+  /** Files that lay beside those of a signed package and are not signed. */
+  readonly unsignedFiles: readonly string[];
+}
+
+type ReadSignature = () => Promise<Uint8Array | undefined>;
+
+/**
+ * Decides by the policy whether the signature of a package will do. Trusted keys are read anew each time, so that a key that
+ * is taken away counts no more from the next promotion and load on, without a restart.
+ */
+export class PackageSignatures {
+  /** Of the models that have a policy, since the registry was looked at first. */
+  private known: ReadonlyMap<string, SignatureRules> | undefined;
+
+  constructor(private readonly parts: SignatureParts) {}
+
+  /** What lies where the trusted keys should, and could not be read as one. */
+  async problems(): Promise<readonly string[]> {
+    return (await readTrustedKeys(this.parts.options.trustedKeys)).problems;
+  }
+
+  /** Checks a package that is about to be stored. Throws model_rejected with the names of the files. */
+  async checkIncoming({ model, folder, files, unsignedFiles }: IncomingPackage): Promise<SignatureRecord> {
+    const read = (): ReturnType<ReadSignature> => readSmall(folder, SIGNATURE_FILE, this.parts.options.signatureBytes);
+    return this.judge({ files, unsignedFiles }, await this.parts.rulesOf(model), read);
+  }
+
+  /** Checks a stored package by what is trusted now. Throws model_rejected. */
+  async checkStored(stored: StoredPackage, tx?: EntityManager): Promise<SignatureRecord> {
+    return this.judgeStored(stored, await this.parts.rulesOf(stored.model, tx));
+  }
+
+  /** Checks a stored package before it is loaded, by what policies said when serving last looked: a load waits for no database. */
+  async checkForLoad(stored: StoredPackage): Promise<SignatureRecord> {
+    const rules = this.known ? (this.known.get(stored.model) ?? {}) : await this.parts.rulesOf(stored.model);
+    return this.judgeStored(stored, rules);
+  }
+
+  /** Reads anew what policies say; part of every look at the registry. */
+  async learn(): Promise<void> {
+    this.known = await this.parts.allRules();
+  }
+
+  private judgeStored({ digest, files }: StoredPackage, rules: SignatureRules): Promise<SignatureRecord> {
+    const { store, options } = this.parts;
+    const read = (): ReturnType<ReadSignature> => store.readFile(digest, SIGNATURE_FILE, options.signatureBytes);
+    return this.judge({ files, unsignedFiles: [] }, rules, read);
+  }
+
+  private async judge(
+    { files, unsignedFiles }: Pick<IncomingPackage, 'files' | 'unsignedFiles'>,
+    rules: SignatureRules,
+    read: ReadSignature,
+  ): Promise<SignatureRecord> {
+    const { options, clock } = this.parts;
+    // Never weaker than the server's.
+    const policy = stricter(options.signaturePolicy, rules.policy ?? 'none');
+    const found = { policy, checkedAt: timestamp(clock.now()) };
+    const signed = files.some((file) => file.path === SIGNATURE_FILE);
+    if (!signed && policy === 'require')
+      throw signatureRefused('The package is not signed, and the policy requires a signature.', [
+        { pointer: `/${SIGNATURE_FILE}`, expected: 'a signature by a trusted key', received: 'no such file' },
+      ]);
+    if (!signed) return { status: 'unsigned', ...found };
+    if (policy === 'none') return { status: 'unchecked', ...found };
+    const signature = await read();
+    if (!signature) throw badSignature('', 'the signature of the package', 'no such file');
+    const { keys } = await readTrustedKeys(options.trustedKeys);
+    const trust = { keys, signers: rules.signers, nowMs: clock.now(), filesMax: options.files };
+    const { name, fingerprint, algorithm } = verifyPackage({ signature, files, unsignedFiles }, trust);
+    return { status: 'verified', ...found, signer: { name, fingerprint, algorithm } };
+  }
+}
