@@ -113,7 +113,7 @@ export class ModelRegistry {
     this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
     this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
     this.exchange = new VersionExchange(database, this.store, clock, options, given.proof);
-    this.released = new ReleasedArtifacts(database, this.store, clock);
+    this.released = new ReleasedArtifacts(database, [this.store, this.derived], clock);
     this.deletion = new VersionDeletion(database, this.released, clock, options, given.lastPrediction);
     this.uploads = new UploadedFiles(options, clock);
     this.assembly = new FileAssembly(database, this.store, this.uploads, options);

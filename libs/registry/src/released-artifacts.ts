@@ -14,7 +14,8 @@ const DIGESTS_AT_ONCE = 1000;
 export class ReleasedArtifacts {
   constructor(
     private readonly database: Database,
-    private readonly store: Pick<ArtifactStore, 'remove'>,
+    /** The packages, and what lies elsewhere of them. */
+    private readonly stores: readonly Pick<ArtifactStore, 'remove'>[],
     private readonly clock: Clock,
   ) {}
 
@@ -44,7 +45,7 @@ export class ReleasedArtifacts {
       [digest],
     );
     // Before the row: where the server is killed in between, the next look finds nothing to remove.
-    if (needed.length === 0) await this.store.remove(digest);
+    if (needed.length === 0) for (const store of this.stores) await store.remove(digest);
     await tx.query('DELETE FROM registry.released_artifact WHERE digest = $1', [digest]);
     if (needed.length === 0) await tx.query('DELETE FROM registry.artifact_check WHERE digest = $1', [digest]);
     return needed.length === 0;
