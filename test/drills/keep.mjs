@@ -25,7 +25,8 @@ async function change(server, counted, life, lane) {
   const call = async (method, route, body, type) => {
     const headers = { 'x-api-key': server.adminKey, 'content-type': type ?? 'application/json' };
     const sent = type === undefined ? JSON.stringify(body) : body;
-    const answer = await fetch(server.url + route, { method, headers, body: sent });
+    const init = { method, headers, body: sent };
+    const answer = await fetch(server.url + route, init);
     await answer.arrayBuffer();
     return answer;
   };
