@@ -35,7 +35,7 @@ export class UploadsController {
 
   @Put(':name/uploads/:sha256')
   @ApiConsumes('application/octet-stream')
-  @ApiBody({ schema: { type: 'string', contentMediaType: 'application/octet-stream' } })
+  @ApiBody({ description: 'The bytes of the file, or the rest of them.', schema: {} })
   @Endpoint({
     summary: 'Send a file of a package, or the rest of it, under its SHA-256',
     description:
