@@ -3,6 +3,7 @@ import { derivedMigration } from './migrations/0002-derived';
 import { policiesMigration } from './migrations/0003-policies';
 import { aliasFacts } from './migrations/0004-alias-facts';
 import { signaturesMigration } from './migrations/0005-signatures';
+import { sourcesMigration } from './migrations/0006-sources';
 import { storeMigration } from './migrations/0007-store';
 
 /**
@@ -111,5 +112,6 @@ GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
   policiesMigration,
   aliasFacts,
   signaturesMigration,
+  sourcesMigration,
   storeMigration,
 ];

@@ -17,6 +17,7 @@ import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
 import type { PackageSignatures } from './signing/package-signatures';
 import { auditedSignature } from './signing/signature-policy';
+import type { VersionSource } from './sources/remote-package';
 import type { StagedPackage } from './staged-package';
 import { stepBegins } from './validation-steps';
 import type { OpenedPackage, VersionExchange, VersionOrigin } from './version-exchange';
@@ -45,6 +46,8 @@ export interface Registration extends ExpectedIdentity {
   readonly model?: string;
   /** Gives `production` to the version if it is the first valid one of its model. */
   readonly aliasFirst?: boolean;
+  /** Where the folder's files were fetched from. */
+  readonly source?: VersionSource;
   readonly call?: Omit<ValidationCall, 'scanMs'>;
 }
 
@@ -86,7 +89,7 @@ export class ModelRegistrar {
   private async take(
     actor: Actor,
     opened: OpenedPackage,
-    { model, aliasFirst = false, call }: Registration,
+    { model, aliasFirst = false, call, source: from }: Registration,
     record: RecordChange,
   ): Promise<Registered> {
     const { queue, store, reader, signatures } = this.parts;
@@ -103,7 +106,7 @@ export class ModelRegistrar {
       const { folder: staging, files, digest } = staged;
       const { unsignedFiles } = contents;
       const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
-      const candidate: Candidate = { actor, contents, digest, files, signed, scanMs };
+      const candidate: Candidate = { actor, contents, digest, files, signed, scanMs, source: from };
       const how: Admission = { record, aliasFirst, origin, call };
       return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, how));
     } finally {
@@ -158,6 +161,7 @@ export class ModelRegistrar {
           ...(candidate.contents.derived ? { derived: derivedRecord(candidate.contents.derived) } : {}),
           ...(alias ? { alias } : {}),
           ...(origin ? { origin: { record_sha256: origin.sha256 } } : {}),
+          ...(candidate.source ? { source: sourceSummary(candidate.source) } : {}),
         },
       });
       return { version: alias ? { ...decided, status: 'active', aliases: [alias] } : decided, created: true };
@@ -202,6 +206,10 @@ export function summaryOf(report: ValidationReport): Record<string, unknown> {
     ...(trial ? { provider: trial.provider, batchable: trial.rowsIndependent === true } : {}),
     ...(reasons.length ? { reasons: reasons.slice(0, REASONS_AUDITED) } : {}),
   };
+}
+
+function sourceSummary({ uri, resolvedUri }: VersionSource): Record<string, unknown> {
+  return { uri, ...(resolvedUri === undefined || resolvedUri === uri ? {} : { resolved_uri: resolvedUri }) };
 }
 
 const REASONS_AUDITED = 10;

@@ -25,6 +25,11 @@ import { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
 import { PackageSignatures } from './signing/package-signatures';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
+import type { Resolve } from './sources/outgoing-guard';
+import { RemoteImport } from './sources/remote-import';
+import { RemoteSources } from './sources/remote-sources';
+import { SourceOptions } from './sources/source-options';
+import { MlflowSync, type SyncHost, type SyncParts } from './sync/mlflow-sync';
 import { StartRegistrar, type StartResult } from './start-registrar';
 import { rulesFrom } from './signing/signature-rules';
 import { UploadedFiles, type UploadState } from './uploaded-files';
@@ -57,6 +62,10 @@ export interface RegistryParts {
   readonly ids: IdSource;
   readonly options: RegistryOptions;
   readonly onnxLimits?: OnnxLimits;
+  /** Where packages may come from beside folders; nowhere without it. */
+  readonly sourceOptions?: SourceOptions;
+  /** How names become addresses; the system's own way without it. */
+  readonly resolve?: Resolve;
   /** Awaited after a committed change and before its caller is answered, so that what serves here knows it by then. */
   readonly onChange?: () => Promise<void>;
   /** What the audit log can prove of a version, for those that leave. */
@@ -94,6 +103,7 @@ export class ModelRegistry {
   private readonly options: RegistryOptions;
   private readonly database: Database;
   private readonly clock: Clock;
+  private readonly syncParts: Omit<SyncParts, 'importer'>;
 
   constructor(given: RegistryParts) {
     const { database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange } = given;
@@ -138,6 +148,17 @@ export class ModelRegistry {
     };
     this.registrar = new ModelRegistrar(parts);
     this.revalidation = new VersionRevalidation(parts, clock);
+    const { sourceOptions = new SourceOptions(), resolve } = given;
+    const sources = new RemoteSources(sourceOptions, resolve);
+    this.syncParts = {
+      database,
+      clock,
+      sources,
+      catalog: this.catalog,
+      // A turn of either may have to be waited for.
+      leaseMs: 2 * (sourceOptions.importMs + options.validationMs),
+    };
+    const remote = new RemoteImport({ store: this.store, clock, sources, options, sourceOptions, onnxLimits });
     this.comparison = new VersionComparison(
       runtime,
       {
@@ -146,8 +167,8 @@ export class ModelRegistry {
       },
       options,
     );
-    this.importer = new ModelImporter(this.registrar, options.importFolders);
-    this.starter = new StartRegistrar(this.registrar, this.store, database);
+    this.importer = new ModelImporter(this.registrar, options.importFolders, remote, clock);
+    this.starter = new StartRegistrar(this.registrar, this.store, database, this.importer);
   }
 
   /** Makes the content store's folders and removes what a crash left there. */
@@ -205,6 +226,11 @@ export class ModelRegistry {
 
   registerAtStart(actor: Actor, uris: readonly string[], record: RecordChange): Promise<readonly StartResult[]> {
     return this.starter.registerAtStart(actor, uris, record);
+  }
+
+  /** Lets models follow MLflow, as their policies say, in the name of this process. */
+  mlflowSync(host: SyncHost): MlflowSync {
+    return new MlflowSync({ ...this.syncParts, importer: this.importer }, host);
   }
 
   find(model: string, version: string): Promise<ModelVersion> {

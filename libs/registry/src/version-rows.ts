@@ -16,6 +16,7 @@ import { lookupName } from './names';
 import { definedOnly } from './optional';
 import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
+import type { VersionSource } from './sources/remote-package';
 
 /** A row of model_version with the names of the aliases that point at it. */
 export interface VersionRow {
@@ -39,6 +40,7 @@ export interface VersionRow {
   readonly revision: number;
   readonly deletion: Deletion | null;
   readonly artifact: { readonly intact: boolean; readonly checked_at: string } | null;
+  readonly source: VersionSource | null;
   readonly aliases: readonly string[];
   readonly approvals: readonly ApprovalRow[];
 }
@@ -67,7 +69,7 @@ const APPROVALS = `COALESCE((SELECT json_agg(json_build_object('actor', p.actor,
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
   v.derived, v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision,
-  v.deletion, ${ARTIFACT}, ${ALIASES}, ${APPROVALS}`;
+  v.source, v.deletion, ${ARTIFACT}, ${ALIASES}, ${APPROVALS}`;
 
 /** The row of one exact version. */
 export async function versionRow(tx: EntityManager, model: string, version: string): Promise<VersionRow | undefined> {
@@ -96,6 +98,7 @@ export function versionOf(row: VersionRow): ModelVersion {
     aliases: row.aliases,
     deletion: row.deletion ?? undefined,
     artifact: row.artifact ? { intact: row.artifact.intact, checkedAt: rfc3339(row.artifact.checked_at) } : undefined,
+    source: row.source ?? undefined,
     approvals: row.approvals.map(({ actor, at, reason, digest, policy_revision: policyRevision }) => {
       return { actor, at: rfc3339(at), reason, digest, policyRevision };
     }),

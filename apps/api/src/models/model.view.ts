@@ -8,6 +8,7 @@ import type {
   Page,
   SignatureRecord,
   ValidationReport,
+  VersionSource,
 } from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
@@ -106,6 +107,7 @@ export function toVersionView(version: ModelVersion): View {
     derived: version.derived && toDerivedView(version.derived),
     report: version.report && toReportView(version.report),
     package_signature: version.packageSignature && toPackageSignatureView(version.packageSignature),
+    source: version.source && toSourceView(version.source),
     approvals: version.approvals.map(toApprovalView),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
@@ -114,6 +116,20 @@ export function toVersionView(version: ModelVersion): View {
     changed_by: toActorView(version.changedBy),
     artifact: version.artifact && { intact: version.artifact.intact, checked_at: version.artifact.checkedAt },
     deletion: version.deletion && { ...version.deletion, actor: toActorView(version.deletion.actor) },
+  });
+}
+
+/** Where the bytes of a version came from. */
+function toSourceView(source: VersionSource): View {
+  return known({
+    uri: source.uri,
+    resolved_uri: source.resolvedUri,
+    fetched_at: source.fetchedAt,
+    etag: source.etag,
+    run_id: source.runId,
+    logged_model_id: source.loggedModelId,
+    registry_version: source.registryVersion,
+    instead_of: source.insteadOf,
   });
 }
 

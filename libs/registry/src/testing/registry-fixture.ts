@@ -103,8 +103,8 @@ export async function registryFixture(given: Partial<RegistryOptions> = {}): Pro
   const ids = new CountingIds();
   const changes: ChangeRecord[] = [];
   const make = (own: Partial<RegistryOptions> = {}, parts: Partial<RegistryParts> = {}): ModelRegistry => {
-    const its = Object.assign(new RegistryOptions(), options, own);
-    return new ModelRegistry({ database, runtime, clock, ids, options: its, ...parts });
+    const ownOptions = Object.assign(new RegistryOptions(), options, own);
+    return new ModelRegistry({ database, runtime, clock, ids, options: ownOptions, ...parts });
   };
   return {
     registry: make(),
