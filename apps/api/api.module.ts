@@ -4,7 +4,7 @@ import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
-import { ModelCatalog, ModelRegistry } from '@sibyl/registry';
+import { ArtifactScrubber, ModelCatalog, ModelRegistry } from '@sibyl/registry';
 import { Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from './config';
 import { AuditModule } from './src/audit/audit.module';
@@ -19,6 +19,7 @@ import { LOG } from './src/http/log';
 import { KeysModule } from './src/keys/keys.module';
 import { MetaModule } from './src/meta/meta.module';
 import { ModelsModule } from './src/models/models.module';
+import { ModelSources } from './src/models/model-sources';
 import { Serving } from './src/models/serving';
 import { Operations } from './src/operations/operations';
 import { OperationsModule } from './src/operations/operations.module';
@@ -48,8 +49,10 @@ class PlatformModule {
       [ModelRuntime, platform.runtime],
       [GpuMeter, platform.gpus],
       [ModelRegistry, platform.registry],
+      [ArtifactScrubber, platform.scrubber],
       [ModelCatalog, platform.registry.catalog],
       [Serving, platform.serving],
+      [ModelSources, platform.sources],
       [HttpOptions, config.http],
       [Drain, new Drain()],
       [EventRecorder, recorder],

@@ -165,6 +165,9 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       signaturePolicy: settings.signaturePolicy,
       trustedKeys: [...settings.trustedKeys],
       validationMs: settings.validationSeconds * 1000,
+      uploadKeepMs: settings.uploadHours * 3_600_000,
+      scrubBytesPerSecond: settings.scrubBytesPerSecond,
+      keepPredictedDays: settings.keepPredictedDays,
     }),
     onnx: frozen(new OnnxLimits(), {
       fileBytes: settings.modelFileBytes,

@@ -235,6 +235,7 @@ describe('operating a server', () => {
     it('of one model, and of all, answers what serves', async () => {
       const one = await client.post('/health/model/reload', { model: 'momentum' }, { key: operator });
       expect(one).toMatchObject({ status: 200, body: { models: [{ name: 'momentum', ready: true }] } });
+      expect(one.body.models[0].versions).toContainEqual({ version: '1.2.3', outcome: 'reloaded' });
       const all = await client.post('/health/model/reload', {}, { key: operator });
       expect(all).toMatchObject({ status: 200, body: { models: [{ ready: true }, { ready: true }, { ready: true }] } });
     });
@@ -244,7 +245,27 @@ describe('operating a server', () => {
       expect((await open('/health/model')).body.models).toContainEqual({ name: 'momentum', ready: false });
       expect((await open('/ready')).status).toBe(200); // by hand is no fault of the server
       const reply = await client.post('/health/model/reload', { model: 'momentum' });
-      expect(reply.body).toEqual({ models: [{ name: 'momentum', ready: true }] });
+      expect(reply.body).toMatchObject({ models: [{ name: 'momentum', ready: true }] });
+      expect(reply.body.models[0].versions).toContainEqual({ version: '1.2.3', outcome: 'loaded' });
+    });
+
+    it('fails no request, however often', async () => {
+      let reloading = true;
+      const statuses = new Set<number>();
+      let answers = 0;
+      const callers = Array.from({ length: 16 }, async () => {
+        while (reloading || answers < 200) {
+          statuses.add((await client.post('/predict', { features: FEATURES })).status);
+          answers++;
+        }
+      });
+      for (let i = 0; i < 5; i++) {
+        const reply = await client.post('/health/model/reload', { model: 'momentum' }, { key: operator });
+        expect(reply.body.models[0].versions).toContainEqual({ version: '1.2.3', outcome: 'reloaded' });
+      }
+      reloading = false;
+      await Promise.all(callers);
+      expect([...statuses]).toEqual([200]);
     });
 
     it.each([

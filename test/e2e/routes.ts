@@ -19,6 +19,7 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['GET', '/health/system', 'ops:read'],
   ['GET', '/health/gpu', 'ops:read'],
   ['POST', '/health/model/reload', 'ops:write'],
+  ['POST', '/health/artifacts/check', 'ops:write'],
   ['GET', '/metrics', 'ops:read'],
   ['GET', '/info', 'any key'],
 
@@ -43,6 +44,10 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['DELETE', '/v1/models/{name}/{version}', 'models:write'],
   ['POST', '/v1/models/{name}/versions', 'models:write'],
   ['GET', '/v1/models/{name}/versions/{version}', 'models:read'],
+  ['GET', '/v1/models/{name}/uploads/{sha256}', 'models:write'],
+  ['PUT', '/v1/models/{name}/uploads/{sha256}', 'models:write'],
+  ['GET', '/v1/models/{name}/versions/{version}/export', 'models:write'],
+  ['DELETE', '/v1/models/{name}/versions/{version}', 'models:promote'],
   ['GET', '/v1/models/{name}/versions/{version}/diff', 'models:read'],
   ['POST', '/v1/models/{name}/versions/{version}/validate', 'models:write'],
   ['POST', '/v1/models/{name}/versions/{version}/approve', 'models:promote'],

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { AuditLog, AuditTrail, auditMigrations, type RecordChange } from '@sibyl/audit';
+import { AuditLog, AuditTrail, auditMigrations, type EventFilter } from '@sibyl/audit';
 import {
   AdminKey,
   AnswerSeal,
@@ -14,18 +14,20 @@ import {
 } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
-import { SystemClock, systemActor, UuidV7Source, type Actor, type Clock, type IdSource } from '@sibyl/kernel';
+import { SystemClock, systemActor, UuidV7Source, type Clock, type IdSource } from '@sibyl/kernel';
 import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
 import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations, type MlflowSync } from '@sibyl/registry';
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
 import { LocalServing } from './models/local-serving';
+import { ModelSources } from './models/model-sources';
 import type { Serving } from './models/serving';
 import { Underway } from './predict/underway';
 import { SignatureWatch } from './models/signature-watch';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
+import { systemRecord } from './system-record';
 import { elsewhere, flushAll, joinTeam, keysChanged, registryChanged } from './workers/team';
 import { NoSiblings, type Siblings } from './workers/siblings';
 
@@ -76,7 +78,7 @@ export async function startPlatform(
   const database = await startDatabase(foundation, siblings.count > 1);
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
-  const models = await startModels(foundation, { database, trail: audit.trail }, runtime);
+  const models = await startModels(foundation, { database, ...audit }, runtime);
   const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
@@ -90,7 +92,7 @@ export async function startPlatform(
     gpus,
     async registerModels() {
       await runtimeStart;
-      await registerNamedModels(foundation, models.registry, audit.trail);
+      await models.sources.register();
     },
     async serveModels() {
       await runtimeStart;
@@ -100,7 +102,7 @@ export async function startPlatform(
     },
     async close() {
       models.stop();
-      await sync.stop();
+      await Promise.all([models.scrubber.stop(), sync.stop()]);
       await Promise.all([runtime.close(), auth.idempotency.stop(), auth.keyUsage.stop(), auth.keySnapshot.stop()]);
       await audit.trail.close();
       await database.close();
@@ -198,7 +200,7 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
 
 async function startModels(
   foundation: Foundation,
-  { database, trail }: { readonly database: Database; readonly trail: AuditTrail },
+  { database, trail, auditLog }: { readonly database: Database } & Audit,
   runtime: OnnxRuntime,
 ) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
@@ -209,12 +211,17 @@ async function startModels(
     ids,
     options: config.registry,
     onnxLimits: config.onnx,
+    proof: (model, version) => auditLog.traceOf(model, version),
+    lastPrediction: (model, version, fromMs) => lastPrediction(auditLog, { model, version, fromMs }),
     sourceOptions: config.sources,
     onChange: async () => {
       await Promise.all([reconciler.follow(), registryChanged(siblings)]);
     },
   });
   await registry.start();
+  const scrubber = registry.scrubber({ log, record: systemRecord(trail, systemActor('scrubber'), foundation) });
+  // One of several workers reads for all of them.
+  if (siblings.index === 1) scrubber.start();
   const reconciler = new ModelReconciler({ source: registry, runtime, clock, options: config.prediction, log });
   const { prewarmLimitMs } = config.prediction;
   const record = systemRecord(trail, systemActor('policy'), foundation);
@@ -233,6 +240,8 @@ async function startModels(
   return {
     runtime,
     registry,
+    scrubber,
+    sources: new ModelSources({ registry, trail, clock, ids, log, uris: config.models }),
     reconciler,
     promotion,
     serving,
@@ -248,6 +257,11 @@ async function startModels(
   };
 }
 
+async function lastPrediction(auditLog: AuditLog, of: EventFilter): Promise<string | undefined> {
+  const { items } = await auditLog.list({ ...of, action: 'prediction.create' }, { limit: 1 });
+  return items[0]?.recorded_at;
+}
+
 function startSync(foundation: Foundation, { registry, serving }: Models, trail: AuditTrail): MlflowSync {
   const { log, metrics } = foundation;
   const record = systemRecord(trail, systemActor('mlflow-sync'), foundation);
@@ -259,40 +273,21 @@ function startSync(foundation: Foundation, { registry, serving }: Models, trail:
   });
 }
 
-async function registerNamedModels(foundation: Foundation, registry: ModelRegistry, trail: AuditTrail): Promise<void> {
-  const actor = systemActor('start');
-  const record = systemRecord(trail, actor, foundation);
-  for (const { uri, outcome, error } of await registry.registerAtStart(actor, foundation.config.models, record)) {
-    if (outcome !== 'failed') continue;
-    foundation.log.error({ uri, err: error }, 'a package of SIBYL_MODELS could not be registered');
-  }
-}
-
-/** Records what the server does by itself. */
-function systemRecord(trail: AuditTrail, actor: Actor, { clock, ids }: Foundation): RecordChange {
-  return (tx, change) =>
-    trail.commitInTransaction(tx, {
-      ...change,
-      outcome: (change.status ?? 200) < 400 ? 'succeeded' : 'failed',
-      status: change.status ?? 200,
-      actor,
-      ip: '',
-      requestId: ids.next(),
-      occurredAtMs: clock.now(),
-      durationMs: 0,
-    });
-}
-
-type Read = { readonly serving: LocalServing; readonly signatureWatch: SignatureWatch } & Pick<Auth, 'keySnapshot'> &
+type Read = { readonly serving: LocalServing } & Pick<Models, 'signatureWatch' | 'scrubber'> &
+  Pick<Auth, 'keySnapshot'> &
   Pick<Audit, 'trail'> &
   Pick<Platform, 'gpus'>;
 
-function declareReadings(metrics: Metrics, { serving, signatureWatch, keySnapshot, trail, gpus }: Read): void {
+function declareReadings(
+  metrics: Metrics,
+  { serving, signatureWatch, scrubber, keySnapshot, trail, gpus }: Read,
+): void {
   metrics.server.read({
     loadedModels: () => serving.loadedModels(),
     untrustedModels: () => signatureWatch.untrusted(),
     activeKeys: () => keySnapshot.status().activeKeys,
     spoolBacklog: () => trail.status().backlogEvents,
+    damagedArtifacts: () => scrubber.damaged,
     gpus: () => gpus.read(),
   });
 }

@@ -27,6 +27,31 @@ export interface RecordedPrediction {
   readonly payload: string | undefined;
 }
 
+/** Where an event lies, and what it was hashed to. */
+export interface TracedEvent {
+  readonly id: string;
+  readonly recorded_at: string;
+  readonly action: string;
+  readonly outcome: string;
+  readonly actor_name: string;
+  readonly chain: string;
+  readonly seq: number;
+  readonly leaf: string;
+  readonly chain_hash: string;
+}
+
+export interface ChainHead {
+  readonly chain: string;
+  readonly kind: string;
+  readonly seq: number;
+  readonly head: string;
+}
+
+export interface EventTrace {
+  readonly events: readonly TracedEvent[];
+  readonly heads: readonly ChainHead[];
+}
+
 export interface AuditLogParts {
   readonly database: Database;
   /** Brings what was committed before a call to PostgreSQL. */
@@ -50,6 +75,13 @@ interface PredictionRow extends EventRow {
   readonly ciphertext: Buffer | null;
 }
 
+/** What was changed of a model version; what only read it, and its predictions, are not asked for. */
+const TRACED = [
+  ...['register', 'validate', 'approve', 'archive', 'promote', 'rollback', 'export', 'delete', 'check', 'expire'],
+]
+  .map((verb) => `'model.${verb}'`)
+  .join();
+const HEADS_MOST = 100;
 const DEFAULT_LIMIT = 100;
 const MOST_LIMIT = 1000;
 
@@ -97,6 +129,24 @@ export class AuditLog {
     await this.parts.trail.flush();
     const [row] = await this.parts.database.auditQuery<PredictionRow>(FIND_PREDICTION, [id]);
     return row && { event: parseBody(row), payload: this.openPayload(row) };
+  }
+
+  /** Changes of a version, oldest first, with the hashes by which each is found and proven here, and the chains as they end now. */
+  async traceOf(model: string, version: string): Promise<EventTrace> {
+    await this.parts.trail.flush();
+    const { database } = this.parts;
+    const events = await database.auditQuery<TracedEvent>(
+      `SELECT id, to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS recorded_at, action, outcome, actor_name,
+         chain_id AS chain, seq::double precision, encode(leaf, 'hex') AS leaf,
+         encode(chain_hash, 'hex') AS chain_hash
+       FROM audit.event WHERE model_name = $1 AND model_version = $2 AND action IN (${TRACED}) ORDER BY event.recorded_at, id LIMIT ${MOST_LIMIT}`,
+      [model, version],
+    );
+    const heads = await database.auditQuery<ChainHead>(
+      `SELECT chain_id AS chain, kind, last_seq::double precision AS seq, encode(head, 'hex') AS head FROM audit.chain
+       ORDER BY opened_at DESC LIMIT ${HEADS_MOST}`,
+    );
+    return { events, heads };
   }
 
   private async newest(): Promise<EventInstant | undefined> {

@@ -12,6 +12,7 @@ export {
   type AuditLogParts,
   type EventPage,
   type EventPageRequest,
+  type EventTrace,
   type RecordedPrediction,
 } from './audit-log';
 export { AUDIT_DURABILITIES, AuditOptions } from './audit-options';

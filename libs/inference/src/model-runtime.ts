@@ -33,6 +33,8 @@ export interface LoadOptions {
   readonly expected?: ExpectedLoad;
   /** Whether there is memory for another process with this model, of so many bytes. Default: always. */
   readonly mayGrow?: (bytes: number) => boolean;
+  /** Beside the one of this key that is loaded already, whose place it then takes. */
+  readonly anew?: boolean;
   /** Hard limit of one batch, past which its runner is killed; default: learned from the model's own speed. */
   readonly runLimitMs?: number;
 }
@@ -161,7 +163,10 @@ export interface TrialRuns {
 export abstract class ModelRuntime {
   /** `onnx`, `remote`, … */
   abstract readonly platform: string;
-  /** Calls with one key share one load; a loaded model stays loaded until `unload`, whatever happens to processes. */
+  /**
+   * Calls with one key share one load; a loaded model stays loaded until `unload`, whatever happens to processes. Loaded `anew`
+   * there are two of its key until the caller unloads the one before, whose late requests the new one then answers.
+   */
   abstract load(model: ModelFile, options: LoadOptions): Promise<LoadedModel>;
   /**
    * Loads and runs a model that nobody trusts yet where it can hurt nothing: runs one by one, within limits.

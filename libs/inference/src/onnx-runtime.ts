@@ -56,6 +56,8 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   /** By session: a version may be loaded anew while the one before it under its key still goes. */
   private readonly unloads = new SingleFlight<void>();
   private readonly served = new Map<string, ServedVersion>();
+  /** Loaded anew under their key, and not unloaded yet. */
+  private readonly replaced = new Set<ServedVersion>();
   private lastSession = 0;
   private closing: Promise<void> | undefined;
 
@@ -82,6 +84,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   }
 
   load(model: ModelFile, options: LoadOptions): Promise<LoadedModel> {
+    if (options.anew === true) return this.loadOnce(model, options);
     const loaded = this.served.get(model.key);
     if (loaded !== undefined) return Promise.resolve(loaded);
     return this.loads.run(model.key, () => this.loadOnce(model, options));
@@ -199,22 +202,32 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
       if (error instanceof DomainError) throw error;
       throw new DomainError('model_not_ready', 'The model could not be loaded.', { cause: error });
     }
-    this.served.set(model.key, version);
+    this.replace(version);
     this.observer.onModelLoaded(version.key, version.loadMs, version.memoryBytes);
     return version;
   }
 
+  private replace(version: ServedVersion): void {
+    const before = this.served.get(version.key);
+    if (before !== undefined) {
+      before.successor = version;
+      this.replaced.add(before);
+    }
+    this.served.set(version.key, version);
+  }
+
   private async unloadOnce(version: ServedVersion): Promise<void> {
-    if (this.served.get(version.key) !== version) return;
+    const present = this.served.get(version.key) === version;
+    if (!present && !this.replaced.delete(version)) return;
     version.refusal ??= new DomainError('model_not_ready', 'The model is being unloaded.');
-    this.served.delete(version.key);
+    if (present) this.served.delete(version.key);
     await version.drain(this.options.drainLimitMs);
     await this.pool.unload(version);
     this.observer.onModelUnloaded(version.key);
   }
 
   private async closeOnce(): Promise<void> {
-    const versions = [...this.served.values()];
+    const versions = [...this.served.values(), ...this.replaced];
     for (const version of versions) version.refusal ??= shuttingDown();
     this.prepared.close();
     this.trials.close(shuttingDown());
@@ -222,6 +235,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     await Promise.all(versions.map((version) => version.drain(this.options.drainLimitMs)));
     await this.pool.close();
     this.served.clear();
+    this.replaced.clear();
   }
 
   private refuseWhenClosing(): void {

@@ -54,6 +54,8 @@ export class ServedVersion implements LoadedModel {
   prepared: PreparedModel | undefined;
   /** Why it takes no requests; undefined while it does. */
   refusal: DomainError | undefined;
+  /** Loaded anew, this takes what still comes here. */
+  successor: ServedVersion | undefined;
   outputNames: readonly string[] = [];
   inputNames: readonly string[] = [];
   private declared: ModelSignature = { inputs: [], outputs: [] };
@@ -133,6 +135,7 @@ export class ServedVersion implements LoadedModel {
   submit(request: InferRequest, receiver: InferReceiver): void {
     const now = this.host.clock.monotonic();
     if (this.refusal !== undefined || this.breaker.open) {
+      if (this.successor !== undefined) return this.successor.submit(request, receiver);
       const refusal = this.refusal ?? this.breaker.admit(now);
       if (refusal !== undefined) {
         receiver.failed(refusal);
@@ -228,13 +231,11 @@ export class ServedVersion implements LoadedModel {
     if (this.refusal !== undefined) this.refuseAll(this.refusal);
   }
 
-  /** Refuses all that waits. */
   refuseAll(error: DomainError): void {
     this.interactive.queue.refuseAll(error);
     this.bulk.queue.refuseAll(error);
   }
 
-  /** Answers what waits past its deadline. */
   expire(now: number): void {
     this.interactive.queue.expire(now);
     this.bulk.queue.expire(now);

@@ -9,6 +9,7 @@ export { Promotion, type Elsewhere } from './promotion';
 export { ModelReconciler, type ReconcilerLog } from './model-reconciler';
 export type { ServingSource } from './serving-source';
 export type { Resolution, ServedModel } from './serving-table';
+export type { ReloadedVersion } from './version-renewal';
 export type { ServedVersion, ServingState } from './served-version';
 export type { JsonObject } from './feature-rows';
 export { pointerTo, RequestFaults } from './request-faults';

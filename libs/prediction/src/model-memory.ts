@@ -1,5 +1,5 @@
 import { DomainError, type Clock } from '@sibyl/kernel';
-import type { ModelRuntime } from '@sibyl/inference';
+import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 
@@ -12,6 +12,12 @@ export interface ModelMemoryParts {
   /** How firmly a version stays loaded. */
   readonly hold: (served: ServedVersion) => Hold;
   readonly release: (served: ServedVersion) => Promise<void>;
+}
+
+interface Coming {
+  readonly bytes: number;
+  /** Answers until what comes is loaded. */
+  readonly before: LoadedModel | undefined;
 }
 
 interface Leaving {
@@ -37,8 +43,8 @@ const MIB = 1024 * 1024;
  * go after their time. What went is loaded again by the next request for it.
  */
 export class ModelMemory {
-  /** Bytes that are set aside for versions on their way in. */
-  private readonly coming = new Map<ServedVersion, number>();
+  /** Bytes that are set aside for versions on their way in, and what each will take the place of. */
+  private readonly coming = new Map<ServedVersion, Coming>();
   /** What unloads will give back when they have ended: until then their versions answer what was asked of them. */
   private readonly leaving = new Set<Leaving>();
 
@@ -47,9 +53,8 @@ export class ModelMemory {
   /** Bytes of what is loaded, in all runners, and of what is being loaded or unloaded. */
   usedBytes(): number {
     let sum = this.leavingBytes;
-    for (const bytes of this.coming.values()) sum += bytes;
-    for (const served of this.parts.versions())
-      if (served.loaded !== undefined && !this.coming.has(served)) sum += this.bytesOf(served);
+    for (const { bytes } of this.coming.values()) sum += bytes;
+    for (const served of this.parts.versions()) if (this.isHeldBeside(served)) sum += this.bytesOf(served);
     return sum;
   }
 
@@ -65,7 +70,7 @@ export class ModelMemory {
 
   /** Sets memory aside for a version, unloading others as needed. Throws `model_not_ready` where only pinned ones are left. */
   async reserve(served: ServedVersion): Promise<void> {
-    const needed = this.bytesOf(served);
+    const needed = this.parts.runtime.expectedBytes(served.expectedLoad);
     // Before anything is unloaded for it.
     if (needed > this.budgetBytes - this.lastingBytes(served)) throw this.full(served, needed);
     while (!this.hasRoomFor(needed)) {
@@ -75,7 +80,7 @@ export class ModelMemory {
       if (victim === undefined) throw this.full(served, needed);
       await this.evict(victim, 'another version needs its memory');
     }
-    this.coming.set(served, needed);
+    this.coming.set(served, { bytes: needed, before: served.loaded });
   }
 
   /** The load has ended, well or not: from now on what it really takes counts. */
@@ -110,6 +115,13 @@ export class ModelMemory {
 
   private get budgetBytes(): number {
     return this.parts.options.modelMemoryBytes;
+  }
+
+  /** Whether what is loaded of a version counts beside what is set aside for it: that counts once, before and after the switch. */
+  private isHeldBeside(served: ServedVersion): boolean {
+    if (served.loaded === undefined) return false;
+    const coming = this.coming.get(served);
+    return coming === undefined || coming.before === served.loaded;
   }
 
   /** What a version takes in all processes together, or will take as far as its validation and its files tell. */
@@ -158,10 +170,11 @@ export class ModelMemory {
   /** What stays whatever is unloaded for a version: others on their way, and those that do not give way to it. */
   private lastingBytes(coming: ServedVersion): number {
     let sum = 0;
-    for (const bytes of this.coming.values()) sum += bytes;
+    for (const { bytes } of this.coming.values()) sum += bytes;
     for (const served of this.parts.versions()) {
       const { loaded, expectedLoad } = served;
-      if (loaded === undefined || this.coming.has(served) || this.givesWay(served, coming)) continue;
+      if (loaded === undefined || !this.isHeldBeside(served)) continue;
+      if (served !== coming && this.givesWay(served, coming)) continue;
       // A copy that only makes it faster goes.
       sum += Math.min(loaded.totalBytes, this.parts.runtime.expectedBytes(expectedLoad));
     }

@@ -57,13 +57,14 @@ class Fixture {
   warm: string[] = [];
   aliases: SnapshotAlias[] = [{ alias: 'production', version: '1', revision: 1, previous: null }];
   broken: Error | undefined;
+  damaged: DomainError | undefined;
   snapshots = 0;
   samples: () => Promise<never[]> = () => Promise.resolve([]);
   readonly reconciler = new ModelReconciler({
     source: {
       snapshot: () => this.snapshot(),
       checkSignature: () => Promise.resolve(),
-      artifactFolder: (of) => Promise.resolve(`/packages/${of}`),
+      artifactFolder: (of) => (this.damaged ? Promise.reject(this.damaged) : Promise.resolve(`/packages/${of}`)),
       modelFile: (folder: string) => Promise.resolve(`${folder}/model.onnx`),
       recheckArtifact: () => Promise.resolve(),
       sampleInputs: () => this.samples(),
@@ -341,6 +342,62 @@ describe('ModelReconciler', () => {
     expect(reconciler.missing()).toEqual([]);
     expect((await fixture.predictRow(served, row({ a: 1 }), fixture.call())).json).toBe('{"value":11}');
     expect(runtime.loads.filter((key) => key.startsWith('m@1@'))).toHaveLength(2);
+  });
+
+  describe('told to reload', () => {
+    it('loads what serves anew, answers meanwhile, and unloads what it replaced', async () => {
+      const { reconciler, runtime } = fixture;
+      await reconciler.start();
+      const { served } = reconciler.table.resolve('m', '1');
+      const before = served.loaded;
+      runtime.hold();
+      const reload = reconciler.reload('m');
+      await new Promise(setImmediate);
+      expect([served.loaded, served.state]).toEqual([before, 'ready']);
+      runtime.release();
+      expect(await reload).toEqual([
+        { model: 'm', version: '1', outcome: 'reloaded' },
+        { model: 'm', version: '2', outcome: 'reloaded' },
+      ]);
+      expect(served.loaded).not.toBe(before);
+      expect(runtime.unloads).toEqual([`m@1@${digest(1)}`, `m@2@${digest(2)}`]);
+      expect((await fixture.predictRow(served, row({ a: 1 }), fixture.call())).json).toBe('{"value":11}');
+    });
+
+    it('keeps what serves where its bytes are damaged, and says so', async () => {
+      const { reconciler, runtime } = fixture;
+      await reconciler.start();
+      const { served } = reconciler.table.resolve('m', '1');
+      const before = served.loaded;
+      fixture.damaged = new DomainError('model_not_ready', 'damaged');
+      expect(await reconciler.reload('m')).toContainEqual({
+        ...{ model: 'm', version: '1', outcome: 'kept', reason: 'damaged' },
+      });
+      expect([served.loaded, served.state, runtime.unloads]).toEqual([before, 'ready', []]);
+    });
+
+    it('keeps what serves where there is no memory for a second copy', async () => {
+      const { options, reconciler } = fixture;
+      await reconciler.start();
+      const { served } = reconciler.table.resolve('m', '1');
+      const before = served.loaded;
+      options.modelMemoryBytes = 1024;
+      expect((await reconciler.reload('m'))[0]).toMatchObject({ version: '1', outcome: 'kept' });
+      expect(served.loaded).toBe(before);
+    });
+
+    it('brings nothing back that was unloaded while it was loaded anew', async () => {
+      const { reconciler, runtime } = fixture;
+      await reconciler.start();
+      const { served } = reconciler.table.resolve('m', '1');
+      runtime.hold();
+      const reload = reconciler.reload('m');
+      await new Promise(setImmediate);
+      await reconciler.unload(served);
+      runtime.release();
+      expect((await reload)[0]).toMatchObject({ version: '1', outcome: 'kept' });
+      expect([served.loaded, served.state]).toEqual([undefined, 'unloaded']);
+    });
   });
 
   it('reloads on demand, one model or all, and knows what it does not know', async () => {

@@ -1,6 +1,5 @@
 import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
 import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
-import type { Tensor } from '@sibyl/protocol';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 import { followSnapshot } from './follow-snapshot';
@@ -8,7 +7,8 @@ import { Hold, ModelMemory } from './model-memory';
 import type { ServingSource } from './serving-source';
 import { ServingNeeds } from './serving-needs';
 import { ServingTable, type Resolution } from './serving-table';
-import { warmupOf } from './warmup';
+import { afterLoad, VersionRenewal, type ReloadedVersion } from './version-renewal';
+import { notLoaded, VersionLoader } from './version-loader';
 
 export interface ReconcilerLog {
   info(fields: object, message: string): void;
@@ -37,6 +37,8 @@ export class ModelReconciler {
   private preloads: readonly ServedVersion[] = [];
   private readonly needs: ServingNeeds;
   private readonly memory: ModelMemory;
+  private readonly loader: VersionLoader;
+  private readonly renewal: VersionRenewal;
 
   constructor(private readonly parts: ReconcilerParts) {
     const needs = new ServingNeeds(() => this.table, parts.clock, parts.options);
@@ -47,6 +49,8 @@ export class ModelReconciler {
       hold: (served) => needs.holdOf(served),
       release: (served) => this.release(served),
     });
+    this.loader = new VersionLoader({ ...parts, mayGrow: (bytes) => this.memory.hasRoomFor(bytes) });
+    this.renewal = new VersionRenewal({ ...parts, memory: this.memory, loader: this.loader });
   }
 
   /** Reads the first snapshot and loads what aliases point at; a version that will not load does not stop the start. */
@@ -149,13 +153,24 @@ export class ModelReconciler {
     return found() ?? this.table.resolve(model, version).served;
   }
 
-  /** Reads the registry anew and loads what should serve, also what failed to load a moment ago or was unloaded by hand. */
-  async reload(model: string | undefined): Promise<void> {
+  /**
+   * Reads the registry anew and loads what should serve, also what failed to load a moment ago or was unloaded by hand. What
+   * serves already is read and checked again and loaded beside itself, and gives way when its successor is warm.
+   */
+  async reload(model: string | undefined): Promise<readonly ReloadedVersion[]> {
     await this.refresh();
-    for (const served of this.needs.all()) if (model === undefined || served.model === model) served.parked = false;
-    const due = this.needs.wanted().filter((served) => model === undefined || served.model === model);
     if (model !== undefined) this.table.resolve(model, undefined);
+    const asked = (served: ServedVersion): boolean => model === undefined || served.model === model;
+    for (const served of this.needs.all()) if (asked(served)) served.parked = false;
+    const serving = this.needs
+      .all()
+      .filter((served) => asked(served) && served.servable && served.loaded?.givenUp === false);
+    const due = this.needs.wanted().filter((served) => asked(served) && !serving.includes(served));
     await this.preload(due);
+    const reloaded = due.map((served) => afterLoad(served));
+    // One after the other: no more than one model is in memory twice.
+    for (const served of serving) reloaded.push(await this.renewal.renew(served));
+    return reloaded;
   }
 
   /** Takes a version out of the runners; it stays out until a request asks for it. */
@@ -214,25 +229,9 @@ export class ModelReconciler {
     if (served.loaded) return served.loaded;
     served.state = 'loading';
     served.parked = false;
-    const { manifest, digest } = served.facts;
-    const { source } = this.parts;
     try {
       await this.memory.reserve(served);
-      await source.checkSignature(served.facts);
-      const folder = await source.artifactFolder(digest);
-      const warmup = warmupOf(served, await this.samples(folder, served));
-      const model = await source.modelFile(folder, served.facts);
-      const file = { ...served.fileAt(model), recheck: () => source.recheckArtifact(served.facts) };
-      const loaded = await this.parts.runtime.load(file, {
-        devicePolicy: manifest.runtime?.devicePolicy ?? this.parts.options.devicePolicy,
-        batchable: served.batchable,
-        maxBatchRows: manifest.runtime?.maxBatch ?? this.parts.options.maxBatchRows,
-        ...(manifest.runtime?.batchBudgetMs === undefined ? {} : { batchBudgetMs: manifest.runtime.batchBudgetMs }),
-        warmup: warmup.runs,
-        warmupIsGuess: warmup.isGuess,
-        expected: served.expectedLoad,
-        mayGrow: (bytes) => this.memory.hasRoomFor(bytes),
-      });
+      const loaded = await this.loader.load(served);
       served.loaded = loaded;
       served.loadedAtMs = this.parts.clock.now();
       served.state = 'ready';
@@ -244,23 +243,12 @@ export class ModelReconciler {
       return loaded;
     } catch (error) {
       served.state = 'unavailable';
-      served.failure = error instanceof DomainError ? error : notLoaded(error);
+      served.failure = notLoaded(error);
       served.retryAt = this.parts.clock.monotonic() + this.parts.options.loadRetryMs;
       this.parts.log.warn({ model: served.model, version: served.version, err: error }, 'model could not be loaded');
       throw served.failure;
     } finally {
       void this.memory.settle(served).catch((error: unknown) => this.stale(error));
-    }
-  }
-
-  /** Without its samples a version is warmed with made-up runs: no reason not to load it. */
-  private async samples(folder: string, { facts }: ServedVersion): Promise<readonly (readonly Tensor[])[]> {
-    try {
-      return await this.parts.source.sampleInputs(folder, facts);
-    } catch (error) {
-      const { model, version } = facts;
-      this.parts.log.warn({ model, version, err: error }, 'golden samples could not be read: warmed without them');
-      return [];
     }
   }
 
@@ -277,8 +265,4 @@ function notReady({ model, version, state }: ServedVersion): DomainError {
   return new DomainError('model_not_ready', `Model '${model}' version ${version} is not ready: ${state}.`, {
     retryAfterSeconds: 2,
   });
-}
-
-function notLoaded(cause: unknown): DomainError {
-  return new DomainError('model_not_ready', 'The model could not be loaded.', { retryAfterSeconds: 2, cause });
 }

@@ -120,6 +120,13 @@ export class ArtifactStore {
       : this.artifactFolder(digest);
   }
 
+  /** Removes a package; nothing where there is none. */
+  async remove(digest: string): Promise<void> {
+    await this.start();
+    this.traces.delete(digest);
+    await this.setAside(this.folderOf(digest));
+  }
+
   private remember(digest: string, trace: string): void {
     // What was loaded longest ago costs another hash.
     if (this.traces.size >= TRACES) this.traces.delete(this.traces.keys().next().value ?? '');
@@ -147,7 +154,8 @@ export class ArtifactStore {
     await this.uploads.sweep();
   }
 
-  private folderOf(digest: string): string {
+  /** Where a package lies or would lie, whatever is there. */
+  folderOf(digest: string): string {
     const hex = digestHex(digest);
     invariant(hex, 'a package digest');
     return path.join(this.packages, hex);

@@ -51,6 +51,13 @@ export class DerivedModels {
     });
   }
 
+  /** Removes what was derived of a package; nothing where there is none. */
+  async remove(digest: string): Promise<void> {
+    const hex = digestHex(digest);
+    invariant(hex, 'a package digest');
+    await this.setAside(path.join(this.root, hex));
+  }
+
   private async make(folder: string, own: string, { derived, expected }: Making): Promise<void> {
     await mkdir(this.root, { recursive: true, mode: 0o700 });
     const staged = await this.staging.make();

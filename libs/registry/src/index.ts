@@ -38,6 +38,11 @@ export { SIGNATURE_POLICIES, type SignaturePolicy, type SignatureRecord } from '
 export type { OnProgress } from './progress';
 export type { PackageDigest, PackageFile } from './package-digest';
 export type { Page, PageRequest } from './page';
+export type { UploadRange, UploadState } from './uploaded-files';
+export { sha256Of } from './uploaded-files';
+export { ArtifactScrubber, type ArtifactFinding } from './artifact-scrubber';
+export { VERSION_FILE_TYPE } from './version-file';
+export type { VersionExport } from './version-exchange';
 export { packagePath } from './package-path';
 export { modelNameFault, PRODUCTION, versionFault } from './names';
 export type { Changed, NamedChanges, VersionDiff } from './version-diff';

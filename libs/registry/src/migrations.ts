@@ -4,6 +4,7 @@ import { policiesMigration } from './migrations/0003-policies';
 import { aliasFacts } from './migrations/0004-alias-facts';
 import { signaturesMigration } from './migrations/0005-signatures';
 import { sourcesMigration } from './migrations/0006-sources';
+import { storeMigration } from './migrations/0007-store';
 
 /**
  * Schema `registry`. Documents are `json`, not `jsonb`: it keeps their text as it came and takes every string that JSON has.
@@ -112,4 +113,5 @@ GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
   aliasFacts,
   signaturesMigration,
   sourcesMigration,
+  storeMigration,
 ];

@@ -8,6 +8,7 @@ import type { ModelRegistrar, Registered, Registration } from './model-registrar
 import { ignoreMissing } from './package-files';
 import type { FetchedPackage, RemoteImport } from './sources/remote-import';
 import { isRemote, type OpenedSource } from './sources/remote-sources';
+import { VERSION_FILE_ENDING } from './version-file';
 
 export interface ImportRequest extends ExpectedIdentity {
   /**
@@ -23,7 +24,7 @@ export interface ImportRequest extends ExpectedIdentity {
   readonly aliasFirst?: boolean;
 }
 
-/** A folder on this machine, and the ONNX file that a URI named in it. */
+/** A folder on this machine, and the ONNX or version file that a URI named in it. */
 export interface LocalPackage {
   readonly folder: string;
   readonly model?: string;
@@ -112,7 +113,8 @@ export async function localPackage(target: string): Promise<LocalPackage | undef
   if (!stats?.isFile()) return undefined;
   const name = path.basename(target);
   if (name === MANIFEST_FILE) return { folder: path.dirname(target) };
-  return name.toLowerCase().endsWith('.onnx') ? { folder: path.dirname(target), model: name } : undefined;
+  const isModel = ['.onnx', VERSION_FILE_ENDING].some((ending) => name.toLowerCase().endsWith(ending));
+  return isModel ? { folder: path.dirname(target), model: name } : undefined;
 }
 
 function unsupported(pointer: string, received: string, cause?: unknown): DomainError {
@@ -131,6 +133,8 @@ function unsupported(pointer: string, received: string, cause?: unknown): Domain
 // One answer for what does not exist and for what may not be read, so that nobody can ask what lies on this machine.
 function outside(pointer: string): DomainError {
   return new DomainError('invalid_parameter', 'The URI names no package in the folders that imports may read.', {
-    faults: [{ pointer, expected: 'a package folder, its sibyl.json or an .onnx file below SIBYL_IMPORT_FOLDERS' }],
+    faults: [
+      { pointer, expected: 'a package folder, its sibyl.json, an .onnx or a .sibyl file below SIBYL_IMPORT_FOLDERS' },
+    ],
   });
 }

@@ -20,6 +20,8 @@ import { auditedSignature } from './signing/signature-policy';
 import type { VersionSource } from './sources/remote-package';
 import type { StagedPackage } from './staged-package';
 import { stepBegins } from './validation-steps';
+import type { OpenedPackage, VersionExchange, VersionOrigin } from './version-exchange';
+import { refused } from './version-file';
 import type { Candidate, VersionRegister } from './version-register';
 import type { VersionApprovals } from './version-approvals';
 import { versionOf, versionRow } from './version-rows';
@@ -35,11 +37,12 @@ export interface RegistrarParts {
   readonly policies: ModelPolicies;
   readonly approvals: VersionApprovals;
   readonly queue: RegistrationQueue;
+  readonly exchange: VersionExchange;
   readonly signatures: PackageSignatures;
 }
 
 export interface Registration extends ExpectedIdentity {
-  /** The ONNX file, where the folder has several. */
+  /** The ONNX or version file, where the folder has several. */
   readonly model?: string;
   /** Gives `production` to the version if it is the first valid one of its model. */
   readonly aliasFirst?: boolean;
@@ -54,6 +57,14 @@ export interface Registered {
   readonly created: boolean;
 }
 
+/** How a candidate is admitted. */
+interface Admission {
+  readonly record: RecordChange;
+  readonly aliasFirst: boolean;
+  readonly origin: VersionOrigin | undefined;
+  readonly call: Registration['call'];
+}
+
 /** Takes packages in: scan, store, trial, replay, and one transaction that says how it ended. */
 export class ModelRegistrar {
   constructor(private readonly parts: RegistrarParts) {}
@@ -63,34 +74,47 @@ export class ModelRegistrar {
    * validation; the row with its report and the audit event are then committed all the same.
    */
   async registerFolder(actor: Actor, folder: string, expect: Registration, record: RecordChange): Promise<Registered> {
-    const { queue, store, reader, signatures } = this.parts;
+    const { queue, exchange } = this.parts;
     return queue.turn(async () => {
-      const source = await openSource(folder, expect.model);
-      const staged = await store.stage();
+      const opened = await exchange.open(folder, expect);
       try {
         expect.call?.signal?.throwIfAborted();
-        stepBegins(expect.call?.onProgress, 'scan');
-        const begun = performance.now();
-        const contents = await reader.stage(source, expect, staged);
-        const scanMs = performance.now() - begun;
-        const { name, version } = contents.manifest;
-        const { folder: staging, files, digest } = staged;
-        const { unsignedFiles } = contents;
-        const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
-        const candidate: Candidate = { actor, contents, digest, files, signed, scanMs, source: expect.source };
-        return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, expect, record));
+        return await this.take(actor, opened, expect, record);
       } finally {
-        await store.abandon(staged);
+        await opened.close();
       }
     });
   }
 
-  private async admit(
-    candidate: Candidate,
-    staged: StagedPackage,
-    expect: Registration,
+  private async take(
+    actor: Actor,
+    opened: OpenedPackage,
+    { model, aliasFirst = false, call, source: from }: Registration,
     record: RecordChange,
   ): Promise<Registered> {
+    const { queue, store, reader, signatures } = this.parts;
+    const { folder, origin, identity } = opened;
+    const source = await openSource(folder, origin === undefined ? model : undefined);
+    const staged = await store.stage();
+    try {
+      stepBegins(call?.onProgress, 'scan');
+      const begun = performance.now();
+      const contents = await reader.stage(source, identity, staged);
+      const scanMs = performance.now() - begun;
+      if (origin !== undefined && origin.digest !== staged.digest) throw refused('files that belong to no package');
+      const { name, version } = contents.manifest;
+      const { folder: staging, files, digest } = staged;
+      const { unsignedFiles } = contents;
+      const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
+      const candidate: Candidate = { actor, contents, digest, files, signed, scanMs, source: from };
+      const how: Admission = { record, aliasFirst, origin, call };
+      return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, how));
+    } finally {
+      await store.abandon(staged);
+    }
+  }
+
+  private async admit(candidate: Candidate, staged: StagedPackage, how: Admission): Promise<Registered> {
     const { store, database, register, validation } = this.parts;
     const { name } = candidate.contents.manifest;
     // The row comes first: bytes that conflict with it never reach the store, and a crash in between leaves a row that the
@@ -106,23 +130,24 @@ export class ModelRegistrar {
     const folder = await store.artifactFolder(candidate.digest);
     const { contents, digest, files, scanMs } = candidate;
     const file = await this.parts.derived.modelFile(folder, { ...contents, digest, files });
-    const result = await validation.run(contents, file, digest, { ...expect.call, scanMs });
-    return this.decide(candidate, begun.revision, result, { record, aliasFirst: expect.aliasFirst ?? false });
+    const result = await validation.run(contents, file, digest, { ...how.call, scanMs });
+    return this.decide(candidate, begun.revision, result, how);
   }
 
   private async decide(
     candidate: Candidate,
     revision: number,
     result: Validation,
-    { record, aliasFirst }: { readonly record: RecordChange; readonly aliasFirst: boolean },
+    { record, aliasFirst, origin }: Admission,
   ): Promise<Registered> {
-    const { database, register } = this.parts;
+    const { database, register, exchange } = this.parts;
     const { name, version } = candidate.contents.manifest;
     const registered = await database.transaction(async (tx): Promise<Registered> => {
       await lockModel(tx, name);
       const status = result.report.passed ? 'validated' : 'rejected';
       const decided = await register.decide(tx, candidate.actor, { model: name, version, revision, status }, result);
       if (!decided) return { version: await decidedElsewhere(tx, candidate), created: false };
+      if (origin !== undefined) await exchange.keep(tx, candidate.actor, decided, origin);
       const alias = aliasFirst && result.report.passed ? await this.aliasFirst(tx, candidate) : undefined;
       await concludeChange(tx, name, record, {
         action: 'model.register',
@@ -135,6 +160,7 @@ export class ModelRegistrar {
           ...auditedSignature(candidate.signed),
           ...(candidate.contents.derived ? { derived: derivedRecord(candidate.contents.derived) } : {}),
           ...(alias ? { alias } : {}),
+          ...(origin ? { origin: { record_sha256: origin.sha256 } } : {}),
           ...(candidate.source ? { source: sourceSummary(candidate.source) } : {}),
         },
       });

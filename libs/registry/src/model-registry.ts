@@ -4,7 +4,9 @@ import type { ModelRuntime } from '@sibyl/inference';
 import type { Actor, Clock, IdSource } from '@sibyl/kernel';
 import { OnnxLimits } from '@sibyl/onnx';
 import type { Tensor } from '@sibyl/protocol';
+import { FileAssembly, type MayTake } from './file-assembly';
 import { goldenDocumentIn, goldenIn } from './golden-files';
+import { ArtifactScrubber, type ScrubberParts } from './artifact-scrubber';
 import { ArtifactStore } from './artifact-store';
 import { DerivedModels } from './derived-models';
 import { MetricJudgement } from './metric-judgement';
@@ -15,9 +17,11 @@ import { ModelPolicies, type PolicyChange, type PolicyRevision } from './model-p
 import { ModelRegistrar, type Registered, type Registration } from './model-registrar';
 import { ModelValidation, type ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
+import { definedOnly } from './optional';
 import { PackageReader } from './package-reader';
 import { PromotionRules } from './promotion-rules';
 import { RegistrationQueue } from './registration-queue';
+import { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
 import { PackageSignatures } from './signing/package-signatures';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
@@ -28,13 +32,28 @@ import { SourceOptions } from './sources/source-options';
 import { MlflowSync, type SyncHost, type SyncParts } from './sync/mlflow-sync';
 import { StartRegistrar, type StartResult } from './start-registrar';
 import { rulesFrom } from './signing/signature-rules';
+import { UploadedFiles, type UploadState } from './uploaded-files';
+import { VersionDeletion, type LastPrediction } from './version-deletion';
+import { VersionExchange, type VersionExport } from './version-exchange';
 import { VersionApprovals } from './version-approvals';
 import { VersionComparison } from './version-comparison';
 import type { VersionDiff } from './version-diff';
 import { VersionLifecycle, type VersionDecision } from './version-lifecycle';
+import type { ProofReader } from './version-record';
 import { VersionRegister } from './version-register';
 import { VersionRetirement } from './version-retirement';
 import { VersionRevalidation } from './version-revalidation';
+
+/** A package by the digests of its files. */
+interface FilesRequest {
+  readonly name: string;
+  readonly version?: string;
+  readonly files: Readonly<Record<string, unknown>>;
+  readonly may: MayTake;
+  readonly call?: Registration['call'];
+}
+
+type VersionName = Pick<ModelVersion, 'model' | 'version'>;
 
 export interface RegistryParts {
   readonly database: Database;
@@ -49,6 +68,10 @@ export interface RegistryParts {
   readonly resolve?: Resolve;
   /** Awaited after a committed change and before its caller is answered, so that what serves here knows it by then. */
   readonly onChange?: () => Promise<void>;
+  /** What the audit log can prove of a version, for those that leave. */
+  readonly proof?: ProofReader;
+  /** When a version answered last, as far as the audit log knows. */
+  readonly lastPrediction?: LastPrediction;
 }
 
 /** The front desk of the registry: one object to wire, each method answered by the class that knows. */
@@ -69,16 +92,25 @@ export class ModelRegistry {
   private readonly comparison: VersionComparison;
   private readonly registrar: ModelRegistrar;
   private readonly importer: ModelImporter;
+  private readonly exchange: VersionExchange;
+  private readonly released: ReleasedArtifacts;
+  private readonly deletion: VersionDeletion;
+  private readonly uploads: UploadedFiles;
+  private readonly assembly: FileAssembly;
   private readonly starter: StartRegistrar;
   private readonly onChange: (() => Promise<void>) | undefined;
 
   private readonly options: RegistryOptions;
+  private readonly database: Database;
+  private readonly clock: Clock;
   private readonly syncParts: Omit<SyncParts, 'importer'>;
 
   constructor(given: RegistryParts) {
     const { database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange } = given;
     this.onChange = onChange;
     this.options = options;
+    this.database = database;
+    this.clock = clock;
     this.store = new ArtifactStore(options, ids);
     this.derived = new DerivedModels(options, ids, onnxLimits);
     this.catalog = new ModelCatalog(database, clock, options);
@@ -90,8 +122,14 @@ export class ModelRegistry {
     this.aliases = new ModelAliases(database, clock, new PromotionRules(this.policies, this.signatures));
     this.lifecycle = new VersionLifecycle(database, clock, this.policies, approvals);
     this.retirement = new VersionRetirement(database, this.policies, this.lifecycle);
+    this.exchange = new VersionExchange(database, this.store, clock, options, given.proof);
+    this.released = new ReleasedArtifacts(database, [this.store, this.derived], clock);
+    this.deletion = new VersionDeletion(database, this.released, clock, options, given.lastPrediction);
+    this.uploads = new UploadedFiles(options, clock);
+    this.assembly = new FileAssembly(database, this.store, this.uploads, options);
     const parts = {
       database,
+      exchange: this.exchange,
       store: this.store,
       derived: this.derived,
       reader: new PackageReader(options, onnxLimits),
@@ -101,7 +139,7 @@ export class ModelRegistry {
         options,
         metrics: new MetricJudgement(database, this.policies),
       }),
-      register: new VersionRegister(clock, options.abandonedAfterMs),
+      register: new VersionRegister(clock, options.abandonedAfterMs, this.released),
       aliases: this.aliases,
       signatures: this.signatures,
       policies: this.policies,
@@ -134,8 +172,39 @@ export class ModelRegistry {
   }
 
   /** Makes the content store's folders and removes what a crash left there. */
-  start(): Promise<void> {
-    return this.store.start();
+  async start(): Promise<void> {
+    await this.store.start();
+    await this.released.collect();
+    await this.uploads.sweep();
+  }
+
+  /** What need not be sent of a file for a package of this model. */
+  uploadState(model: string, sha256: string, may: MayTake): Promise<UploadState> {
+    return this.assembly.state(model, sha256, may);
+  }
+
+  /** Takes a file, or the rest of one, for a package of this model. */
+  receiveFile(...upload: Parameters<UploadedFiles['receive']>): Promise<UploadState> {
+    return this.uploads.receive(...upload);
+  }
+
+  /** Registers a package out of files that are here already. */
+  async registerFiles(
+    actor: Actor,
+    { name, version, files, may, call }: FilesRequest,
+    record: RecordChange,
+  ): Promise<Registered> {
+    const folder = await this.assembly.assemble(name, files, may);
+    try {
+      const registered = await this.registerFolder(actor, folder, definedOnly({ name, version, call }), record);
+      await this.uploads.discard(
+        name,
+        registered.version.files.map((file) => file.sha256),
+      );
+      return registered;
+    } finally {
+      await this.store.discard(folder);
+    }
   }
 
   /** An empty folder for an upload's files, on the store's file system; give it back with `discard`. */
@@ -182,6 +251,11 @@ export class ModelRegistry {
     return this.told(this.lifecycle.archive(actor, decision, record));
   }
 
+  /** Gives up the bytes of a version that nobody needs; its row and history stay. */
+  delete(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
+    return this.told(this.deletion.delete(actor, decision, record));
+  }
+
   /** Archives the versions that the policy no longer keeps, after a promotion. */
   async retire(model: string, record: RecordChange): Promise<void> {
     if ((await this.retirement.retire(model, record)).length > 0) await this.onChange?.();
@@ -198,6 +272,11 @@ export class ModelRegistry {
     call: Omit<ValidationCall, 'scanMs'> = {},
   ): Promise<ModelVersion> {
     return this.told(this.revalidation.revalidate(actor, decision, record, call));
+  }
+
+  /** A version as one file with its whole record, to be imported elsewhere. */
+  export(actor: Actor, version: VersionName, record: RecordChange): Promise<VersionExport> {
+    return this.exchange.export(actor, version, record);
   }
 
   async snapshot(): Promise<RegistrySnapshot> {
@@ -236,6 +315,12 @@ export class ModelRegistry {
     const context = { manifest, signature, limits: this.options };
     const golden = await goldenIn(folder, await goldenDocumentIn(folder, this.options), context);
     return golden?.samples.map((sample) => sample.inputs) ?? [];
+  }
+
+  /** Reads what is stored again, in the background and on demand. */
+  scrubber({ log, record }: Pick<ScrubberParts, 'log' | 'record'>): ArtifactScrubber {
+    const { database, clock, options, store } = this;
+    return new ArtifactScrubber({ database, clock, options, store, log, record });
   }
 
   private async told<T>(change: Promise<T>): Promise<T> {

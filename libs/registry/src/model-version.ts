@@ -31,6 +31,10 @@ export interface ModelVersion {
   /** What was last found of its package's signature; absent for versions from before signatures were checked. */
   readonly packageSignature?: SignatureRecord;
   readonly aliases: readonly string[];
+  /** Its bytes were deleted; all else is kept. */
+  readonly deletion?: Deletion;
+  /** What the last look at its stored bytes found; absent before the first. */
+  readonly artifact?: ArtifactCheck;
   /** Where its bytes came from, if they did not come with the request. */
   readonly source?: VersionSource;
   /** Approvals that hold: of these bytes, and given since whatever ended those before. */
@@ -46,6 +50,18 @@ export interface ModelVersion {
   readonly changedBy: Actor;
   /** Rises with each change of the row. */
   readonly revision: number;
+}
+
+export interface ArtifactCheck {
+  readonly intact: boolean;
+  readonly checkedAt: string;
+}
+
+/** When, by whom and why the bytes of a version were deleted. */
+export interface Deletion {
+  readonly at: string;
+  readonly actor: Actor;
+  readonly reason: string;
 }
 
 /** Somebody stood up for these bytes. */

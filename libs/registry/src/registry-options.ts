@@ -74,6 +74,44 @@ export class RegistryOptions extends PackageLimits {
   @Max(3_600_000)
   validationMs = 120_000;
 
+  /** Days without a prediction before the bytes of a version may be deleted (SIBYL_KEEP_PREDICTED_DAYS); 0: a prediction keeps nothing. */
+  @IsInt()
+  @Min(0)
+  @Max(36_500)
+  keepPredictedDays = 30;
+
+  /** Files that were sent by themselves and not registered yet: some packages, many of whose files are small. */
+  @IsInt()
+  @Min(1)
+  @Max(1_000_000)
+  uploadsKept = 4096;
+
+  /** Bytes of those files together: four packages of the largest size. */
+  @IsInt()
+  @Min(1)
+  uploadBytes = 16 * 1024 * MEBIBYTE;
+
+  /** Of them, those that are received at once in one process; each writes to the disk that serves. */
+  @IsInt()
+  @Min(1)
+  @Max(1000)
+  uploadsAtOnce = 8;
+
+  /** Milliseconds that such a file is kept since something was added to it (SIBYL_UPLOAD_HOURS). */
+  @IsInt()
+  @Min(1000)
+  uploadKeepMs = 24 * 3_600_000;
+
+  /** Bytes of stored packages that are read again each second (SIBYL_SCRUB_BYTES_PER_SECOND); 0: none. A tenth of what a slow disk gives. */
+  @IsInt()
+  @Min(0)
+  scrubBytesPerSecond = 4 * MEBIBYTE;
+
+  /** Milliseconds after which a package is read again; disks forget in weeks, not in hours. */
+  @IsInt()
+  @Min(1000)
+  scrubEveryMs = 7 * 24 * 3_600_000;
+
   /** Registrations that run at once; each holds a trial runner and its samples in memory. */
   @IsInt()
   @Min(1)

@@ -81,13 +81,16 @@ export class StartRegistrar {
   }
 
   private async present(key: string, fingerprint: string): Promise<SourceRow | undefined> {
-    const [row] = await this.database.query<SourceRow & { readonly digest: string }>(
-      `SELECT s.model, s.version, s.digest FROM registry.start_source s
+    const [row] = await this.database.query<SourceRow & { readonly digest: string; readonly deleted: boolean }>(
+      `SELECT s.model, s.version, s.digest, v.deletion IS NOT NULL AS deleted FROM registry.start_source s
        JOIN registry.model_version v ON v.model = s.model AND v.version = s.version AND v.digest = s.digest
        WHERE s.uri = $1 AND s.fingerprint = $2 AND v.status NOT IN ('registered', 'rejected')`,
       [key, fingerprint],
     );
-    return row && (await this.store.has(row.digest)) ? { model: row.model, version: row.version } : undefined;
+    // What was deleted does not come back by itself.
+    return row && (row.deleted || (await this.store.has(row.digest)))
+      ? { model: row.model, version: row.version }
+      : undefined;
   }
 
   private async remember(

@@ -32,6 +32,7 @@ export class VersionLifecycle {
    */
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.decide('model.approve', { actor, ...decision }, record, async (tx, version, { policy, reason }) => {
+      if (version.deletion !== undefined) throw notServable(version, 'its bytes were deleted, and can be sent again');
       if (version.report?.passed !== true || version.status === 'registered')
         throw notServable(version, 'it did not pass its validation');
       if (policy.policy.approvals > 0 && samePerson(version.registeredBy, actor))

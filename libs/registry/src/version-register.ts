@@ -5,6 +5,7 @@ import type { ModelVersion, StoredStatus } from './model-version';
 import type { Validation } from './model-validation';
 import type { PackageContents } from './package-reader';
 import type { PackageDigest, PackageFile } from './package-digest';
+import { lockArtifact, type ReleasedArtifacts } from './released-artifacts';
 import type { SignatureRecord } from './signing/signature-policy';
 import type { VersionSource } from './sources/remote-package';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
@@ -39,6 +40,7 @@ export class VersionRegister {
   constructor(
     private readonly clock: Clock,
     private readonly abandonedAfterMs: number,
+    private readonly released: Pick<ReleasedArtifacts, 'release'>,
   ) {}
 
   /** Finds or makes the row of a candidate, and locks its model. Throws version_conflict for other bytes under a used version. */
@@ -50,11 +52,12 @@ export class VersionRegister {
     ]);
     await lockModel(tx, name);
     await refuseAliasName(tx, name, version);
+    await lockArtifact(tx, candidate.digest);
     const row = await versionRow(tx, name, version);
     if (!row) return { revision: await this.insert(tx, candidate) };
     const decided = row.status !== 'registered' && row.status !== 'rejected';
     if (row.digest === candidate.digest) {
-      if (decided) return { known: versionOf(row) };
+      if (decided) return { known: versionOf(row.deletion === null ? row : await restored(tx, row)) };
       // Another process may be trying the same bytes just now: both go on, and whoever decides first has decided.
       if (row.status === 'registered') return { revision: row.revision };
     } else if (!this.isReplaceable(row)) {
@@ -108,6 +111,7 @@ export class VersionRegister {
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
       package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11, source = $12`;
     const reopen = row.validated_at === null;
+    if (reopen && row.digest !== candidate.digest) await this.released.release(tx, row.digest);
     const rows = await tx.query<{ revision: number }[]>(
       `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1 ${reopen ? `, ${fresh}` : ''}
          WHERE model = $1 AND version = $2 RETURNING revision) SELECT revision FROM v`,
@@ -132,6 +136,17 @@ export class VersionRegister {
   private now(): string {
     return timestamp(this.clock.now());
   }
+}
+
+/** The same bytes have come again: they are there from now on. What was decided of the version stands. */
+async function restored(tx: EntityManager, { model, version }: VersionRow): Promise<VersionRow> {
+  const [row] = await tx.query<VersionRow[]>(
+    `WITH v AS (UPDATE registry.model_version SET deletion = NULL, revision = revision + 1
+       WHERE model = $1 AND version = $2 RETURNING *) SELECT ${VERSION_COLUMNS} FROM v`,
+    [model, version],
+  );
+  invariant(row, 'a locked version is there');
+  return row;
 }
 
 function revisionOf(rows: readonly { readonly revision: number }[]): number {

@@ -5,7 +5,13 @@ import type { ModelSignature } from '@sibyl/protocol';
 import { withClasses, type DerivedModel } from './derived-model';
 import type { JsonObject } from './json-document';
 import { storedManifest } from './manifest-reader';
-import { isServable, type ModelVersion, type StoredStatus, type ValidationReport } from './model-version';
+import {
+  isServable,
+  type Deletion,
+  type ModelVersion,
+  type StoredStatus,
+  type ValidationReport,
+} from './model-version';
 import { lookupName } from './names';
 import { definedOnly } from './optional';
 import type { SignatureRecord } from './signing/signature-policy';
@@ -32,6 +38,8 @@ export interface VersionRow {
   readonly changed_at: Date | string;
   readonly changed_by: Actor;
   readonly revision: number;
+  readonly deletion: Deletion | null;
+  readonly artifact: { readonly intact: boolean; readonly checked_at: string } | null;
   readonly source: VersionSource | null;
   readonly aliases: readonly string[];
   readonly approvals: readonly ApprovalRow[];
@@ -48,6 +56,9 @@ interface ApprovalRow {
 const ALIASES = `COALESCE((SELECT json_agg(a.alias ORDER BY a.alias) FROM registry.model_alias a
   WHERE a.model = v.model AND a.version = v.version), '[]'::json) AS aliases`;
 
+const ARTIFACT = `(SELECT json_build_object('intact', c.intact, 'checked_at', c.checked_at) FROM registry.artifact_check c
+  WHERE c.digest = v.digest) AS artifact`;
+
 /** What voids approvals is a row behind them. */
 const APPROVALS = `COALESCE((SELECT json_agg(json_build_object('actor', p.actor, 'at', p.at, 'reason', p.reason, 'digest', p.digest,
     'policy_revision', p.policy_revision) ORDER BY p.id) FROM registry.model_approval p
@@ -58,7 +69,7 @@ const APPROVALS = `COALESCE((SELECT json_agg(json_build_object('actor', p.actor,
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
   v.derived, v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision,
-  v.source, ${ALIASES}, ${APPROVALS}`;
+  v.source, v.deletion, ${ARTIFACT}, ${ALIASES}, ${APPROVALS}`;
 
 /** The row of one exact version. */
 export async function versionRow(tx: EntityManager, model: string, version: string): Promise<VersionRow | undefined> {
@@ -85,6 +96,8 @@ export function versionOf(row: VersionRow): ModelVersion {
     report: row.report ?? undefined,
     packageSignature: row.package_signature ?? undefined,
     aliases: row.aliases,
+    deletion: row.deletion ?? undefined,
+    artifact: row.artifact ? { intact: row.artifact.intact, checkedAt: rfc3339(row.artifact.checked_at) } : undefined,
     source: row.source ?? undefined,
     approvals: row.approvals.map(({ actor, at, reason, digest, policy_revision: policyRevision }) => {
       return { actor, at: rfc3339(at), reason, digest, policyRevision };

@@ -74,6 +74,7 @@ describe('the metrics of several processes', () => {
         untrustedModels: () => [],
         activeKeys: () => 7,
         spoolBacklog: () => 2,
+        damagedArtifacts: () => 0,
         gpus: () => Promise.resolve([{ index: 0, uuid: 'g', utilization: 0.5 }]),
       });
       sum.learn(metrics, await told(metrics.registry));

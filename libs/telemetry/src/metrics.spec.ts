@@ -82,6 +82,7 @@ describe('metrics', () => {
       untrustedModels: () => [{ model: 'm', version: '1' }],
       activeKeys: () => 7,
       spoolBacklog: () => backlog,
+      damagedArtifacts: () => 0,
       gpus,
     });
     expect(await exposition()).toContain('sibyl_audit_spool_backlog 3');
@@ -108,6 +109,7 @@ describe('metrics', () => {
       untrustedModels: () => [],
       activeKeys: () => 0,
       spoolBacklog: () => 0,
+      damagedArtifacts: () => 0,
       gpus: () => Promise.resolve([]),
     });
     const names = new Set(metrics.registry.getMetricsAsArray().map(({ name }) => name));

@@ -33,6 +33,8 @@ export interface Readings {
   readonly activeKeys: () => number;
   /** Events that are durable in the spool and not yet in the database. */
   readonly spoolBacklog: () => number;
+  /** Stored packages that were damaged when they were last read. */
+  readonly damagedArtifacts: () => number;
   readonly gpus: () => Promise<readonly GpuSample[]>;
 }
 
@@ -139,6 +141,12 @@ export class ServerMetrics {
       readings.spoolBacklog,
     );
     gauge('sibyl_models_loaded', 'Model versions that are loaded', () => readings.loadedModels().length, 'max');
+    gauge(
+      'sibyl_damaged_artifacts',
+      'Stored packages that were damaged when they were last read',
+      readings.damagedArtifacts,
+      'max',
+    );
     this.perModel('sibyl_model_memory_bytes', 'Memory of a loaded version, in all runners together', () =>
       readings
         .loadedModels()

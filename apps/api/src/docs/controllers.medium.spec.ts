@@ -3,7 +3,7 @@ import { ApiKeys, type ApiKey } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
-import { ModelPolicy, ModelRegistry, type AliasEvent, type ModelVersion } from '@sibyl/registry';
+import { ArtifactScrubber, ModelPolicy, ModelRegistry, type AliasEvent, type ModelVersion } from '@sibyl/registry';
 import { HttpSurface } from '../../../../test/support/http-surface';
 import { AuditModule } from '../audit/audit.module';
 import { HealthModule } from '../health/health.module';
@@ -11,6 +11,7 @@ import { Drain } from '../http/drain';
 import { KeysModule } from '../keys/keys.module';
 import { MetaModule } from '../meta/meta.module';
 import { ModelsModule } from '../models/models.module';
+import { ModelSources } from '../models/model-sources';
 import { Serving } from '../models/serving';
 import { Operations } from '../operations/operations';
 import { NoSiblings, Siblings } from '../workers/siblings';
@@ -114,7 +115,7 @@ const standIns = new Map<unknown, unknown>([
         unload: { ...SERVED, loaded: false },
         promote: ALIAS,
         rollback: ALIAS,
-        reload: [{ name: 'churn', ready: true }],
+        reload: [{ name: 'churn', ready: true, versions: [{ version: '1.0.0', outcome: 'reloaded' }] }],
       },
       ...{
         status: SERVED,
@@ -124,6 +125,8 @@ const standIns = new Map<unknown, unknown>([
       },
     }),
   ],
+  [ArtifactScrubber, standIn({ checkNow: [] })],
+  [ModelSources, standIn({ check: undefined })],
   [AuditTrail, standIn({ writable: true, status: {}, commit: undefined })],
   [Database, standIn({ status: { up: true } })],
   [ModelRuntime, standIn({ status: { providers: ['cpu'], gpus: 0, gpuProviders: [] } })],

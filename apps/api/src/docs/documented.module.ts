@@ -4,7 +4,7 @@ import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock } from '@sibyl/kernel';
-import { ModelRegistry } from '@sibyl/registry';
+import { ArtifactScrubber, ModelRegistry } from '@sibyl/registry';
 import { Metrics } from '@sibyl/telemetry';
 import { AuditModule } from '../audit/audit.module';
 import { HealthModule } from '../health/health.module';
@@ -14,6 +14,7 @@ import { LOG } from '../http/log';
 import { KeysModule } from '../keys/keys.module';
 import { MetaModule } from '../meta/meta.module';
 import { ModelsModule } from '../models/models.module';
+import { ModelSources } from '../models/model-sources';
 import { Serving } from '../models/serving';
 import { Operations } from '../operations/operations';
 import { OperationsModule } from '../operations/operations.module';
@@ -24,8 +25,20 @@ import { DocsModule } from './docs.module';
 
 /** What the modules ask their surroundings for. Nothing is ever called: the container only wants to find it. */
 const ASKED_FOR = [
-  ...[ApiKeys, AuditLog, AuditTrail, Clock, Database, Drain, Gate, HttpOptions, IdempotencyStore, Metrics],
-  ...[GpuMeter, ModelRegistry, ModelRuntime, Operations, PredictHandler, Serving, Siblings],
+  ...[
+    ApiKeys,
+    ArtifactScrubber,
+    AuditLog,
+    AuditTrail,
+    Clock,
+    Database,
+    Drain,
+    Gate,
+    HttpOptions,
+    IdempotencyStore,
+    Metrics,
+  ],
+  ...[GpuMeter, ModelRegistry, ModelRuntime, ModelSources, Operations, PredictHandler, Serving, Siblings],
   LOG,
 ];
 const standIns = ASKED_FOR.map((provide) => ({ provide: provide as Type | string, useValue: {} }));

@@ -1,17 +1,11 @@
-import { Body, Controller, Get, Post } from '@nestjs/common';
+import { Controller, Get } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import { Endpoint } from '../http/endpoint.decorator';
-import { TextField } from '../http/fields';
 import { Serving } from '../models/serving';
 import { Siblings } from '../workers/siblings';
 import { GpuReport } from './gpu-report';
 import { Readiness } from './readiness';
 import { SystemReport } from './system-report';
-
-export class ReloadBody {
-  @TextField({ description: 'Only this model; all models without it.', example: 'momentum', max: 128, optional: true })
-  model?: string;
-}
 
 @ApiTags('Health')
 @Controller()
@@ -94,20 +88,6 @@ export class HealthController {
   })
   gpu(): Promise<Record<string, unknown>> {
     return this.gpus.show();
-  }
-
-  @Post('health/model/reload')
-  @Endpoint({
-    summary: 'Read the registry anew and load again what should serve',
-    access: 'ops:write',
-    action: 'model.reload',
-    body: 'json',
-    request: { model: 'momentum' },
-    answer: 'ServedModels',
-    errors: ['model_not_found', 'model_not_ready', 'database_unavailable'],
-  })
-  async reload(@Body() body: ReloadBody): Promise<Record<string, unknown>> {
-    return { models: await this.serving.reload(body.model) };
   }
 
   /** Which of the processes that share the port has answered. */

@@ -1,6 +1,6 @@
 import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { ModelRegistry } from '@sibyl/registry';
+import { ModelRegistry, VERSION_FILE_TYPE } from '@sibyl/registry';
 import type { Logger } from '@sibyl/telemetry';
 import { createHash } from 'node:crypto';
 import { finalize, type Observable } from 'rxjs';
@@ -11,6 +11,7 @@ import { InjectLog } from './log';
 import { parseJson } from './json-text';
 import { PackageUpload, receivePackage } from './package-upload';
 import type { ApiRequest } from './request-context';
+import { receiveVersionFile } from './version-file-upload';
 
 /** A request whose body has been read. */
 export interface BodyRequest extends ApiRequest {
@@ -32,7 +33,8 @@ export class BodyInterceptor implements NestInterceptor {
   async intercept(execution: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = execution.switchToHttp().getRequest<BodyRequest>();
     const { body } = this.reflector.get<EndpointFacts>(ENDPOINT, execution.getHandler());
-    if (body === 'package' && isMultipart(request)) return this.receive(request, next);
+    if (body === 'package' && isMultipart(request)) return this.receive(request, next, receivePackage);
+    if (body === 'package' && isVersionFile(request)) return this.receive(request, next, receiveVersionFile);
     if (body === 'json' || body === 'package') await this.read(request);
     return next.handle();
   }
@@ -46,12 +48,16 @@ export class BodyInterceptor implements NestInterceptor {
     if (bytes.length > 0) request.body = parseJson(bytes, this.options.jsonDepth);
   }
 
-  private async receive(request: BodyRequest, next: CallHandler): Promise<Observable<unknown>> {
+  private async receive(
+    request: BodyRequest,
+    next: CallHandler,
+    receive: typeof receivePackage,
+  ): Promise<Observable<unknown>> {
     const { artifactBytes: bytes, uploadParts: parts, uploadTimeoutMs: timeoutMs } = this.options;
     const folder = await this.registry.uploadFolder();
     const upload = new PackageUpload(folder, () => this.registry.discard(folder));
     try {
-      await receivePackage(request, upload, { bytes, parts, timeoutMs });
+      await receive(request, upload, { bytes, parts, timeoutMs });
     } catch (error) {
       await upload.discard();
       throw error;
@@ -65,6 +71,10 @@ export class BodyInterceptor implements NestInterceptor {
   private forget(upload: PackageUpload): void {
     upload.discard().catch((error: unknown) => this.log.warn({ err: error }, 'an upload could not be removed'));
   }
+}
+
+function isVersionFile(request: ApiRequest): boolean {
+  return (request.headers['content-type'] ?? '').toLowerCase() === VERSION_FILE_TYPE;
 }
 
 function isMultipart(request: ApiRequest): boolean {

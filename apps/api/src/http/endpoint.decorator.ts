@@ -22,8 +22,11 @@ export interface EndpointFacts {
   readonly also?: Readonly<Record<number, string>>;
   /** Makes something: `Idempotency-Key` applies. */
   readonly creates?: boolean;
-  /** What the body is; `package` is a model package as multipart, or JSON; `raw` is JSON that the predict handler reads. */
-  readonly body?: 'json' | 'package' | 'raw' | 'none';
+  /**
+   * What the body is; `package` is a model package as multipart or one version file, or JSON; `raw` is JSON that the predict handler
+   * reads; `stream` is any bytes, which the route takes as they come.
+   */
+  readonly body?: 'json' | 'package' | 'raw' | 'stream' | 'none';
   /** Schema of the answer in `components.schemas`, or the media type of what is no JSON. */
   readonly answer: string | { readonly mediaType: string };
   /** Path parameter that names a model, so that keys limited to certain models are held to it. */
@@ -99,7 +102,8 @@ function errorsOf(facts: EndpointFacts): ErrorCode[] {
   if (facts.model !== undefined) add('model_forbidden');
   if (typeof facts.answer === 'string') add('not_acceptable');
   if (facts.body !== undefined && facts.body !== 'none') {
-    add('malformed_json', 'json_too_deep', 'unknown_field', 'invalid_parameter');
+    add('unknown_field', 'invalid_parameter');
+    if (facts.body !== 'stream') add('malformed_json', 'json_too_deep');
     add('request_timeout', 'body_too_large', 'unsupported_media_type');
   }
   if (facts.creates === true) add('idempotency_running', 'idempotency_conflict');

@@ -100,6 +100,11 @@ export function NestedField(field: Field, type: () => new () => object): Propert
   return fieldOf(field, { type: () => type() } as ApiPropertyOptions, [IsPlainObject(), ValidateNested(), Type(type)]);
 }
 
+/** Names and texts, whatever the names are; the library that takes them checks both. */
+export function FilesField(field: Field): PropertyDecorator {
+  return fieldOf(field, { type: 'object', additionalProperties: { type: 'string' } }, [IsPlainObject()]);
+}
+
 const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$/;
 
 /** A point in time, RFC 3339 with its offset; dates that do not exist are refused. */

@@ -4,7 +4,13 @@ import type { Actor, Clock } from '@sibyl/kernel';
 import type { ModelReconciler, Promotion, ServedModel, ServedVersion } from '@sibyl/prediction';
 import type { AliasEvent, AliasMove, AliasRollback } from '@sibyl/registry';
 import type { ModelReading } from '@sibyl/telemetry';
-import { Serving, type ServedModelStatus, type ServedStatus, type ServingReadiness } from './serving';
+import {
+  Serving,
+  type ReloadedModel,
+  type ServedModelStatus,
+  type ServedStatus,
+  type ServingReadiness,
+} from './serving';
 
 /** Serving as this process does it: the reconciler's table and the runners behind it. */
 export class LocalServing extends Serving {
@@ -42,9 +48,13 @@ export class LocalServing extends Serving {
     return this.promotion.rollback(actor, rollback, record);
   }
 
-  async reload(model: string | undefined): Promise<readonly ServedModelStatus[]> {
-    await this.reconciler.reload(model);
-    return this.models().filter(({ name }) => model === undefined || name === model);
+  async reload(model: string | undefined): Promise<readonly ReloadedModel[]> {
+    const reloaded = await this.reconciler.reload(model);
+    const asked = this.models().filter(({ name }) => model === undefined || name === model);
+    return asked.map((status) => {
+      const own = reloaded.filter((one) => one.model === status.name);
+      return { ...status, versions: own.map(({ model: _, ...rest }) => rest) };
+    });
   }
 
   status(model: string, version: string): ServedStatus | undefined {

@@ -1,4 +1,4 @@
-import { ChoiceField, InstantField, TextField, TruthField, WholeField } from '../http/fields';
+import { ChoiceField, FilesField, InstantField, TextField, TruthField, WholeField } from '../http/fields';
 
 const MODEL = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 const VERSION = /^[A-Za-z0-9.+_-]+$/;
@@ -54,6 +54,12 @@ export class RegisterVersionBody {
   })
   source_uri?: string;
 
+  @FilesField({
+    description: 'A package out of files that are here already: path of each → `sha256:…`.',
+    optional: true,
+  })
+  files?: Record<string, unknown>;
+
   @TextField({
     description: 'The version, where the package has no manifest to say it.',
     example: '1.0.0',
@@ -86,6 +92,16 @@ export class ReasonBody {
     max: 1000,
   })
   reason: string;
+}
+
+export class DeleteVersionBody {
+  @TextField({
+    description: 'Why; kept for ever in the audit log.',
+    example: 'never went beyond staging',
+    max: 1000,
+    optional: true,
+  })
+  reason?: string;
 }
 
 export class MoveAliasBody extends ReasonBody {

@@ -152,7 +152,20 @@ export const MODEL_SCHEMAS: Schemas = {
     'validated_at?': INSTANT,
     changed_at: INSTANT,
     changed_by: ref('Actor'),
+    'artifact?': object(
+      { intact: truth(), checked_at: INSTANT },
+      { description: 'What the last look at its stored bytes found; absent before the first' },
+    ),
+    'deletion?': object(
+      { at: INSTANT, actor: ref('Actor'), reason: text() },
+      { description: 'When, by whom and why its bytes were deleted' },
+    ),
   }),
+  ArtifactFindings: object({
+    checked: whole('Packages that were read'),
+    damaged: listOf(object({ model: text(), version: text(), digest: DIGEST, files: listOf(text()) })),
+  }),
+  UploadState: object({ digest: DIGEST, offset: whole('The next byte to send'), complete: truth() }),
   Actor: object({
     type: text(),
     id: text(),
@@ -202,6 +215,12 @@ export const PACKAGE_BODY: ApiBodyOptions = {
     type: 'object',
     properties: {
       version: { type: 'string', description: 'The version, where the package has no manifest.' },
+      files: {
+        type: 'object',
+        additionalProperties: { type: 'string' },
+        description:
+          'JSON only: path of each file → `sha256:…` of bytes that are here already, `PUT …/uploads/{sha256}`.',
+      },
       source_uri: { type: 'string', description: 'JSON only: a path or `file:` URI under the import folders.' },
     },
     additionalProperties: true,

@@ -114,6 +114,8 @@ export function toVersionView(version: ModelVersion): View {
     validated_at: version.validatedAt,
     changed_at: version.changedAt,
     changed_by: toActorView(version.changedBy),
+    artifact: version.artifact && { intact: version.artifact.intact, checked_at: version.artifact.checkedAt },
+    deletion: version.deletion && { ...version.deletion, actor: toActorView(version.deletion.actor) },
   });
 }
 

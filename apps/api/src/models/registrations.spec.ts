@@ -12,6 +12,7 @@ import { ModelLookup } from './model-lookup';
 import { preconditionOf } from './precondition';
 import { Registrations, type ModelCall } from './registrations';
 import type { Serving } from './serving';
+import type { Uploads } from './uploads';
 
 const VERSION = {
   model: 'churn',
@@ -70,6 +71,7 @@ function parts(validated = Promise.resolve()) {
     serving as unknown as Serving,
     gate as unknown as Gate,
     work as unknown as LongWork,
+    {} as Uploads,
   );
   const context = new RequestContext({ requestId: 'r', ip: '', startedAt: 0, occurredAtMs: 0 });
   const call: ModelCall = {

@@ -10,6 +10,7 @@ import type { Reply } from '../operations/reply';
 import type { LoadModelBody, ReasonBody, RegisterVersionBody } from './model.dto';
 import { toLoadedView, toVersionView } from './model.view';
 import { Serving } from './serving';
+import { Uploads } from './uploads';
 
 /** Who asks for long work on a model, and how its change is recorded. */
 export interface ModelCall {
@@ -19,7 +20,10 @@ export interface ModelCall {
 }
 
 /** An upload, or where the package lies and where the request says so. */
-type Source = { readonly folder: string } | { readonly uri: string; readonly pointer: string };
+type Source =
+  | { readonly folder: string }
+  | { readonly files: Readonly<Record<string, unknown>> }
+  | { readonly uri: string; readonly pointer: string };
 
 interface Identity {
   readonly name: string;
@@ -34,6 +38,7 @@ export class Registrations {
     private readonly serving: Serving,
     private readonly gate: Gate,
     private readonly work: LongWork,
+    private readonly uploads: Uploads,
   ) {}
 
   /** Registers an uploaded package, or one that `source_uri` names. */
@@ -43,15 +48,15 @@ export class Registrations {
     body: RegisterVersionBody,
     upload: PackageUpload | undefined,
   ): Promise<Reply> {
-    const { source_uri: uri, version } = body;
-    if ((upload === undefined) === (uri === undefined)) throw oneSource();
+    const { source_uri: uri, version, files } = body;
+    if ([upload, uri, files].filter((source) => source !== undefined).length !== 1) throw oneSource();
     const expect = { name, ...(version === undefined ? {} : { version }) };
     refuseNames(expect, { name: '/name', version: '/version' });
     return this.work.run(asked.call, 'model.register', async (signal, _, onProgress) => {
       // The upload outlives its request where the work does; where the work never begins, it goes with the request.
       if (upload !== undefined) upload.claimed = true;
       try {
-        const source = upload ?? { uri: uri ?? '', pointer: '/source_uri' };
+        const source = upload ?? (files ? { files } : { uri: uri ?? '', pointer: '/source_uri' });
         return registeredReply(await this.take(asked, source, expect, { signal, onProgress }));
       } finally {
         await upload?.discard();
@@ -108,6 +113,10 @@ export class Registrations {
     const record = stoppable(asked.record, call.signal);
     if ('folder' in source)
       return this.registry.registerFolder(caller.actor, source.folder, { ...expect, call }, record);
+    if ('files' in source) {
+      const may = this.uploads.mayTake(caller);
+      return this.registry.registerFiles(caller.actor, { ...expect, call, files: source.files, may }, record);
+    }
     return this.registry.importUri(caller.actor, { ...source, ...expect, call }, record);
   }
 }
@@ -152,7 +161,7 @@ const SHOWN = 64;
 function oneSource(): DomainError {
   return new DomainError(
     'invalid_parameter',
-    'Send the files of the package as multipart/form-data, or source_uri as JSON.',
+    'Send the files of the package as multipart/form-data, or source_uri or files as JSON.',
     {
       faults: [{ pointer: '/source_uri', expected: 'a URI where no files are sent, and none where files are' }],
     },

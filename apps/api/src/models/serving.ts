@@ -1,5 +1,6 @@
 import type { RecordChange } from '@sibyl/audit';
 import type { Actor } from '@sibyl/kernel';
+import type { ReloadedVersion } from '@sibyl/prediction';
 import type { AliasEvent, AliasMove, AliasRollback } from '@sibyl/registry';
 
 /** How this process serves one version. */
@@ -46,14 +47,19 @@ export abstract class Serving {
   /** Warms the version, then moves the alias and switches at once. */
   abstract promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent>;
   abstract rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent>;
-  /** Reads the registry anew and loads again what one model, or all, should serve. */
-  abstract reload(model: string | undefined): Promise<readonly ServedModelStatus[]>;
+  /** Reads the registry anew and loads again, without a gap, what one model, or all, should serve. */
+  abstract reload(model: string | undefined): Promise<readonly ReloadedModel[]>;
   abstract status(model: string, version: string): ServedStatus | undefined;
   /** Every version that is loaded or on its way in or out. */
   abstract statuses(): readonly ServedStatus[];
   abstract readiness(): ServingReadiness;
   /** Every model that is served, by name only: public. */
   abstract models(): readonly ServedModelStatus[];
+}
+
+/** A model after a reload, with what became of those of its versions that serve. */
+export interface ReloadedModel extends ServedModelStatus {
+  readonly versions: readonly Omit<ReloadedVersion, 'model'>[];
 }
 
 export interface ServedModelStatus {

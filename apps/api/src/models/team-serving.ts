@@ -2,7 +2,14 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Actor } from '@sibyl/kernel';
 import type { AliasEvent, AliasMove, AliasRollback } from '@sibyl/registry';
 import { refuseAnyError, type Siblings } from '../workers/siblings';
-import { Serving, type ServedModelStatus, type ServedStatus, type ServingReadiness } from './serving';
+import { worstOf } from './model-reload';
+import {
+  Serving,
+  type ReloadedModel,
+  type ServedModelStatus,
+  type ServedStatus,
+  type ServingReadiness,
+} from './serving';
 
 /** A version by its name. */
 interface Named {
@@ -47,10 +54,11 @@ export class TeamServing extends Serving {
     return this.own.rollback(actor, rollback, record);
   }
 
-  async reload(model: string | undefined): Promise<readonly ServedModelStatus[]> {
-    const models = await this.own.reload(model);
-    refuseAnyError(await this.siblings.ask('reload', { model }, this.limitMs));
-    return models;
+  async reload(model: string | undefined): Promise<readonly ReloadedModel[]> {
+    const own = await this.own.reload(model);
+    const answers = await this.siblings.ask('reload', { model }, this.limitMs);
+    refuseAnyError(answers);
+    return worstOf([own, ...answers.map(({ value }) => value as readonly ReloadedModel[])]);
   }
 
   status(model: string, version: string): ServedStatus | undefined {

@@ -83,7 +83,7 @@ export class VersionsController {
   }
 
   @Post(':name/versions')
-  @ApiConsumes('multipart/form-data', 'application/json')
+  @ApiConsumes('multipart/form-data', 'application/vnd.sibyl.version', 'application/json')
   @ApiBody(PACKAGE_BODY)
   @Endpoint({
     summary: 'Register a version',

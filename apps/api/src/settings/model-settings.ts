@@ -72,6 +72,29 @@ export const MODELS = {
     fallback: REGISTRY.validationMs / 1000,
     meaning: 'How long the trial load and the golden samples of a version may take.',
   }),
+  uploadHours: whole({
+    name: 'SIBYL_UPLOAD_HOURS',
+    min: 1,
+    max: 8760,
+    fallback: REGISTRY.uploadKeepMs / 3_600_000,
+    meaning: 'How long a file that was sent by itself, whole or in part, waits for the rest or for its registration.',
+  }),
+  scrubBytesPerSecond: whole({
+    name: 'SIBYL_SCRUB_BYTES_PER_SECOND',
+    min: 0,
+    max: 64 * GIBIBYTE,
+    fallback: REGISTRY.scrubBytesPerSecond,
+    meaning:
+      'How fast stored packages are read again in the background, each once a week, to find damage; 0: not at all.',
+  }),
+  keepPredictedDays: whole({
+    name: 'SIBYL_KEEP_PREDICTED_DAYS',
+    min: 0,
+    max: 36_500,
+    fallback: REGISTRY.keepPredictedDays,
+    meaning:
+      'Days since its last prediction that the bytes of a version may not be deleted; 0: a prediction keeps nothing.',
+  }),
   packageFiles: whole({
     name: 'SIBYL_PACKAGE_FILES',
     min: 1,

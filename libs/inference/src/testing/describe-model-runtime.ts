@@ -118,6 +118,22 @@ export function describeModelRuntime(name: string, make: () => Promise<ModelRunt
       expect(numbers(await again.infer(request([2])))).toEqual(expected([2]));
     });
 
+    it('loads anew beside what is loaded, which answers until it is unloaded and hands on what comes too late', async () => {
+      const before = await runtime.load(fixture.model, OPTIONS);
+      const fresh = await runtime.load(fixture.model, { ...OPTIONS, anew: true });
+      expect(fresh).not.toBe(before);
+      expect(await runtime.load(fixture.model, OPTIONS)).toBe(fresh);
+      const underWay = [1, 2, 3].map((row) => before.infer(request([row])));
+      const unloading = before.unload();
+      const late = before.infer(request([4]));
+      await unloading;
+      expect((await Promise.all([...underWay, late])).map(numbers)).toEqual([1, 2, 3, 4].map((row) => expected([row])));
+      expect(numbers(await before.infer(request([5])))).toEqual(expected([5]));
+      await before.unload();
+      expect(numbers(await fresh.infer(request([6])))).toEqual(expected([6]));
+      expect(runtime.status().models).toBe(1);
+    });
+
     it('refuses everything once it is closed', async () => {
       const model = await runtime.load(fixture.model, OPTIONS);
       await runtime.close();

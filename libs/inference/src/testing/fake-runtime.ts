@@ -74,25 +74,29 @@ export class FakeRuntime extends ModelRuntime {
       throw new DomainError('execution_provider_unavailable', 'The fake machine has no GPU.');
     }
     const known = this.loaded.get(model.key);
-    if (known !== undefined) {
+    if (known !== undefined && options.anew !== true) {
       await known.ready;
       return known;
     }
     const fake = this.models.get(model.key) ?? this.fallback;
     const loaded = new FakeLoadedModel(model.key, fake, this, () => {
-      this.loaded.delete(model.key);
+      if (this.loaded.get(model.key) === loaded) this.loaded.delete(model.key);
       this.unloads.push(model.key);
     });
     loaded.ready = this.pass().then(() => {
       if (fake.loadError !== undefined) throw fake.loadError;
     });
-    this.loaded.set(model.key, loaded);
+    if (known === undefined) this.loaded.set(model.key, loaded);
     this.loads.push(model.key);
     try {
       await loaded.ready;
     } catch (error) {
-      this.loaded.delete(model.key);
+      if (known === undefined) this.loaded.delete(model.key);
       throw error;
+    }
+    if (known !== undefined) {
+      known.successor = loaded;
+      this.loaded.set(model.key, loaded);
     }
     return loaded;
   }
@@ -163,6 +167,7 @@ class FakeLoadedModel implements LoadedModel {
   readonly loadMs = 1;
   givenUp = false;
   ready: Promise<void> = Promise.resolve();
+  successor: FakeLoadedModel | undefined;
   private requests = 0;
   private failures = 0;
   private unloaded = false;
@@ -191,6 +196,7 @@ class FakeLoadedModel implements LoadedModel {
 
   async infer(request: InferRequest): Promise<readonly Tensor[]> {
     this.runtime.refuseWhenClosed();
+    if (this.unloaded && this.successor !== undefined) return this.successor.infer(request);
     if (this.unloaded) throw new DomainError('model_not_ready', 'The model is being unloaded.');
     await this.runtime.pass();
     if (request.aborted || request.deadlineAt <= performance.now()) {

@@ -1,0 +1,34 @@
+import type { IncomingMessage } from 'node:http';
+import { DomainError } from '@sibyl/kernel';
+import { tooLarge, tooSlow, type BodyLimits } from './body';
+
+/** The bytes of a body as they come, up to its limits. What has been given out before it breaks off was there. */
+export async function* boundedBody(request: IncomingMessage, limits: BodyLimits): AsyncGenerator<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > limits.bytes) throw tooLarge(limits.bytes);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(tooSlow(limits.timeoutMs)), limits.timeoutMs);
+  });
+  late.catch(() => undefined);
+  // Not destroyed at the end: the answer leaves by the same connection.
+  const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer, undefined>;
+  let bytes = 0;
+  try {
+    for (;;) {
+      const step: IteratorResult<Buffer, undefined> = await Promise.race([chunks.next(), late]);
+      if (step.done === true) break;
+      bytes += step.value.length;
+      if (bytes > limits.bytes) throw tooLarge(limits.bytes);
+      yield step.value;
+    }
+    if (!request.complete) throw cutOff();
+  } catch (error) {
+    throw error instanceof DomainError ? error : cutOff(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function cutOff(cause?: unknown): DomainError {
+  return new DomainError('invalid_parameter', 'The body ended before it was complete.', { cause });
+}

@@ -1,0 +1,126 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { linearModel } from '@sibyl/onnx/testing';
+import { packageFolder } from './testing/package-folder';
+import { ALICE, registryFixture, type RegistryFixture } from './testing/registry-fixture';
+
+describe('deleting the bytes of a version', () => {
+  let fixture: RegistryFixture;
+  beforeEach(async () => (fixture = await registryFixture()));
+  afterEach(() => fixture.end());
+
+  const packages = (): Promise<string[]> => readdir(path.join(fixture.options.artifactFolder, 'packages'));
+  const take = async (version: string, bias: number) => {
+    const model = linearModel({ weights: [[2, -1]], bias: [bias] });
+    const folder = await packageFolder({ manifest: { version }, model, golden: null });
+    return fixture.registry.registerFolder(ALICE, folder, {}, fixture.record);
+  };
+  const remove = (version: string) =>
+    fixture.registry.delete(ALICE, { model: 'linear', version, reason: 'no longer needed' }, fixture.record);
+  const move = async (version: string) => {
+    const present = await fixture.registry.catalog.aliasAt('linear', 'production').catch(() => undefined);
+    const seen = present === undefined ? { ifNoneMatch: '*' as const } : { ifMatch: present.etag };
+    const to = { model: 'linear', alias: 'production', version, reason: 'a test', ...seen };
+    await fixture.registry.aliases.move(ALICE, to, fixture.record);
+  };
+
+  it('takes them from the disk and keeps all that is known of it', async () => {
+    const { version } = await take('1.0.0', 1);
+    await take('2.0.0', 2);
+    const deleted = await remove('1.0.0');
+    expect(deleted).toMatchObject({ status: 'archived', digest: version.digest, report: { passed: true } });
+    expect(deleted.deletion).toMatchObject({ actor: ALICE, reason: 'no longer needed' });
+    expect(await packages()).toHaveLength(1);
+    expect(fixture.changes.at(-1)).toMatchObject({ action: 'model.delete', model: { digest: version.digest } });
+    await expect(fixture.registry.artifactFolder(version.digest)).rejects.toMatchObject({ code: 'model_not_ready' });
+    const approval = { model: 'linear', version: '1.0.0', reason: 'after all' };
+    const unservable = { code: 'version_not_servable' };
+    await expect(fixture.registry.approve(ALICE, approval, fixture.record)).rejects.toMatchObject(unservable);
+    await expect(fixture.registry.export(ALICE, approval, fixture.record)).rejects.toMatchObject(unservable);
+    // Once more is the same, without another event.
+    const events = fixture.changes.length;
+    expect(await remove('1.0.0')).toEqual(deleted);
+    expect(fixture.changes).toHaveLength(events);
+  });
+
+  it('is refused while an alias points at it or a rollback leads to it', async () => {
+    await take('1.0.0', 1);
+    await take('2.0.0', 2);
+    await move('1.0.0');
+    await move('2.0.0');
+    const because = (received: string) => ({ code: 'in_use', faults: [expect.objectContaining({ received })] });
+    await expect(remove('2.0.0')).rejects.toMatchObject(because("the alias 'production' points at it"));
+    await expect(remove('1.0.0')).rejects.toMatchObject(because("a rollback of 'production' leads to it"));
+    expect(await packages()).toHaveLength(2);
+    const given = { model: 'linear', version: '1.0.0', reason: 'never again' };
+    await fixture.registry.archive(ALICE, given, fixture.record);
+    expect((await remove('1.0.0')).deletion).toBeDefined();
+  });
+
+  it('keeps bytes that another version has too', async () => {
+    const folder = await packageFolder({ manifest: undefined, golden: null });
+    for (const name of ['one', 'two'])
+      await fixture.registry.registerFolder(ALICE, folder, { name, version: '1' }, fixture.record);
+    expect(await packages()).toHaveLength(1);
+    const decision = (model: string) => ({ model, version: '1', reason: 'a test' });
+    await fixture.registry.delete(ALICE, decision('one'), fixture.record);
+    expect(await packages()).toHaveLength(1);
+    await fixture.registry.delete(ALICE, decision('two'), fixture.record);
+    expect(await packages()).toHaveLength(0);
+  });
+
+  it('is undone by the same bytes, which are archived as they were', async () => {
+    const { version } = await take('1.0.0', 1);
+    await remove('1.0.0');
+    const again = await take('1.0.0', 1);
+    expect(again).toMatchObject({ created: false, version: { status: 'archived', digest: version.digest } });
+    expect(again.version.deletion).toBeUndefined();
+    expect(await fixture.registry.artifactFolder(version.digest)).toContain('packages');
+  });
+
+  it('that a crash cut short after its commit ends with the next start', async () => {
+    const { version } = await take('1.0.0', 1);
+    const { database } = fixture;
+    const at = new Date().toISOString();
+    await database.query('INSERT INTO registry.released_artifact (digest, at) VALUES ($1, $2)', [version.digest, at]);
+    await fixture.another().start();
+    // Released in error: a version still needs it.
+    expect(await packages()).toHaveLength(1);
+    await database.query('INSERT INTO registry.released_artifact (digest, at) VALUES ($1, $2)', [version.digest, at]);
+    await database.query(`UPDATE registry.model_version SET status = 'archived', deletion = '{}'`);
+    await fixture.another().start();
+    expect(await packages()).toHaveLength(0);
+    expect(await database.query('SELECT * FROM registry.released_artifact')).toEqual([]);
+  });
+
+  it('takes the bytes of a rejected version with it when others come in its place', async () => {
+    fixture.runtime.answer = (features) => ({ ...features, name: 'variable', shape: [1, 1], data: Float32Array.of(9) });
+    const wrong = await packageFolder({ model: linearModel({ weights: [[0, 0]], bias: [9] }) });
+    const rejected = fixture.registry.registerFolder(ALICE, wrong, {}, fixture.record);
+    await expect(rejected).rejects.toMatchObject({ code: 'model_rejected' });
+    expect(await packages()).toHaveLength(1);
+    await take('1.0.0', 1);
+    await fixture.another().start();
+    expect(await packages()).toHaveLength(1);
+  });
+
+  it('is refused where the version has answered of late', async () => {
+    const asked: unknown[] = [];
+    const kept = fixture.another(
+      {},
+      {
+        lastPrediction: (...of) => {
+          asked.push(of);
+          return Promise.resolve('2026-01-01T00:00:00Z');
+        },
+      },
+    );
+    await take('1.0.0', 1);
+    const decision = { model: 'linear', version: '1.0.0', reason: 'a test' };
+    await expect(kept.delete(ALICE, decision, fixture.record)).rejects.toMatchObject({
+      code: 'in_use',
+      faults: [{ received: 'its last prediction was recorded at 2026-01-01T00:00:00Z' }],
+    });
+    expect(asked).toEqual([['linear', '1.0.0', fixture.clock.now() - 30 * 24 * 3_600_000]]);
+  });
+});
