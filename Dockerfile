@@ -1,8 +1,8 @@
 # The image of the server: `docker build -t sibyl .`; for NVIDIA GPUs: `docker build --target cuda -t sibyl:cuda .`.
 # More: deploy/README.md.
 ARG NODE_IMAGE=node:24-bookworm-slim
-# ONNX Runtime 1.30 for Node is built for CUDA 12 and cuDNN 9. Ubuntu 22.04 has no user 1000 of its own, so that a volume
-# of one image fits the other.
+# ONNX Runtime 1.30 for Node is built for CUDA 12 and cuDNN 9. Only the libraries of this image are taken; its C library must not
+# be newer than that of the one above.
 ARG CUDA_IMAGE=nvidia/cuda:12.8.1-cudnn-runtime-ubuntu22.04
 
 FROM ${NODE_IMAGE} AS build
@@ -27,39 +27,16 @@ RUN node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-inst
  && rm -f libonnxruntime_providers_tensorrt.so \
  && test -s libonnxruntime_providers_cuda.so && test -s libonnxruntime_providers_shared.so
 
-FROM ${CUDA_IMAGE} AS cuda
-COPY --from=build /usr/local/bin/node /usr/local/bin/node
-RUN groupadd --gid 1000 node && useradd --uid 1000 --gid node --create-home node
-# Of the driver: what computes, and nvidia-smi.
-ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility \
-    NODE_ENV=production \
-    SIBYL_HOST=0.0.0.0 \
-    SIBYL_PORT=8001 \
-    SIBYL_DATA_DIR=/data
-WORKDIR /app
-COPY --from=build /app/package.json ./
-COPY --from=cuda-modules /app/node_modules ./node_modules
-COPY --from=build /app/dist ./dist
-COPY --from=build /app/examples/models ./examples/models
-# What compares the CPU with the GPU: `docker run --gpus all … node scripts/check-gpu.mjs`.
-COPY --from=build /app/scripts/check-gpu.mjs ./scripts/check-gpu.mjs
-RUN mkdir -m 0700 /data && chown node:node /data
-USER node
-VOLUME /data
-EXPOSE 8001 8002
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.SIBYL_PORT + '/health/live').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "dist/apps/api/main.js"]
+FROM ${CUDA_IMAGE} AS cuda-libraries
 
-# The last stage is what is built when no target is named.
-FROM ${NODE_IMAGE} AS runtime
+# All of both images but the native modules.
+FROM ${NODE_IMAGE} AS server
 ENV NODE_ENV=production \
     SIBYL_HOST=0.0.0.0 \
     SIBYL_PORT=8001 \
     SIBYL_DATA_DIR=/data
 WORKDIR /app
 COPY --from=build /app/package.json ./
-COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/examples/models ./examples/models
 RUN mkdir -m 0700 /data && chown node:node /data
@@ -70,3 +47,21 @@ EXPOSE 8001 8002
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.SIBYL_PORT + '/health/live').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "dist/apps/api/main.js"]
+
+FROM server AS cuda
+# Of the driver: what computes, and nvidia-smi.
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# Runners have an empty environment: what they load is found by the loader's own table, not by LD_LIBRARY_PATH.
+USER root
+COPY --from=cuda-libraries /usr/local/cuda-12*/targets/x86_64-linux/lib/ /opt/cuda/lib/
+COPY --from=cuda-libraries /usr/lib/x86_64-linux-gnu/libcudnn*.so.9* /opt/cuda/lib/
+RUN echo /opt/cuda/lib > /etc/ld.so.conf.d/cuda.conf && ldconfig
+USER node
+COPY --from=cuda-modules /app/node_modules ./node_modules
+# What compares the CPU with the GPU: `docker run --gpus all … node scripts/check-gpu.mjs`.
+COPY --from=build /app/scripts/check-gpu.mjs ./scripts/check-gpu.mjs
+
+# The last stage is what is built when no target is named.
+FROM server AS runtime
+COPY --from=build /app/node_modules ./node_modules

@@ -6,7 +6,7 @@ import { DatabaseOptions } from '@sibyl/database';
 import { InferenceOptions } from '@sibyl/inference';
 import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
-import { RegistryOptions } from '@sibyl/registry';
+import { RegistryOptions, SourceOptions } from '@sibyl/registry';
 import { TelemetryOptions } from '@sibyl/telemetry';
 import { HttpOptions } from './src/http/http-options';
 import { PredictOptions } from './src/predict/predict-options';
@@ -44,6 +44,7 @@ export interface ApiConfig {
   readonly database: DatabaseOptions;
   readonly inference: InferenceOptions;
   readonly registry: RegistryOptions;
+  readonly sources: SourceOptions;
   readonly onnx: OnnxLimits;
   readonly prediction: PredictionOptions;
 }
@@ -51,7 +52,12 @@ export interface ApiConfig {
 /** Reads the environment and `.env`: the only place that does. Throws SettingsError with everything that is wrong. */
 export function loadConfig(environment: Variables = process.env, folder: string = process.cwd()): ApiConfig {
   const settings = readSettings(withDotenv(environment, folder));
-  const options = { ...edgeOptions(settings), ...dataOptions(settings), ...modelOptions(settings) };
+  const options = {
+    ...edgeOptions(settings),
+    ...dataOptions(settings),
+    ...modelOptions(settings),
+    sources: sourceOptions(settings),
+  };
 
   const problems = [...keyProblems(settings), ...Object.values<object>(options).flatMap(problemsOf)];
   if (problems.length > 0) throw new SettingsError(problems);
@@ -69,9 +75,7 @@ function serverOptions(settings: Settings): ServerOptions {
   const { environment, host, port, workers, drainDelayMs, drainSeconds } = settings;
   const later = {
     REDIS_URL: settings.redisUrl,
-    MLFLOW_TRACKING_URI: settings.mlflowUri,
     AWS_S3_BUCKET: settings.s3Bucket,
-    SIBYL_IMPORT_HOSTS: settings.importHosts.length > 0 ? settings.importHosts : undefined,
   };
   const unused = Object.entries(later).filter(([, value]) => value !== undefined);
   return Object.freeze({
@@ -121,7 +125,10 @@ function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'da
       failedAuthentications: settings.authFailures,
       failedAuthenticationSeconds: settings.authFailureSeconds,
     }),
-    audit: frozen(new AuditOptions(), { spoolBytes: settings.auditSpoolBytes }),
+    audit: frozen(new AuditOptions(), {
+      spoolBytes: settings.auditSpoolBytes,
+      durability: settings.auditDurability,
+    }),
     database: frozen(new DatabaseOptions(), {
       ...(settings.databaseUrl === undefined ? {} : { url: settings.databaseUrl }),
       ...(settings.databaseOwnerUrl === undefined ? {} : { ownerUrl: settings.databaseOwnerUrl }),
@@ -147,6 +154,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       queueRequests: settings.queueRequests,
       queueWaitMs: settings.queueWaitMs,
       runnerMemoryBytes: settings.runnerMemoryMib * MEBIBYTE,
+      runnerGroups: settings.runnerGroups,
       trialMemoryBytes: settings.trialMemoryMib * MEBIBYTE,
     }),
     registry: frozen(new RegistryOptions(), {
@@ -172,6 +180,25 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       awaitingRequests: settings.queueRequests,
     }),
   };
+}
+
+function sourceOptions(settings: Settings): SourceOptions {
+  const given = {
+    mlflowUri: settings.mlflowUri,
+    mlflowUsername: settings.mlflowUsername,
+    mlflowPassword: settings.mlflowPassword,
+    mlflowToken: settings.mlflowToken,
+    s3Endpoint: settings.s3Endpoint,
+    s3Region: settings.s3Region,
+    s3AccessKeyId: settings.s3AccessKeyId,
+    s3SecretAccessKey: settings.s3SecretAccessKey,
+    s3SessionToken: settings.s3SessionToken,
+  };
+  return frozen(new SourceOptions(), {
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    hosts: [...settings.importHosts],
+    importMs: settings.importSeconds * 1000,
+  });
 }
 
 function frozen<T extends object>(defaults: T, given: Partial<T>): T {

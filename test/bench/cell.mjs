@@ -72,6 +72,7 @@ export async function measureCell(cell, stand) {
 const SHORT = [
   ['body', (c) => c.body],
   ['connections', (c) => c.connections],
+  ['audit', (c) => c.audit],
   ['F', (c) => c.f.toFixed(2)],
   ['CPU µs', (c) => c.micros.toFixed(0)],
   ['limit µs', (c) => c.limitMicros.toFixed(0)],
@@ -95,8 +96,8 @@ function rowsOf(columns, cells) {
   return [columns.map(([head]) => head), ...cells.map((cell) => columns.map(([, show]) => show(cell)))];
 }
 
-export function printCells(cells) {
-  console.log(table(rowsOf(SHORT, cells)));
+export function printCells(cells, whole) {
+  console.log(table(rowsOf(whole ? WHOLE : SHORT, cells)));
 }
 
 /** All columns, the head first, as texts. */

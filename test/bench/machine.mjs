@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
+import { processTree } from '../support/processes.mjs';
 import { REPOSITORY } from '../support/server.mjs';
 
 const require = createRequire(import.meta.url);
@@ -91,4 +92,12 @@ export class DurableWrites {
     await this.#handle.close();
     fs.rmSync(this.file, { force: true });
   }
+}
+
+/** Servers and the load generator, each on its core where there are two. */
+export function pinStand({ server, load, limit }, cores) {
+  if (!cores) return;
+  for (const one of processTree(server.pid)) pin(one.pid, one.kind === 'postgres' ? cores.load : cores.server);
+  pin(load.pid, cores.load);
+  if (limit) pin(limit.pid, cores.server);
 }

@@ -2,8 +2,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { measureCell, prepareRequests, wholeRows } from './cell.mjs';
-import { table } from './figures.mjs';
+import { measureCell, prepareRequests } from './cell.mjs';
 import { pin } from './machine.mjs';
 import { compareAnswers, startLimitServer, upload } from './stand.mjs';
 import { allSubjects } from './subjects.mjs';
@@ -21,7 +20,10 @@ async function measureSubject({ subject, bodies }, stand, { key, rounds }) {
       await compareAnswers(stand.server, limit, key, { subject, body });
       prepareRequests(stand.load, subject, body, key);
       for (const connections of CONNECTIONS) {
-        const measured = await measureCell({ subject, body, connections, rounds }, { ...stand, limit });
+        const measured = await measureCell(
+          { subject, body, connections, rounds, audit: 'durable' },
+          { ...stand, limit },
+        );
         console.error(`${subject.label}, ${body}, ${connections} connections: F ${measured.f.toFixed(2)}`);
         cells.push({ ...measured, limitBatch: limit.batchMax });
       }
@@ -37,7 +39,6 @@ export async function measureMatrix(stand, key, rounds) {
   try {
     const cells = [];
     for (const each of allSubjects(scratch)) cells.push(...(await measureSubject(each, stand, { key, rounds })));
-    console.log(table(wholeRows(cells)));
     return cells;
   } finally {
     fs.rmSync(scratch, { recursive: true });

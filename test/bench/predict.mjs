@@ -1,6 +1,7 @@
 // npm run bench: what a recorded prediction costs, as a fraction of the machine's own limit (F), with key, rate limit,
 // validation, metrics and durable audit on. Both servers share one core and take turns in slices of a second.
 //   --start   only start times and idle memory
+//   --relaxed   only one connection with relaxed audit
 //   --full    every model, body and number of connections (matrix.mjs); writes docs/benchmarks.md
 //   --rounds N   with --full: slices of each server in a cell (default 3)
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,13 +11,14 @@ import { startServer } from '../support/server.mjs';
 import { measureCell, prepareRequests, printCells } from './cell.mjs';
 import { quantile } from './figures.mjs';
 import { LoadProcess } from './load-process.mjs';
-import { chooseCores, DurableWrites, pin } from './machine.mjs';
+import { chooseCores, DurableWrites, pin, pinStand } from './machine.mjs';
 import { measureMatrix } from './matrix.mjs';
+import { measureRelaxed } from './relaxed.mjs';
 import { writeReport } from './report.mjs';
 import { compareAnswers, issueKey, startLimitServer, upload } from './stand.mjs';
 import { treeSubject } from './subjects.mjs';
 
-const GOALS = { f: 0.45, connections: 64, overFsyncMs: 1, idleMib: 450, coldMs: 5_000, warmMs: 3_000 };
+const GOALS = { f: 0.45, relaxedF: 0.4, connections: 64, overFsyncMs: 1, idleMib: 450, coldMs: 5_000, warmMs: 3_000 };
 const IDLE_SETTLE_MS = 4_000; // long enough for start-up garbage to be collected and the first shipping to end
 const CELLS = [
   { body: 'tensors', connections: 1, rounds: 6 },
@@ -24,6 +26,7 @@ const CELLS = [
   { body: 'tensors', connections: 64, rounds: 12 },
   { body: 'features', connections: 64, rounds: 6 },
 ];
+const RELAXED_ROUNDS = 6;
 
 function idleMemory(pid) {
   const sum = { pss: 0, rss: 0, processes: 0, byKind: {} };
@@ -59,14 +62,11 @@ function printStart({ coldMs, warmMs, stopMs, idle }) {
   );
 }
 
-/** The server and the load generator, each on its core where there are two. */
-function pinStand({ server, load }, cores) {
+function describePinning(cores) {
   if (!cores) {
     console.log('processes are not pinned (no taskset, or one core): expect wider swings');
     return;
   }
-  for (const one of processTree(server.pid)) pin(one.pid, one.kind === 'postgres' ? cores.load : cores.server);
-  pin(load.pid, cores.load);
   console.log(`both servers on core ${cores.server}, load and PostgreSQL on core ${cores.load}; slices of 1 s`);
 }
 
@@ -81,29 +81,42 @@ async function measureTree(stand, key) {
     }
     if (stand.cores) pin(limit.pid, stand.cores.server);
     const cells = [];
-    for (const cell of CELLS) cells.push(await measureCell({ ...cell, subject }, { ...stand, limit }));
-    printCells(cells);
+    for (const cell of CELLS)
+      cells.push(await measureCell({ ...cell, subject, audit: 'durable' }, { ...stand, limit }));
     return cells;
   } finally {
     limit.stop();
   }
 }
 
-async function measurePredictions(server, stop, rounds) {
+async function measurePredictions(server, stop, { full, rounds }) {
   const key = await issueKey(server);
   const load = new LoadProcess();
   stop.push(() => load.stop());
   const writes = await DurableWrites.open(server.dataDir);
   const stand = { server, load, writes, cores: chooseCores() };
+  describePinning(stand.cores);
   pinStand(stand, stand.cores);
-  const cells = rounds > 0 ? await measureMatrix(stand, key, rounds) : await measureTree(stand, key);
+  const cells = [];
+  if (full) cells.push(...(await measureMatrix(stand, key, rounds)));
+  else if (!process.argv.includes('--relaxed')) cells.push(...(await measureTree(stand, key)));
+  cells.push(await measureRelaxed(stand, rounds));
+  printCells(cells, full);
   await writes.close();
   return { cells, fsyncMs: quantile(writes.times, 0.5) };
 }
 
 /** What is promised of the tree with tensors, whatever else was measured. */
 function verdict(start, cells, fsyncMs) {
-  const tree = cells.filter((cell) => cell.body === 'tensors' && cell.subject.label === 'tree');
+  const relaxed = cells.find((cell) => cell.audit === 'relaxed');
+  console.log(
+    `one connection, relaxed audit: F ${relaxed.f.toFixed(2)} (goal ${GOALS.relaxedF}, aim 0.55), ` +
+      `${relaxed.eventsPerSync.toFixed(0)} answers a sync of the disk`,
+  );
+  if (cells.length === 1) return relaxed.f >= GOALS.relaxedF;
+  const tree = cells.filter(
+    (cell) => cell.audit === 'durable' && cell.body === 'tensors' && cell.subject.label === 'tree',
+  );
   const goal = tree.find((cell) => cell.connections === GOALS.connections);
   const over = tree.find((cell) => cell.connections === 1).p50 - fsyncMs;
   console.log(
@@ -111,6 +124,7 @@ function verdict(start, cells, fsyncMs) {
   );
   const misses = [];
   if (goal.f < GOALS.f) misses.push('F');
+  if (relaxed.f < GOALS.relaxedF) misses.push('F of relaxed audit');
   if (over > GOALS.overFsyncMs) misses.push('one connection p50');
   if (start.idle.pss >= GOALS.idleMib) misses.push('idle memory');
   if (misses.length > 0) console.log(`missed: ${misses.join(', ')}`);
@@ -130,8 +144,8 @@ async function main() {
       return kept;
     }
     const full = process.argv.includes('--full');
-    const rounds = full ? wholeArgument('--rounds', 3) : 0;
-    const { cells, fsyncMs } = await measurePredictions(start.server, stop, rounds);
+    const rounds = wholeArgument('--rounds', full ? 3 : RELAXED_ROUNDS);
+    const { cells, fsyncMs } = await measurePredictions(start.server, stop, { full, rounds });
     if (full) await writeReport({ cells, fsyncMs, start });
     return verdict(start, cells, fsyncMs);
   } finally {

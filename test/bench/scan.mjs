@@ -49,7 +49,7 @@ async function memory(small, large) {
   await scan(small);
   let largest = 0;
   let held = 0;
-  const allocate = Buffer.allocUnsafe;
+  const allocate = Buffer.allocUnsafe.bind(Buffer);
   Buffer.allocUnsafe = (bytes) => {
     largest = Math.max(largest, bytes);
     held += 1;

@@ -6,7 +6,7 @@ const ARRIVAL_LIMIT_MS = 60_000; // shipping is asynchronous, and the chains of 
 const LOOK_AGAIN_MS = 2_000;
 
 /** Every event of an action, oldest first, through the public API and its cursor; undefined while the database is away. */
-async function readEvents(server, action = 'prediction.create') {
+export async function readEvents(server, action = 'prediction.create') {
   const events = [];
   let cursor;
   do {

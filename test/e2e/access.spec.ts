@@ -103,7 +103,7 @@ describe('who may call what', () => {
   it('a wrong method is 405 with the right ones, on private paths only with a key', async () => {
     for (const [, pattern, access] of ROUTES) {
       const answer = await call(access === 'public' ? 'public' : 'private', 'PUT', pathOf(pattern), server.adminKey);
-      if (pattern === '/v1/models/{name}/aliases/{alias}') continue;
+      if (ROUTES.some(([method, other]) => method === 'PUT' && other === pattern)) continue;
       expect([pattern, answer.status, answer.headers.get('allow')]).toEqual([
         pattern,
         405,

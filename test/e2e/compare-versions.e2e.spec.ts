@@ -77,7 +77,12 @@ describe('comparing versions before one is promoted', () => {
       signature: { inputs: { added: [], removed: [], changed: [] } },
       metrics: { accuracy: { from: 0.71, to: 0.72, difference: expect.closeTo(0.01) } },
       size: { model_bytes: { from: expect.any(Number), difference: 0 } },
-      latency: { median_run_ms: { from: expect.any(Number), to: expect.any(Number) } },
+      latency: {
+        median_run_ms: { from: expect.any(Number), to: expect.any(Number) },
+        batches: expect.arrayContaining([
+          { rows: 8, median_ms: { from: expect.any(Number), to: expect.any(Number), difference: expect.any(Number) } },
+        ]),
+      },
       // The bias turns the first and third sample of both packages, and moves the probabilities of all.
       golden: { method: 'replay', compared: 6, skipped: 0, differing: 6 },
     });

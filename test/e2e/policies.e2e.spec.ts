@@ -101,7 +101,7 @@ describe('the policy of a model', () => {
     it('is one event that says what changed', async () => {
       await setPolicy('evented', { approvals: 1 });
       expect(await client.lastEvent()).toMatchObject({
-        action: 'model.set_policy',
+        action: 'policy.set',
         outcome: 'succeeded',
         reason: 'the rules of the board',
         resource: { type: 'model_policy', id: 'evented' },

@@ -1,4 +1,4 @@
-import type { InferenceObserver } from '@sibyl/inference';
+import type { InferenceObserver, RunnerLoss } from '@sibyl/inference';
 import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
 
 /** Hot path. Carries what the runtime sees into the metrics; keys of models are `<name>@<version>@<digest>`. */
@@ -27,12 +27,12 @@ export class BatchObserver implements InferenceObserver {
     // A request that was dropped is counted by its status.
   }
 
-  onRunnerLost(): void {
-    // The runtime's status has the restarts of each runner.
+  onRunnerLost(reason: RunnerLoss): void {
+    this.metrics.server.runnerLosses.inc({ reason });
   }
 
   onRunnerReady(): void {
-    // As above.
+    // The runtime's status has the restarts of each runner.
   }
 
   private of(key: string): VersionMetrics {

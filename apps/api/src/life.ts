@@ -31,8 +31,13 @@ export function fail(log: Logger, error: unknown, message: string): void {
   process.exit(1);
 }
 
-export function warnOfUnused({ server }: ApiConfig, log: Logger): void {
+export function warnOfSettings({ server, audit }: ApiConfig, log: Logger): void {
   if (server.unused.length > 0) log.warn({ settings: server.unused }, 'set, but nothing uses them in this version');
+  if (audit.durability === 'relaxed')
+    log.warn(
+      { lossWindowMs: audit.lossWindowMs },
+      'audit durability is relaxed: a crash of the machine loses the events of predictions answered in this window',
+    );
 }
 
 /** Where the server is reached from this machine. */

@@ -16,7 +16,7 @@ import { Database } from '@sibyl/database';
 import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
 import { SystemClock, systemActor, UuidV7Source, type Actor, type Clock, type IdSource } from '@sibyl/kernel';
 import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
-import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations } from '@sibyl/registry';
+import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations, type MlflowSync } from '@sibyl/registry';
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
@@ -77,6 +77,7 @@ export async function startPlatform(
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, { database, trail: audit.trail }, runtime);
+  const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
   joinTeam({ ...foundation, ...audit, ...auth, ...models });
@@ -95,9 +96,11 @@ export async function startPlatform(
       await runtimeStart;
       await models.reconciler.start();
       models.signatureWatch.start();
+      sync.start();
     },
     async close() {
       models.stop();
+      await sync.stop();
       await Promise.all([runtime.close(), auth.idempotency.stop(), auth.keyUsage.stop(), auth.keySnapshot.stop()]);
       await audit.trail.close();
       await database.close();
@@ -206,6 +209,7 @@ async function startModels(
     ids,
     options: config.registry,
     onnxLimits: config.onnx,
+    sourceOptions: config.sources,
     onChange: async () => {
       await Promise.all([reconciler.follow(), registryChanged(siblings)]);
     },
@@ -242,6 +246,17 @@ async function startModels(
       ignoreRegistry();
     },
   };
+}
+
+function startSync(foundation: Foundation, { registry, serving }: Models, trail: AuditTrail): MlflowSync {
+  const { log, metrics } = foundation;
+  const record = systemRecord(trail, systemActor('mlflow-sync'), foundation);
+  return registry.mlflowSync({
+    record,
+    log,
+    promote: (actor, move) => serving.promote(actor, move, record),
+    onResult: (model, outcome) => metrics.server.modelSyncs.inc({ model, outcome }),
+  });
 }
 
 async function registerNamedModels(foundation: Foundation, registry: ModelRegistry, trail: AuditTrail): Promise<void> {

@@ -10,7 +10,7 @@ import { OpenApi } from './docs/openapi';
 import { Drain } from './http/drain';
 import { layPipeline } from './http/pipeline';
 import { ShapedExpressAdapter } from './http/shaped-express.adapter';
-import { addressOf, fail, pause, STOP_LIMIT_MS, stopSignal, warnOfUnused } from './life';
+import { addressOf, fail, pause, STOP_LIMIT_MS, stopSignal, warnOfSettings } from './life';
 import { NestLog } from './nest-log';
 import { adminKeyFileOf, startPlatform, type Platform } from './platform';
 import { DealtPort, OwnPort, type Port } from './port';
@@ -40,7 +40,7 @@ export async function serve(config: ApiConfig): Promise<void> {
   const running = await start(config, log, new OwnPort(config.server));
   if (running === undefined) return;
   const { app, platform } = running;
-  warnOfUnused(config, log);
+  warnOfSettings(config, log);
   const url = addressOf((app.getHttpServer() as Server).address() as AddressInfo, config.server.host);
   log.info({ url }, 'listening');
   const served = platform.registerModels().then(() => platform.serveModels());

@@ -1,10 +1,25 @@
-import { IsInt, IsNumber, Max, Min } from 'class-validator';
+import { IsIn, IsInt, IsNumber, Max, Min } from 'class-validator';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+/** When an event counts as recorded: on stable storage, or, where it is that of a prediction, in the kernel's hands. */
+export const AUDIT_DURABILITIES = ['durable', 'relaxed'] as const;
+export type AuditDurability = (typeof AUDIT_DURABILITIES)[number];
+
 /** Limits of the audit trail; every queue, file, batch and wait of this library. */
 export class AuditOptions {
+  /** `relaxed` saves each prediction the wait for the disk; only a crash of the machine shows what that costs. */
+  @IsIn(AUDIT_DURABILITIES)
+  durability: AuditDurability = 'durable';
+
+  /** The predictions of so much time a crash of the machine may cost in relaxed mode; those that come while the disk has
+   * fallen further behind wait for it. */
+  @IsInt()
+  @Min(10)
+  @Max(1000)
+  lossWindowMs = 100;
+
   /** Zero-filled ahead, so that a commit never makes the file system allocate; seconds of full load fit. */
   @IsInt()
   @Min(64 * KIB)

@@ -404,3 +404,28 @@ describe('a recorded prediction', () => {
     });
   });
 });
+
+describe('relaxed durability', () => {
+  it('spares the disk for predictions, waits for it with everything else, and ships the same chain', async () => {
+    const trail = await aTrail({ durability: 'relaxed', lossWindowMs: 1000, segmentBytes: 64 * 1024 });
+    const made = named(300);
+    for (const requestId of made) await trail.commit(anEvent({ requestId, predictionId: ids.next() }), '{"x":1}');
+    const before = trail.status();
+    expect(before).toMatchObject({ durability: 'relaxed', lossWindowMs: 1000, events: 300, refused: 0 });
+    expect(before.syncs).toBeLessThan(before.writes / 2);
+    for (const requestId of named(5, 'other')) await trail.commit(anEvent({ requestId }));
+    expect(trail.status().syncs - before.syncs).toBeGreaterThanOrEqual(5);
+    await trail.flush(10_000);
+    const { spool } = trail.status().chains;
+    expect(await verdictOn(spool)).toEqual({ ok: true, checked: 305 });
+    expect(await requestIds(spool)).toEqual([...made, ...named(5, 'other')]);
+  });
+
+  it('is not what a trail does unless it is told to', async () => {
+    const trail = await aTrail();
+    for (const requestId of named(5)) await trail.commit(anEvent({ requestId, predictionId: ids.next() }));
+    const { durability, lossWindowMs, writes, syncs } = trail.status();
+    expect({ durability, lossWindowMs }).toEqual({ durability: 'durable', lossWindowMs: 0 });
+    expect(syncs).toBeGreaterThanOrEqual(writes);
+  });
+});

@@ -5,7 +5,7 @@ import { isUuid, type Clock, type IdSource } from '@sibyl/kernel';
 import type { Database } from '@sibyl/database';
 import type { EntityManager } from 'typeorm';
 import type { AuditEventDraft } from './audit-event';
-import { AuditOptions } from './audit-options';
+import { AuditOptions, type AuditDurability } from './audit-options';
 import { ChainOwner, isAbandoned } from './chain-owner';
 import { ChainShipment } from './chain-shipment';
 import type { CommitReceiver } from './commit-receiver';
@@ -45,8 +45,13 @@ export interface AuditTrailStatus {
   /** Chains of dead processes that are still being moved. */
   readonly leftoverChains: number;
   readonly events: number;
-  /** Durable writes so far; events divided by it is the size of a group. */
+  readonly durability: AuditDurability;
+  /** Of the predictions of so much time a crash of the machine may cost the events. */
+  readonly lossWindowMs: number;
+  /** Writes so far; events divided by it is the size of a group. */
   readonly writes: number;
+  /** Times that the disk was waited for; as many as writes unless durability is relaxed. */
+  readonly syncs: number;
   readonly refused: number;
   readonly writeMs: number;
   readonly chains: { readonly spool: string; readonly database: string };
@@ -70,6 +75,7 @@ export class AuditTrail {
   private readonly databaseChain: string;
   private readonly spoolFolder: string;
   private readonly chainFolder: string;
+  private readonly disk: SpoolDisk;
   private readonly store: EventStore;
   private readonly supply: SegmentSupply;
   private readonly writer: SpoolWriter;
@@ -84,7 +90,9 @@ export class AuditTrail {
     private readonly options: AuditOptions = new AuditOptions(),
   ) {
     const { ids, clock, log, database } = parts;
-    const disk = parts.disk ?? new SpoolDisk();
+    const { durability, lossWindowMs: windowMs } = options;
+    const disk = parts.disk ?? new SpoolDisk(durability === 'relaxed' ? { windowMs, clock } : undefined);
+    this.disk = disk;
     const chain = ids.next();
     this.spoolChain = chain;
     this.databaseChain = ids.next();
@@ -96,7 +104,9 @@ export class AuditTrail {
     const cipher = new PayloadCipher(parts.payloadKey, chain);
     const onDurable = (): void => this.shipper.notify();
     const { supply } = this;
-    const writerParts = { chain, supply, disk, cipher, clock, ids, log, expecting: parts.expecting, onDurable };
+    // Holding a write back pays where it waits for the disk; else the wait costs more than the write.
+    const expecting = durability === 'relaxed' ? undefined : parts.expecting;
+    const writerParts = { chain, supply, disk, cipher, clock, ids, log, expecting, onDurable };
     this.writer = new SpoolWriter(writerParts, options);
     const reader = new SpoolReader(this.chainFolder, chain, () => this.writer.durableEnd());
     const release = (segment: number): Promise<void> => this.supply.giveBack(segment);
@@ -155,7 +165,10 @@ export class AuditTrail {
       spoolBytes: this.supply.bytes,
       leftoverChains: this.leftovers().length,
       events,
+      durability: this.options.durability,
+      lossWindowMs: this.options.durability === 'relaxed' ? this.options.lossWindowMs : 0,
       writes: frames,
+      syncs: this.disk.syncs,
       refused,
       writeMs,
       chains: { spool: this.spoolChain, database: this.databaseChain },
@@ -224,8 +237,7 @@ export class AuditTrail {
 
   private adopt(chain: string, folder: string): void {
     const { log } = this.parts;
-    const disk = this.parts.disk ?? new SpoolDisk();
-    const release = (segment: number): Promise<void> => disk.remove(path.join(folder, segmentName(segment)));
+    const release = (segment: number): Promise<void> => this.disk.remove(path.join(folder, segmentName(segment)));
     const reader = new SpoolReader(folder, chain);
     const shipment = new ChainShipment({ chain, folder, reader, store: this.store, log, release }, this.options);
     try {

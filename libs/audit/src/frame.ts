@@ -36,6 +36,8 @@ export function frameSeed(chain: string, segment: number): number {
 export class OpenFrame {
   count = 0;
   firstSeq = 0;
+  /** Whether one of its events must be on stable storage before anybody is told, whatever the mode. */
+  strict = false;
   private events: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   private payloads: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   private eventsEnd = FRAME_HEADER_BYTES;
@@ -84,6 +86,7 @@ export class OpenFrame {
 
   reset(): void {
     this.count = 0;
+    this.strict = false;
     this.eventsEnd = FRAME_HEADER_BYTES;
     this.payloadsEnd = 0;
     if (this.events.length > KEPT_BYTES) this.events = Buffer.allocUnsafeSlow(FIRST_BYTES);

@@ -14,7 +14,7 @@ export {
   type EventPageRequest,
   type RecordedPrediction,
 } from './audit-log';
-export { AuditOptions } from './audit-options';
+export { AUDIT_DURABILITIES, AuditOptions } from './audit-options';
 export { AuditTrail, type AuditTrailParts, type AuditTrailStatus } from './audit-trail';
 export type { CommitReceiver } from './commit-receiver';
 export type { EventFilter } from './event-filter';

@@ -1,7 +1,8 @@
 import { frameSeed } from './frame';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segment';
 import type { SegmentSupply } from './segment-supply';
-import type { SegmentFile, SpoolDisk } from './spool-disk';
+import type { SegmentFile } from './segment-file';
+import type { SpoolDisk } from './spool-disk';
 import type { TrailLog } from './trail-log';
 
 /** The segment that frames are written to. */
@@ -31,7 +32,7 @@ export async function openSegment(
   const header = encodeSegmentHeader(chain, { number, firstSeq: before.seq + 1, previousEnd: before.end });
   try {
     await new Promise<void>((resolve, reject) => {
-      file.write(header, 0, (error) => (error ? reject(error) : resolve()));
+      file.write(header, 0, true, (error) => (error ? reject(error) : resolve()));
     });
   } catch (error) {
     await file.close().catch(() => undefined);

@@ -2,22 +2,23 @@ import fs from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Clock } from '@sibyl/kernel';
+import { RelaxedFile } from './relaxed-file';
+import { writeAll, type Done, type SegmentFile } from './segment-file';
 
 const { O_WRONLY, O_DSYNC } = fs.constants;
 /** Filling goes in slices with pauses, so that the commits of the moment do not queue behind it. */
 const FILL_SLICE_BYTES = 1024 * 1024;
 const FILL_PAUSE_MS = 5;
 
-/** An open segment; a write is on stable storage when it calls back without an error. */
-export interface SegmentFile {
-  write(bytes: Buffer, position: number, done: (error: Error | undefined) => void): void;
-  /** Drops everything from `length` on. */
-  cut(length: number): Promise<void>;
-  close(): Promise<void>;
-}
-
 /** The files of a spool. A class of its own because drills and tests put a failing disk in its place. */
 export class SpoolDisk {
+  /** Times that writes have been waited for until they were on stable storage. */
+  syncs = 0;
+
+  /** `relaxed`: writes that are not strict may be lost by a crash of the machine for so long. */
+  constructor(private readonly relaxed?: { readonly windowMs: number; readonly clock: Clock }) {}
+
   /** Makes a zero-filled, durable file of full size, so that later writes need no metadata; paced where commits run. */
   async create(file: string, bytes: number, paced: boolean): Promise<void> {
     const unfinished = `${file}.new`;
@@ -43,22 +44,29 @@ export class SpoolDisk {
 
   /** O_DSYNC: one system call writes and waits for the disk; measured cheaper than write and fdatasync. */
   open(file: string): SegmentFile {
-    return new SyncedFile(fs.openSync(file, O_WRONLY | (O_DSYNC ?? fs.constants.O_SYNC)));
+    const onSynced = (): void => void this.syncs++;
+    if (this.relaxed !== undefined) return new RelaxedFile(fs.openSync(file, O_WRONLY), { ...this.relaxed, onSynced });
+    return new SyncedFile(fs.openSync(file, O_WRONLY | (O_DSYNC ?? fs.constants.O_SYNC)), onSynced);
   }
 }
 
 class SyncedFile implements SegmentFile {
   private closing: Promise<void> | undefined;
 
-  constructor(private readonly fd: number) {}
+  constructor(
+    private readonly fd: number,
+    private readonly onSynced: () => void,
+  ) {}
 
-  write(bytes: Buffer, position: number, done: (error: Error | undefined) => void): void {
-    fs.write(this.fd, bytes, 0, bytes.length, position, (error, written) => {
-      if (error) done(error);
-      else if (written === bytes.length) done(undefined);
-      else if (written === 0) done(new Error('the disk took nothing'));
-      else this.write(bytes.subarray(written), position + written, done);
+  write(bytes: Buffer, position: number, _strict: boolean, done: Done): void {
+    writeAll(this.fd, bytes, position, (error) => {
+      if (error === undefined) this.onSynced();
+      done(error);
     });
+  }
+
+  sync(): Promise<void> {
+    return Promise.resolve();
   }
 
   cut(length: number): Promise<void> {

@@ -3,7 +3,8 @@ import { FakeClock } from '@sibyl/kernel/testing';
 import { AuditOptions } from './audit-options';
 import { PayloadCipher } from './payload-cipher';
 import { SegmentSupply } from './segment-supply';
-import { SpoolDisk, type SegmentFile } from './spool-disk';
+import type { Done, SegmentFile } from './segment-file';
+import { SpoolDisk } from './spool-disk';
 import { SpoolWriter } from './spool-writer';
 import { anEvent, silentTrailLog } from './testing';
 
@@ -13,7 +14,7 @@ const LONG_MS = 60_000;
 /** Keeps nothing, and ends each write when the test says so. */
 class HandheldDisk extends SpoolDisk {
   opened = 0;
-  readonly pending: ((error: Error | undefined) => void)[] = [];
+  readonly pending: Done[] = [];
 
   override create(): Promise<void> {
     return Promise.resolve();
@@ -22,7 +23,8 @@ class HandheldDisk extends SpoolDisk {
   override open(): SegmentFile {
     this.opened++;
     const done = (): Promise<void> => Promise.resolve();
-    return { write: (_bytes, _position, end) => void this.pending.push(end), cut: done, close: done };
+    const write = (...[, , , end]: Parameters<SegmentFile['write']>): void => void this.pending.push(end);
+    return { write, sync: done, cut: done, close: done };
   }
 
   /** Ends the oldest write, which must be there. */

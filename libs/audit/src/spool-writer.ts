@@ -80,7 +80,7 @@ export class SpoolWriter {
     }
   }
 
-  /** Resolves when the event is on stable storage. */
+  /** Resolves when the event is recorded. */
   commit(draft: AuditEventDraft, payload?: Payload): Promise<void> {
     const submit = (durable: () => void, lost: (error: Error) => void): void =>
       this.submit(draft, payload, { durable, lost });
@@ -90,7 +90,7 @@ export class SpoolWriter {
     return committed;
   }
 
-  /** Tells the receiver when the event is on stable storage. */
+  /** Tells the receiver: on stable storage, or with the kernel where durability is relaxed and it is a prediction's. */
   submit(draft: AuditEventDraft, payload: Payload | undefined, receiver: CommitReceiver): void {
     const frame = this.filling;
     if (this.state !== 'open') {
@@ -103,8 +103,9 @@ export class SpoolWriter {
     }
     const { clock, chain, ids } = this.parts;
     const seq = this.lastSeq + 1;
-    const body = encodeEvent(draft, { id: ids.next(), recordedAtMs: clock.now(), chain, seq });
-    frame.add(seq, body, payload);
+    frame.add(seq, encodeEvent(draft, { id: ids.next(), recordedAtMs: clock.now(), chain, seq }), payload);
+    // Only a prediction that was made has an id: refusals, and all that is no prediction, wait for the disk.
+    frame.strict ||= draft.predictionId === undefined;
     this.lastSeq = seq;
     this.waiting.push(receiver);
     if (this.inFlight === undefined && (!this.hold.holding || this.hold.over(frame.count))) this.schedule();
@@ -114,7 +115,7 @@ export class SpoolWriter {
     return this.state === 'open' && !this.stalled();
   }
 
-  /** Everything before it is on stable storage and acknowledged. */
+  /** Everything before it is recorded as its durability asks, and acknowledged. */
   durableEnd(): DurableEnd {
     return {
       segment: this.segment?.number ?? 0,
@@ -175,7 +176,7 @@ export class SpoolWriter {
   private write(frame: OpenFrame, waiting: CommitReceiver[], segment: OpenSegment): void {
     const bytes = frame.close(this.parts.cipher, segment.seed);
     const seq = frame.firstSeq + frame.count - 1;
-    segment.file.write(bytes, segment.offset, (error) => {
+    segment.file.write(bytes, segment.offset, frame.strict, (error) => {
       // Refused meanwhile, and all of this set right; what is in flight now may be another write.
       if (this.inFlight !== waiting) return;
       if (error) {
@@ -206,6 +207,7 @@ export class SpoolWriter {
 
   private async openNext(paced: boolean): Promise<OpenSegment> {
     const before = { end: this.segment?.offset ?? 0, seq: this.durableSeq };
+    await this.segment?.file.sync(); // The head of the next segment says where this one ends.
     const next = await openSegment(this.parts, before, paced);
     await this.segment?.file.close().catch(() => undefined);
     this.segment = next;

@@ -1,3 +1,4 @@
+import { QueryRunnerAlreadyReleasedError, QueryRunnerProviderAlreadyReleasedError } from 'typeorm';
 import { DomainError } from '@sibyl/kernel';
 import {
   CallRefusedError,
@@ -25,6 +26,8 @@ describe('an outage', () => {
     ['a connection that ended', new Error('Connection terminated unexpectedly')],
     ['a pool without a free connection in time', new Error('timeout exceeded when trying to connect')],
     ['a client that was cut off', new Error('Client has encountered a connection error and is not queryable')],
+    ['a transaction whose connection broke off', new QueryRunnerAlreadyReleasedError()],
+    ['the same, asked by its manager', new QueryRunnerProviderAlreadyReleasedError()],
     ['a silent server', new ServerSilentError('no answer')],
     ['a refused call', new CallRefusedError('down')],
   ])('%s becomes database_unavailable, plain or wrapped by TypeORM', (_name, error) => {

@@ -24,6 +24,9 @@ const TOO_SLOW_STATES = /^(57014|55P03|25P03)$/;
 const LOST_CONNECTION =
   /^(Connection terminated|timeout (exceeded|expired)|Client (was closed|has encountered)|Cannot use a pool|Query read timeout)/;
 
+/** What TypeORM says to the next statement of a transaction whose connection has broken off. */
+const RELEASED = new Set(['QueryRunnerAlreadyReleasedError', 'QueryRunnerProviderAlreadyReleasedError']);
+
 /** The server gave no answer at all for longer than it may take. */
 export class ServerSilentError extends Error {
   override name = 'ServerSilentError';
@@ -54,7 +57,7 @@ export function isUnreachable(error: unknown): boolean {
   if (state !== undefined) return UNAVAILABLE_STATES.test(state);
   const { code, message, name } = inner;
   if (typeof code === 'string' && NETWORK_CODES.has(code)) return true;
-  return name === 'QueryRunnerAlreadyReleasedError' || (typeof message === 'string' && LOST_CONNECTION.test(message));
+  return RELEASED.has(String(name)) || (typeof message === 'string' && LOST_CONNECTION.test(message));
 }
 
 /** Turns an outage into `database_unavailable` and leaves every other error as it is, for the caller to map. */

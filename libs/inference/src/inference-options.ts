@@ -144,6 +144,12 @@ export class InferenceOptions {
   @Min(64 * MIB)
   runnerMemoryBytes = 4096 * MIB;
 
+  /** Where each runner gets a control group of its own, in which the kernel holds it to that: below the group of this process
+   * if that may have some (`auto`), nowhere (`off`), or below one that an operator names. */
+  @IsString()
+  @MinLength(1)
+  runnerGroups = 'auto';
+
   /** Losses of runners to one version without an answer of it in between, after which it is kept away from them: one or
    * two may be two bad requests, and each costs the other versions in that runner a tenth of a second. */
   @IsInt()

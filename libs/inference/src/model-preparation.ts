@@ -3,28 +3,20 @@ import { FRAME_TYPES, frameTensors, type LoadMessage, type FramedTensor, type Te
 import path from 'node:path';
 import { mayComeFromOutside } from './blame';
 import { PREPARED_MODEL } from './prepared-store';
-import { Runner, RunnerLostError, type RunnerListener, type RunnerSettings } from './runner';
+import { BoundedRunner, type RunnerBounds } from './bounded-runner';
+import { RunnerLostError, type Runner, type RunnerSettings } from './runner';
 import { loadedMessage } from './session-loader';
 
-export interface PreparationBounds {
-  readonly limitMs: number;
-  readonly memoryBytes: number;
-}
-
 const [PLAIN, PREPARED] = [1, 2];
-const WATCH_MS = 25;
 const NICENESS = 10;
 
 /** Has a process of its own save a model with its prepacked weights, and finds out whether that answers as the model does. */
-export class ModelPreparation implements RunnerListener {
-  private runner: Runner | undefined;
-  private onEnd: (() => void) | undefined;
+export class ModelPreparation {
+  private readonly bounded: BoundedRunner;
 
-  constructor(
-    private readonly settings: RunnerSettings,
-    private readonly clock: Clock,
-    private readonly bounds: PreparationBounds,
-  ) {}
+  constructor(settings: RunnerSettings, clock: Clock, bounds: RunnerBounds) {
+    this.bounded = new BoundedRunner({ ...settings, niceness: NICENESS }, clock, bounds);
+  }
 
   /** Whether what lies in `folder` afterwards gives the same answers, bit for bit. Throws where nothing could be saved. */
   async run(
@@ -32,33 +24,18 @@ export class ModelPreparation implements RunnerListener {
     folder: string,
     samples: readonly (readonly Tensor[])[],
   ): Promise<{ readonly usable: boolean }> {
-    const limitAt = this.clock.monotonic() + this.bounds.limitMs;
-    const runner = new Runner({ ...this.settings, niceness: NICENESS }, this);
-    this.runner = runner;
-    const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
-    try {
+    return this.bounded.during(async (runner, limitAt) => {
       await runner.started(limitAt);
       const expected = await this.answers(runner, PLAIN, { ...model, saveTo: folder }, samples, limitAt);
       await runner.call(FRAME_TYPES.unload, PLAIN, {}, limitAt);
       const saved = { ...model, path: path.join(folder, PREPARED_MODEL), prepared: true };
       const found = await this.answers(runner, PREPARED, saved, samples, limitAt).catch(ofNoUse);
       return { usable: expected.length > 0 && same(expected, found) };
-    } finally {
-      clearInterval(watch);
-      await this.end(runner);
-    }
+    });
   }
 
   stop(): void {
-    this.runner?.kill('stopped');
-  }
-
-  onIdle(): void {
-    // Its calls are awaited one by one.
-  }
-
-  onEnded(): void {
-    this.onEnd?.();
+    this.bounded.stop();
   }
 
   /** What it answers to the samples that it can run. */
@@ -77,18 +54,6 @@ export class ModelPreparation implements RunnerListener {
       if (frame.type === FRAME_TYPES.outputs) answers.push(frameTensors(frame));
     }
     return answers;
-  }
-
-  private watch(runner: Runner, limitAt: number): void {
-    if (this.clock.monotonic() > limitAt) runner.kill('overran');
-    else if ((runner.rssBytes() ?? 0) > this.bounds.memoryBytes) runner.kill('memory');
-  }
-
-  private async end(runner: Runner): Promise<void> {
-    if (runner.ended) return;
-    const gone = new Promise<void>((resolve) => (this.onEnd = resolve));
-    runner.kill('stopped');
-    await gone;
   }
 }
 

@@ -14,20 +14,17 @@ import type { DevicePolicy, ModelFile, TrialPhase, TrialReport, TrialRuns } from
 import { BatchTimes } from './batch-times';
 import type { RunnerLoss } from './inference-observer';
 import { shuttingDown } from './runner-slot';
-import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener, type RunnerSettings } from './runner';
+import { BoundedRunner, type RunnerBounds } from './bounded-runner';
+import { RunnerLostError, type Runner, type RunnerEnd, type RunnerSettings } from './runner';
 import { selectProviders } from './select-providers';
 import { signatureOfLoaded } from './served-version';
 import { loadedMessage } from './session-loader';
 
-export interface TrialBounds {
-  readonly limitMs: number;
-  readonly memoryBytes: number;
+export interface TrialBounds extends RunnerBounds {
   readonly devicePolicy: DevicePolicy;
   readonly onPhase?: ((phase: TrialPhase) => void) | undefined;
 }
 
-/** A model can take gigabytes in a fraction of a second, so its memory is looked at often. */
-const WATCH_MS = 25;
 const SESSION = 1;
 const MIB = 1024 * 1024;
 
@@ -61,65 +58,60 @@ async function oneByOne<T>(
 }
 
 /** One model in a process of its own that ends with the trial. */
-export class ModelTrial implements RunnerListener {
+export class ModelTrial {
   private begun = false;
-  private runner: Runner | undefined;
-  private onEnd: (() => void) | undefined;
+  private readonly bounded: BoundedRunner;
 
   constructor(
-    private readonly settings: RunnerSettings,
+    settings: RunnerSettings,
     private readonly clock: Clock,
     private readonly bounds: TrialBounds,
-  ) {}
+  ) {
+    this.bounded = new BoundedRunner(settings, clock, bounds);
+  }
 
-  async run(model: ModelFile, { samples, probes = [], batches = [], last }: TrialRuns): Promise<TrialReport> {
-    const limitAt = this.clock.monotonic() + this.bounds.limitMs;
-    const runner = new Runner(this.settings, this);
-    this.runner = runner;
-    const watch = setInterval(() => this.watch(runner, limitAt), WATCH_MS);
-    try {
-      const load = await this.timed('load', () => this.load(runner, model, limitAt));
-      const loaded = load.result;
-      const names = loaded.inputs.map((input) => input.name);
-      // What a model might not take, and perhaps not survive: what it did before stands. Where it has done nothing yet, the
-      // first has to keep within the limits: a model that loops for ever or takes all memory shows it only when it runs.
-      let first = samples.length === 0;
-      const attempt = async (inputs: readonly Tensor[]): Promise<readonly Tensor[] | undefined> => {
-        const ignore = first ? ignoreCrash : ignoreLoss;
-        first = false;
-        const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignore);
-        return frame?.type === FRAME_TYPES.outputs ? outputsOf(frame, loaded) : undefined;
-      };
-      const replayed = await this.timed('samples', () => this.replay(runner, loaded, samples, limitAt));
-      const probed = await this.timed('probes', () => oneByOne(probes, attempt));
-      const times = new BatchTimes(this.clock, () => runner.rssBytes() ?? 0);
-      const measured = await this.timed('batches', () => times.of(batches, attempt));
-      return {
-        ...replayed.result,
-        probes: probed.result,
-        batches: measured.result,
-        last: last && (await attempt(last)),
-        phaseMs: { load: load.ms, samples: replayed.ms, probes: probed.ms, batches: measured.ms },
-      };
-    } catch (error) {
-      throw this.verdict(error);
-    } finally {
-      clearInterval(watch);
-      await this.end(runner);
-    }
+  async run(model: ModelFile, runs: TrialRuns): Promise<TrialReport> {
+    return this.bounded.during((runner, limitAt) =>
+      this.try(runner, limitAt, model, runs).catch((error: unknown) => {
+        throw this.verdict(error);
+      }),
+    );
   }
 
   /** Ends it; `run` rejects with shutting_down, which says nothing about the model. */
   stop(): void {
-    this.runner?.kill('stopped');
+    this.bounded.stop();
   }
 
-  onIdle(): void {
-    // Each step is awaited, so that nothing else waits for the runner.
-  }
-
-  onEnded(): void {
-    this.onEnd?.();
+  private async try(
+    runner: Runner,
+    limitAt: number,
+    model: ModelFile,
+    { samples, probes = [], batches = [], last }: TrialRuns,
+  ): Promise<TrialReport> {
+    const load = await this.timed('load', () => this.load(runner, model, limitAt));
+    const loaded = load.result;
+    const names = loaded.inputs.map((input) => input.name);
+    // What a model might not take, and perhaps not survive: what it did before stands. Where it has done nothing yet, the
+    // first has to keep within the limits: a model that loops for ever or takes all memory shows it only when it runs.
+    let first = samples.length === 0;
+    const attempt = async (inputs: readonly Tensor[]): Promise<readonly Tensor[] | undefined> => {
+      const ignore = first ? ignoreCrash : ignoreLoss;
+      first = false;
+      const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignore);
+      return frame?.type === FRAME_TYPES.outputs ? outputsOf(frame, loaded) : undefined;
+    };
+    const replayed = await this.timed('samples', () => this.replay(runner, loaded, samples, limitAt));
+    const probed = await this.timed('probes', () => oneByOne(probes, attempt));
+    const times = new BatchTimes(this.clock, () => runner.rssBytes() ?? 0);
+    const measured = await this.timed('batches', () => times.of(batches, attempt));
+    return {
+      ...replayed.result,
+      probes: probed.result,
+      batches: measured.result,
+      last: last && (await attempt(last)),
+      phaseMs: { load: load.ms, samples: replayed.ms, probes: probed.ms, batches: measured.ms },
+    };
   }
 
   private async replay(
@@ -183,11 +175,6 @@ export class ModelTrial implements RunnerListener {
     throw rejected('The model could not compute a sample.', { pointer, expected: 'outputs', received }, cause);
   }
 
-  private watch(runner: Runner, limitAt: number): void {
-    if (this.clock.monotonic() > limitAt) runner.kill('overran');
-    else if ((runner.rssBytes() ?? 0) > this.bounds.memoryBytes) runner.kill('memory');
-  }
-
   /** What a failure says about the model; before the load it says nothing about it. */
   private verdict(error: unknown): unknown {
     if (error instanceof RunnerLostError && error.end.reason === 'stopped') return shuttingDown();
@@ -213,13 +200,6 @@ export class ModelTrial implements RunnerListener {
     };
     const [detail, expected, received] = reasons[reason];
     return rejected(detail, { pointer: '/model.onnx', expected, received }, error);
-  }
-
-  private async end(runner: Runner): Promise<void> {
-    if (runner.ended) return;
-    const gone = new Promise<void>((resolve) => (this.onEnd = resolve));
-    runner.kill('stopped');
-    await gone;
   }
 }
 

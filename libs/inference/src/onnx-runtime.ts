@@ -13,9 +13,11 @@ import {
   type TrialReport,
   type TrialRuns,
 } from './model-runtime';
+import { MemoryGroups } from './memory-groups';
 import { ModelTrial } from './model-trial';
 import type { ExpectedLoad } from './placement';
 import { PreparedModels } from './prepared-models';
+import type { RunnerSettings } from './runner';
 import { RunnerPool } from './runner-pool';
 import { shuttingDown } from './runner-slot';
 import { prepareWorkFolder } from './runner-process';
@@ -43,6 +45,8 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   readonly options: InferenceOptions;
   private readonly observer: InferenceObserver;
   private readonly log: InferenceLog;
+  private readonly groups: MemoryGroups;
+  private readonly settings: RunnerSettings;
   private readonly pool: RunnerPool;
   private readonly scheduler: BatchScheduler;
   private readonly prepared: PreparedModels;
@@ -61,9 +65,12 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     this.clock = deps.clock;
     this.log = deps.log;
     this.observer = deps.observer ?? NO_OBSERVER;
-    this.pool = new RunnerPool({ ...deps, observer: this.observer });
+    this.groups = MemoryGroups.open(this.options.runnerGroups, this.log);
+    const { runnerPath, workFolder, maxFrameBytes, niceness, runnerMemoryBytes: memoryBytes } = this.options;
+    this.settings = { runnerPath, workFolder, maxFrameBytes, niceness, memoryBytes, groups: this.groups };
+    this.pool = new RunnerPool({ ...deps, settings: this.settings, observer: this.observer });
     this.scheduler = new BatchScheduler(this.pool.places, this.clock, this.observer, this.log);
-    this.prepared = new PreparedModels({ ...deps, inUse: () => this.pool.preparedInUse() });
+    this.prepared = new PreparedModels({ ...deps, settings: this.settings, inUse: () => this.pool.preparedInUse() });
     this.trials = new TrialPermits(this.options.trials, this.options.trialQueue);
   }
 
@@ -87,7 +94,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     const defaults = { limitMs: trialLimitMs, memoryBytes: trialMemoryBytes, devicePolicy: 'cpu_only' as const };
     return this.trials.run(async () => {
       signal?.throwIfAborted();
-      const trial = new ModelTrial(this.options, this.clock, { ...defaults, ...given, onPhase });
+      const trial = new ModelTrial(this.settings, this.clock, { ...defaults, ...given, onPhase });
       const stop = (): void => trial.stop();
       signal?.addEventListener('abort', stop);
       this.runningTrials.add(trial);
@@ -114,6 +121,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
       gpus: this.pool.machine.gpus,
       gpuProviders: usableProviders('gpu_required', this.pool.machine),
       runners,
+      memoryLimit: this.groups.kind,
       spareRunners: this.pool.spare.ready ? 1 : 0,
       models: this.served.size,
       queueDepth,

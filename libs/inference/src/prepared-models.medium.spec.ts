@@ -30,6 +30,7 @@ let runtimes: TestRuntime[];
 let prepared: string;
 let said: string[];
 const log: InferenceLog = {
+  debug: () => undefined,
   info: (_fields, message) => said.push(message),
   warn: (_fields, message) => said.push(message),
   error: (_fields, message) => said.push(message),

@@ -7,11 +7,13 @@ import type { InferenceLog } from './inference-log';
 import type { InferenceOptions } from './inference-options';
 import { ModelPreparation } from './model-preparation';
 import { PreparedStore, type PreparedModel } from './prepared-store';
+import type { RunnerSettings } from './runner';
 import type { Machine } from './select-providers';
 import type { ServedVersion } from './served-version';
 
 export interface PreparedModelsDeps {
   readonly options: InferenceOptions;
+  readonly settings: RunnerSettings;
   readonly clock: Clock;
   readonly log: InferenceLog;
   /** Seals what is kept on disk; without it nothing is. */
@@ -92,7 +94,7 @@ export class PreparedModels {
     if ((await store.freeBytes()) < diskBytes + DISK_RESERVE_BYTES) throw new Error('the disk has no room for it');
     const begun = clock.monotonic();
     const bounds = { limitMs: options.loadLimitMs, memoryBytes: options.runnerMemoryBytes };
-    const preparation = new ModelPreparation(options, clock, bounds);
+    const preparation = new ModelPreparation(this.deps.settings, clock, bounds);
     this.running.add(preparation);
     try {
       const message: LoadMessage = { path: version.file.path, providers: version.providers };

@@ -6,7 +6,7 @@ import type { InferenceObserver } from './inference-observer';
 import type { InferenceOptions } from './inference-options';
 import { OwnRunners } from './own-runners';
 import { copyBytes, needsOwnRunner, PROCESS_BYTES, type ExpectedLoad } from './placement';
-import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener } from './runner';
+import { Runner, RunnerLostError, type RunnerEnd, type RunnerListener, type RunnerSettings } from './runner';
 import { RunnerGroup, type RunnerGroupHost } from './runner-group';
 import type { RunnerSlot } from './runner-slot';
 import { RunnerSpare } from './runner-spare';
@@ -15,6 +15,7 @@ import type { ServedVersion } from './served-version';
 
 export interface RunnerPoolDeps {
   readonly options: InferenceOptions;
+  readonly settings: RunnerSettings;
   readonly clock: Clock;
   readonly observer: InferenceObserver;
   readonly log: InferenceLog;
@@ -37,6 +38,7 @@ export class RunnerPool implements RunnerGroupHost {
   readonly places: RunnerSlot[] = [];
   readonly spare: RunnerSpare;
   readonly options: InferenceOptions;
+  readonly settings: RunnerSettings;
   readonly clock: Clock;
   readonly observer: InferenceObserver;
   readonly log: InferenceLog;
@@ -54,6 +56,7 @@ export class RunnerPool implements RunnerGroupHost {
 
   constructor(deps: RunnerPoolDeps) {
     this.options = deps.options;
+    this.settings = deps.settings;
     this.clock = deps.clock;
     this.observer = deps.observer;
     this.log = deps.log;
@@ -142,7 +145,7 @@ export class RunnerPool implements RunnerGroupHost {
   }
 
   newRunner(listener: RunnerListener): Runner {
-    return this.spare.take(listener) ?? new Runner(this.options, listener);
+    return this.spare.take(listener) ?? new Runner(this.settings, listener);
   }
 
   /** Loads into all runners what they lack. */

@@ -18,6 +18,22 @@ export function memoryOf(pid: number | undefined): number | undefined {
   }
 }
 
+/** When a process began, in ticks since the machine did: with its number it names a process for good. */
+export function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    // No /proc on this system, or there is no such process.
+    return undefined;
+  }
+}
+
+/** Whether the process of this number still is the one that began then. */
+export function isProcess(pid: number, begun: string | undefined): boolean {
+  return begun !== undefined && startOf(pid) === begun;
+}
+
 /** Whether a process has been suspended by a signal, or by a debugger: what it does not do then is no fault of its own. */
 export function isSuspended(pid: number | undefined): boolean {
   if (pid === undefined) return false;

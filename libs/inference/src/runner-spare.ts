@@ -1,10 +1,11 @@
 import type { Clock } from '@sibyl/kernel';
 import type { InferenceLog } from './inference-log';
 import type { InferenceOptions } from './inference-options';
-import { Runner, type RunnerEnd, type RunnerListener } from './runner';
+import { Runner, type RunnerEnd, type RunnerListener, type RunnerSettings } from './runner';
 
 export interface RunnerSpareDeps {
   readonly options: InferenceOptions;
+  readonly settings: RunnerSettings;
   readonly clock: Clock;
   readonly log: InferenceLog;
 }
@@ -82,9 +83,9 @@ export class RunnerSpare implements RunnerListener {
 
   private start(): void {
     this.timer = undefined;
-    const { options, clock, log } = this.deps;
+    const { options, settings, clock, log } = this.deps;
     try {
-      const runner = new Runner(options, this);
+      const runner = new Runner(settings, this);
       this.runner = runner;
       // Whoever takes it hears of a failed start itself.
       runner.started(clock.monotonic() + options.startLimitMs).catch(() => runner.kill('crashed'));

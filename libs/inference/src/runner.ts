@@ -13,6 +13,7 @@ import {
   type Tensor,
 } from '@sibyl/protocol';
 import type { RunnerLoss } from './inference-observer';
+import type { MemoryGroup, MemoryGroups } from './memory-groups';
 import { memoryOf, shieldServer } from './runner-process';
 
 /** Something that a runner does: one frame to it, one frame back. */
@@ -43,6 +44,9 @@ export interface RunnerSettings {
   readonly workFolder: string;
   readonly maxFrameBytes: number;
   readonly niceness: number;
+  readonly groups: MemoryGroups;
+  /** Held to it by a control group where there is one; watching it is for whoever has the runner. */
+  readonly memoryBytes: number;
 }
 
 /** The runner ended before it answered. */
@@ -68,6 +72,8 @@ export class Runner {
   readonly sessions = new Set<number>();
   ended = false;
   private readonly child: ChildProcess;
+  private readonly groups: MemoryGroups;
+  private readonly group: MemoryGroup | undefined;
   private readonly socket: Duplex;
   private readonly decoder: FrameDecoder;
   private reason: RunnerEnd['reason'] = 'crashed';
@@ -97,6 +103,8 @@ export class Runner {
     this.socket = this.child.stdio[3] as Duplex;
     this.listen();
     shieldServer(this.child.pid, settings.niceness);
+    this.groups = settings.groups;
+    this.group = settings.groups.confine(this.child.pid, settings.memoryBytes);
   }
 
   get pid(): number | undefined {
@@ -169,6 +177,8 @@ export class Runner {
     const frame = await new Promise<RunnerFrame>((resolve, reject) => {
       this.work = new Call(limitAt, resolve, reject);
     });
+    // No model comes into a process that is not held to its memory yet.
+    await this.group?.joined;
     if (frame.type !== FRAME_TYPES.ready) throw new FrameError(`${frame.type} is not the first thing a runner says`);
     return frameMessage(frame) as ReadyMessage;
   }
@@ -213,12 +223,20 @@ export class Runner {
   private finish(code: number | null, signal: string | null): void {
     if (this.ended) return;
     this.ended = true;
+    this.leaveGroup();
     const end: RunnerEnd = { reason: this.reason, code, signal, stderr: this.stderr };
     for (const stream of this.child.stdio) stream?.destroy();
     const { work } = this;
     this.listener.onEnded(this, end);
     this.work = undefined;
     work?.lost(end);
+  }
+
+  /** What the kernel has ended for its memory looks like a crash from here. */
+  private leaveGroup(): void {
+    if (this.group === undefined) return;
+    if (this.reason === 'crashed' && this.group.exceeded) this.reason = 'memory';
+    this.groups.release(this.group);
   }
 }
 

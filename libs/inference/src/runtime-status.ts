@@ -1,3 +1,5 @@
+import type { MemoryLimit } from './memory-groups';
+
 /** What health and metrics show of a runtime. */
 export interface RuntimeStatus {
   readonly platform: string;
@@ -9,6 +11,8 @@ export interface RuntimeStatus {
   /** Of the providers those that a model which asks for a GPU would be tried with; none on a machine without one. */
   readonly gpuProviders: readonly string[];
   readonly runners: readonly RunnerStatus[];
+  /** What ends a runner that takes too much memory: the kernel, or only whoever watches it. */
+  readonly memoryLimit: MemoryLimit;
   /** Processes that could replace a runner at once. */
   readonly spareRunners: number;
   readonly models: number;

@@ -1,4 +1,5 @@
-import { errorSpec, type ErrorCode, type ErrorKind } from './error-codes';
+import { errorSpec, type ErrorCode } from './error-codes';
+import type { ErrorKind } from './error-spec';
 
 /** One fault in a request: where it is (RFC 6901 pointer), what was expected and what came. */
 export interface FieldFault {

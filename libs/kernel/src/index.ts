@@ -1,4 +1,5 @@
-export { ERROR_CODES, errorSpec, type ErrorCode, type ErrorKind, type ErrorSpec } from './error-codes';
+export { ERROR_CODES, errorSpec, type ErrorCode } from './error-codes';
+export type { ErrorKind, ErrorSpec } from './error-spec';
 export { DomainError, invariant, type DomainErrorOptions, type FieldFault } from './domain-error';
 export { IdSource, UuidV7Source, isUuid } from './ids';
 export { Clock, SystemClock, timestamp } from './clock';

@@ -1,4 +1,4 @@
-export { inspectOnnxFile } from './inspect-onnx-file';
+export { externalFilesOf, inspectOnnxFile } from './inspect-onnx-file';
 export { planDerivedFile, writeDerivedFile, type DerivedFile } from './rewrite-onnx-file';
 export type { ClassKey, OnnxChange } from './rewrite/onnx-rewrite';
 export { signatureOf } from './signature-of';

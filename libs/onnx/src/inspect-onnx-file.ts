@@ -15,15 +15,24 @@ import { ByteWindow } from './wire/byte-window';
  * external data beside it. Throws `model_rejected` with every reason found.
  */
 export async function inspectOnnxFile(file: string, limits: OnnxLimits = new OnnxLimits()): Promise<OnnxModel> {
+  const scan = await scanOf(file, limits);
+  await checkExternalFiles(dirname(file), scan.externalFiles, scan.faults);
+  return scan.finish();
+}
+
+/** Names of the files of external data that a model needs beside it, before they are there. Refuses as `inspectOnnxFile` does. */
+export async function externalFilesOf(file: string, limits: OnnxLimits = new OnnxLimits()): Promise<readonly string[]> {
+  return (await scanOf(file, limits)).finish().externalFiles;
+}
+
+async function scanOf(file: string, limits: OnnxLimits): Promise<OnnxScan> {
   const opened = await openPlain(file);
   if ('failure' in opened) throw unreadable(opened.failure, opened.cause);
   const { handle } = opened;
   try {
     const stat = await handle.stat();
     if (!stat.isFile()) throw unreadable('something that is not a regular file');
-    const scan = await walk(handle, stat.size, limits);
-    await checkExternalFiles(dirname(file), scan.externalFiles, scan.faults);
-    return scan.finish();
+    return await walk(handle, stat.size, limits);
   } finally {
     await handle.close();
   }

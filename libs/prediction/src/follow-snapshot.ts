@@ -27,10 +27,10 @@ export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot,
     }
     const aliases = new Map<string, ServedVersion>();
     const previous = new Set<ServedVersion>();
-    for (const { alias, version, previous: before } of model.aliases) {
+    for (const { alias, version, previous: earlier } of model.aliases) {
       const served = versions.get(version);
       if (served) aliases.set(alias, served);
-      const last = before === null ? undefined : versions.get(before);
+      const last = earlier === null ? undefined : versions.get(earlier);
       if (last) previous.add(last);
     }
     const latest = model.latest === undefined ? undefined : versions.get(model.latest);

@@ -95,7 +95,8 @@ class Fixture {
   private snapshot(): Promise<RegistrySnapshot> {
     this.snapshots++;
     if (this.broken) return Promise.reject(this.broken);
-    const latest = this.versions.findLast(({ status }) => isServable(status))?.version;
+    const servable = this.versions.filter(({ status }) => isServable(status));
+    const latest = servable.toSorted((a, b) => a.arrival - b.arrival).at(-1)?.version;
     const { versions, aliases, warm } = this;
     return Promise.resolve({ models: [{ name: 'm', versions, aliases, warm, ...(latest ? { latest } : {}) }] });
   }
@@ -536,13 +537,29 @@ describe('what a rollback would lead to', () => {
     expect(state('1')).toBe('ready');
   });
 
+  it('and what the policy keeps warm beside it are loaded, and stay when nobody asks for them', async () => {
+    const { reconciler, options, clock } = fixture;
+    fixture.versions = ['1', '2', '3'].map((name) => version(name, Number(name)));
+    fixture.aliases = [{ alias: 'production', version: '3', revision: 3, previous: '2' }];
+    fixture.warm = ['1'];
+    options.modelIdleMs = 1000;
+    await reconciler.start();
+    await reconciler.refresh();
+    await settle();
+    clock.advance(5000);
+    await reconciler.refresh();
+    await settle();
+    expect([state('1'), state('2'), state('3')]).toEqual(['ready', 'ready', 'ready']);
+    fixture.warm = [];
+    await reconciler.refresh();
+    await settle();
+    expect([state('1'), state('2'), state('3')]).toEqual(['unloaded', 'ready', 'ready']);
+  });
+
   it('stays when nobody asks for it and another version needs memory, up to a version that is promoted', async () => {
     const { reconciler, options, clock } = fixture;
-    const trial = { provider: 'cpu', loadMs: 1, memoryBytes: 1024, observedOutputs: [] };
-    const report = { passed: true, checkedAt: '', reasons: [], notes: [], ignoredFiles: [], trial };
-    fixture.versions = ['1', '2', '3', '4'].map((name) =>
-      version(name, Number(name), { report, arrival: name === '2' ? 9 : 1 }),
-    );
+    const files = [{ path: 'model.onnx', sha256: '0'.repeat(64), bytes: 1024 }];
+    fixture.versions = ['1', '3', '4', '2'].map((name) => version(name, Number(name), { files }));
     options.modelMemoryBytes = 2500; // two of them
     options.modelIdleMs = 1000;
     fixture.aliases = ALIASED;
@@ -575,7 +592,7 @@ describe('Promotion', () => {
     let loadedAtMove = false;
     const others: string[] = [];
     const elsewhere = {
-      warm: (_: string, version: string) => Promise.resolve(void others.push(`warm ${version}`)),
+      warm: (_: string, name: string) => Promise.resolve(void others.push(`warm ${name}`)),
       follow: () => Promise.resolve(void others.push('follow')),
     };
     const aliases = {

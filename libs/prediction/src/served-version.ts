@@ -89,6 +89,11 @@ export class ServedVersion {
     return { loadCpuMs, memoryBytes, fileBytes };
   }
 
+  /** The stage of its registry for which it stands in: answers say so. */
+  get insteadOf(): string | undefined {
+    return this.facts.source?.insteadOf;
+  }
+
   get model(): string {
     return this.facts.model;
   }

@@ -59,10 +59,10 @@ it('10,000 random questions what an alias was then are answered as a replay of t
   expect(log.length).toBeGreaterThan(MOVES / 2);
   const times = log.map((event) => Date.parse(event.at));
   const [first, last] = [Math.min(...times) - 2_000, Math.max(...times) + 2_000];
-  const replayed = (model: string, alias: string, then: number): AliasEvent | undefined => {
+  const replayed = (model: string, alias: string, atMs: number): AliasEvent | undefined => {
     let state: AliasEvent | undefined;
     for (const event of log)
-      if (event.model === model && event.alias === alias && Date.parse(event.at) <= then) state = event;
+      if (event.model === model && event.alias === alias && Date.parse(event.at) <= atMs) state = event;
     return state;
   };
   const wrong: unknown[] = [];
@@ -70,15 +70,15 @@ it('10,000 random questions what an alias was then are answered as a replay of t
   const ask = async (): Promise<void> => {
     const [model, alias] = [pick(MODELS, below), pick(ALIASES, below)];
     // Half of them at the very moment of a move or a millisecond beside it.
-    const then = below(2) === 0 ? pick(times, below) + below(3) - 1 : first + below(last - first);
-    const expected = replayed(model, alias, then);
-    const answer = await at.registry.catalog.aliasAt(model, alias, then).catch((error: DomainError) => error);
+    const atMs = below(2) === 0 ? pick(times, below) + below(3) - 1 : first + below(last - first);
+    const expected = replayed(model, alias, atMs);
+    const answer = await at.registry.catalog.aliasAt(model, alias, atMs).catch((error: DomainError) => error);
     if (answer instanceof DomainError) without++;
     const same =
       answer instanceof DomainError
         ? answer.code === 'alias_not_found' && expected === undefined
         : JSON.stringify(answer) === JSON.stringify(expected);
-    if (!same) wrong.push({ model, alias, then, expected, answer });
+    if (!same) wrong.push({ model, alias, atMs, expected, answer });
   };
   for (let asked = 0; asked < QUESTIONS; asked += AT_ONCE)
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, QUESTIONS - asked) }, ask));

@@ -55,13 +55,19 @@ function compareFeature(old: CallerFeature, present: CallerFeature, pointer: str
   if (!widens(old.datatype, present.datatype)) faults.add(`${pointer}/datatype`, old.datatype, present.datatype);
   if (present.required && !old.required) faults.add(`${pointer}/default`, 'a value to stand in for it', 'none');
   if (old.nullable && !present.nullable) faults.add(`${pointer}/nullable`, 'true', 'false');
-  if ((present.min ?? -Infinity) > (old.min ?? -Infinity))
-    faults.add(`${pointer}/min`, `${old.min ?? 'no minimum'}`, `${present.min}`);
-  if ((present.max ?? Infinity) < (old.max ?? Infinity))
-    faults.add(`${pointer}/max`, `${old.max ?? 'no maximum'}`, `${present.max}`);
-  const lost = present.allowed && (old.allowed ?? []).filter((value) => present.allowed?.includes(value) !== true);
-  if (present.allowed && (old.allowed === undefined || (lost?.length ?? 0) > 0))
-    faults.add(`${pointer}/allowed`, old.allowed?.join(', ') ?? 'any value', present.allowed.join(', '));
+  compareRange(old, present, pointer, faults);
+  compareAllowed(old, present, pointer, faults);
+}
+
+function compareRange(old: CallerFeature, present: CallerFeature, pointer: string, faults: BreakList): void {
+  const { min = -Infinity, max = Infinity } = present;
+  if (min > (old.min ?? -Infinity)) faults.add(`${pointer}/min`, `${old.min ?? 'no minimum'}`, `${min}`);
+  if (max < (old.max ?? Infinity)) faults.add(`${pointer}/max`, `${old.max ?? 'no maximum'}`, `${max}`);
+}
+
+function compareAllowed(old: CallerFeature, { allowed }: CallerFeature, pointer: string, faults: BreakList): void {
+  if (allowed === undefined || old.allowed?.every((value) => allowed.includes(value)) === true) return;
+  faults.add(`${pointer}/allowed`, old.allowed?.join(', ') ?? 'any value', allowed.join(', '));
 }
 
 function compareOutputs(from: readonly TensorSpec[], to: readonly TensorSpec[], faults: BreakList): void {

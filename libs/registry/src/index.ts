@@ -42,3 +42,7 @@ export { packagePath } from './package-path';
 export { modelNameFault, PRODUCTION, versionFault } from './names';
 export type { Changed, NamedChanges, VersionDiff } from './version-diff';
 export type { CallerFeature, CallerInput } from './caller-contract';
+export { SourceOptions } from './sources/source-options';
+export type { VersionSource } from './sources/remote-package';
+export type { MlflowSync, SyncHost, SyncResult } from './sync/mlflow-sync';
+export { readSync, type SyncRule } from './sync/sync-rule';

@@ -3,6 +3,7 @@ import { derivedMigration } from './migrations/0002-derived';
 import { policiesMigration } from './migrations/0003-policies';
 import { aliasFacts } from './migrations/0004-alias-facts';
 import { signaturesMigration } from './migrations/0005-signatures';
+import { sourcesMigration } from './migrations/0006-sources';
 
 /**
  * Schema `registry`. Documents are `json`, not `jsonb`: it keeps their text as it came and takes every string that JSON has.
@@ -110,4 +111,5 @@ GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
   policiesMigration,
   aliasFacts,
   signaturesMigration,
+  sourcesMigration,
 ];

@@ -63,12 +63,18 @@ describe('importing', () => {
   });
 
   it('says which schemes there are', async () => {
-    for (const uri of ['https://x/model.onnx', 's3://b/k', 'models:/m/1', 'file://other-host/x', 'x\0y', '']) {
+    for (const uri of ['gs://x/model.onnx', 'ftp://b/k', 'dbfs:/m/1', 'file://other-host/x', 'x\0y', '']) {
       const error = await failure(importUri(uri, { pointer: '/registry_uri' }));
       expect(error).toMatchObject({
         code: 'invalid_parameter',
-        faults: [{ pointer: '/registry_uri', expected: 'a path or a file: URI' }],
+        faults: [
+          { pointer: '/registry_uri', expected: 'a path, or a URI of file:, http:, https:, s3:, models: or runs:' },
+        ],
       });
+    }
+    for (const uri of ['https://x/model.onnx', 's3://bucket/k', 'models:/m/1', 'runs:/m/model']) {
+      const error = await failure(importUri(uri, { pointer: '/registry_uri' }));
+      expect(error).toMatchObject({ code: 'invalid_parameter', faults: [{ pointer: '/registry_uri' }] });
     }
   });
 

@@ -2,17 +2,25 @@ import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { RecordChange } from '@sibyl/audit';
-import { DomainError, type Actor } from '@sibyl/kernel';
+import { DomainError, timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import { MANIFEST_FILE, type ExpectedIdentity } from './manifest-reader';
 import type { ModelRegistrar, Registered, Registration } from './model-registrar';
 import { ignoreMissing } from './package-files';
+import type { FetchedPackage, RemoteImport } from './sources/remote-import';
+import { isRemote, type OpenedSource } from './sources/remote-sources';
 
 export interface ImportRequest extends ExpectedIdentity {
-  /** A path or `file:` URI of a package folder, an MLflow model directory, a sibyl.json or an .onnx file. */
+  /**
+   * A path or `file:` URI of a package folder, an MLflow model directory, a sibyl.json or an .onnx file; or one of `http(s):`,
+   * `s3:`, `models:` and `runs:`.
+   */
   readonly uri: string;
   /** Where the URI stands in the request, for errors. */
   readonly pointer?: string;
+  /** Stops the import, of which nothing is left then, and is told how far it is. */
   readonly call?: Registration['call'];
+  /** Gives `production` to the version if it is the first valid one of its model. */
+  readonly aliasFirst?: boolean;
 }
 
 /** A folder on this machine, and the ONNX file that a URI named in it. */
@@ -29,20 +37,39 @@ export class ModelImporter {
   constructor(
     private readonly registrar: ModelRegistrar,
     private readonly importFolders: readonly string[],
+    private readonly remote: RemoteImport,
+    private readonly clock: Clock,
   ) {}
 
-  /** Registers what a URI names, if it lies in a folder that imports may read. */
+  /** Registers what a URI names, if it lies where imports may read. */
   async importUri(actor: Actor, request: ImportRequest, record: RecordChange): Promise<Registered> {
-    const { uri, name, version, pointer = '/source_uri', call } = request;
+    const { uri, pointer = '/source_uri' } = request;
+    if (isRemote(uri)) return this.importRemote(actor, request, record);
     const found = await this.allowed(localPath(uri, pointer));
     if (!found) throw outside(pointer);
-    const expect = { ...(name === undefined ? {} : { name }), ...(version === undefined ? {} : { version }) };
-    return this.registrar.registerFolder(
-      actor,
-      found.folder,
-      { ...expect, ...(found.model ? { model: found.model } : {}), ...(call ? { call } : {}) },
-      record,
-    );
+    const source = { uri, fetchedAt: timestamp(this.clock.now()) };
+    const expect = {
+      ...identityOf(request),
+      ...(found.model ? { model: found.model } : {}),
+      ...callOf(request),
+      source,
+    };
+    return this.registrar.registerFolder(actor, found.folder, expect, record);
+  }
+
+  /** Fetches and registers; what was found already is not looked up again. */
+  importRemote(
+    actor: Actor,
+    request: ImportRequest,
+    record: RecordChange,
+    open?: (signal: AbortSignal) => Promise<OpenedSource>,
+  ): Promise<Registered> {
+    const { uri, pointer = '/source_uri', call, aliasFirst = false } = request;
+    if (uri.length > URI_MAX || uri.includes('\0')) throw unsupported(pointer, 'a URI that is too long');
+    const use = ({ folder, expect, source }: FetchedPackage): Promise<Registered> =>
+      this.registrar.registerFolder(actor, folder, { ...expect, ...callOf(request), aliasFirst, source }, record);
+    const { signal, onProgress } = call ?? {};
+    return this.remote.fetch({ uri, pointer, expect: identityOf(request), signal, onProgress }, use, open);
   }
 
   // Links are resolved before anything is compared; what lies inside is then opened without following any.
@@ -55,6 +82,14 @@ export class ModelImporter {
     }
     return undefined;
   }
+}
+
+function callOf({ call }: ImportRequest): Pick<Registration, 'call'> {
+  return call ? { call } : {};
+}
+
+function identityOf({ name, version }: ExpectedIdentity): ExpectedIdentity {
+  return { ...(name === undefined ? {} : { name }), ...(version === undefined ? {} : { version }) };
 }
 
 /** The path that a `file:` URI or a plain path means; invalid_parameter for other schemes. */
@@ -81,9 +116,15 @@ export async function localPackage(target: string): Promise<LocalPackage | undef
 }
 
 function unsupported(pointer: string, received: string, cause?: unknown): DomainError {
-  return new DomainError('invalid_parameter', 'The URI cannot be imported: supported are paths and file: URIs.', {
+  return new DomainError('invalid_parameter', 'The URI cannot be imported.', {
     cause,
-    faults: [{ pointer, expected: 'a path or a file: URI', received: received.slice(0, 100) }],
+    faults: [
+      {
+        pointer,
+        expected: 'a path, or a URI of file:, http:, https:, s3:, models: or runs:',
+        received: received.slice(0, 100),
+      },
+    ],
   });
 }
 

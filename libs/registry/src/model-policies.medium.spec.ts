@@ -36,7 +36,7 @@ describe('the policy of a model', () => {
     expect((await at.registry.policies.find(model)).policy).toEqual(ModelPolicy.of({ approvals: 1 }));
     expect(at.changes).toEqual([
       {
-        action: 'model.set_policy',
+        action: 'policy.set',
         resource: { type: 'model_policy', id: model },
         model: { name: model },
         reason: 'because',

@@ -93,7 +93,7 @@ export class ModelPolicies {
       const set = same ? before : await this.append(tx, actor, before.revision + 1, { model, policy, reason });
       if (!same) await this.onPolicy(tx, actor, set);
       await concludeChange(tx, model, record, {
-        action: 'model.set_policy',
+        action: 'policy.set',
         resource: { type: 'model_policy', id: model },
         model: { name: model },
         reason,

@@ -1,6 +1,8 @@
 import { DomainError, type Actor } from '@sibyl/kernel';
 import { FaultList, pointerTo } from './json-document';
+import { checkAlias } from './names';
 import type { SignaturePolicy, SignatureRules } from './signing/signature-policy';
+import type { SyncRule } from './sync/sync-rule';
 import type { MetricRule, NoWorseRule } from './metric-rule';
 
 /** What a model asks of its versions before an alias may point at them, and who may move its aliases. */
@@ -24,6 +26,8 @@ export class ModelPolicy {
   readonly signature: SignaturePolicy = 'none';
   /** Trusted keys that may sign them, by name or fingerprint; none named: all of them. */
   readonly signers: readonly string[] = [];
+  /** The model of an MLflow registry that it follows. */
+  readonly sync: SyncRule | undefined = undefined;
 
   /** A policy with these members, and the defaults for all others: also for rows from before a member existed. */
   static of(members: Partial<ModelPolicy>): ModelPolicy {
@@ -39,6 +43,7 @@ const PROMOTER = /^(?:key|owner|role):.{1,200}$/su;
 /** Refuses a policy whose members cannot mean anything together. Throws invalid_parameter. */
 export function checkPolicy(policy: ModelPolicy): void {
   const faults = new FaultList();
+  if (policy.sync?.promote !== undefined) checkAlias(policy.sync.promote);
   policy.promoters.forEach((promoter, i) => {
     if (!PROMOTER.test(promoter) || promoter.includes('\0'))
       faults.add(pointerTo('/promoters', i), 'key:<id>, owner:<owner> or role:<role>', promoter);

@@ -17,6 +17,7 @@ import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
 import type { PackageSignatures } from './signing/package-signatures';
 import { auditedSignature } from './signing/signature-policy';
+import type { VersionSource } from './sources/remote-package';
 import type { StagedPackage } from './staged-package';
 import { stepBegins } from './validation-steps';
 import type { Candidate, VersionRegister } from './version-register';
@@ -42,6 +43,8 @@ export interface Registration extends ExpectedIdentity {
   readonly model?: string;
   /** Gives `production` to the version if it is the first valid one of its model. */
   readonly aliasFirst?: boolean;
+  /** Where the folder's files were fetched from. */
+  readonly source?: VersionSource;
   readonly call?: Omit<ValidationCall, 'scanMs'>;
 }
 
@@ -74,7 +77,7 @@ export class ModelRegistrar {
         const { folder: staging, files, digest } = staged;
         const { unsignedFiles } = contents;
         const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
-        const candidate: Candidate = { actor, contents, digest, files, signed, scanMs };
+        const candidate: Candidate = { actor, contents, digest, files, signed, scanMs, source: expect.source };
         return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, expect, record));
       } finally {
         await store.abandon(staged);
@@ -132,6 +135,7 @@ export class ModelRegistrar {
           ...auditedSignature(candidate.signed),
           ...(candidate.contents.derived ? { derived: derivedRecord(candidate.contents.derived) } : {}),
           ...(alias ? { alias } : {}),
+          ...(candidate.source ? { source: sourceSummary(candidate.source) } : {}),
         },
       });
       return { version: alias ? { ...decided, status: 'active', aliases: [alias] } : decided, created: true };
@@ -176,6 +180,10 @@ export function summaryOf(report: ValidationReport): Record<string, unknown> {
     ...(trial ? { provider: trial.provider, batchable: trial.rowsIndependent === true } : {}),
     ...(reasons.length ? { reasons: reasons.slice(0, REASONS_AUDITED) } : {}),
   };
+}
+
+function sourceSummary({ uri, resolvedUri }: VersionSource): Record<string, unknown> {
+  return { uri, ...(resolvedUri === undefined || resolvedUri === uri ? {} : { resolved_uri: resolvedUri }) };
 }
 
 const REASONS_AUDITED = 10;

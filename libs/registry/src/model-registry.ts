@@ -21,6 +21,11 @@ import { RegistrationQueue } from './registration-queue';
 import type { RegistryOptions } from './registry-options';
 import { PackageSignatures } from './signing/package-signatures';
 import { SnapshotReader, type RegistrySnapshot } from './registry-snapshot';
+import type { Resolve } from './sources/outgoing-guard';
+import { RemoteImport } from './sources/remote-import';
+import { RemoteSources } from './sources/remote-sources';
+import { SourceOptions } from './sources/source-options';
+import { MlflowSync, type SyncHost, type SyncParts } from './sync/mlflow-sync';
 import { StartRegistrar, type StartResult } from './start-registrar';
 import { rulesFrom } from './signing/signature-rules';
 import { VersionApprovals } from './version-approvals';
@@ -38,6 +43,10 @@ export interface RegistryParts {
   readonly ids: IdSource;
   readonly options: RegistryOptions;
   readonly onnxLimits?: OnnxLimits;
+  /** Where packages may come from beside folders; nowhere without it. */
+  readonly sourceOptions?: SourceOptions;
+  /** How names become addresses; the system's own way without it. */
+  readonly resolve?: Resolve;
   /** Awaited after a committed change and before its caller is answered, so that what serves here knows it by then. */
   readonly onChange?: () => Promise<void>;
 }
@@ -64,8 +73,10 @@ export class ModelRegistry {
   private readonly onChange: (() => Promise<void>) | undefined;
 
   private readonly options: RegistryOptions;
+  private readonly syncParts: Omit<SyncParts, 'importer'>;
 
-  constructor({ database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange }: RegistryParts) {
+  constructor(given: RegistryParts) {
+    const { database, runtime, clock, ids, options, onnxLimits = new OnnxLimits(), onChange } = given;
     this.onChange = onChange;
     this.options = options;
     this.store = new ArtifactStore(options, ids);
@@ -99,6 +110,17 @@ export class ModelRegistry {
     };
     this.registrar = new ModelRegistrar(parts);
     this.revalidation = new VersionRevalidation(parts, clock);
+    const { sourceOptions = new SourceOptions(), resolve } = given;
+    const sources = new RemoteSources(sourceOptions, resolve);
+    this.syncParts = {
+      database,
+      clock,
+      sources,
+      catalog: this.catalog,
+      // A turn of either may have to be waited for.
+      leaseMs: 2 * (sourceOptions.importMs + options.validationMs),
+    };
+    const remote = new RemoteImport({ store: this.store, clock, sources, options, sourceOptions, onnxLimits });
     this.comparison = new VersionComparison(
       runtime,
       {
@@ -107,8 +129,8 @@ export class ModelRegistry {
       },
       options,
     );
-    this.importer = new ModelImporter(this.registrar, options.importFolders);
-    this.starter = new StartRegistrar(this.registrar, this.store, database);
+    this.importer = new ModelImporter(this.registrar, options.importFolders, remote, clock);
+    this.starter = new StartRegistrar(this.registrar, this.store, database, this.importer);
   }
 
   /** Makes the content store's folders and removes what a crash left there. */
@@ -135,6 +157,11 @@ export class ModelRegistry {
 
   registerAtStart(actor: Actor, uris: readonly string[], record: RecordChange): Promise<readonly StartResult[]> {
     return this.starter.registerAtStart(actor, uris, record);
+  }
+
+  /** Lets models follow MLflow, as their policies say, in the name of this process. */
+  mlflowSync(host: SyncHost): MlflowSync {
+    return new MlflowSync({ ...this.syncParts, importer: this.importer }, host);
   }
 
   find(model: string, version: string): Promise<ModelVersion> {

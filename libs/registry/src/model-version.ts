@@ -8,6 +8,7 @@ import type { Tolerance } from './golden';
 import type { Manifest } from './manifest';
 import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
+import type { VersionSource } from './sources/remote-package';
 
 /** What is stored of a version's way; `active` is derived: an alias points at it. */
 export type StoredStatus = 'registered' | 'validated' | 'rejected' | 'approved' | 'archived';
@@ -30,6 +31,8 @@ export interface ModelVersion {
   /** What was last found of its package's signature; absent for versions from before signatures were checked. */
   readonly packageSignature?: SignatureRecord;
   readonly aliases: readonly string[];
+  /** Where its bytes came from, if they did not come with the request. */
+  readonly source?: VersionSource;
   /** Approvals that hold: of these bytes, and given since whatever ended those before. */
   readonly approvals: readonly Approval[];
   /** Rises with each registration: `latest` is the servable version with the highest. */

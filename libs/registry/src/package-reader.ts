@@ -17,7 +17,7 @@ import { takeSigned } from './signing/signed-files';
 import type { StagedPackage } from './staged-package';
 
 /** Files that belong to a package under these names without being named by anything. */
-const WELL_KNOWN_FILES: readonly string[] = [
+export const WELL_KNOWN_FILES: readonly string[] = [
   ...[
     'README.md',
     'LICENSE',

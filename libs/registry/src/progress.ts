@@ -1,2 +1,2 @@
-/** Told how far long work is: steps done, of how many, and the name of the one that begins. */
+/** Told how far long work is: steps or bytes done, of how many, and what it is busy with. */
 export type OnProgress = (done: number, total: number, what: string) => void;

@@ -63,19 +63,28 @@ export class SnapshotReader {
   constructor(private readonly database: Database) {}
 
   async read(): Promise<RegistrySnapshot> {
-    // Aliases first: versions are never deleted, so that every alias finds its version in what is read after it.
-    const aliases = await this.database.query<AliasRow>(
+    // Aliases first: versions are never deleted, so that every alias finds its version in what is read after it. What does
+    // not depend on each other is asked at once, for whoever moves an alias waits for it.
+    const [aliases, policies] = await Promise.all([this.aliases(), this.policies()]);
+    const [rows, warm] = await Promise.all([this.versions(), this.warm(policies)]);
+    this.known = await this.facts(rows);
+    return {
+      models: groups(rows, aliases, this.known, { policies: new Map(policies.map((row) => [row.model, row])), warm }),
+    };
+  }
+
+  private aliases(): Promise<AliasRow[]> {
+    return this.database.query<AliasRow>(
       `SELECT a.model, a.alias, a.version, e.revision, before.version AS previous FROM registry.model_alias a
        JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = e.returns_to
        ORDER BY a.model, a.alias`,
     );
-    const rows = await this.database.query<LightRow>(
+  }
+
+  private versions(): Promise<LightRow[]> {
+    return this.database.query<LightRow>(
       'SELECT model, version, status, revision FROM registry.model_version ORDER BY model, arrival',
     );
-    const policies = new Map((await this.policies()).map((row) => [row.model, row]));
-    const warm = await this.warm([...policies.values()]);
-    this.known = await this.facts(rows);
-    return { models: groups(rows, aliases, this.known, { policies, warm }) };
   }
 
   private policies(): Promise<PolicyRow[]> {

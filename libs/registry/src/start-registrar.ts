@@ -4,9 +4,10 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, type Actor } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
-import { localPackage, localPath, type LocalPackage } from './model-importer';
+import { localPackage, localPath, type LocalPackage, type ModelImporter } from './model-importer';
 import type { ModelRegistrar } from './model-registrar';
 import { ignoreMissing } from './package-files';
+import { isRemote } from './sources/remote-sources';
 import { folderFingerprint } from './start-fingerprint';
 
 /** What became of one start-up package. */
@@ -23,6 +24,9 @@ interface SourceRow {
   readonly version: string;
 }
 
+/** In place of the fingerprint of a folder. */
+const FETCHED = 'fetched';
+
 const NATURAL = new Intl.Collator('en', { numeric: true });
 
 /** Registers the packages that the operator names, if they are not there yet. */
@@ -31,6 +35,7 @@ export class StartRegistrar {
     private readonly registrar: ModelRegistrar,
     private readonly store: ArtifactStore,
     private readonly database: Database,
+    private readonly importer: ModelImporter,
   ) {}
 
   /**
@@ -45,6 +50,7 @@ export class StartRegistrar {
 
   private async one(actor: Actor, uri: string, record: RecordChange): Promise<StartResult> {
     try {
+      if (isRemote(uri)) return await this.remote(actor, uri, record);
       const found = await find(uri);
       if (!found)
         throw new DomainError('invalid_parameter', 'There is no package at this place.', {
@@ -62,6 +68,16 @@ export class StartRegistrar {
       if (!(error instanceof DomainError) || error.code === 'database_unavailable') throw error;
       return { uri, outcome: 'failed', error };
     }
+  }
+
+  /** What lies elsewhere is fetched once: a version that has come from a URI is not asked for again. */
+  private async remote(actor: Actor, uri: string, record: RecordChange): Promise<StartResult> {
+    const present = await this.present(uri, FETCHED);
+    if (present) return { uri, outcome: 'present', ...present };
+    const request = { uri, pointer: '/uri', aliasFirst: true };
+    const { version, created } = await this.importer.importRemote(actor, request, record);
+    await this.remember(uri, FETCHED, version);
+    return { uri, outcome: created ? 'created' : 'present', model: version.model, version: version.version };
   }
 
   private async present(key: string, fingerprint: string): Promise<SourceRow | undefined> {

@@ -2,7 +2,7 @@ import type { FieldFault } from '@sibyl/kernel';
 import { breakingChanges } from './breaking-changes';
 import { callerContract, type CallerFeature, type CallerInput } from './caller-contract';
 import type { GoldenDifference } from './golden-difference';
-import type { ModelVersion } from './model-version';
+import type { ModelVersion, TrialFacts } from './model-version';
 import type { TensorSpec } from '@sibyl/protocol';
 
 /** What a version has that another has not, by name. */
@@ -18,6 +18,8 @@ export interface Changed<T> {
   readonly to: T | undefined;
   readonly difference?: number;
 }
+
+type Batches = NonNullable<TrialFacts['batches']>;
 
 /** How a version differs from another, for whoever decides about its promotion. */
 export interface VersionDiff {
@@ -37,6 +39,8 @@ export interface VersionDiff {
     readonly medianRunMs: Changed<number>;
     readonly loadMs: Changed<number>;
     readonly memoryBytes: Changed<number>;
+    /** Median milliseconds of a batch, by its rows. */
+    readonly batchMs: readonly ({ readonly rows: number } & Changed<number>)[];
   };
   readonly golden: GoldenDifference;
 }
@@ -65,6 +69,7 @@ export function diffVersions(from: ModelVersion, to: ModelVersion, golden: Golde
       medianRunMs: changed(old?.medianRunMs, present?.medianRunMs),
       loadMs: changed(old?.loadMs, present?.loadMs),
       memoryBytes: changed(old?.memoryBytes, present?.memoryBytes),
+      batchMs: batchChanges(old?.batches ?? [], present?.batches ?? []),
     },
   };
 }
@@ -98,6 +103,12 @@ function changed<T>(from: T | undefined, to: T | undefined): Changed<T> {
 
 function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function batchChanges(from: Batches, to: Batches): VersionDiff['cost']['batchMs'] {
+  const sizes = [...new Set([...from, ...to].map(({ rows }) => rows))].sort((a, b) => a - b);
+  const msOf = (batches: Batches, size: number) => batches.find(({ rows }) => rows === size)?.medianMs;
+  return sizes.map((rows) => ({ rows, ...changed(msOf(from, rows), msOf(to, rows)) }));
 }
 
 function packageBytes({ files }: Pick<ModelVersion, 'files'>): number {

@@ -6,6 +6,7 @@ import type { Validation } from './model-validation';
 import type { PackageContents } from './package-reader';
 import type { PackageDigest, PackageFile } from './package-digest';
 import type { SignatureRecord } from './signing/signature-policy';
+import type { VersionSource } from './sources/remote-package';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
 /** A version that somebody brings: what was read from its package. */
@@ -16,6 +17,8 @@ export interface Candidate {
   readonly files: readonly PackageFile[];
   /** What was found of the package's signature. */
   readonly signed: SignatureRecord;
+  /** Where it was fetched from. */
+  readonly source?: VersionSource | undefined;
   /** What reading and scanning it took. */
   readonly scanMs: number;
 }
@@ -92,8 +95,8 @@ export class VersionRegister {
     const { name, version } = candidate.contents.manifest;
     const rows = await tx.query<{ revision: number }[]>(
       `INSERT INTO registry.model_version (model, version, status, digest, manifest, files, onnx, signature,
-         package_signature, derived, registered_at, registered_by, changed_at, changed_by)
-       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $11) RETURNING revision`,
+         package_signature, derived, registered_at, registered_by, changed_at, changed_by, source)
+       VALUES ($1, $2, 'registered', $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $11, $12) RETURNING revision`,
       [name, version, ...this.columns(candidate)],
     );
     return revisionOf(rows);
@@ -103,7 +106,7 @@ export class VersionRegister {
   private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<number> {
     const { name, version } = candidate.contents.manifest;
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
-      package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11`;
+      package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11, source = $12`;
     const reopen = row.validated_at === null;
     const rows = await tx.query<{ revision: number }[]>(
       `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1 ${reopen ? `, ${fresh}` : ''}
@@ -113,7 +116,7 @@ export class VersionRegister {
     return revisionOf(rows);
   }
 
-  private columns({ actor, contents, digest, files, signed }: Candidate): unknown[] {
+  private columns({ actor, contents, digest, files, signed, source }: Candidate): unknown[] {
     const documents = [contents.manifest.document, files, contents.onnx, contents.signature, signed];
     const derived = contents.derived === undefined ? null : JSON.stringify(contents.derived);
     return [
@@ -122,6 +125,7 @@ export class VersionRegister {
       derived,
       this.now(),
       JSON.stringify(actor),
+      source === undefined ? null : JSON.stringify(source),
     ];
   }
 

@@ -10,6 +10,7 @@ import { lookupName } from './names';
 import { definedOnly } from './optional';
 import type { SignatureRecord } from './signing/signature-policy';
 import type { PackageDigest, PackageFile } from './package-digest';
+import type { VersionSource } from './sources/remote-package';
 
 /** A row of model_version with the names of the aliases that point at it. */
 export interface VersionRow {
@@ -31,6 +32,7 @@ export interface VersionRow {
   readonly changed_at: Date | string;
   readonly changed_by: Actor;
   readonly revision: number;
+  readonly source: VersionSource | null;
   readonly aliases: readonly string[];
   readonly approvals: readonly ApprovalRow[];
 }
@@ -55,7 +57,8 @@ const APPROVALS = `COALESCE((SELECT json_agg(json_build_object('actor', p.actor,
 
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
-  v.derived, v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision, ${ALIASES}, ${APPROVALS}`;
+  v.derived, v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision,
+  v.source, ${ALIASES}, ${APPROVALS}`;
 
 /** The row of one exact version. */
 export async function versionRow(tx: EntityManager, model: string, version: string): Promise<VersionRow | undefined> {
@@ -82,6 +85,7 @@ export function versionOf(row: VersionRow): ModelVersion {
     report: row.report ?? undefined,
     packageSignature: row.package_signature ?? undefined,
     aliases: row.aliases,
+    source: row.source ?? undefined,
     approvals: row.approvals.map(({ actor, at, reason, digest, policy_revision: policyRevision }) => {
       return { actor, at: rfc3339(at), reason, digest, policyRevision };
     }),

@@ -67,7 +67,14 @@ describe('metrics', () => {
   it('read what other parts hold when a scraper comes', async () => {
     let backlog = 3;
     const loadedModels = () => [
-      { model: 'm', version: '1', memoryBytes: 1024, queueDepth: 2, providerShares: { cuda: 0.75, cpu: 0.25 } },
+      {
+        model: 'm',
+        version: '1',
+        memoryBytes: 1024,
+        queueDepth: 2,
+        providerShares: { cuda: 0.75, cpu: 0.25 },
+        standIn: true,
+      },
     ];
     const gpus = () => Promise.resolve([{ index: 0, uuid: 'GPU-1', utilization: 0.5, memoryUsedBytes: 4096 }]);
     metrics.server.read({

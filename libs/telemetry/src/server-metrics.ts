@@ -10,6 +10,8 @@ export interface ModelReading {
   readonly queueDepth: number;
   /** Part of its graph that each execution provider computes. */
   readonly providerShares: Readonly<Record<string, number>>;
+  /** It stands in for a version that its registry does not have. */
+  readonly standIn: boolean;
 }
 
 /** What a GPU tells; a member is absent where it does not. */
@@ -53,7 +55,9 @@ export class ServerMetrics {
   readonly publicRequests: Counter;
   /** Connections that did not speak HTTP, by what was wrong with them. */
   readonly brokenRequests: Counter<'code'>;
+  readonly runnerLosses: Counter<'reason'>;
   readonly modelLoadSeconds: Histogram<'model' | 'version'>;
+  readonly modelSyncs: Counter<'model' | 'outcome'>;
   readonly batchSize = new FixedHistogram(BATCH_BUCKETS);
   readonly auditCommitSeconds = new FixedHistogram(DURATION_BUCKETS);
 
@@ -82,6 +86,18 @@ export class ServerMetrics {
       name: 'sibyl_broken_requests_total',
       help: 'Requests that could not be read as HTTP, which leave no audit event',
       labelNames: ['code'],
+      registers,
+    });
+    this.modelSyncs = new Counter({
+      name: 'sibyl_model_syncs_total',
+      help: 'Looks at the MLflow registry that a model follows: unchanged, imported, refused or failed',
+      labelNames: ['model', 'outcome'],
+      registers,
+    });
+    this.runnerLosses = new Counter({
+      name: 'sibyl_runner_losses_total',
+      help: 'Runners that ended without being asked to: crashed, overran, memory (its limit), protocol',
+      labelNames: ['reason'],
       registers,
     });
     this.modelLoadSeconds = new Histogram({
@@ -138,6 +154,16 @@ export class ServerMetrics {
       readings
         .loadedModels()
         .map(({ model, version, queueDepth }) => ({ labels: { model, version }, value: queueDepth })),
+    );
+    this.perModel(
+      'sibyl_model_degraded',
+      'Versions that serve in place of one that the registry they follow does not have',
+      () =>
+        readings
+          .loadedModels()
+          .filter(({ standIn }) => standIn)
+          .map(({ model, version }) => ({ labels: { model, version }, value: 1 })),
+      'max',
     );
     this.perModel(
       'sibyl_model_provider_ratio',

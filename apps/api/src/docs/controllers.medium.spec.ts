@@ -3,7 +3,7 @@ import { ApiKeys, type ApiKey } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
-import { ModelRegistry, type AliasEvent, type ModelVersion } from '@sibyl/registry';
+import { ModelPolicy, ModelRegistry, type AliasEvent, type ModelVersion } from '@sibyl/registry';
 import { HttpSurface } from '../../../../test/support/http-surface';
 import { AuditModule } from '../audit/audit.module';
 import { HealthModule } from '../health/health.module';
@@ -36,6 +36,7 @@ const VERSION = {
   signature: { inputs: [], outputs: [] },
   onnx: {},
   aliases: ['production'],
+  approvals: [],
   registeredBy: {},
   changedBy: {},
 } as unknown as ModelVersion;
@@ -73,11 +74,13 @@ const catalog = standIn({
   aliasAt: ALIAS,
   history: { items: [ALIAS] },
 });
+const POLICY = { model: 'churn', revision: 4, etag: '"4"', policy: new ModelPolicy() };
 const registry = standIn({
   find: VERSION,
   approve: VERSION,
   archive: VERSION,
   revalidate: VERSION,
+  setPolicy: POLICY,
   importUri: { version: VERSION, created: true },
 });
 const untilCancelled = (signal: AbortSignal): Promise<never> =>
@@ -175,6 +178,8 @@ describe('the controllers', () => {
 
   const actor = expect.objectContaining({ type: 'key' }) as unknown;
   const principal = expect.objectContaining({ keyId: 'k' }) as unknown;
+  /** Long work can be stopped, and says how far it is. */
+  const stoppable: unknown = { signal: expect.anything() as unknown, onProgress: expect.any(Function) as unknown };
   const record = expect.any(Function) as unknown;
 
   it.each([
@@ -206,7 +211,7 @@ describe('the controllers', () => {
       {},
       201,
       'importUri',
-      [actor, { uri: 'x', pointer: '/source_uri', name: 'churn' }, record],
+      [actor, { uri: 'x', pointer: '/source_uri', name: 'churn', call: stoppable }, record],
     ],
     [
       'POST',
@@ -215,7 +220,7 @@ describe('the controllers', () => {
       {},
       200,
       'revalidate',
-      [actor, { model: 'churn', version: '1', reason: 'r' }, record],
+      [actor, { model: 'churn', version: '1', reason: 'r' }, record, stoppable],
     ],
     [
       'POST',
@@ -244,7 +249,11 @@ describe('the controllers', () => {
         200,
         'promote',
       ],
-      [actor, { model: 'churn', alias: 'production', version: '1.0.0', reason: 'r', ifMatch: '"3"' }, record],
+      [
+        actor,
+        { model: 'churn', alias: 'production', version: '1.0.0', reason: 'r', allowBreaking: false, ifMatch: '"3"' },
+        record,
+      ],
     ],
     [
       ...[
@@ -256,6 +265,19 @@ describe('the controllers', () => {
         'rollback',
       ],
       [actor, { model: 'churn', alias: 'production', reason: 'r', ifMatch: '"4"' }, record],
+    ],
+    [
+      ...['PUT', '/v1/models/churn/policy', { approvals: 1, reason: 'r' }, { 'If-Match': '"3"' }, 200, 'setPolicy'],
+      [
+        actor,
+        {
+          model: 'churn',
+          policy: expect.objectContaining({ approvals: 1, keepWarm: 0 }) as unknown,
+          reason: 'r',
+          ifMatch: '"3"',
+        },
+        record,
+      ],
     ],
     ['POST', '/health/model/reload', { model: 'churn' }, {}, 200, 'reload', ['churn']],
   ] as [string, string, object | undefined, Record<string, string>, number, string, unknown[]][])(

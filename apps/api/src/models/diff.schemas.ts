@@ -47,7 +47,11 @@ export const DIFF_SCHEMAS: Schemas = {
     metrics: { ...VALUES, description: 'Metrics of both manifests, those that are equal too' },
     size: object({ package_bytes: NUMBERS, model_bytes: NUMBERS }),
     latency: {
-      ...object({ median_run_ms: NUMBERS, load_ms: NUMBERS }),
+      ...object({
+        median_run_ms: NUMBERS,
+        load_ms: NUMBERS,
+        batches: listOf(object({ rows: whole(), median_ms: NUMBERS })),
+      }),
       description: 'As the trial of each validation measured it',
     },
     memory_bytes: NUMBERS,
@@ -83,6 +87,7 @@ export const DIFF_EXAMPLE = {
   latency: {
     median_run_ms: { from: 0.21, to: 0.28, difference: 0.07 },
     load_ms: { from: 11.5, to: 14.2, difference: 2.7 },
+    batches: [{ rows: 32, median_ms: { from: 0.8, to: 1.1, difference: 0.3 } }],
   },
   memory_bytes: { from: 4_210_688, to: 6_356_992, difference: 2_146_304 },
   golden: {

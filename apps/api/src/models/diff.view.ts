@@ -21,7 +21,11 @@ export function toDiffView(diff: VersionDiff): View {
     answers: toValuesView(diff.answers, snakeName),
     metrics: toValuesView(diff.metrics, (name) => name),
     size: { package_bytes: toChangeView(size.packageBytes), model_bytes: toChangeView(size.modelBytes) },
-    latency: { median_run_ms: toChangeView(cost.medianRunMs), load_ms: toChangeView(cost.loadMs) },
+    latency: {
+      median_run_ms: toChangeView(cost.medianRunMs),
+      load_ms: toChangeView(cost.loadMs),
+      batches: cost.batchMs.map(({ rows, ...ms }) => ({ rows, median_ms: toChangeView(ms) })),
+    },
     memory_bytes: toChangeView(cost.memoryBytes),
     golden: {
       method: golden.method,

@@ -63,8 +63,8 @@ export class LocalServing extends Serving {
   loadedModels(): ModelReading[] {
     return this.statuses()
       .filter(({ loaded }) => loaded)
-      .map(({ model, version, memoryBytes = 0, queueDepth = 0, providerShares = {} }) => {
-        return { model, version, memoryBytes, queueDepth, providerShares };
+      .map(({ model, version, memoryBytes = 0, queueDepth = 0, providerShares = {}, insteadOf }) => {
+        return { model, version, memoryBytes, queueDepth, providerShares, standIn: insteadOf !== undefined };
       });
   }
 
@@ -98,6 +98,7 @@ function statusOf(served: ServedVersion): ServedStatus {
     loaded: loaded !== undefined,
     ready: state === 'ready',
     reason,
+    insteadOf: served.insteadOf,
     lastUsedAtMs: served.lastUsedAtMs,
   };
 }

@@ -46,7 +46,8 @@ export class AliasQuery {
 /** JSON beside multipart: the files are fetched, or lie on the server already. */
 export class RegisterVersionBody {
   @TextField({
-    description: 'A package to import: a path or `file:` URI under the import folders.',
+    description:
+      'A package to import: a path or `file:` URI under the import folders; `https://…/sibyl.json` or `….onnx` of a host that imports may reach; `s3://bucket/prefix`; `models:/name/3`, `models:/name@alias`, `models:/name/Production`, `runs:/id/path` of the MLflow server.',
     example: 'file:///srv/sibyl/import/churn-1.0.0',
     max: 2048,
     optional: true,
@@ -71,7 +72,7 @@ export class LoadModelBody {
   version: string;
 
   @TextField({
-    description: 'Where the package lies, if the version is not registered yet.',
+    description: 'Where the package lies, if the version is not registered yet: as `source_uri` of a registration.',
     max: 2048,
     optional: true,
   })

@@ -86,6 +86,16 @@ export const MODEL_SCHEMAS: Schemas = {
     manifest: ANYTHING,
     files: listOf(object({ path: text(), sha256: text(), bytes: whole() })),
     onnx: ANYTHING,
+    'source?': object({
+      uri: text('As it was asked for.'),
+      'resolved_uri?': text('With nothing left to look up: aliases and stages became versions.'),
+      fetched_at: INSTANT,
+      'etag?': text('Of the model file.'),
+      'run_id?': text(),
+      'logged_model_id?': text(),
+      'registry_version?': text(),
+      'instead_of?': text('The stage for which this version stands in.'),
+    }),
     'derived?': object({
       file: text(),
       sha256: text(),

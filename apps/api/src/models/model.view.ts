@@ -8,6 +8,7 @@ import type {
   Page,
   SignatureRecord,
   ValidationReport,
+  VersionSource,
 } from '@sibyl/registry';
 import { timestamp } from '@sibyl/kernel';
 import type { ServedStatus } from './serving';
@@ -106,12 +107,27 @@ export function toVersionView(version: ModelVersion): View {
     derived: version.derived && toDerivedView(version.derived),
     report: version.report && toReportView(version.report),
     package_signature: version.packageSignature && toPackageSignatureView(version.packageSignature),
+    source: version.source && toSourceView(version.source),
     approvals: version.approvals.map(toApprovalView),
     registered_at: version.registeredAt,
     registered_by: toActorView(version.registeredBy),
     validated_at: version.validatedAt,
     changed_at: version.changedAt,
     changed_by: toActorView(version.changedBy),
+  });
+}
+
+/** Where the bytes of a version came from. */
+function toSourceView(source: VersionSource): View {
+  return known({
+    uri: source.uri,
+    resolved_uri: source.resolvedUri,
+    fetched_at: source.fetchedAt,
+    etag: source.etag,
+    run_id: source.runId,
+    logged_model_id: source.loggedModelId,
+    registry_version: source.registryVersion,
+    instead_of: source.insteadOf,
   });
 }
 

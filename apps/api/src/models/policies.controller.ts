@@ -40,7 +40,7 @@ export class PoliciesController {
     description:
       'Replaces the policy whole. `If-Match` with the ETag of the policy, or `If-None-Match: *` where none was set. The model need not exist yet.',
     access: 'models:promote',
-    action: 'model.set_policy',
+    action: 'policy.set',
     model: 'name',
     body: 'json',
     headers: { 'If-Match': 'ETag of the policy as you read it', 'If-None-Match': '`*` sets the first policy' },

@@ -1,8 +1,62 @@
-import { ModelPolicy, POLICY_ENTRIES, readRules, SIGNATURE_POLICIES, type SignaturePolicy } from '@sibyl/registry';
-import { ChoiceField, ListField, TextListField, WholeField } from '../http/fields';
+import {
+  ModelPolicy,
+  POLICY_ENTRIES,
+  readRules,
+  readSync,
+  SIGNATURE_POLICIES,
+  type SignaturePolicy,
+} from '@sibyl/registry';
+import { ChoiceField, ListField, NestedField, TextField, TextListField, WholeField } from '../http/fields';
 import { ReasonBody } from './model.dto';
 
 const NAMES = { most: POLICY_ENTRIES, max: 256, optional: true };
+
+/** How a model follows another one in an MLflow registry. */
+export class SyncBody {
+  @TextField({ description: 'Name of the model there.', example: 'churn', max: 256 })
+  name: string;
+
+  @TextField({
+    description:
+      'The MLflow server; left out: that of `MLFLOW_TRACKING_URI`. Another one must be among `SIBYL_IMPORT_HOSTS`.',
+    example: 'https://mlflow.example.com',
+    max: 512,
+    optional: true,
+  })
+  registry_uri?: string;
+
+  @TextListField({
+    description: 'Stages whose newest version is wanted. Left out, without an alias: `Production`.',
+    most: 10,
+    max: 64,
+    optional: true,
+  })
+  stages?: string[];
+
+  @TextField({ description: 'An alias there, instead of stages.', example: 'champion', max: 256, optional: true })
+  alias?: string;
+
+  @TextListField({
+    description:
+      'Stages that a version is taken from where the wanted one has none; answers of such a version are `degraded`. Left out: `Production`, `Staging`, `None`.',
+    most: 10,
+    max: 64,
+    optional: true,
+  })
+  fallback?: string[];
+
+  @WholeField({ description: 'How often MLflow is asked.', min: 10, max: 2_592_000, fallback: 3600, optional: true })
+  ttl_seconds?: number;
+
+  @TextField({
+    description:
+      'The alias here that is moved to each version that comes, as far as the policy lets it. Left out: none.',
+    example: 'production',
+    max: 64,
+    optional: true,
+  })
+  promote?: string;
+}
 
 /** A policy replaces the one before whole: members left out have their defaults. */
 export class SetPolicyBody extends ReasonBody {
@@ -81,6 +135,12 @@ export class SetPolicyBody extends ReasonBody {
     ...NAMES,
   })
   signers?: string[];
+
+  @NestedField(
+    { description: 'The model of an MLflow registry that this one follows.', optional: true },
+    () => SyncBody,
+  )
+  sync?: SyncBody;
 }
 
 /** The policy that a body asks for. Throws invalid_parameter for rules that cannot be read. */
@@ -95,5 +155,6 @@ export function policyOf(body: SetPolicyBody): ModelPolicy {
     autoArchive: body.auto_archive ?? 0,
     signature: body.signature ?? 'none',
     signers: body.signers ?? [],
+    sync: body.sync ? readSync({ ...body.sync }) : undefined,
   });
 }

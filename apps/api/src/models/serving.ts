@@ -27,6 +27,8 @@ export interface ServedStatus {
   readonly errors?: number | undefined;
   readonly queueDepth?: number | undefined;
   readonly lastUsedAtMs?: number | undefined;
+  /** The stage for which it stands in. */
+  readonly insteadOf?: string | undefined;
 }
 
 /** Whether what should serve does serve, and else why not. */

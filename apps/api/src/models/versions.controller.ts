@@ -51,6 +51,8 @@ export class VersionsController {
       'manifest_mismatch',
       'model_rejected',
       'model_not_ready',
+      'source_unavailable',
+      'deadline_exceeded',
       'queue_full',
       'execution_provider_unavailable',
       'database_unavailable',
@@ -97,7 +99,15 @@ export class VersionsController {
     creates: true,
     headers: { Prefer: '`respond-async`: answer 202 at once' },
     answer: 'ModelVersion',
-    errors: ['version_conflict', 'manifest_mismatch', 'model_rejected', 'queue_full', 'database_unavailable'],
+    errors: [
+      'version_conflict',
+      'manifest_mismatch',
+      'model_rejected',
+      'source_unavailable',
+      'deadline_exceeded',
+      'queue_full',
+      'database_unavailable',
+    ],
   })
   async register(
     @Caller() caller: Principal,

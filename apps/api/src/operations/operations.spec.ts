@@ -1,5 +1,6 @@
 import { DomainError } from '@sibyl/kernel';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
+import type { OnProgress } from '@sibyl/registry';
 import { NoSiblings } from '../workers/siblings';
 import { OperationAccess } from './operation-access';
 import { toOperationView } from './operation.view';
@@ -50,6 +51,23 @@ describe('operations', () => {
       progress: { done: 1, total: 1 },
       result: { name: 'churn' },
     });
+  });
+
+  it('say how far they are, up to their end', async () => {
+    const job = work();
+    let advance: OnProgress | undefined;
+    const { id, ended } = operations.begin({
+      kind: 'x',
+      keyId: 'a',
+      work: (signal, _, onProgress) => ((advance = onProgress), job.run(signal)),
+    });
+    const progress = (): unknown => toOperationView(operations.find(id, 'a', false))['progress'];
+    advance?.(3, 8, 'golden');
+    expect(progress()).toEqual({ done: 3, total: 8, what: 'golden' });
+    job.end(undefined);
+    await ended;
+    advance?.(1, 8, 'late');
+    expect(progress()).toEqual({ done: 8, total: 8 });
   });
 
   it('say why they failed, and nothing of the inside', async () => {

@@ -1,6 +1,6 @@
 import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
-import { internalError } from '../http/problem';
 import type { OnProgress } from '@sibyl/registry';
+import { internalError } from '../http/problem';
 import type { Operation } from './operation';
 
 export interface OperationStart {

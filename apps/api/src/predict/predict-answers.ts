@@ -56,7 +56,7 @@ export class RowReply extends Reply<RowAnswer> {
   }
 
   protected members(row: RowAnswer, served: ServedVersion): JsonText {
-    return joined('"prediction":', row.json, `,"model_info":${served.infoJson}${degraded(row.defaulted)}`);
+    return joined('"prediction":', row.json, `,"model_info":${served.infoJson}${degraded(served, row.defaulted)}`);
   }
 }
 
@@ -68,7 +68,11 @@ export class TensorReply extends Reply<TensorAnswer> {
 
   protected members({ outputsJson, prediction }: TensorAnswer, served: ServedVersion): JsonText {
     const decided = prediction === undefined ? '' : joined(',"prediction":', prediction.json, '');
-    return joined('"outputs":', outputsJson, joined('', decided, `,"model_info":${served.infoJson}`));
+    return joined(
+      '"outputs":',
+      outputsJson,
+      joined('', decided, `,"model_info":${served.infoJson}${degraded(served, undefined)}`),
+    );
   }
 }
 
@@ -90,16 +94,17 @@ export function batchAnswer(items: readonly JsonText[], infoJson: string, nowMs:
   return joined('{"predictions":[', listed(items), after);
 }
 
-/** One item of a batch; `infoJson` where another model than the batch's answered it. */
+/** One item of a batch, and the version that answered it; its `model_info` where that is not the batch's. */
 export function batchItem(
   symbol: string | undefined,
   row: RowAnswer | DomainError,
-  infoJson: string | undefined,
+  served: ServedVersion | undefined,
+  withInfo: boolean,
 ): JsonText {
   const head = symbol === undefined ? '' : `"symbol":${JSON.stringify(symbol)},`;
   if (row instanceof DomainError) return `{${head}"error":${itemProblem(row)}}`;
-  const info = infoJson === undefined ? '' : `,"model_info":${infoJson}`;
-  return joined(`{${head}"prediction":`, row.json, `${info}${degraded(row.defaulted)}}`);
+  const info = served !== undefined && withInfo ? `,"model_info":${served.infoJson}` : '';
+  return joined(`{${head}"prediction":`, row.json, `${info}${degraded(served, row.defaulted)}}`);
 }
 
 export interface InferAnswerParts {
@@ -116,15 +121,20 @@ export function inferAnswer({ id, served, rows, requestId, latencyMs }: InferAns
     `{"id":"${id}","model_id":${JSON.stringify(served.model)},"model_version":${JSON.stringify(served.version)},` +
     `"outputs":[`;
   const after =
-    `]${degraded(defaulted.length ? defaulted : undefined)},` +
+    `]${degraded(served, defaulted.length ? defaulted : undefined)},` +
     `"request_id":"${requestId}","latency_ms":${Math.round(latencyMs * 1000) / 1000}}`;
   return joined(before, listed(rows.map((row) => row.json)), after);
 }
 
-function degraded(defaulted: readonly string[] | undefined): string {
-  return defaulted === undefined
-    ? ''
-    : `,"degraded":{"reasons":["features_defaulted"],"features":${JSON.stringify(defaulted)}}`;
+/** Why an answer is less than what was asked for; nothing where it is not. */
+function degraded(served: ServedVersion | undefined, defaulted: readonly string[] | undefined): string {
+  const insteadOf = served?.insteadOf;
+  if (defaulted === undefined && insteadOf === undefined) return '';
+  const reasons = [
+    ...(defaulted ? ['features_defaulted'] : []),
+    ...(insteadOf === undefined ? [] : ['fallback_version']),
+  ];
+  return `,"degraded":${JSON.stringify({ reasons, features: defaulted, instead_of: insteadOf })}`;
 }
 
 function itemProblem(error: DomainError): string {

@@ -61,11 +61,11 @@ export class PredictBatch {
   items(main: ServedVersion | undefined): JsonText[] {
     return this.answers.map((answer, index) => {
       const served = this.served[index];
-      const info = served === undefined || served === main ? undefined : served.infoJson;
       return batchItem(
         this.envelopes[index]?.symbol,
         answer ?? internalError(new Error('a batch item was not answered')),
-        info,
+        served,
+        served !== main,
       );
     });
   }

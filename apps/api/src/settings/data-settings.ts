@@ -1,8 +1,8 @@
-import { AuditOptions } from '@sibyl/audit';
+import { AUDIT_DURABILITIES, AuditOptions } from '@sibyl/audit';
 import { AuthOptions } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
-import { optionalText, whole } from './setting';
-import { weakDatabasePassword } from './unsafe';
+import { choice, optionalText, whole } from './setting';
+import { lostByACrash, weakDatabasePassword } from './unsafe';
 
 const MEBIBYTE = 1024 * 1024;
 const GIBIBYTE = 1024 * MEBIBYTE;
@@ -90,6 +90,13 @@ export const SECURITY = {
     max: 10_000_000,
     fallback: AUTH.keys,
     meaning: 'Keys that may exist; all of them are held in memory.',
+  }),
+  auditDurability: choice({
+    name: 'SIBYL_AUDIT_DURABILITY',
+    of: AUDIT_DURABILITIES,
+    fallback: AUDIT.durability,
+    unsafe: lostByACrash,
+    meaning: `When a prediction is answered: \`durable\`, once its event is on the disk; \`relaxed\`, once the kernel has it, so that a crash of the server loses nothing, but one of the machine the events of up to ${AUDIT.lossWindowMs} ms of predictions. Everything else is always durable.`,
   }),
   auditSpoolBytes: whole({
     name: 'SIBYL_AUDIT_SPOOL_BYTES',

@@ -5,7 +5,8 @@ import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
 import { RegistryOptions } from '@sibyl/registry';
 import { PredictOptions } from '../predict/predict-options';
-import { bytes, choice, folders, list, optionalText, whole } from './setting';
+import { SOURCES } from './source-settings';
+import { bytes, choice, folders, list, optionalText, text, whole } from './setting';
 import { wholeFileSystem } from './unsafe';
 
 const KIBIBYTE = 1024;
@@ -44,6 +45,7 @@ export const MODELS = {
     unsafe: wholeFileSystem,
     meaning: 'Folders that `source_uri` may read.',
   }),
+  ...SOURCES,
   signaturePolicy: choice({
     name: 'SIBYL_SIGNATURE_POLICY',
     of: ['none', 'verify', 'require'],
@@ -55,27 +57,6 @@ export const MODELS = {
     name: 'SIBYL_TRUSTED_KEYS',
     fallback: [],
     meaning: 'Public keys whose signatures are believed: PEM files, or folders with `.pem` and `.pub` files.',
-  }),
-  importHosts: list({
-    name: 'SIBYL_IMPORT_HOSTS',
-    type: 'host[:port]',
-    pattern: /^[A-Za-z0-9.-]{1,253}(:\d{1,5})?$/,
-    fallback: [],
-    meaning: 'Hosts that `source_uri` may read from; private addresses only if named here.',
-  }),
-  mlflowUri: optionalText({
-    name: 'MLFLOW_TRACKING_URI',
-    type: 'http(s)://…',
-    pattern: /^https?:\/\/\S+$/,
-    fallback: undefined,
-    meaning: 'MLflow server that `models:/…` URIs are read from.',
-  }),
-  s3Bucket: optionalText({
-    name: 'AWS_S3_BUCKET',
-    type: 'bucket name',
-    pattern: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
-    fallback: undefined,
-    meaning: 'Bucket that holds artifacts instead of the local content store.',
   }),
   artifactBytes: whole({
     name: 'SIBYL_ARTIFACT_BYTES',
@@ -142,6 +123,14 @@ export const SERVING = {
     max: 1_048_576,
     fallback: INFERENCE.runnerMemoryBytes / MEBIBYTE,
     meaning: 'Memory of one runner process; one that needs more is ended and replaced.',
+  }),
+  runnerGroups: text({
+    name: 'SIBYL_RUNNER_CGROUP',
+    type: 'auto, off or a folder',
+    pattern: /^(auto|off|\/.*)$/,
+    fallback: INFERENCE.runnerGroups,
+    meaning:
+      "Where the kernel holds each runner to its memory in a control group of its own, which it ends at 64 MiB more than the watch does. `auto`: below the server's own group, where that may be written; a folder: below this one, which must belong to the server alone; `off`: memory is watched only. `/health/detailed` shows which (`runtime.memory_limit`).",
   }),
   modelMemory: bytes({
     name: 'SIBYL_MODEL_MEMORY',

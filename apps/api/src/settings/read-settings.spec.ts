@@ -63,6 +63,7 @@ describe('settings', () => {
     ['SIBYL_LOG_LEVEL', 'debug'],
     ['SIBYL_CORS_ORIGINS', 'http://console.example'],
     ['SIBYL_IMPORT_FOLDERS', '/'],
+    ['SIBYL_AUDIT_DURABILITY', 'relaxed'],
     ['DATABASE_URL', 'postgres://sibyl:sibyl@db/sibyl'],
     ['DATABASE_URL', 'postgres://app:postgres@db/sibyl'],
   ])('production refuses %s=%s by name, development takes it', (name, value) => {

@@ -14,6 +14,13 @@ export function plainHttpOrigin(origins: readonly string[]): string | undefined 
   return plain === undefined ? undefined : `${plain} is not https`;
 }
 
+/** An answer without its record is what the audit log is there to rule out. */
+export function lostByACrash(durability: 'durable' | 'relaxed'): string | undefined {
+  return durability === 'relaxed'
+    ? 'a crash of the machine would lose events of predictions that were answered'
+    : undefined;
+}
+
 export function wholeFileSystem(folders: readonly string[]): string | undefined {
   return folders.includes('/') ? 'it opens the whole file system to imports' : undefined;
 }

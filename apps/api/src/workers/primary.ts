@@ -2,7 +2,7 @@ import { EmbeddedPostgres } from '@sibyl/database';
 import { createLogger, MetricsSum, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
 import { banner } from '../banner';
-import { addressOf, fail, pause, STOP_LIMIT_MS, stopSignal, warnOfUnused } from '../life';
+import { addressOf, fail, pause, STOP_LIMIT_MS, stopSignal, warnOfSettings } from '../life';
 import { adminKeyFileOf, prepareInstallation } from '../platform';
 import { ConnectionDealer } from './connection-dealer';
 import { Workforce, WorkerStartFailed } from './workforce';
@@ -64,7 +64,7 @@ function hire(config: ApiConfig, log: Logger, database: EmbeddedPostgres | undef
 async function listen({ config, log, dealer, workforce }: Office): Promise<void> {
   const { port, host, environment, workers } = config.server;
   const url = addressOf(await dealer.listen(port, host), host);
-  warnOfUnused(config, log);
+  warnOfSettings(config, log);
   log.info({ url, workers }, 'listening');
   void workforce.ready.then(() => {
     log.info({ startMs: Math.round(process.uptime() * 1000), workers }, 'ready');

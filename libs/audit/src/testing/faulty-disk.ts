@@ -1,4 +1,11 @@
-import { SpoolDisk, type SegmentFile } from '../spool-disk';
+import type { Done, SegmentFile } from '../segment-file';
+import { SpoolDisk } from '../spool-disk';
+
+interface Write {
+  readonly bytes: Buffer;
+  readonly position: number;
+  readonly strict: boolean;
+}
 
 /** A real disk that can be made to fail: what an operator meets as ENOSPC, EIO or a device that hangs. */
 export class FaultyDisk extends SpoolDisk {
@@ -22,7 +29,8 @@ export class FaultyDisk extends SpoolDisk {
   override open(file: string): SegmentFile {
     const real = super.open(file);
     return {
-      write: (bytes, position, done) => this.write(real, bytes, position, done),
+      write: (bytes, position, strict, done) => this.write(real, { bytes, position, strict }, done),
+      sync: () => real.sync(),
       cut: (length) => (this.canCut ? real.cut(length) : Promise.reject(diskError('EIO'))),
       close: () => real.close(),
     };
@@ -33,19 +41,20 @@ export class FaultyDisk extends SpoolDisk {
     for (const go of this.hung.splice(0)) go();
   }
 
-  private write(real: SegmentFile, bytes: Buffer, position: number, done: (error: Error | undefined) => void): void {
+  private write(real: SegmentFile, asked: Write, done: Done): void {
+    const { bytes, position, strict } = asked;
     if (this.hangs) {
-      this.hung.push(() => this.write(real, bytes, position, done));
+      this.hung.push(() => this.write(real, asked, done));
       return;
     }
     if (this.writesLeft > 0) {
       this.writesLeft--;
-      real.write(bytes, position, done);
+      real.write(bytes, position, strict, done);
       return;
     }
     const torn = bytes.subarray(0, this.tornBytes);
     if (torn.length === 0) setImmediate(done, diskError('ENOSPC'));
-    else real.write(torn, position, () => done(diskError('EIO')));
+    else real.write(torn, position, true, () => done(diskError('EIO')));
   }
 }
 

@@ -137,6 +137,7 @@ export class FakeRuntime extends ModelRuntime {
       gpus: 0,
       gpuProviders: [],
       runners: [{ pid: 1, state: 'idle', rssBytes: 1024, restarts: 0 }],
+      memoryLimit: 'watched',
       spareRunners: 0,
       models: this.loaded.size,
       queueDepth: this.waiting,

@@ -9,7 +9,12 @@ import { InferenceOptions } from '../inference-options';
 import { OnnxRuntime } from '../onnx-runtime';
 
 /** Says nothing. */
-export const QUIET_LOG: InferenceLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
+export const QUIET_LOG: InferenceLog = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 
 /** A real runtime with real processes, and the folder that it leaves when it is closed. */
 export interface TestRuntime {

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { ignoreMissing, readSmall } from '../package-files';
+import { readSmall } from '../package-files';
 import { algorithmOf, keyHint, type SigningAlgorithm } from './signing-key';
 
 /** A public key whose signatures are believed, while it is valid. */
@@ -39,24 +39,29 @@ export async function readTrustedKeys(places: readonly string[]): Promise<Truste
   const keys: TrustedKey[] = [];
   const problems: string[] = [];
   for (const place of places) {
-    const files = await keyFiles(place);
-    if (files === undefined) problems.push(`${place}: there is no such file or folder`);
-    for (const file of files ?? []) {
+    const files = await keyFiles(place).catch((error: unknown) => {
+      problems.push(`${place}: ${reasonOf(error)}`);
+      return [];
+    });
+    for (const file of files) {
       if (keys.length >= KEYS_MAX) return { keys, problems: [...problems, `more than ${KEYS_MAX} keys`] };
       try {
         keys.push(await readKey(file));
       } catch (error) {
-        problems.push(`${file}: ${error instanceof Error ? error.message : 'unreadable'}`);
+        problems.push(`${file}: ${reasonOf(error)}`);
       }
     }
   }
   return { keys, problems };
 }
 
-async function keyFiles(place: string): Promise<string[] | undefined> {
-  const stats = await stat(place).catch((error: unknown) => ignoreMissing(error));
-  if (!stats) return undefined;
-  if (!stats.isDirectory()) return [place];
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' ? 'there is no such file or folder' : message;
+}
+
+async function keyFiles(place: string): Promise<string[]> {
+  if (!(await stat(place)).isDirectory()) return [place];
   const names = await readdir(place);
   return names
     .filter((name) => ENDING.test(name))

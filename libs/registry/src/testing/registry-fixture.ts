@@ -17,7 +17,7 @@ import { type Actor } from '@sibyl/kernel';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
 import type { Tensor } from '@sibyl/protocol';
 import { registryMigrations } from '../migrations';
-import { ModelRegistry } from '../model-registry';
+import { ModelRegistry, type RegistryParts } from '../model-registry';
 import { RegistryOptions } from '../registry-options';
 
 /** Computes what the linear model of `packageFolder` computes; `answer` and `before` are for tests that need something else. */
@@ -88,7 +88,7 @@ export interface RegistryFixture {
   /** Of the database's superuser. */
   readonly url: string;
   /** Another registry on the same database and store, as a second process has it. */
-  another(options?: Partial<RegistryOptions>): ModelRegistry;
+  another(options?: Partial<RegistryOptions>, parts?: Partial<RegistryParts>): ModelRegistry;
   end(): Promise<void>;
 }
 
@@ -102,8 +102,10 @@ export async function registryFixture(given: Partial<RegistryOptions> = {}): Pro
   const clock = new FakeClock();
   const ids = new CountingIds();
   const changes: ChangeRecord[] = [];
-  const make = (own: Partial<RegistryOptions> = {}): ModelRegistry =>
-    new ModelRegistry({ database, runtime, clock, ids, options: Object.assign(new RegistryOptions(), options, own) });
+  const make = (own: Partial<RegistryOptions> = {}, parts: Partial<RegistryParts> = {}): ModelRegistry => {
+    const ownOptions = Object.assign(new RegistryOptions(), options, own);
+    return new ModelRegistry({ database, runtime, clock, ids, options: ownOptions, ...parts });
+  };
   return {
     registry: make(),
     database,

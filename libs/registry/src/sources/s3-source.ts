@@ -1,0 +1,185 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { Readable } from 'node:stream';
+import {
+  GetObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+  S3ServiceException,
+  type GetObjectCommandOutput,
+} from '@aws-sdk/client-s3';
+import { DomainError } from '@sibyl/kernel';
+import { MANIFEST_FILE } from '../manifest-reader';
+import { HostRules } from './host-rules';
+import { OutgoingGuard, type Resolve } from './outgoing-guard';
+import type { RemoteBody, RemotePackage, ResumeAt } from './remote-package';
+import type { SourceOptions } from './source-options';
+
+const URI = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/(.*)$/i;
+/** Large objects come in ranges of so many bytes: what breaks costs no more than one. */
+const RANGE_BYTES = 64 * 1024 * 1024;
+const CONNECT_MS = 5_000;
+const ANSWER_MS = 30_000;
+const SOCKETS = 4;
+/** Servers other than Amazon's have no regions, but signatures do. */
+const DEFAULT_REGION = 'us-east-1';
+
+/** A client for the operator's S3: the endpoint that is configured, wherever it is, else Amazon's at public addresses. */
+export function s3Client(options: SourceOptions, pointer: string, resolve?: Resolve): S3Client {
+  const endpoint = options.s3Endpoint === undefined ? undefined : new URL(options.s3Endpoint);
+  const rules = endpoint ? HostRules.endpoint(endpoint) : HostRules.PUBLIC;
+  const guard = new OutgoingGuard(rules, pointer, resolve);
+  const agent = { keepAlive: true, maxSockets: SOCKETS, lookup: guard.lookup };
+  const { s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAccessKey, s3SessionToken: sessionToken } = options;
+  return new S3Client({
+    region: options.s3Region ?? DEFAULT_REGION,
+    ...(endpoint ? { endpoint: endpoint.href, forcePathStyle: true } : {}),
+    ...(accessKeyId !== undefined && secretAccessKey !== undefined
+      ? { credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) } }
+      : {}),
+    // Servers other than Amazon's do not know the newer checksums.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    maxAttempts: 2,
+    requestHandler: {
+      connectionTimeout: CONNECT_MS,
+      requestTimeout: ANSWER_MS,
+      httpAgent: new http.Agent(agent),
+      httpsAgent: new https.Agent(agent),
+    },
+  });
+}
+
+/** The objects directly under a prefix. */
+export function s3Package(client: S3Client, uri: string, pointer: string): RemotePackage {
+  const [, bucket, path = ''] = URI.exec(uri) ?? [];
+  if (bucket === undefined) {
+    throw new DomainError('invalid_parameter', 'The URI is not one of S3.', {
+      faults: [{ pointer, expected: 's3://bucket/prefix', received: uri.slice(0, 100) }],
+    });
+  }
+  const last = path.split('/').at(-1) ?? '';
+  const isModel = last.toLowerCase().endsWith('.onnx');
+  const folder =
+    isModel || last === MANIFEST_FILE ? path.slice(0, -last.length) : path.replace(/\/*$/, path === '' ? '' : '/');
+  const objects = new S3Objects(client, bucket, folder, pointer);
+  return {
+    facts: { resolvedUri: `s3://${bucket}/${path}` },
+    ...(isModel ? { model: last } : {}),
+    list: (signal) => objects.list(signal),
+    open: (file, resume, signal) => objects.open(file, resume, signal),
+  };
+}
+
+class S3Objects {
+  constructor(
+    private readonly client: S3Client,
+    private readonly bucket: string,
+    private readonly prefix: string,
+    private readonly pointer: string,
+  ) {}
+
+  async list(signal: AbortSignal): Promise<readonly string[]> {
+    const names: string[] = [];
+    let token: string | undefined;
+    do {
+      const page = await this.answer(signal, () =>
+        this.client.send(
+          new ListObjectsV2Command({
+            Bucket: this.bucket,
+            Prefix: this.prefix,
+            Delimiter: '/',
+            ContinuationToken: token,
+          }),
+          { abortSignal: signal },
+        ),
+      );
+      for (const { Key: key = '' } of page.Contents ?? []) {
+        if (key.startsWith(this.prefix) && key.length > this.prefix.length) names.push(key.slice(this.prefix.length));
+      }
+      for (const { Prefix: key = '' } of page.CommonPrefixes ?? []) {
+        if (key.startsWith(this.prefix)) names.push(key.slice(this.prefix.length));
+      }
+      token = page.NextContinuationToken;
+    } while (token !== undefined && names.length < NAMES);
+    return names;
+  }
+
+  async open(file: string, resume: ResumeAt | undefined, signal: AbortSignal): Promise<RemoteBody | undefined> {
+    const from = resume?.offset ?? 0;
+    try {
+      const command = new GetObjectCommand({
+        Bucket: this.bucket,
+        Key: this.prefix + file,
+        Range: `bytes=${from}-${from + RANGE_BYTES - 1}`,
+        ...(resume ? { IfMatch: resume.validator } : {}),
+      });
+      return bodyOf(await this.client.send(command, { abortSignal: signal }));
+    } catch (error) {
+      signal.throwIfAborted();
+      const status = statusOf(error);
+      if (status === 404) return undefined;
+      // Changed since it was begun, or empty, which no range fits.
+      if (status === 412 && resume) return this.open(file, undefined, signal);
+      if (status === 416 && from === 0) return this.openEmpty(file, signal);
+      throw this.translated(error);
+    }
+  }
+
+  private async openEmpty(file: string, signal: AbortSignal): Promise<RemoteBody> {
+    const whole = await this.answer(signal, () =>
+      this.client.send(new GetObjectCommand({ Bucket: this.bucket, Key: this.prefix + file }), { abortSignal: signal }),
+    );
+    return { bytes: whole.Body as Readable, from: 0, total: whole.ContentLength ?? 0 };
+  }
+
+  private async answer<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      signal.throwIfAborted();
+      throw this.translated(error);
+    }
+  }
+
+  private translated(error: unknown): DomainError {
+    if (error instanceof DomainError) return error;
+    const status = statusOf(error);
+    if (status !== undefined && status >= 400 && status < 500 && status !== 429) {
+      return new DomainError('invalid_parameter', 'The bucket has no such package, or this server may not read it.', {
+        cause: error,
+        faults: [
+          {
+            pointer: this.pointer,
+            expected: 'a bucket and prefix that the configured credentials may read',
+            received: `${status} ${error instanceof S3ServiceException ? error.name : ''}`.trim(),
+          },
+        ],
+      });
+    }
+    return new DomainError('source_unavailable', 'The S3 server could not be reached, or broke off.', {
+      cause: error,
+      retryAfterSeconds: 10,
+    });
+  }
+}
+
+function bodyOf({ Body, ETag, ContentRange, ContentLength: length }: GetObjectCommandOutput): RemoteBody {
+  const [, begin = '0', whole] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15})$/.exec(ContentRange ?? '') ?? [];
+  const from = Number(begin);
+  const total = whole === undefined ? length : Number(whole);
+  return {
+    bytes: Body as Readable,
+    from,
+    ...(ETag === undefined ? {} : { validator: ETag }),
+    ...(total === undefined ? {} : { total }),
+    ...(length === undefined ? {} : { until: from + length }),
+  };
+}
+
+/** Names after which a listing is not read on; whoever asked refuses so many. */
+const NAMES = 5000;
+
+function statusOf(error: unknown): number | undefined {
+  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+}

@@ -1,0 +1,87 @@
+import type { Database } from '@sibyl/database';
+import type { ModelPolicy } from '../model-policy';
+import type { SyncRule } from './sync-rule';
+
+/** A model whose turn it is, taken by this process until its lease ends. */
+export interface DueSync {
+  readonly model: string;
+  readonly rule: SyncRule;
+  /** Of the policy that the rule is from. */
+  readonly revision: number;
+  readonly failures: number;
+  /** The version of the registry that was dealt with last, and why it could not become one here. */
+  readonly registryVersion: string | null;
+  readonly detail: string | null;
+}
+
+export interface SyncOutcome {
+  readonly failures: number;
+  readonly dueInMs: number;
+  readonly registryVersion?: string | null | undefined;
+  readonly version?: string | null | undefined;
+  readonly detail?: string | null | undefined;
+}
+
+interface PolicyRow {
+  readonly model: string;
+  readonly revision: number;
+  readonly policy: Partial<ModelPolicy>;
+}
+
+type StateRow = Pick<DueSync, 'failures'> & {
+  readonly registry_version: string | null;
+  readonly detail: string | null;
+};
+
+/**
+ * Whose turn it is, kept in the database. The lease is one statement of one row, so it holds for all processes and servers, needs no
+ * connection while megabytes flow, and ends by itself when its holder dies. Times are the database's: clocks of servers differ.
+ */
+export class SyncState {
+  constructor(
+    private readonly database: Database,
+    private readonly leaseMs: number,
+  ) {}
+
+  /** Takes what is due, one model after the other. */
+  async *due(): AsyncGenerator<DueSync> {
+    const rows = await this.database.query<PolicyRow>(
+      `SELECT * FROM (SELECT DISTINCT ON (model) model, revision, policy FROM registry.model_policy
+         ORDER BY model, revision DESC) p WHERE p.policy->'sync' IS NOT NULL ORDER BY model LIMIT 10000`,
+    );
+    for (const { model, revision, policy } of rows) {
+      if (!policy.sync) continue;
+      const state = await this.take(model, revision);
+      if (!state) continue;
+      const { failures, registry_version: registryVersion, detail } = state;
+      yield { model, rule: policy.sync, revision, failures, registryVersion, detail };
+    }
+  }
+
+  async finish({ model }: DueSync, outcome: SyncOutcome): Promise<void> {
+    await this.database.query(
+      `UPDATE registry.model_sync SET lease_until = 'epoch', failures = $2, due_at = now() + $3 * interval '1 ms', checked_at = now(),
+         registry_version = COALESCE($4, registry_version), version = COALESCE($5, version), detail = $6
+       WHERE model = $1`,
+      [
+        ...[model, outcome.failures, outcome.dueInMs, outcome.registryVersion ?? null],
+        ...[outcome.version ?? null, outcome.detail ?? null],
+      ],
+    );
+  }
+
+  /** A new policy is due at once, and begins anew. */
+  private async take(model: string, revision: number): Promise<StateRow | undefined> {
+    const [row] = await this.database.query<StateRow>(
+      `INSERT INTO registry.model_sync AS s (model, policy_revision, due_at, lease_until)
+         VALUES ($1, $2, now(), now() + $3 * interval '1 ms')
+       ON CONFLICT (model) DO UPDATE SET lease_until = excluded.lease_until, policy_revision = $2,
+         failures = CASE WHEN s.policy_revision = $2 THEN s.failures ELSE 0 END,
+         registry_version = CASE WHEN s.policy_revision = $2 THEN s.registry_version END
+       WHERE s.lease_until <= now() AND (s.due_at <= now() OR s.policy_revision <> $2)
+       RETURNING s.failures, s.registry_version, s.detail`,
+      [model, revision, this.leaseMs],
+    );
+    return row;
+  }
+}
