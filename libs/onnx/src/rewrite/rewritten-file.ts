@@ -4,6 +4,8 @@ import { readAt } from '../file-window';
 import type { OnnxRewrite } from './onnx-rewrite';
 
 const CHUNK_BYTES = 1_024 * 1_024;
+/** Goes to the disk in small parts: the fsyncs of others, those of the audit log for one, would wait for all of it. */
+const SYNC_BYTES = 8 * CHUNK_BYTES;
 
 /** What a rewrite makes of a file. */
 export interface RewrittenFile {
@@ -20,10 +22,15 @@ export async function rewriteFile(
 ): Promise<RewrittenFile> {
   const hash = createHash('sha256');
   let bytes = 0;
+  let unsynced = 0;
   for await (const chunk of chunksOf(source, rewrite)) {
     hash.update(chunk);
     bytes += chunk.length;
     await target?.writeFile(chunk);
+    if (target && (unsynced += chunk.length) >= SYNC_BYTES) {
+      await target.datasync();
+      unsynced = 0;
+    }
   }
   return { sha256: hash.digest('hex'), bytes };
 }
