@@ -147,6 +147,11 @@ export class ServerMetrics {
       readings.damagedArtifacts,
       'max',
     );
+    this.readModels(readings);
+    this.perGpu(readings.gpus);
+  }
+
+  private readModels(readings: Readings): void {
     this.perModel('sibyl_model_memory_bytes', 'Memory of a loaded version, in all runners together', () =>
       readings
         .loadedModels()
@@ -185,7 +190,6 @@ export class ServerMetrics {
         ),
       'max',
     );
-    this.perGpu(readings.gpus);
   }
 
   private perGpu(gpus: Readings['gpus']): void {
