@@ -75,7 +75,6 @@ function serverOptions(settings: Settings): ServerOptions {
   const { environment, host, port, workers, drainDelayMs, drainSeconds } = settings;
   const later = {
     REDIS_URL: settings.redisUrl,
-    AWS_S3_BUCKET: settings.s3Bucket,
   };
   const unused = Object.entries(later).filter(([, value]) => value !== undefined);
   return Object.freeze({
@@ -159,6 +158,8 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
     }),
     registry: frozen(new RegistryOptions(), {
       artifactFolder: path.join(settings.dataDir, 'artifacts'),
+      ...(settings.s3Bucket === undefined ? {} : { artifactBucket: settings.s3Bucket }),
+      artifactPrefix: settings.artifactPrefix,
       artifactBytes: settings.artifactBytes,
       files: settings.packageFiles,
       importFolders: [...settings.importFolders],

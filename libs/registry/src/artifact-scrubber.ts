@@ -26,7 +26,7 @@ export interface ArtifactFinding {
 
 export interface ScrubberParts {
   readonly database: Database;
-  readonly store: Pick<ArtifactStore, 'folderOf'>;
+  readonly store: Pick<ArtifactStore, 'folderOf' | 'reconcile'>;
   readonly clock: Clock;
   readonly options: Pick<RegistryOptions, 'scrubBytesPerSecond' | 'scrubEveryMs'>;
   readonly log: { error(fields: object, message: string): void; info(fields: object, message: string): void };
@@ -108,9 +108,23 @@ export class ArtifactScrubber {
     const folder = this.parts.store.folderOf(digest);
     const damaged: string[] = [];
     for (const file of files) if (!(await isIntact(folder, file, bytesPerSecond, signal))) damaged.push(file.path);
-    const intact = damaged.length === 0 && packageDigest(files) === digest;
+    const found = damaged.length === 0 && packageDigest(files) === digest;
+    const intact = await this.reconcile(due, found);
+    if (intact && !found) damaged.length = 0;
     await this.note({ model, version, digest, intact, damaged });
     return { model, version, digest, intact, damaged };
+  }
+
+  private async reconcile({ model, version, digest, files }: Due, intact: boolean): Promise<boolean> {
+    const { store, log } = this.parts;
+    try {
+      const now = await store.reconcile({ digest, files }, intact);
+      if (now && !intact) log.info({ model, version, digest }, 'damaged or missing files of a version were fetched');
+      return now;
+    } catch (error) {
+      log.error({ model, version, digest, err: error }, 'a version and its copy in the bucket could not be compared');
+      return intact;
+    }
   }
 
   private async note({ model, version, digest, intact, damaged }: ArtifactFinding): Promise<void> {

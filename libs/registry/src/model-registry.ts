@@ -7,7 +7,8 @@ import type { Tensor } from '@sibyl/protocol';
 import { FileAssembly, type MayTake } from './file-assembly';
 import { goldenDocumentIn, goldenIn } from './golden-files';
 import { ArtifactScrubber, type ScrubberParts } from './artifact-scrubber';
-import { ArtifactStore } from './artifact-store';
+import type { ArtifactStore } from './artifact-store';
+import { artifactStoreOf } from './bucket-artifact-store';
 import { DerivedModels } from './derived-models';
 import { MetricJudgement } from './metric-judgement';
 import { ModelAliases } from './model-aliases';
@@ -111,7 +112,7 @@ export class ModelRegistry {
     this.options = options;
     this.database = database;
     this.clock = clock;
-    this.store = new ArtifactStore(options, ids);
+    this.store = artifactStoreOf(given);
     this.derived = new DerivedModels(options, ids, onnxLimits);
     this.catalog = new ModelCatalog(database, clock, options);
     this.snapshots = new SnapshotReader(database);

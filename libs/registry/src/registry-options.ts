@@ -1,4 +1,4 @@
-import { IsArray, IsIn, IsInt, IsString, Max, Min } from 'class-validator';
+import { IsArray, IsIn, IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
 import { SIGNATURE_POLICIES, type SignaturePolicy } from './signing/signature-policy';
 
 const MEBIBYTE = 1024 * 1024;
@@ -53,6 +53,15 @@ export class RegistryOptions extends PackageLimits {
   /** The content store; on one file system with its temporary folders, so that a rename is atomic. */
   @IsString()
   artifactFolder = '.sibyl/artifacts';
+
+  /** The S3 bucket that keeps packages (AWS_S3_BUCKET); absent: they are in the artifact folder only. */
+  @IsOptional()
+  @IsString()
+  artifactBucket?: string;
+
+  /** Before the keys of all packages (SIBYL_ARTIFACT_PREFIX): one for each database. */
+  @IsString()
+  artifactPrefix = '';
 
   /** Folders that `source_uri` may read; start-up packages named by the operator are not bound to them. */
   @IsArray()

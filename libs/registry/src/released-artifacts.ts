@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { Database } from '@sibyl/database';
-import { timestamp, type Clock } from '@sibyl/kernel';
+import { DomainError, timestamp, type Clock } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
 import type { PackageDigest } from './package-digest';
 
@@ -33,8 +33,13 @@ export class ReleasedArtifacts {
       `SELECT digest FROM registry.released_artifact ORDER BY at LIMIT ${DIGESTS_AT_ONCE}`,
     );
     const gone: string[] = [];
-    for (const { digest } of rows)
-      if (await this.database.transaction((tx) => this.remove(tx, digest))) gone.push(digest);
+    try {
+      for (const { digest } of rows)
+        if (await this.database.transaction((tx) => this.remove(tx, digest))) gone.push(digest);
+    } catch (error) {
+      // What released them is committed; they go with the next look, when the bucket answers again.
+      if (!(error instanceof DomainError && error.code === 'source_unavailable')) throw error;
+    }
     return gone;
   }
 

@@ -35,17 +35,23 @@ export class StagedPackage {
     const handle = await openPlain(source, file);
     if (!handle) return false;
     try {
-      if (this.taken.size >= this.limits.files)
-        throw refusedFile(as, `more than ${this.limits.files} files`, 'fewer files');
-      const target = path.join(this.folder, as);
-      await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
-      const copied = await copyHashed(handle, target, as, Math.min(bytesMax, this.limits.artifactBytes - this.bytes));
-      this.bytes += copied.bytes;
-      this.taken.set(as, copied);
+      await this.receive(as, (target, left) => copyHashed(handle, target, as, Math.min(bytesMax, left)));
       return true;
     } finally {
       await handle.close();
     }
+  }
+
+  /** Lets `write` make the file `as` at a path that is its own, durable and of no more bytes than it is told. */
+  async receive(as: string, write: (target: string, bytesMax: number) => Promise<PackageFile>): Promise<void> {
+    invariant(isPackagePath(as), `'${as}' is no path of a package`);
+    if (this.taken.size >= this.limits.files)
+      throw refusedFile(as, `more than ${this.limits.files} files`, 'fewer files');
+    const target = path.join(this.folder, as);
+    await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
+    const written = await write(target, this.limits.artifactBytes - this.bytes);
+    this.bytes += written.bytes;
+    this.taken.set(as, written);
   }
 
   /** Makes the names of all files durable; their contents are already. */

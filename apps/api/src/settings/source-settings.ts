@@ -1,5 +1,5 @@
 import { SourceOptions } from '@sibyl/registry';
-import { list, optionalText, whole } from './setting';
+import { list, optionalText, text, whole } from './setting';
 
 // Defaults are those of the options that the settings become, so that they are written once.
 const SOURCE = new SourceOptions();
@@ -53,7 +53,15 @@ export const SOURCES = {
     type: 'bucket name',
     pattern: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
     fallback: undefined,
-    meaning: 'Bucket that holds artifacts instead of the local content store.',
+    meaning:
+      'Bucket that keeps the packages of all versions; the folder in `SIBYL_DATA_DIR` is then a verified copy of what this server uses. Unset: that folder alone keeps them.',
+  }),
+  artifactPrefix: text({
+    name: 'SIBYL_ARTIFACT_PREFIX',
+    type: 'prefix of keys',
+    pattern: /^[A-Za-z0-9][A-Za-z0-9._=/-]{0,255}$/,
+    fallback: '',
+    meaning: 'Stands before the keys of packages in that bucket: one for each database.',
   }),
   s3Endpoint: optionalText({
     name: 'AWS_ENDPOINT_URL_S3',

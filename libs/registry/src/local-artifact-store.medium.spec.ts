@@ -1,39 +1,30 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmod,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  symlink,
-  utimes,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { SystemClock, UuidV7Source } from '@sibyl/kernel';
+import { SystemClock, UuidV7Source, type IdSource } from '@sibyl/kernel';
 import { CountingIds } from '@sibyl/kernel/testing';
-import { ArtifactStore } from './artifact-store';
+import { LocalArtifactStore } from './local-artifact-store';
 import { packageFolder } from './testing';
+import { describeArtifactStore } from './testing/describe-artifact-store';
+import { flipBit } from './testing/flip-bit';
 
 let root: string;
 let source: string;
-let store: ArtifactStore;
-const options = (): ConstructorParameters<typeof ArtifactStore>[0] => ({
+let store: LocalArtifactStore;
+const options = (): ConstructorParameters<typeof LocalArtifactStore>[0] => ({
   artifactFolder: root,
   artifactBytes: 10_000,
   files: 5,
 });
 
+const ids = (): IdSource => new UuidV7Source(new SystemClock());
+
 beforeEach(async () => {
   root = await mkdtemp(path.join(os.tmpdir(), 'sibyl-store-'));
   source = await packageFolder({ files: { '1_Pooling/config.json': '{"a":1}' } });
-  store = new ArtifactStore(options(), new CountingIds());
+  store = new LocalArtifactStore(options(), new CountingIds());
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
@@ -44,68 +35,20 @@ async function stored(...files: string[]): Promise<{ digest: string; folder: str
   return { digest, folder: await store.artifactFolder(digest) };
 }
 
-/** Flips one bit of a file, whatever its rights. */
-async function flip(file: string, at: number): Promise<void> {
-  await chmod(file, 0o600);
-  const handle = await open(file, 'r+');
-  const byte = Buffer.alloc(1);
-  await handle.read(byte, 0, 1, at);
-  byte[0] = (byte[0] ?? 0) ^ 1;
-  await handle.write(byte, 0, 1, at);
-  await handle.close();
-}
-
 const damaged = {
   code: 'model_not_ready',
   cause: expect.objectContaining({ message: expect.stringContaining('artifact_corrupt') as string }) as Error,
 };
 
+describeArtifactStore(
+  'the content store of this machine',
+  (artifactFolder) => new LocalArtifactStore({ ...options(), artifactFolder }, ids()),
+);
+
 describe('the content store', () => {
-  it('gives back what it took, under its digest, for nobody else to read or write', async () => {
-    const { digest, folder } = await stored('model.onnx', '1_Pooling/config.json');
-    expect(path.basename(folder)).toBe(digest.slice('sha256:'.length));
-    expect(await readFile(path.join(folder, '1_Pooling/config.json'), 'utf8')).toBe('{"a":1}');
-    expect(await readFile(path.join(folder, 'model.onnx'))).toEqual(await readFile(path.join(source, 'model.onnx')));
-    expect((await stat(folder)).mode & 0o777).toBe(0o700);
-    expect((await stat(path.join(folder, 'model.onnx'))).mode & 0o777).toBe(0o400);
-    expect(await readdir(path.join(root, 'staging'))).toEqual([]);
-  });
-
-  it('gives equal bytes one place, and what is not there no place', async () => {
-    const first = await stored('model.onnx');
-    expect(await stored('model.onnx')).toEqual(first);
-    expect(await readdir(path.join(root, 'packages'))).toHaveLength(1);
-    const unknown = `sha256:${'0'.repeat(64)}`;
-    expect(await store.has(unknown)).toBe(false);
-    await expect(store.artifactFolder(unknown)).rejects.toMatchObject(damaged);
-    await expect(store.artifactFolder('sha256:../../etc')).rejects.toMatchObject({ code: 'internal_error' });
-  });
-
-  it('finds intact what was only touched, and what it has never looked at', async () => {
-    const { digest, folder } = await stored('model.onnx');
-    expect(await new ArtifactStore(options(), new UuidV7Source(new SystemClock())).recheck(digest)).toBe(folder);
-    await store.artifactFolder(digest);
-    await utimes(path.join(folder, 'model.onnx'), 1, 1);
-    expect(await store.recheck(digest)).toBe(folder);
-  });
-
-  it('takes the same bytes from many at once, and none of them ever finds them missing', async () => {
-    const others = Array.from({ length: 8 }, () => new ArtifactStore(options(), new UuidV7Source(new SystemClock())));
-    const folders = await Promise.all(
-      others.map(async (other) => {
-        const staged = await other.stage();
-        await staged.take(source, 'model.onnx');
-        return other.artifactFolder(await other.commit(staged));
-      }),
-    );
-    expect(new Set(folders).size).toBe(1);
-    expect(await readdir(path.join(root, 'packages'))).toHaveLength(1);
-    expect(await readdir(path.join(root, 'staging'))).toEqual([]);
-  });
-
   it.each<[string, (folder: string) => Promise<void>]>([
-    ['a bit flipped in the first byte', (folder) => flip(path.join(folder, 'model.onnx'), 0)],
-    ['a bit flipped in the last file', (folder) => flip(path.join(folder, '1_Pooling/config.json'), 5)],
+    ['a bit flipped in the first byte', (folder) => flipBit(path.join(folder, 'model.onnx'), 0)],
+    ['a bit flipped in the last file', (folder) => flipBit(path.join(folder, '1_Pooling/config.json'), 5)],
     [
       'a file cut short',
       async (folder) => {
@@ -188,7 +131,7 @@ describe('what a crash leaves', () => {
     await utimes(old, 0, 0);
     await left('uploads', `ffffffff-1-d`);
     await left('staging', `${host}-${process.ppid}-e`);
-    await new ArtifactStore(options(), new CountingIds()).start();
+    await new LocalArtifactStore(options(), new CountingIds()).start();
     expect(await readdir(path.join(root, 'staging'))).toEqual([`${host}-${process.ppid}-e`]);
     expect((await readdir(path.join(root, 'uploads'))).sort()).toEqual([mine, 'ffffffff-1-d'].sort());
   });

@@ -1,0 +1,158 @@
+import { DomainError, SingleFlight, type IdSource } from '@sibyl/kernel';
+import { ArtifactBucket } from './artifact-bucket';
+import { ArtifactStore, type StoredPackage } from './artifact-store';
+import { LocalArtifactStore } from './local-artifact-store';
+import type { PackageDigest } from './package-digest';
+import { RegistrationQueue } from './registration-queue';
+import type { RegistryOptions } from './registry-options';
+import type { Resolve } from './sources/outgoing-guard';
+import { s3Client } from './sources/s3-source';
+import { SourceOptions } from './sources/source-options';
+import type { StagedPackage } from './staged-package';
+
+/**
+ * Packages in a bucket, which is the truth, and on this machine, from where they are run: what is missing or damaged here is fetched.
+ * What is whole here is used without asking the bucket.
+ */
+export class BucketArtifactStore extends ArtifactStore {
+  private readonly fetches = new SingleFlight<string>();
+
+  constructor(
+    private readonly local: LocalArtifactStore,
+    private readonly bucket: ArtifactBucket,
+    private readonly queue: RegistrationQueue,
+  ) {
+    super();
+  }
+
+  start(): Promise<void> {
+    return this.local.start();
+  }
+
+  uploadFolder(): Promise<string> {
+    return this.local.uploadFolder();
+  }
+
+  discard(folder: string): Promise<void> {
+    return this.local.discard(folder);
+  }
+
+  stage(): Promise<StagedPackage> {
+    return this.local.stage();
+  }
+
+  abandon(staged: StagedPackage): Promise<void> {
+    return this.local.abandon(staged);
+  }
+
+  async commit(staged: StagedPackage): Promise<PackageDigest> {
+    const { files, digest } = staged;
+    // What is damaged or gone here and comes again could not be had from the bucket: its copy is replaced as well.
+    const anew = !(await this.isIntact(digest));
+    await this.local.commit(staged);
+    await this.bucket.put(this.folderOf(digest), { digest, files }, anew);
+    return digest;
+  }
+
+  async has(digest: string): Promise<boolean> {
+    return (await this.local.has(digest)) || this.bucket.has(digest);
+  }
+
+  async readFile(digest: string, file: string, bytesMax: number): Promise<Buffer | undefined> {
+    return (await this.local.readFile(digest, file, bytesMax)) ?? this.bucket.readFile(digest, file, bytesMax);
+  }
+
+  artifactFolder(digest: string): Promise<string> {
+    return this.orFetched(digest, () => this.local.artifactFolder(digest));
+  }
+
+  recheck(digest: string): Promise<string> {
+    return this.orFetched(digest, () => this.local.recheck(digest));
+  }
+
+  /** First from the bucket: what fails there is tried again with all of it. */
+  async remove(digest: string): Promise<void> {
+    await this.bucket.remove(digest);
+    await this.local.remove(digest);
+  }
+
+  folderOf(digest: string): string {
+    return this.local.folderOf(digest);
+  }
+
+  /** What is damaged here comes from the bucket, and what the bucket has not got, from before it was set, goes there. */
+  async reconcile(stored: StoredPackage, intact: boolean): Promise<boolean> {
+    if (intact) await this.bucket.put(this.folderOf(stored.digest), stored);
+    else await this.artifactFolder(stored.digest);
+    return true;
+  }
+
+  private async orFetched(digest: string, find: () => Promise<string>): Promise<string> {
+    try {
+      return await find();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      await this.fetches.run(digest, async () => {
+        await this.queue.turn(() => this.fetch(digest)).catch((cause: unknown) => Promise.reject(notFetched(cause)));
+        return digest;
+      });
+      return this.local.artifactFolder(digest);
+    }
+  }
+
+  private async fetch(digest: string): Promise<void> {
+    // Another call may have fetched it before this one had its turn.
+    if (await this.isIntact(digest)) return;
+    const staged = await this.local.stage();
+    try {
+      if (!(await this.bucket.get(digest, staged))) throw new Error(`${digest} is not in the bucket`);
+      await this.local.commit(staged);
+    } finally {
+      await this.local.abandon(staged);
+    }
+  }
+
+  private async isIntact(digest: string): Promise<boolean> {
+    try {
+      await this.local.artifactFolder(digest);
+      return true;
+    } catch (error) {
+      if (isDamage(error)) return false;
+      throw error;
+    }
+  }
+}
+
+interface StoreParts {
+  readonly options: RegistryOptions;
+  readonly ids: IdSource;
+  readonly sourceOptions?: SourceOptions;
+  readonly resolve?: Resolve;
+}
+
+/** The store that the options describe: on this machine, or in a bucket too. */
+export function artifactStoreOf({ options, ids, sourceOptions, resolve }: StoreParts): ArtifactStore {
+  const local = new LocalArtifactStore(options, ids);
+  const { artifactBucket: bucket, artifactPrefix: prefix } = options;
+  if (bucket === undefined) return local;
+  const sources = sourceOptions ?? new SourceOptions();
+  const place = { bucket, prefix: prefix === '' ? '' : `${prefix.replace(/\/+$/, '')}/` };
+  const queue = new RegistrationQueue({ atOnce: sources.atOnce, waiting: options.registrationsWaiting });
+  return new BucketArtifactStore(
+    local,
+    new ArtifactBucket(s3Client(sources, '/source_uri', resolve), place, sources),
+    queue,
+  );
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof DomainError && error.code === 'model_not_ready';
+}
+
+function notFetched(cause: unknown): DomainError {
+  return new DomainError(
+    'model_not_ready',
+    'The stored files of this version are damaged or missing here, and the bucket did not give them whole.',
+    { cause, retryAfterSeconds: 60 },
+  );
+}
