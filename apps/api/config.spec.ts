@@ -68,4 +68,13 @@ describe('the configuration', () => {
   it('names settings that nothing uses yet', () => {
     expect(loadConfig({ REDIS_URL: 'redis://cache:6379' }, folder).server.unused).toEqual(['REDIS_URL']);
   });
+
+  it('keeps packages in a bucket where one is named', () => {
+    expect(loadConfig({}, folder).registry).toMatchObject({ artifactPrefix: '' });
+    expect(loadConfig({}, folder).registry.artifactBucket).toBeUndefined();
+    const { registry, server } = loadConfig({ AWS_S3_BUCKET: 'models', SIBYL_ARTIFACT_PREFIX: 'of/sibyl' }, folder);
+    expect(registry).toMatchObject({ artifactBucket: 'models', artifactPrefix: 'of/sibyl' });
+    expect(server.unused).toEqual([]);
+    expect(() => loadConfig({ SIBYL_ARTIFACT_PREFIX: '/x' }, folder)).toThrow(/SIBYL_ARTIFACT_PREFIX/);
+  });
 });

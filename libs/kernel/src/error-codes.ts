@@ -150,7 +150,7 @@ export const ERROR_CODES = {
   source_unavailable: {
     kind: 'unavailable',
     title: 'The place that the package should come from does not answer',
-    help: 'The registry, bucket or server that the URI names could not be reached, or broke off too often. Nothing was kept. Retry after `Retry-After` seconds.',
+    help: 'The registry, bucket or server that the URI names, or the bucket that keeps packages, could not be reached, or broke off too often. Nothing became valid. Retry after `Retry-After` seconds.',
   },
   execution_provider_unavailable: {
     kind: 'unavailable',

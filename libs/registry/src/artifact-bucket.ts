@@ -44,6 +44,11 @@ export interface BucketPlace {
   readonly prefix: string;
 }
 
+interface Put {
+  readonly anew?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
 type Send = <T>(call: (options: { readonly abortSignal: AbortSignal }) => Promise<T>) => Promise<T>;
 
 /**
@@ -58,8 +63,13 @@ export class ArtifactBucket {
   ) {}
 
   /** Sends what is not there yet of a package that lies in `folder`; with `anew` all of it. */
-  async put(folder: string, { digest, files }: StoredPackage, anew = false): Promise<void> {
-    const signal = AbortSignal.timeout(this.options.importMs);
+  async put(
+    folder: string,
+    { digest, files }: StoredPackage,
+    { anew = false, signal: given }: Put = {},
+  ): Promise<void> {
+    const late = AbortSignal.timeout(this.options.importMs);
+    const signal = given ? AbortSignal.any([given, late]) : late;
     const key = this.keyOf(digest);
     const there = anew ? new Map<string, number>() : await this.sizes(key, signal);
     const missing = files.filter((file) => there.get(`${key}/${file.path}`) !== file.bytes);

@@ -109,19 +109,22 @@ export class ArtifactScrubber {
     const damaged: string[] = [];
     for (const file of files) if (!(await isIntact(folder, file, bytesPerSecond, signal))) damaged.push(file.path);
     const found = damaged.length === 0 && packageDigest(files) === digest;
-    const intact = await this.reconcile(due, found);
+    const intact = await this.reconcile(due, found, signal);
     if (intact && !found) damaged.length = 0;
     await this.note({ model, version, digest, intact, damaged });
     return { model, version, digest, intact, damaged };
   }
 
-  private async reconcile({ model, version, digest, files }: Due, intact: boolean): Promise<boolean> {
+  private async reconcile(due: Due, intact: boolean, signal: AbortSignal): Promise<boolean> {
+    const { model, version, digest, files } = due;
     const { store, log } = this.parts;
     try {
-      const now = await store.reconcile({ digest, files }, intact);
+      // What others wait for too goes on when this one has to stop.
+      const now = await unlessAborted(signal, store.reconcile({ digest, files }, intact));
       if (now && !intact) log.info({ model, version, digest }, 'damaged or missing files of a version were fetched');
       return now;
     } catch (error) {
+      signal.throwIfAborted();
       log.error({ model, version, digest, err: error }, 'a version and its copy in the bucket could not be compared');
       return intact;
     }
@@ -159,6 +162,19 @@ export class ArtifactScrubber {
     this.damaged = Number(row?.count ?? 0);
     if (!intact)
       log.error({ model, version, digest, damaged: damaged.length }, 'stored files of a version are damaged');
+  }
+}
+
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const done = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true, signal: done.signal });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    done.abort();
   }
 }
 

@@ -24,7 +24,7 @@ export abstract class ArtifactStore {
   abstract abandon(staged: StagedPackage): Promise<void>;
 
   /** Keeps a staged package for good. Bytes that are there already stay; damaged ones are replaced. */
-  abstract commit(staged: StagedPackage): Promise<PackageDigest>;
+  abstract commit(staged: StagedPackage, signal?: AbortSignal): Promise<PackageDigest>;
 
   /** Whether a package of this digest is there; says nothing of its bytes. */
   abstract has(digest: string): Promise<boolean>;

@@ -15,7 +15,7 @@ import type { StagedPackage } from './staged-package';
  * What is whole here is used without asking the bucket.
  */
 export class BucketArtifactStore extends ArtifactStore {
-  private readonly fetches = new SingleFlight<string>();
+  private readonly fetches = new SingleFlight<unknown>();
 
   constructor(
     private readonly local: LocalArtifactStore,
@@ -45,12 +45,12 @@ export class BucketArtifactStore extends ArtifactStore {
     return this.local.abandon(staged);
   }
 
-  async commit(staged: StagedPackage): Promise<PackageDigest> {
+  async commit(staged: StagedPackage, signal?: AbortSignal): Promise<PackageDigest> {
     const { files, digest } = staged;
     // What is damaged or gone here and comes again could not be had from the bucket: its copy is replaced as well.
     const anew = !(await this.isIntact(digest));
     await this.local.commit(staged);
-    await this.bucket.put(this.folderOf(digest), { digest, files }, anew);
+    await this.bucket.put(this.folderOf(digest), { digest, files }, { anew, signal });
     return digest;
   }
 
@@ -83,7 +83,8 @@ export class BucketArtifactStore extends ArtifactStore {
   /** What is damaged here comes from the bucket, and what the bucket has not got, from before it was set, goes there. */
   async reconcile(stored: StoredPackage, intact: boolean): Promise<boolean> {
     if (intact) await this.bucket.put(this.folderOf(stored.digest), stored);
-    else await this.artifactFolder(stored.digest);
+    // Whoever verifies these files just now may have opened them before they were damaged: its word does not count.
+    else await this.fetched(stored.digest, () => this.fetch(stored.digest));
     return true;
   }
 
@@ -92,17 +93,21 @@ export class BucketArtifactStore extends ArtifactStore {
       return await find();
     } catch (error) {
       if (!isDamage(error)) throw error;
-      await this.fetches.run(digest, async () => {
-        await this.queue.turn(() => this.fetch(digest)).catch((cause: unknown) => Promise.reject(notFetched(cause)));
-        return digest;
-      });
+      // Another call may have fetched it before this one had its turn.
+      await this.fetched(digest, async () => (await this.isIntact(digest)) || this.fetch(digest));
       return this.local.artifactFolder(digest);
     }
   }
 
+  private fetched(digest: string, fetch: () => Promise<unknown>): Promise<unknown> {
+    return this.fetches.run(digest, () =>
+      this.queue.turn(fetch).catch((cause: unknown) => {
+        throw notFetched(cause);
+      }),
+    );
+  }
+
   private async fetch(digest: string): Promise<void> {
-    // Another call may have fetched it before this one had its turn.
-    if (await this.isIntact(digest)) return;
     const staged = await this.local.stage();
     try {
       if (!(await this.bucket.get(digest, staged))) throw new Error(`${digest} is not in the bucket`);

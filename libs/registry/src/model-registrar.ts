@@ -125,7 +125,7 @@ export class ModelRegistrar {
       return result;
     });
     // Known bytes are stored again too, which mends a copy that was damaged.
-    await store.commit(staged);
+    await store.commit(staged, how.call?.signal);
     if (begun.known) return { version: begun.known, created: false };
     const folder = await store.artifactFolder(candidate.digest);
     const { contents, digest, files, scanMs } = candidate;
