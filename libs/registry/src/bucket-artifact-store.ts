@@ -1,6 +1,7 @@
 import { DomainError, SingleFlight, type IdSource } from '@sibyl/kernel';
 import { ArtifactBucket } from './artifact-bucket';
 import { ArtifactStore, type StoredPackage } from './artifact-store';
+import { BucketObjects } from './bucket-objects';
 import { LocalArtifactStore } from './local-artifact-store';
 import type { PackageDigest } from './package-digest';
 import { RegistrationQueue } from './registration-queue';
@@ -14,7 +15,7 @@ import type { StagedPackage } from './staged-package';
  * Packages in a bucket, which is the truth, and on this machine, from where they are run: what is missing or damaged here is fetched.
  * What is whole here is used without asking the bucket.
  */
-export class BucketArtifactStore extends ArtifactStore {
+class BucketArtifactStore extends ArtifactStore {
   private readonly fetches = new SingleFlight<unknown>();
 
   constructor(
@@ -50,7 +51,10 @@ export class BucketArtifactStore extends ArtifactStore {
     // What is damaged or gone here and comes again could not be had from the bucket: its copy is replaced as well.
     const anew = !(await this.isIntact(digest));
     await this.local.commit(staged);
-    await this.bucket.put(this.folderOf(digest), { digest, files }, { anew, signal });
+    await this.bucket.put(this.folderOf(digest), { digest, files }, { anew, signal }).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      throw error;
+    });
     return digest;
   }
 
@@ -141,13 +145,10 @@ export function artifactStoreOf({ options, ids, sourceOptions, resolve }: StoreP
   const { artifactBucket: bucket, artifactPrefix: prefix } = options;
   if (bucket === undefined) return local;
   const sources = sourceOptions ?? new SourceOptions();
-  const place = { bucket, prefix: prefix === '' ? '' : `${prefix.replace(/\/+$/, '')}/` };
   const queue = new RegistrationQueue({ atOnce: sources.atOnce, waiting: options.registrationsWaiting });
-  return new BucketArtifactStore(
-    local,
-    new ArtifactBucket(s3Client(sources, '/source_uri', resolve), place, sources),
-    queue,
-  );
+  const objects = new BucketObjects(s3Client(sources, '/source_uri', resolve), bucket);
+  const folder = prefix === '' ? '' : `${prefix.replace(/\/+$/, '')}/`;
+  return new BucketArtifactStore(local, new ArtifactBucket(objects, folder, sources), queue);
 }
 
 function isDamage(error: unknown): boolean {
