@@ -10,6 +10,7 @@ const root = path.resolve(import.meta.dirname, '..');
 const require = createRequire(import.meta.url);
 const built = (file) => require(path.join(root, 'dist/libs', file));
 const { Runner } = built('inference/src/runner.js');
+const { MemoryGroups } = built('inference/src/memory-groups.js');
 const { InferenceOptions } = built('inference/src/inference-options.js');
 const { executionOf } = built('inference/src/execution.js');
 const { loadedMessage } = built('inference/src/session-loader.js');
@@ -38,6 +39,8 @@ const workFolder = mkdtempSync(path.join(tmpdir(), 'sibyl-check-gpu-'));
 const settings = Object.assign(new InferenceOptions(), {
   runnerPath: path.join(root, 'dist/apps/runner/main.js'),
   workFolder,
+  // The packages are the caller's own: nothing but time is limited.
+  groups: MemoryGroups.open('off', { debug() {}, warn() {} }),
 });
 
 try {

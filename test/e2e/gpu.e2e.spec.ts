@@ -86,7 +86,10 @@ describe('check:gpu', () => {
   afterAll(() => fs.rmSync(folder, { recursive: true }));
 
   const check = (...packages: string[]) =>
-    spawnSync(process.execPath, [path.join(REPOSITORY, 'scripts/check-gpu.mjs'), ...packages], { encoding: 'utf8' });
+    spawnSync(process.execPath, [path.join(REPOSITORY, 'scripts/check-gpu.mjs'), ...packages], {
+      encoding: 'utf8',
+      timeout: 100_000,
+    });
 
   it('says plainly that there is no GPU, or compares with it', () => {
     const { status, stdout } = check(ONE_MODEL);

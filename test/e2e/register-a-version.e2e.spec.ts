@@ -13,7 +13,6 @@ import {
   linearModel,
   loopModel,
   nestedIfModel,
-  zipMapModel,
 } from '@sibyl/onnx/testing';
 import {
   BOUNDARY,
@@ -256,12 +255,6 @@ describe('registering a version', () => {
       expect(stored()).toEqual(before);
       expect(await client.lastEvent()).toMatchObject({ action: 'model.register', outcome: 'failed', status: 422 });
       expect((await client.get('/v1/models/hostile/versions/1')).status).toBe(404);
-    });
-
-    it('a ZipMap at the end is refused with the way to switch it off', async () => {
-      const reply = await client.upload('zipped', modelPackage(zipMapModel(), { name: 'zipped', version: '1' }));
-      expect(reply).toMatchObject({ status: 422, body: { code: 'model_rejected' } });
-      expect(JSON.stringify(reply.body.errors)).toContain('ZipMap');
     });
   });
 

@@ -16,9 +16,17 @@ export interface Content {
   readonly examples?: Readonly<Record<string, { readonly value: unknown }>>;
 }
 
+interface Parameter {
+  readonly name: string;
+  readonly in?: string;
+  readonly required?: boolean;
+  readonly example?: string;
+  readonly schema?: { readonly example?: string };
+}
+
 export interface Operation {
   readonly security: readonly unknown[];
-  readonly parameters?: readonly { readonly name: string; readonly example?: string }[];
+  readonly parameters?: readonly Parameter[];
   readonly requestBody?: { readonly content: Readonly<Record<string, Content>> };
   readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, Content>> }>>;
 }

@@ -46,7 +46,12 @@ export class RelaxedFile implements SegmentFile {
     this.linger(now);
     // The kernel may make a write wait for a sync of the same file: then it is not the event loop that waits.
     if (bytes.length <= AT_ONCE_BYTES && !this.syncing) end(this.writeNow(bytes, position));
-    else writeAll(this.fd, bytes, position, end);
+    else
+      writeAll(this.fd, bytes, position, (error) => {
+        // A sync that began while the kernel took it may have missed it.
+        this.linger(now);
+        end(error);
+      });
   }
 
   sync(): Promise<void> {

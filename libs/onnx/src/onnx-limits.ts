@@ -36,10 +36,10 @@ export class OnnxLimits {
   @Min(1)
   tensors = 200_000;
 
-  /** Attributes of all nodes; ten a node is plenty. */
+  /** Attributes of all nodes: five for each of the most nodes there may be. A convolution has six, most nodes none. */
   @IsInt()
   @Min(1)
-  attributes = 2_000_000;
+  attributes = 1_000_000;
 
   /** Operators that differ in name. ONNX and its runtime have fewer than 500; exporters that write a function for each module have thousands. */
   @IsInt()
@@ -51,15 +51,15 @@ export class OnnxLimits {
   @Min(0)
   metadata = 10_000;
 
-  /** Everything protobuf allocates an object for; the densest real files have about 14 messages a node. */
+  /** Everything protobuf allocates an object for; the densest real files have about 14 messages a node, so this is more than the most nodes there may be come to. */
   @IsInt()
   @Min(1)
-  messages = 5_000_000;
+  messages = 3_000_000;
 
   /** Texts: names, string tensors, vocabularies. An empty one takes 2 bytes in the file and 32 in the runtime. */
   @IsInt()
   @Min(1)
-  strings = 10_000_000;
+  strings = 5_000_000;
 
   /**
    * Fields that no message of ONNX has, all together. Readers keep them, so what lies in them comes into memory without

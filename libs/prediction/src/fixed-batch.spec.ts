@@ -20,6 +20,7 @@ describe('the batch that a file fixes', () => {
     ['inputs that differ', [spec(8, 4), spec(1, 4)], [spec(8, 3)], undefined],
     ['an input that is no list of rows', [spec(8, 4), spec()], [spec(8, 3)], undefined],
     ['an output that is none', [spec(8, 4)], [spec()], undefined],
+    ['a lone dimension, which may be the width of one row', [spec(3)], [spec(3)], undefined],
     ['no inputs', [], [spec(1)], undefined],
   ])('%s', (_what, inputs, outputs, batch) => {
     expect(fixed(inputs, outputs)).toBe(batch);

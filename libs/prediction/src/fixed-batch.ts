@@ -9,14 +9,17 @@ const RUNS_AT_ONCE = 8;
 /**
  * Rows that each run of a version takes, where its file fixes them: every input begins with this dimension, and so does every
  * output whose dimensions are known. Undefined where any number will do, and where the dimension may be none of rows: of more
- * than one, a trial must have shown that each is answered without regard to the others.
+ * than one, some input must have a second dimension (a lone one is as likely the width of a single row), and a trial must have
+ * shown that each is answered without regard to the others.
  */
 export function fixedBatchOf({ signature, report }: Pick<ModelVersion, 'signature' | 'report'>): number | undefined {
   const size = signature.inputs[0]?.shape?.[0];
   if (size === undefined || size < 1 || !signature.inputs.every(({ shape }) => shape?.[0] === size)) return undefined;
   if (!signature.outputs.every(({ shape }) => shape === undefined || shape[0] === size || shape[0] === -1))
     return undefined;
-  return size === 1 || report?.trial?.rowsIndependent === true ? size : undefined;
+  if (size === 1) return size;
+  const ofRows = signature.inputs.some(({ shape }) => (shape?.length ?? 0) > 1);
+  return ofRows && report?.trial?.rowsIndependent === true ? size : undefined;
 }
 
 /** Answers a request with runs of `batch` rows each; the last one is filled up with its own last row. */

@@ -1,5 +1,7 @@
+import type { Tensor } from '@sibyl/protocol';
 import type { Golden } from './golden';
 import { GOLDEN_FILE, readGolden, readGoldenDocument, type GoldenContext, type GoldenDocument } from './golden-reader';
+import type { ModelVersion } from './model-version';
 import { readSmall } from './package-files';
 import type { PackageLimits } from './registry-options';
 
@@ -25,4 +27,14 @@ export async function goldenIn(
     rest -= bytes.length;
   }
   return readGolden(document, { ...context, raw });
+}
+
+/** Inputs of a version's golden samples, out of its folder. */
+export async function sampleInputsIn(
+  folder: string,
+  { manifest, signature }: Pick<ModelVersion, 'manifest' | 'signature'>,
+  limits: PackageLimits,
+): Promise<readonly (readonly Tensor[])[]> {
+  const golden = await goldenIn(folder, await goldenDocumentIn(folder, limits), { manifest, signature, limits });
+  return golden?.samples.map((sample) => sample.inputs) ?? [];
 }

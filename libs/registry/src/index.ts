@@ -1,4 +1,5 @@
-export { ModelRegistry, type RegistryParts } from './model-registry';
+export { ModelRegistry } from './model-registry';
+export type { RegistryParts } from './registry-parts';
 export { RegistryOptions } from './registry-options';
 export { registryMigrations } from './migrations';
 export { REGISTRY_CHANNEL } from './registry-change';

@@ -13,6 +13,7 @@ type Node = Record<string, unknown>;
 const PARAMETER_EXAMPLES: Readonly<Record<string, string>> = {
   name: 'momentum',
   version: '1.3.0',
+  sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
   alias: 'production',
 };
 

@@ -17,7 +17,8 @@ import { type Actor } from '@sibyl/kernel';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
 import type { Tensor } from '@sibyl/protocol';
 import { registryMigrations } from '../migrations';
-import { ModelRegistry, type RegistryParts } from '../model-registry';
+import { ModelRegistry } from '../model-registry';
+import type { RegistryParts } from '../registry-parts';
 import { RegistryOptions } from '../registry-options';
 
 /** Computes what the linear model of `packageFolder` computes; `answer` and `before` are for tests that need something else. */
