@@ -138,7 +138,7 @@ async function inParallel<T>(
 }
 
 /** The bytes of a file; throws before the last part where they are not what they were. */
-async function* partsOf(source: FileHandle, file: PackageFile): AsyncGenerator<Buffer> {
+async function* partsOf(source: FileHandle, file: PackageFile): AsyncGenerator<Buffer, void> {
   const hash = createHash('sha256');
   let at = 0;
   do {
@@ -155,9 +155,10 @@ async function* partsOf(source: FileHandle, file: PackageFile): AsyncGenerator<B
   } while (at < file.bytes);
 }
 
-async function only(parts: AsyncGenerator<Buffer>): Promise<Buffer> {
+async function only(parts: AsyncGenerator<Buffer, void>): Promise<Buffer> {
   const { value } = await parts.next();
-  return value as Buffer;
+  invariant(value, 'a file has a part, be it empty');
+  return value;
 }
 
 /** The files of a package, if the list is what the digest was computed of. */
