@@ -158,8 +158,8 @@ export class ModelRegistry {
   }
 
   async snapshot(): Promise<RegistrySnapshot> {
-    await this.desks.signatures.learn();
-    return this.desks.snapshots.read();
+    const [snapshot] = await Promise.all([this.desks.snapshots.read(), this.desks.signatures.learn()]);
+    return snapshot;
   }
 
   /** The package's folder, every byte hashed again just now. */
