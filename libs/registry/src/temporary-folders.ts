@@ -22,8 +22,9 @@ export class TemporaryFolders {
 
   async make(): Promise<string> {
     const folder = path.join(this.root, `${this.host}-${process.pid}-${this.ids.next()}`);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    // Before it is there: a sweep that sees it must know whose it is.
     OWN.add(folder);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
     return folder;
   }
 
