@@ -69,6 +69,12 @@ export class FileAssembly {
     const names = Object.keys(files);
     if (names.length === 0 || names.length > this.limits.files)
       throw new DomainError('invalid_parameter', `A package has 1 to ${this.limits.files} files.`);
+    const folders = new Set(names.flatMap((name) => foldersOf(name)));
+    const both = names.find((name) => folders.has(name));
+    if (both !== undefined)
+      throw new DomainError('invalid_parameter', 'A name is that of a file and of a folder.', {
+        faults: [{ pointer: '/files', expected: 'files with a place of their own', received: both.slice(0, 200) }],
+      });
     return new Map(
       names.map((name) => {
         const digest = files[name];
@@ -123,4 +129,10 @@ function notThere(missing: readonly (readonly [string, string])[]): DomainError 
     received: `sha256:${sha256}`,
   }));
   return new DomainError('invalid_parameter', `${missing.length} files of the package are not here.`, { faults });
+}
+
+/** `a/b/c` lies in `a` and `a/b`. */
+function foldersOf(name: string): string[] {
+  const parts = name.split('/').slice(0, -1);
+  return parts.map((_, i) => parts.slice(0, i + 1).join('/'));
 }

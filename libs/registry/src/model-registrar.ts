@@ -124,6 +124,7 @@ export class ModelRegistrar {
       if (!result.known) await announce(tx, name);
       return result;
     });
+    if (begun.known?.deletion !== undefined) return { version: begun.known, created: false };
     // Known bytes are stored again too, which mends a copy that was damaged.
     await store.commit(staged, how.call?.signal);
     if (begun.known) return { version: begun.known, created: false };

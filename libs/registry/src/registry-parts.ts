@@ -107,7 +107,10 @@ export function assembleRegistry(given: RegistryParts) {
     sync,
     snapshots: new SnapshotReader(database),
     retirement: new VersionRetirement(database, policies, lifecycle),
-    deletion: new VersionDeletion(database, released, clock, options, given.lastPrediction),
+    deletion: new VersionDeletion({
+      ...{ database, released, policies, approvals, clock, options },
+      lastPrediction: given.lastPrediction,
+    }),
     assembly: new FileAssembly(database, store, uploads, options),
     revalidation: new VersionRevalidation(registrarParts, clock),
     comparison: comparisonOf(given, store, derived),
@@ -125,7 +128,7 @@ function importing(
   { catalog, registrar, store }: { catalog: ModelCatalog; registrar: ModelRegistrar; store: ArtifactStore },
 ): { readonly importer: ModelImporter; readonly sync: SyncParts } {
   const { database, clock, options, onnxLimits = new OnnxLimits(), sourceOptions = new SourceOptions() } = given;
-  const sources = new RemoteSources(sourceOptions, given.resolve);
+  const sources = new RemoteSources(sourceOptions, given.resolve, reservedPlace(options));
   const remote = new RemoteImport({ store, clock, sources, options, sourceOptions, onnxLimits });
   const importer = new ModelImporter(registrar, options.importFolders, remote, clock);
   // A turn of either may have to be waited for.
@@ -144,4 +147,10 @@ function comparisonOf(
       sampleInputsIn(await store.artifactFolder(version.digest), version, options),
   };
   return new VersionComparison(runtime, golden, options);
+}
+
+/** Where `ArtifactBucket` keeps packages. */
+function reservedPlace({ artifactBucket: bucket, artifactPrefix: prefix }: RegistryOptions) {
+  if (bucket === undefined) return undefined;
+  return { bucket, prefix: `${prefix === '' ? '' : `${prefix.replace(/\/+$/, '')}/`}packages/` };
 }

@@ -3,16 +3,28 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, timestamp, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { requireModel } from './model-aliases';
+import type { ModelPolicies } from './model-policies';
 import { isServable, type ModelVersion } from './model-version';
 import { checkReason, versionNotFound } from './names';
 import { concludeChange, versionResource } from './registry-change';
 import type { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
+import type { VersionApprovals } from './version-approvals';
 import type { VersionDecision } from './version-lifecycle';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
 /** When a version answered last, if that was at `sinceMs` or later. */
 export type LastPrediction = (model: string, version: string, sinceMs: number) => Promise<string | undefined>;
+
+export interface DeletionParts {
+  readonly database: Database;
+  readonly released: ReleasedArtifacts;
+  readonly policies: ModelPolicies;
+  readonly approvals: VersionApprovals;
+  readonly clock: Clock;
+  readonly options: Pick<RegistryOptions, 'keepPredictedDays'>;
+  readonly lastPrediction: LastPrediction | undefined;
+}
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -21,28 +33,25 @@ const DAY_MS = 24 * 3_600_000;
  * prediction names can be looked up for ever.
  */
 export class VersionDeletion {
-  constructor(
-    private readonly database: Database,
-    private readonly released: ReleasedArtifacts,
-    private readonly clock: Clock,
-    private readonly options: Pick<RegistryOptions, 'keepPredictedDays'>,
-    private readonly lastPrediction: LastPrediction | undefined,
-  ) {}
+  constructor(private readonly parts: DeletionParts) {}
 
   /** Archives the version and gives its bytes up; in_use with every reason why it must stay. */
   async delete(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     const reason = checkReason(decision.reason);
     const { model, version } = decision;
     const predicted = await this.predicted(model, version);
-    const deleted = await this.database.transaction(async (tx) => {
+    const deleted = await this.parts.database.transaction(async (tx) => {
       await requireModel(tx, model);
       const row = await versionRow(tx, model, version);
       if (!row) throw versionNotFound(model, version);
       const before = versionOf(row);
       if (before.deletion !== undefined) return before;
       refuse(before, [...(await this.pointers(tx, before)), ...predicted]);
+      // What comes back one day is approved anew.
+      const policy = await this.parts.policies.of(tx, model);
+      await this.parts.approvals.void(tx, actor, before, { policy, reason });
       const changed = await this.mark(tx, actor, before, reason);
-      await this.released.release(tx, before.digest);
+      await this.parts.released.release(tx, before.digest);
       await concludeChange(tx, model, record, {
         action: 'model.delete',
         resource: versionResource(model, before.version),
@@ -55,14 +64,14 @@ export class VersionDeletion {
       });
       return changed;
     });
-    await this.released.collect();
+    await this.parts.released.collect();
     return deleted;
   }
 
   private async predicted(model: string, version: string): Promise<FieldFault[]> {
-    const { keepPredictedDays } = this.options;
+    const { keepPredictedDays } = this.parts.options;
     if (keepPredictedDays === 0) return [];
-    const last = await this.lastPrediction?.(model, version, this.clock.now() - keepPredictedDays * DAY_MS);
+    const last = await this.parts.lastPrediction?.(model, version, this.parts.clock.now() - keepPredictedDays * DAY_MS);
     if (last === undefined) return [];
     const expected = `no prediction of this version in the last ${keepPredictedDays} days`;
     return [{ pointer: '/version', expected, received: `its last prediction was recorded at ${last}` }];
@@ -94,7 +103,7 @@ export class VersionDeletion {
     { model, version }: ModelVersion,
     reason: string,
   ): Promise<ModelVersion> {
-    const at = timestamp(this.clock.now());
+    const at = timestamp(this.parts.clock.now());
     const [row] = await tx.query<VersionRow[]>(
       `WITH v AS (UPDATE registry.model_version SET status = 'archived', deletion = $3, changed_at = $4, changed_by = $5,
            revision = revision + 1 WHERE model = $1 AND version = $2 RETURNING *)

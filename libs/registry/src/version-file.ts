@@ -20,8 +20,8 @@ const FORMAT_VERSION = 1;
 const FORMAT = 'sibyl.version/1';
 /** Magic, version, length of the header, SHA-256 of the header. */
 export const PRELUDE_BYTES = 8 + 4 + 4 + 32;
-/** Sixteen manifests of the largest size, and the history of a model beside them. */
-const HEADER_BYTES = 16 * 1024 * 1024;
+/** Reading one holds up the event loop, so it is four manifests of the largest size and no more. */
+const HEADER_BYTES = 4 * 1024 * 1024;
 const HEADER_DEPTH = 64;
 const MEMBERS = ['digest', 'files', 'format', 'record'];
 
@@ -69,6 +69,10 @@ export function canonicalJson(value: unknown): string {
 
 export function encodeHeader({ digest, files, record }: VersionFileHeader): EncodedHeader {
   const text = Buffer.from(canonicalJson({ format: FORMAT, digest, files, record }));
+  if (text.length > HEADER_BYTES)
+    throw new DomainError('model_rejected', 'The record of this version is too long for one file.', {
+      faults: [{ pointer: '/record', expected: `at most ${HEADER_BYTES} bytes`, received: `${text.length}` }],
+    });
   const sha256 = createHash('sha256').update(text).digest();
   const prelude = Buffer.alloc(PRELUDE_BYTES);
   MAGIC.copy(prelude);

@@ -57,7 +57,9 @@ export class VersionRegister {
     if (!row) return { revision: await this.insert(tx, candidate) };
     const decided = row.status !== 'registered' && row.status !== 'rejected';
     if (row.digest === candidate.digest) {
-      if (decided) return { known: versionOf(row.deletion === null ? row : await restored(tx, row)) };
+      // What was deleted comes back when somebody sends it, not when a server or a follower finds it again.
+      const stays = row.deletion === null || candidate.actor.type === 'system';
+      if (decided) return { known: versionOf(stays ? row : await restored(tx, row)) };
       // Another process may be trying the same bytes just now: both go on, and whoever decides first has decided.
       if (row.status === 'registered') return { revision: row.revision };
     } else if (!this.isReplaceable(row)) {

@@ -41,6 +41,12 @@ export class AddressRange {
     return address && new AddressRange([address, address.kind() === 'ipv4' ? 32 : 128]);
   }
 
+  /** One address, named as such. */
+  get single(): boolean {
+    const [base, bits] = this.range;
+    return bits === (base.kind() === 'ipv4' ? 32 : 128);
+  }
+
   contains(address: Address): boolean {
     const [base, bits] = this.range;
     return base.kind() === address.kind() && address.match(base as never, bits as never);
@@ -54,9 +60,10 @@ export class AddressRange {
 export function addressFault(text: string, { privateNetworks, ranges }: AddressPermission): string | undefined {
   const address = parsed(text);
   if (address === undefined) return 'no address';
-  if (ranges.some((range) => range.contains(address))) return undefined;
+  const named = ranges.filter((range) => range.contains(address));
   if (METADATA.some((known) => ipaddr.process(known).toNormalizedString() === address.toNormalizedString()))
-    return 'the metadata address of a cloud machine';
+    return named.some((range) => range.single) ? undefined : 'the metadata address of a cloud machine';
+  if (named.length > 0) return undefined;
   const range = address.kind() === 'ipv6' && !GLOBAL.contains(address) ? closedRange(address) : address.range();
   if (range === 'unicast') return undefined;
   if (PRIVATE.has(range)) return privateNetworks ? undefined : 'an address of a private network';

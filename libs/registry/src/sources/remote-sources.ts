@@ -19,6 +19,13 @@ export function isRemote(uri: string): boolean {
   return REMOTE.has(SCHEME.exec(uri)?.[1]?.toLowerCase() ?? '');
 }
 
+/** A place in S3 that nothing is imported from. */
+interface S3Place {
+  readonly bucket: string;
+  /** Ends with a slash. */
+  readonly prefix: string;
+}
+
 /** Every place that packages can be fetched from, each behind the guard with the rules that are its own. */
 export class RemoteSources {
   private s3: S3Client | undefined;
@@ -26,6 +33,8 @@ export class RemoteSources {
   constructor(
     private readonly options: SourceOptions,
     private readonly resolve?: Resolve,
+    /** Where the store keeps packages: what lies there belongs to models that a caller may not read. */
+    private readonly reserved?: S3Place,
   ) {}
 
   /** Finds what a URI names; nothing but descriptions is fetched yet. Connections stay open until `close`. */
@@ -33,7 +42,7 @@ export class RemoteSources {
     const scheme = SCHEME.exec(uri)?.[1]?.toLowerCase() ?? '';
     if (scheme === 's3') {
       if (!this.hasS3) throw notConfigured(pointer, 'AWS_ENDPOINT_URL_S3, AWS_REGION or AWS_ACCESS_KEY_ID');
-      return { remote: s3Package(this.s3Client(), uri, pointer), close: () => undefined };
+      return { remote: this.s3Package(uri, pointer), close: () => undefined };
     }
     if (scheme === 'models' || scheme === 'runs') {
       const mlflow = this.mlflow(undefined, pointer);
@@ -63,7 +72,24 @@ export class RemoteSources {
 
   private openStore(artifactUri: string, pointer: string): Pick<RemotePackage, 'list' | 'open'> | undefined {
     if (!artifactUri.startsWith('s3://') || !this.hasS3) return undefined;
-    return s3Package(this.s3Client(), `${artifactUri.replace(/\/+$/, '')}/`, pointer);
+    return this.s3Package(`${artifactUri.replace(/\/+$/, '')}/`, pointer);
+  }
+
+  private s3Package(uri: string, pointer: string): RemotePackage {
+    const { reserved } = this;
+    const [, bucket, path = ''] = /^s3:\/\/([^/]+)\/?(.*)$/is.exec(uri) ?? [];
+    if (reserved !== undefined && bucket === reserved.bucket) {
+      const overlaps = path.startsWith(reserved.prefix) || reserved.prefix.startsWith(path);
+      if (overlaps)
+        throw new DomainError(
+          'invalid_parameter',
+          'The URI names the place where this server keeps its own packages.',
+          {
+            faults: [{ pointer, expected: 'another bucket or prefix', received: uri.slice(0, 100) }],
+          },
+        );
+    }
+    return s3Package(this.s3Client(), uri, pointer);
   }
 
   private get hasS3(): boolean {

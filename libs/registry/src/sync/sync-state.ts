@@ -33,6 +33,10 @@ type StateRow = Pick<DueSync, 'failures'> & {
   readonly detail: string | null;
 };
 
+/** Whether the revision that was seen last and the one of now follow the same in the same way. */
+const SAME_SYNC = `(SELECT count(DISTINCT p.policy->>'sync') FROM registry.model_policy p
+  WHERE p.model = s.model AND p.revision IN (s.policy_revision, $2)) <= 1`;
+
 /**
  * Whose turn it is, kept in the database. The lease is one statement of one row, so it holds for all processes and servers, needs no
  * connection while megabytes flow, and ends by itself when its holder dies. Times are the database's: clocks of servers differ.
@@ -70,14 +74,14 @@ export class SyncState {
     );
   }
 
-  /** A new policy is due at once, and begins anew. */
+  /** A new policy is due at once; it begins anew where what it follows has changed, not where a person only edited another member. */
   private async take(model: string, revision: number): Promise<StateRow | undefined> {
     const [row] = await this.database.query<StateRow>(
       `INSERT INTO registry.model_sync AS s (model, policy_revision, due_at, lease_until)
          VALUES ($1, $2, now(), now() + $3 * interval '1 ms')
        ON CONFLICT (model) DO UPDATE SET lease_until = excluded.lease_until, policy_revision = $2,
          failures = CASE WHEN s.policy_revision = $2 THEN s.failures ELSE 0 END,
-         registry_version = CASE WHEN s.policy_revision = $2 THEN s.registry_version END
+         registry_version = CASE WHEN ${SAME_SYNC} THEN s.registry_version END
        WHERE s.lease_until <= now() AND (s.due_at <= now() OR s.policy_revision <> $2)
        RETURNING s.failures, s.registry_version, s.detail`,
       [model, revision, this.leaseMs],
