@@ -92,6 +92,12 @@ describe('sending the files of a package one by one', () => {
     expect(fs.readdirSync(path.join(server.dataDir, 'artifacts/uploads'))).toEqual([]);
   });
 
+  it('refuses a name that is both a file and a folder', async () => {
+    expect([200, 201]).toContain((await put(MODEL)).status);
+    const files = { 'model.onnx': sha256(MODEL), 'model.onnx/weights.bin': sha256(MODEL) };
+    expect(await register('steps', files)).toMatchObject({ status: 400, body: { code: 'invalid_parameter' } });
+  });
+
   it('needs no bytes of a version that the key may take out', async () => {
     expect(await there(BIG, 'strides')).toEqual([200, String(BIG.length), '?1']);
     const document = manifest('strides', { files: ['weights.bin'] });

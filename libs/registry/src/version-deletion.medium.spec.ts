@@ -78,6 +78,26 @@ describe('deleting the bytes of a version', () => {
     expect(await fixture.registry.artifactFolder(version.digest)).toContain('packages');
   });
 
+  it('is not undone by a server that finds the package again', async () => {
+    const { version } = await take('1.0.0', 1);
+    await remove('1.0.0');
+    const model = linearModel({ weights: [[2, -1]], bias: [1] });
+    const folder = await packageFolder({ manifest: { version: '1.0.0' }, model, golden: null });
+    const system = { type: 'system', id: 'start', name: 'start' } as const;
+    const found = await fixture.registry.registerFolder(system, folder, {}, fixture.record);
+    expect(found).toMatchObject({ created: false, version: { deletion: expect.anything() } });
+    await expect(fixture.registry.artifactFolder(version.digest)).rejects.toMatchObject({ code: 'model_not_ready' });
+  });
+
+  it('ends its approvals: what comes back is approved anew', async () => {
+    await take('1.0.0', 1);
+    const bob = { ...ALICE, id: 'bob', keyId: 'bob', name: 'bob' };
+    const approval = { model: 'linear', version: '1.0.0', reason: 'reviewed' };
+    expect((await fixture.registry.approve(bob, approval, fixture.record)).approvals).toHaveLength(1);
+    await remove('1.0.0');
+    expect((await take('1.0.0', 1)).version.approvals).toEqual([]);
+  });
+
   it('that a crash cut short after its commit ends with the next start', async () => {
     const { version } = await take('1.0.0', 1);
     const { database } = fixture;

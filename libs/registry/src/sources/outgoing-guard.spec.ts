@@ -139,6 +139,18 @@ describe('the guard of what is sent out', () => {
     }
   });
 
+  it('keeps the metadata addresses closed in a network that is named, unless they are named themselves', async () => {
+    for (const [network, address] of [
+      ['100.64.0.0/10', '100.100.100.200'],
+      ['169.254.0.0/16', '169.254.169.254'],
+      ['fd00::/8', 'fd00:ec2::254'],
+    ] as const) {
+      await expect(lookUp(['a.example', network], 'a.example', [address])).rejects.toThrow();
+      const itself = `${address}/${address.includes(':') ? 128 : 32}`;
+      await expect(lookUp(['a.example', itself], 'a.example', [address])).resolves.toHaveLength(1);
+    }
+  });
+
   it('lets the endpoint of a setting be anywhere but where credentials of machines lie', async () => {
     const resolve: Resolve = () => Promise.resolve([{ address: '10.1.1.1', family: 4 }]);
     const guard = new OutgoingGuard(HostRules.endpoint(new URL('http://mlflow.corp.example:5000')), '/u', resolve);

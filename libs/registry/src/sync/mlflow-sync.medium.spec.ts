@@ -111,6 +111,10 @@ describe('a model that follows MLflow', () => {
     await dueNow();
     await sync.tick();
     expect(await aliased('production')).toBe('1');
+    // Nor does it come back because somebody edits another member of the policy.
+    await setPolicy({ promote: 'production' }, { keepWarm: 1 });
+    await sync.tick();
+    expect(await aliased('production')).toBe('1');
   });
 
   it('takes a version of a fallback stage and says so, until the stage itself has it', async () => {
