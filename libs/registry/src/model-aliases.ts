@@ -269,10 +269,10 @@ function requireServable(model: string, { version, status, passed }: Target): vo
 
 // A request names versions and aliases in one place, where the version would hide the alias.
 async function refuseVersionName(tx: EntityManager, model: string, alias: string): Promise<void> {
-  const rows = await tx.query<unknown[]>('SELECT 1 FROM registry.model_version WHERE model = $1 AND version = $2', [
-    model,
-    alias,
-  ]);
+  const rows = await tx.query<unknown[]>(
+    `SELECT 1 FROM registry.model_version WHERE model = $1 AND $2 IN (version, 'v' || version)`,
+    [model, alias],
+  );
   if (rows.length === 0) return;
   throw new DomainError(
     'invalid_parameter',

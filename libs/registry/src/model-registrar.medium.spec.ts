@@ -28,6 +28,20 @@ const register = (folder: string, expect = {}): ReturnType<typeof at.registry.re
   at.registry.registerFolder(ALICE, folder, expect, at.record);
 
 describe('registering a package', () => {
+  it('refuses a version or an alias that would take the callers of another one with or without a v', async () => {
+    const name = fresh();
+    for (const [first, second] of [
+      ['1.0.0', 'v1.0.0'],
+      ['v2', '2'],
+    ] as const) {
+      await register(await packageFolder({ manifest: { name, version: first } }));
+      const twin = await packageFolder({ manifest: { name, version: second } });
+      expect((await failure(register(twin))).code).toBe('version_conflict');
+    }
+    const move = { model: name, alias: 'v1.0.0', version: 'v2', reason: 'because', ifNoneMatch: '*' as const };
+    expect((await failure(at.registry.aliases.move(ALICE, move, at.record))).code).toBe('invalid_parameter');
+  });
+
   it('stores it, replays its golden samples and validates it, with one event', async () => {
     const name = fresh();
     const { version, created } = await register(

@@ -98,6 +98,28 @@ describe('deleting the bytes of a version', () => {
     expect((await take('1.0.0', 1)).version.approvals).toEqual([]);
   });
 
+  it('does not keep others from the place of one that never was valid', async () => {
+    const golden = {
+      source: 'a test',
+      tolerance: { rtol: 0, atol: 0 },
+      samples: [{ inputs: { features: [[1, 1]] }, outputs: { variable: [[9]] } }],
+    };
+    const wrong = await packageFolder({
+      manifest: { version: '1.0.0' },
+      model: linearModel({ weights: [[2, -1]], bias: [1] }),
+      golden,
+    });
+    await expect(fixture.registry.registerFolder(ALICE, wrong, {}, fixture.record)).rejects.toMatchObject({
+      code: 'model_rejected',
+    });
+    await fixture.registry.archive(
+      ALICE,
+      { model: 'linear', version: '1.0.0', reason: 'it was wrong' },
+      fixture.record,
+    );
+    expect(await take('1.0.0', 5)).toMatchObject({ created: true, version: { status: 'validated' } });
+  });
+
   it('that a crash cut short after its commit ends with the next start', async () => {
     const { version } = await take('1.0.0', 1);
     const { database } = fixture;

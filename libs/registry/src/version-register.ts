@@ -54,8 +54,12 @@ export class VersionRegister {
     await refuseAliasName(tx, name, version);
     await lockArtifact(tx, candidate.digest);
     const row = await versionRow(tx, name, version);
-    if (!row) return { revision: await this.insert(tx, candidate) };
-    const decided = row.status !== 'registered' && row.status !== 'rejected';
+    if (!row) {
+      await refuseTwin(tx, name, version);
+      return { revision: await this.insert(tx, candidate) };
+    }
+    // What never was valid may come again, whatever has become of it meanwhile.
+    const decided = row.status !== 'registered' && row.status !== 'rejected' && row.validated_at !== null;
     if (row.digest === candidate.digest) {
       // What was deleted comes back when somebody sends it, not when a server or a follower finds it again.
       const stays = row.deletion === null || candidate.actor.type === 'system';
@@ -93,7 +97,8 @@ export class VersionRegister {
   private isReplaceable(row: VersionRow): boolean {
     if (row.validated_at !== null) return false;
     const age = this.clock.now() - new Date(row.changed_at).getTime();
-    return row.status === 'rejected' || (row.status === 'registered' && age > this.abandonedAfterMs);
+    const refused = row.status === 'rejected' || row.status === 'archived';
+    return refused || (row.status === 'registered' && age > this.abandonedAfterMs);
   }
 
   private async insert(tx: EntityManager, candidate: Candidate): Promise<number> {
@@ -111,7 +116,8 @@ export class VersionRegister {
   private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<number> {
     const { name, version } = candidate.contents.manifest;
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
-      package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11, source = $12`;
+      package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11, source = $12,
+      deletion = NULL`;
     const reopen = row.validated_at === null;
     if (reopen && row.digest !== candidate.digest) await this.released.release(tx, row.digest);
     const rows = await tx.query<{ revision: number }[]>(
@@ -166,13 +172,29 @@ function conflict(present: ModelVersion, digest: string): DomainError {
 
 // A request names versions and aliases in one place, where the version would hide the alias that serves now.
 async function refuseAliasName(tx: EntityManager, model: string, version: string): Promise<void> {
-  const rows = await tx.query<unknown[]>('SELECT 1 FROM registry.model_alias WHERE model = $1 AND alias = $2', [
-    model,
-    version,
-  ]);
+  const rows = await tx.query<unknown[]>(
+    `SELECT 1 FROM registry.model_alias WHERE model = $1 AND alias IN ($2, 'v' || $2)`,
+    [model, version],
+  );
   if (rows.length === 0) return;
   throw new DomainError(
     'version_conflict',
     `'${version}' is an alias of model '${model}' and cannot be a version too.`,
   );
+}
+
+// `v1.2.3` in a request means 1.2.3 where no version has that very name: one that came later would take its callers.
+async function refuseTwin(tx: EntityManager, model: string, version: string): Promise<void> {
+  const [twin] = await tx.query<{ readonly version: string }[]>(
+    `SELECT version FROM registry.model_version
+     WHERE model = $1 AND (version = 'v' || $2 OR (left($2, 1) = 'v' AND version = substr($2, 2)))`,
+    [model, version],
+  );
+  if (!twin) return;
+  const detail = `Model '${model}' has a version ${twin.version}, which requests may call ${version} too.`;
+  throw new DomainError('version_conflict', detail, {
+    faults: [
+      { pointer: '/version', expected: 'a version that is not another one with or without a v', received: version },
+    ],
+  });
 }
