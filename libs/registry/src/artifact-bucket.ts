@@ -107,7 +107,7 @@ export class ArtifactBucket {
   private keyOf(digest: string): string {
     const hex = digestHex(digest);
     invariant(hex, 'a package digest');
-    return `${this.prefix}packages/${hex}`;
+    return `${packagesIn(this.prefix)}${hex}`;
   }
 }
 
@@ -185,4 +185,14 @@ function changed({ path }: PackageFile): DomainError {
   return new DomainError('model_not_ready', `The file '${path}' was changed while it was sent to the bucket.`, {
     retryAfterSeconds: 10,
   });
+}
+
+/** What the names of all objects begin with. */
+export function folderOfBucket(prefix: string): string {
+  return prefix === '' ? '' : `${prefix.replace(/\/+$/, '')}/`;
+}
+
+/** What the names of all packages begin with, below a folder. */
+export function packagesIn(folder: string): string {
+  return `${folder}packages/`;
 }

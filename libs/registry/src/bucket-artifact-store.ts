@@ -1,5 +1,5 @@
 import { DomainError, SingleFlight, type IdSource } from '@sibyl/kernel';
-import { ArtifactBucket } from './artifact-bucket';
+import { ArtifactBucket, folderOfBucket } from './artifact-bucket';
 import { ArtifactStore, type StoredPackage } from './artifact-store';
 import { BucketObjects } from './bucket-objects';
 import { LocalArtifactStore } from './local-artifact-store';
@@ -147,8 +147,7 @@ export function artifactStoreOf({ options, ids, sourceOptions, resolve }: StoreP
   const sources = sourceOptions ?? new SourceOptions();
   const queue = new RegistrationQueue({ atOnce: sources.atOnce, waiting: options.registrationsWaiting });
   const objects = new BucketObjects(s3Client(sources, '/source_uri', resolve), bucket);
-  const folder = prefix === '' ? '' : `${prefix.replace(/\/+$/, '')}/`;
-  return new BucketArtifactStore(local, new ArtifactBucket(objects, folder, sources), queue);
+  return new BucketArtifactStore(local, new ArtifactBucket(objects, folderOfBucket(prefix), sources), queue);
 }
 
 function isDamage(error: unknown): boolean {

@@ -5,7 +5,7 @@ import { DomainError, type FieldFault } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
 import type { PackageDigest } from './package-digest';
 import { copyHashed, openPlain } from './package-files';
-import { packagePath } from './package-path';
+import { packagePath, parentsOf } from './package-path';
 import type { RegistryOptions } from './registry-options';
 import { sha256Of, type UploadedFiles, type UploadState } from './uploaded-files';
 
@@ -69,7 +69,7 @@ export class FileAssembly {
     const names = Object.keys(files);
     if (names.length === 0 || names.length > this.limits.files)
       throw new DomainError('invalid_parameter', `A package has 1 to ${this.limits.files} files.`);
-    const folders = new Set(names.flatMap((name) => foldersOf(name)));
+    const folders = new Set(names.flatMap((name) => parentsOf(name)));
     const both = names.find((name) => folders.has(name));
     if (both !== undefined)
       throw new DomainError('invalid_parameter', 'A name is that of a file and of a folder.', {
@@ -129,10 +129,4 @@ function notThere(missing: readonly (readonly [string, string])[]): DomainError 
     received: `sha256:${sha256}`,
   }));
   return new DomainError('invalid_parameter', `${missing.length} files of the package are not here.`, { faults });
-}
-
-/** `a/b/c` lies in `a` and `a/b`. */
-function foldersOf(name: string): string[] {
-  const parts = name.split('/').slice(0, -1);
-  return parts.map((_, i) => parts.slice(0, i + 1).join('/'));
 }

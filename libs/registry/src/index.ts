@@ -44,7 +44,7 @@ export { sha256Of } from './uploaded-files';
 export { ArtifactScrubber, type ArtifactFinding } from './artifact-scrubber';
 export { VERSION_FILE_TYPE } from './version-file';
 export type { VersionExport } from './version-exchange';
-export { packagePath } from './package-path';
+export { packagePath, parentsOf } from './package-path';
 export { modelNameFault, PRODUCTION, versionFault } from './names';
 export type { Changed, NamedChanges, VersionDiff } from './version-diff';
 export type { CallerFeature, CallerInput } from './caller-contract';

@@ -26,6 +26,12 @@ export function packagePath(name: string, pointer = '/file'): string {
   });
 }
 
+/** The folders that a path leads through: `a` and `a/b` for `a/b/c`. */
+export function parentsOf(name: string): string[] {
+  const segments = name.split('/');
+  return segments.slice(1).map((_, i) => segments.slice(0, i + 1).join('/'));
+}
+
 function isSegment(segment: string): boolean {
   // Windows drops dots and spaces at the end of a name, so two names would meet in one file.
   return SEGMENT.test(segment) && !/[. ]$/.test(segment) && !/^[. ]*$/.test(segment) && !DEVICE.test(segment);

@@ -50,6 +50,26 @@ describe('a registry that keeps its packages in a bucket', () => {
     expect(server.objects.has(`packages/${version.digest.slice(7)}.json`)).toBe(true);
   });
 
+  it('lets nobody import what it keeps there, however the place is written', async () => {
+    const { version } = await register();
+    const hex = version.digest.slice(7);
+    const { bucket } = server;
+    const before = server.calls.length;
+    for (const uri of [
+      `s3://${bucket}/packages/${hex}/`,
+      `s3://${bucket}/packages/${hex}/model.onnx`,
+      `s3://${bucket.toUpperCase()}/packages/${hex}/`,
+      `s3://${bucket}/elsewhere/../packages/${hex}/`,
+      `s3://${bucket}/./packages/${hex}/`,
+      `s3://${bucket}/pack`,
+      `s3://${bucket}/`,
+    ])
+      await expect(
+        registry.importUri(ALICE, { uri, name: 'mine', version: '1' }, fixture.record),
+      ).rejects.toMatchObject({ code: 'invalid_parameter' });
+    expect(server.calls.length).toBe(before);
+  });
+
   it('gives another installation its versions, to load and to export', async () => {
     const { version } = await register();
     const other = inBucket('two');

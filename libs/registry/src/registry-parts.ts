@@ -6,6 +6,7 @@ import { FileAssembly } from './file-assembly';
 import { sampleInputsIn } from './golden-files';
 import type { ArtifactStore } from './artifact-store';
 import { artifactStoreOf } from './bucket-artifact-store';
+import { folderOfBucket, packagesIn } from './artifact-bucket';
 import { DerivedModels } from './derived-models';
 import { MetricJudgement } from './metric-judgement';
 import { ModelAliases } from './model-aliases';
@@ -25,6 +26,7 @@ import { SnapshotReader } from './registry-snapshot';
 import type { Resolve } from './sources/outgoing-guard';
 import { RemoteImport } from './sources/remote-import';
 import { RemoteSources } from './sources/remote-sources';
+import type { S3Place } from './sources/s3-source';
 import { SourceOptions } from './sources/source-options';
 import type { SyncParts } from './sync/mlflow-sync';
 import { StartRegistrar } from './start-registrar';
@@ -149,8 +151,7 @@ function comparisonOf(
   return new VersionComparison(runtime, golden, options);
 }
 
-/** Where `ArtifactBucket` keeps packages. */
-function reservedPlace({ artifactBucket: bucket, artifactPrefix: prefix }: RegistryOptions) {
-  if (bucket === undefined) return undefined;
-  return { bucket, prefix: `${prefix === '' ? '' : `${prefix.replace(/\/+$/, '')}/`}packages/` };
+/** Where the store keeps packages: what lies there belongs to models that a caller may not read. */
+function reservedPlace({ artifactBucket: bucket, artifactPrefix }: RegistryOptions): S3Place | undefined {
+  return bucket === undefined ? undefined : { bucket, prefix: packagesIn(folderOfBucket(artifactPrefix)) };
 }

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import busboy, { type Busboy } from 'busboy';
 import { DomainError } from '@sibyl/kernel';
-import { packagePath } from '@sibyl/registry';
+import { packagePath, parentsOf } from '@sibyl/registry';
 import { refuseEncoding, tooLarge, tooSlow } from './body';
 
 export interface UploadLimits {
@@ -182,12 +182,6 @@ function duplicate(name: string): DomainError {
   return new DomainError('invalid_parameter', 'Two parts of the body have the same name.', {
     faults: [{ pointer: `/${name}`, expected: 'every file and field once' }],
   });
-}
-
-/** The folders that a path leads through. */
-function parentsOf(name: string): string[] {
-  const segments = name.split('/');
-  return segments.slice(1).map((_, i) => segments.slice(0, i + 1).join('/'));
 }
 
 function both(name: string): DomainError {

@@ -8,7 +8,7 @@ import { parseMlflowUri } from './mlflow-uri';
 import { OutgoingGuard, type Resolve } from './outgoing-guard';
 import { OutgoingHttp } from './outgoing-http';
 import type { RemotePackage } from './remote-package';
-import { s3Client, s3Package } from './s3-source';
+import { s3Client, s3Package, type S3Place } from './s3-source';
 import type { SourceOptions } from './source-options';
 
 const SCHEME = /^([A-Za-z][A-Za-z0-9+.-]+):/;
@@ -17,13 +17,6 @@ const REMOTE: ReadonlySet<string> = new Set(['http', 'https', 's3', 'models', 'r
 /** Whether a URI names something that lies elsewhere. */
 export function isRemote(uri: string): boolean {
   return REMOTE.has(SCHEME.exec(uri)?.[1]?.toLowerCase() ?? '');
-}
-
-/** A place in S3 that nothing is imported from. */
-interface S3Place {
-  readonly bucket: string;
-  /** Ends with a slash. */
-  readonly prefix: string;
 }
 
 /** Every place that packages can be fetched from, each behind the guard with the rules that are its own. */
@@ -76,20 +69,7 @@ export class RemoteSources {
   }
 
   private s3Package(uri: string, pointer: string): RemotePackage {
-    const { reserved } = this;
-    const [, bucket, path = ''] = /^s3:\/\/([^/]+)\/?(.*)$/is.exec(uri) ?? [];
-    if (reserved !== undefined && bucket === reserved.bucket) {
-      const overlaps = path.startsWith(reserved.prefix) || reserved.prefix.startsWith(path);
-      if (overlaps)
-        throw new DomainError(
-          'invalid_parameter',
-          'The URI names the place where this server keeps its own packages.',
-          {
-            faults: [{ pointer, expected: 'another bucket or prefix', received: uri.slice(0, 100) }],
-          },
-        );
-    }
-    return s3Package(this.s3Client(), uri, pointer);
+    return s3Package(this.s3Client(), uri, pointer, this.reserved);
   }
 
   private get hasS3(): boolean {

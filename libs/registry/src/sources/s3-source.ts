@@ -50,14 +50,22 @@ export function s3Client(options: SourceOptions, pointer: string, resolve?: Reso
   });
 }
 
-/** The objects directly under a prefix. */
-export function s3Package(client: S3Client, uri: string, pointer: string): RemotePackage {
+/** Everything in a bucket whose name begins so. */
+export interface S3Place {
+  readonly bucket: string;
+  /** Empty, or ends with a slash. */
+  readonly prefix: string;
+}
+
+/** The objects directly under a prefix, which must have nothing in common with the place that is `closed`. */
+export function s3Package(client: S3Client, uri: string, pointer: string, closed?: S3Place): RemotePackage {
   const [, bucket, path = ''] = URI.exec(uri) ?? [];
   if (bucket === undefined) {
     throw new DomainError('invalid_parameter', 'The URI is not one of S3.', {
       faults: [{ pointer, expected: 's3://bucket/prefix', received: uri.slice(0, 100) }],
     });
   }
+  refusePlace({ bucket, prefix: path }, closed, pointer);
   const last = path.split('/').at(-1) ?? '';
   const isModel = last.toLowerCase().endsWith('.onnx');
   const folder =
@@ -69,6 +77,19 @@ export function s3Package(client: S3Client, uri: string, pointer: string): Remot
     list: (signal) => objects.list(signal),
     open: (file, resume, signal) => objects.open(file, resume, signal),
   };
+}
+
+function refusePlace({ bucket, prefix }: S3Place, closed: S3Place | undefined, pointer: string): void {
+  const refusal = (detail: string, expected: string): DomainError =>
+    new DomainError('invalid_parameter', detail, {
+      faults: [{ pointer, expected, received: `s3://${bucket}/${prefix}`.slice(0, 100) }],
+    });
+  // A server that keeps objects as files would follow them to another place than the one that is looked at here.
+  if (prefix.split('/').some((segment) => segment === '.' || segment === '..'))
+    throw refusal('The URI leads through . or .., which S3 does not know.', 'a prefix without . and ..');
+  if (closed?.bucket.toLowerCase() !== bucket.toLowerCase()) return;
+  if (prefix.startsWith(closed.prefix) || closed.prefix.startsWith(prefix))
+    throw refusal('The URI names the place where this server keeps its own packages.', 'another bucket or prefix');
 }
 
 class S3Objects {
