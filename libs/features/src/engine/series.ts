@@ -1,0 +1,28 @@
+import type { Micros } from '../time';
+
+/**
+ * The events of one entity on one stream that count at a moment: what a feature is computed from, and nothing else. The same
+ * shape whether it comes from memory, from the log or from a training run, so that all three come to the same values.
+ *
+ * Columns are as long as the store behind them; what counts is `[start, end)`, oldest first, ordered by event time, then by
+ * arrival, then by id. `times[i]` is in microseconds.
+ */
+export interface Series {
+  readonly start: number;
+  readonly end: number;
+  readonly times: Float64Array;
+  /** By the index of the field in its stream: numbers, and booleans as 0 and 1; NaN is null. */
+  readonly numbers: readonly (Float64Array | undefined)[];
+  /** By the index of the field in its stream. */
+  readonly strings: readonly (readonly (string | null)[] | undefined)[];
+  /** Nothing older than `start` exists: what is missing from a window never was. */
+  readonly whole: boolean;
+  /** Events were left out because more came than can be kept; windows that reach beyond `start` have no value. */
+  readonly cut: boolean;
+}
+
+/** Where the value at `t` of a feature lies in time, for its age and its record. */
+export interface Moment {
+  /** The time that is asked about. */
+  readonly at: Micros;
+}

@@ -1,0 +1,57 @@
+import type { FeatureValue } from '../feature-value';
+import type { Micros } from '../time';
+
+/** One event as it lies in the log. */
+export interface FeatureEvent {
+  readonly stream: string;
+  readonly entity: string;
+  readonly eventTime: Micros;
+  /** UUID; the producer's, or made from stream, entity, time and payload (UUID version 5). */
+  readonly eventId: string;
+  /** When the database took it. Rises within one stream and entity in the order of commits: their last row is locked first. */
+  readonly ingestedAt: Micros;
+  /** Came later than the stream allows: in the log and in corrected history, never in what is or was served. */
+  readonly logOnly: boolean;
+  /** In the order of the stream's fields. */
+  readonly values: readonly FeatureValue[];
+}
+
+export const PUSH_RESULTS = [
+  'ACCEPTED',
+  'DUPLICATE',
+  'LATE_APPLIED',
+  'LATE_LOG_ONLY',
+  'CORRECTED',
+  'CONFLICT',
+  'INVALID',
+] as const;
+
+export type PushResult = (typeof PUSH_RESULTS)[number];
+
+/** What a read of history asks: the events that count at `at` for one who knows what was known at `knownAt`. */
+export interface HistoryQuery {
+  readonly stream: string;
+  readonly entity: string;
+  readonly at: Micros;
+  readonly knownAt: Micros;
+  /** Late events that never were served count too: corrected history. */
+  readonly corrected: boolean;
+  /** Newest events to take, and the oldest event time; the read ends where both are met. */
+  readonly events: number;
+  readonly since?: Micros;
+}
+
+/** The log as readers see it; implemented on PostgreSQL, and in memory by the oracle of the tests. */
+export interface EventHistory {
+  /** For each query its events, oldest first, corrections resolved; all in one statement. `whole`: nothing older exists. */
+  read(
+    queries: readonly HistoryQuery[],
+    deadline: Micros,
+  ): Promise<readonly { readonly events: readonly FeatureEvent[]; readonly whole: boolean; readonly cut: boolean }[]>;
+}
+
+/** Hears of each event that the log has taken, here or in another process, in the order of `ingestedAt` of its entity. */
+export interface EventListener {
+  /** Events of one commit. May hear the same event twice: it knows it by its id. */
+  taken(events: readonly FeatureEvent[]): void;
+}
