@@ -3,16 +3,20 @@ import { nearestWords } from '@sibyl/kernel';
 import type { FeatureValue } from '../feature-value';
 import type { CelFunction } from './cel-call';
 import { FUNCTIONS, METHODS, REFUSED } from './cel-functions';
-import { MACROS, macro, type Cell } from './cel-macros';
+import { MACROS, MACRO_ITEMS_MAX, macro, type Cell } from './cel-macros';
 import { arithmetic, choice, equality, isNull, logic, membership, negation, not, order } from './cel-operators';
 import { BOOL, DOUBLE, INT, NULL, STRING, typeFault, typeName, unify, type StaticType, type Term } from './cel-term';
 import { ExpressionFault, type Variable } from './expression-engine';
+
+/** Most parts that one evaluation computes, where those in the body of a macro count once for each item that it may see. */
+const STEPS_MAX = 8192;
 
 /** The types and closures of one expression, made in one pass over what the parser found. Knows a node or refuses it. */
 export class CelCompiler {
   private readonly variables: ReadonlyMap<string, Variable>;
   /** Names of the variables that are read, in the order of their slots in the frame. */
   readonly read: string[] = [];
+  private steps = 0;
   private item: { readonly name: string; readonly type: StaticType; readonly cell: Cell } | undefined;
 
   constructor(variables: readonly Variable[]) {
@@ -20,6 +24,11 @@ export class CelCompiler {
   }
 
   compile(node: ASTNode): Term {
+    this.steps += this.item ? MACRO_ITEMS_MAX : 1;
+    if (this.steps > STEPS_MAX) {
+      const parts = Math.floor(STEPS_MAX / MACRO_ITEMS_MAX);
+      throw new ExpressionFault('too_complex', `the macros have more than ${parts} parts in their bodies`, node.start);
+    }
     switch (node.op) {
       case 'value':
         return literal(node, node.args);

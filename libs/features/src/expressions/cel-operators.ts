@@ -147,7 +147,8 @@ export function membership(node: ASTNode, a: Term, b: Term): Term {
     run: (frame) => {
       const value = item(frame);
       const items = list(frame);
-      if (value === null || !Array.isArray(items) || !spend(items.length * 4)) return null;
+      const dear = typeof value === 'string' ? value.length / 16 : 0;
+      if (value === null || !Array.isArray(items) || !spend(items.length * (4 + dear))) return null;
       // As in SQL: not among the known ones, and one is unknown.
       return items.includes(value) || (items.includes(null) ? null : false);
     },

@@ -6,7 +6,7 @@ import { compileRegex, type Regex } from './regex';
 
 /** What a search may cost at worst, by measurement; the search of the platform is quadratic on some texts. */
 const UNITS_PER_COMPARISON = 0.25;
-const UNITS_PER_REGEX_STEP = 100;
+const UNITS_PER_REGEX_STEP = 50;
 const UNITS_PER_CONVERSION = 300;
 
 /** The pattern is a literal, compiled once; one that values choose could not be checked beforehand. */
