@@ -87,11 +87,6 @@ export const REQUEST_ERROR_CODES = {
     title: 'The model has no such alias',
     help: '`GET /models?name=` lists the aliases of each version.',
   },
-  feature_set_not_found: {
-    kind: 'not_found',
-    title: 'There is no such feature set',
-    help: 'The detail names up to three near names; `GET /v1/features/sets` lists all. A version is `name@<beginning of its hash>`.',
-  },
   key_not_found: { kind: 'not_found', title: 'There is no such key', help: '`GET /v1/keys` lists the keys.' },
   prediction_not_found: {
     kind: 'not_found',
@@ -112,6 +107,11 @@ export const REQUEST_ERROR_CODES = {
     kind: 'not_found',
     title: 'There is no such feature view',
     help: 'Feature views are published with `PUT /v1/features/views/{name}`.',
+  },
+  feature_set_not_found: {
+    kind: 'not_found',
+    title: 'There is no such feature set',
+    help: 'Feature sets are published with `PUT /v1/features/sets/{name}`.',
   },
   method_not_allowed: {
     kind: 'method_not_allowed',
