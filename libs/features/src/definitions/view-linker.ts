@@ -9,6 +9,7 @@ import { ofExpression } from './expression-faults';
 import { REQUEST_TIME } from './feature-reader';
 import type { FeatureDefinition, OperatorFeature, OperatorOutput, StreamDefinition } from './feature-view';
 import { linkRules } from './feature-rules';
+import { chosenOutputs, type Fail } from './operator-outputs';
 import { PlanBuilder } from './plan-builder';
 import type { EventCondition } from './view-plan';
 
@@ -101,7 +102,9 @@ export class ViewLinker {
         ...(draft.window && { window: draft.window }),
         ...(draft.tile !== undefined && { tile: draft.tile }),
       });
-      const outputs = this.chosen(draft, compiled.outputs, fail);
+      const ambiguous = compiled.outputs.find(({ name }) => name !== '' && this.field(`${draft.name}.${name}`));
+      if (ambiguous) return fail('name', { hint: `'${draft.name}.${ambiguous.name}' is a field of a stream too` });
+      const outputs = chosenOutputs(draft.outputs, compiled.outputs, fail);
       if (!outputs || !this.keptLongEnough(compiled.span, stream, fail)) return undefined;
       const feature = { ...draft, outputs };
       const types = new Set(outputs.map(({ type, list }) => (list ? 'list' : type)));
@@ -127,22 +130,6 @@ export class ViewLinker {
       if (!(error instanceof OperatorFault)) throw error;
       return fail(error.member, { expected: 'what the operator takes', hint: error.message });
     }
-  }
-
-  private chosen(
-    { name, outputs }: DraftOf<'operator'>,
-    all: readonly OperatorOutput[],
-    fail: Fail,
-  ): readonly OperatorOutput[] | undefined {
-    const ambiguous = all.find((output) => output.name !== '' && this.field(`${name}.${output.name}`));
-    if (ambiguous) return fail('name', { hint: `'${name}.${ambiguous.name}' is a field of the stream '${name}' too` });
-    if (outputs === undefined) return all;
-    const unknown = outputs.find((output) => !all.some((known) => known.name === output && output !== ''));
-    if (unknown !== undefined || outputs.length === 0) {
-      const known = all.flatMap((output) => (output.name === '' ? [] : [output.name])).join(', ');
-      return fail('outputs', { expected: known === '' ? 'no names: there is one output' : `some of ${known}` });
-    }
-    return all.filter((output) => outputs.includes(output.name));
   }
 
   private keptLongEnough(span: number, { name, retention }: StreamDefinition, fail: Fail): boolean {
@@ -294,8 +281,6 @@ export class ViewLinker {
     }
   }
 }
-
-type Fail = (member: string, fault: Omit<FieldFault, 'pointer'>) => undefined;
 
 function memberOf({ kind }: FeatureDraft): string {
   return kind === 'static' ? 'key' : 'expr';
