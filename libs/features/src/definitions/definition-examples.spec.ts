@@ -17,8 +17,13 @@ const parts: DefinitionParts = {
   streams: { stream: () => undefined },
 };
 
+const ROOT = path.join(__dirname, '../../../..');
+
 function example(file: string): { readonly view: FeatureView; readonly set: FeatureSet } {
-  const text = readFileSync(path.join(__dirname, '../../../../examples/features', file), 'utf8');
+  return read(readFileSync(path.join(ROOT, 'examples/features', file), 'utf8'));
+}
+
+function read(text: string): { readonly view: FeatureView; readonly set: FeatureSet } {
   const [viewDocument, setDocument] = readDocuments(text);
   const view = parseView(viewDocument, parts);
   const views: KnownViews = { view: (name) => (name === view.name ? view : undefined), names: () => [view.name] };
@@ -81,6 +86,14 @@ describe('the examples', () => {
       'bool',
     ]);
     expect(set.members.every(({ viewHash }) => viewHash === view.hash)).toBe(true);
+  });
+
+  it('of docs/formats/feature-definitions.md are what the page says they are', () => {
+    const page = readFileSync(path.join(ROOT, 'docs/formats/feature-definitions.md'), 'utf8');
+    const blocks = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, block]) => block);
+    const { view, set } = read(blocks.join('---\n'));
+    expect(view.features).toHaveLength(5);
+    expect(set.members.map(({ name }) => name)).toEqual(['price', 'macd_hist', 'volume']);
   });
 
   it.each(['trading.yaml', 'card_fraud.yaml'])('%s comes back from its canonical form as it was', (file) => {
