@@ -76,6 +76,19 @@ function readOperator(
   const tile = reader.duration('tile');
   const where = reader.text('where', EXPRESSION_MAX);
   const outputs = reader.list('outputs', 16)?.map(String);
+  const params = readParams(reader, operators);
+  if (where !== undefined && (!window || 'events' in window)) {
+    reader.fault('where', 'no condition: it goes with windows by time, such as window: 10m');
+  }
+  if (!operator || !inputs) return undefined;
+  return { ...common, kind: 'operator', op, ...inputs, ...defined({ window, tile, where }), params, outputs };
+}
+
+/** Parameters of any operator; whether it is one of this one, the operator says. */
+function readParams(
+  reader: ObjectReader,
+  operators: DefinitionParts['operators'],
+): Readonly<Record<string, number | string>> {
   const known = new Set([...operators.values()].flatMap(({ params }) => params));
   const params: Record<string, number | string> = {};
   for (const name of known) {
@@ -84,11 +97,7 @@ function readOperator(
       params[name] = value;
     else if (value !== undefined) reader.fault(name, 'a number or a short text');
   }
-  if (where !== undefined && (!window || 'events' in window)) {
-    reader.fault('where', 'no condition: it goes with windows by time, such as window: 10m');
-  }
-  if (!operator || !inputs) return undefined;
-  return { ...common, kind: 'operator', op, ...inputs, ...defined({ window, tile, where }), params, outputs };
+  return params;
 }
 
 function readWindow(reader: ObjectReader): Window | undefined {

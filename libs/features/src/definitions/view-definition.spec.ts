@@ -131,7 +131,8 @@ streams:
     });
 
     it('loses none and changes none', () => {
-      const { open: _open, ...without } = all;
+      const without: Json = { ...all };
+      delete without['open'];
       expect(faultsOf(() => parse([CLOSE], withFields(without), known))[0]).toMatchObject({
         pointer: '/streams/0/fields',
       });

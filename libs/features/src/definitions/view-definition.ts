@@ -1,3 +1,4 @@
+import { invariant } from '@sibyl/kernel';
 import { RuleTally } from '../rules/rule-tally';
 import { compileRegex, PATTERN_MAX } from '../expressions/regex';
 import { canonicalView, hashOf } from './canonical';
@@ -38,15 +39,16 @@ export function parseView(document: unknown, parts: DefinitionParts): FeatureVie
   const tags = readTags(reader, faults);
   reader.done();
   const sink: FaultSink = (index, member, fault) => {
-    faults.add(member.split('/').reduce(pointerTo, places[index]!), fault);
+    faults.add(member.split('/').reduce(pointerTo, places[index] ?? ''), fault);
   };
   const linker = new ViewLinker({ name, streams, drafts, failed }, { ...parts, tally: new RuleTally() }, sink);
   const features = linker.link();
   faults.throwAny('feature view');
+  invariant(entity, 'a view without faults has an entity');
   const view = {
     name,
     ...defined({ description }),
-    entity: entity!,
+    entity,
     streams,
     features,
     ...defined({ freshnessSlo }),
