@@ -1,7 +1,7 @@
 // Hot: runs for every feature of every read that is not in a cache.
-import type { Operator } from './operator';
 import { setNothing, setWarmingUp, settle } from './computed';
 import { Moments } from './moments';
+import type { Operator } from './operator';
 import { namedOutputs, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 

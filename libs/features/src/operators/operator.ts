@@ -1,6 +1,6 @@
 import type { FieldDefinition, OperatorOutput, Window } from '../definitions/feature-view';
-import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Series } from '../engine/series';
+import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Micros } from '../time';
 
 /** The most events that a value by count may depend on: as many as are kept of an entity on one stream. */

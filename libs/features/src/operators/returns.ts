@@ -1,6 +1,6 @@
-import type { Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNothing, setNumber, setWarmingUp } from './computed';
-import { numbersOf } from './columns';
+import type { Operator } from './operator';
 import { MAX_HISTORY } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
@@ -20,9 +20,9 @@ function change(name: string, compare: (now: number, then: number) => number): O
         const have = series.end - from;
         if (have < need) return setWarmingUp(out, have, need);
         const numbers = numbersOf(series, column);
-        const then = numbers[from] ?? Number.NaN;
-        const now = numbers[series.end - 1] ?? Number.NaN;
-        if (Number.isNaN(then) || Number.isNaN(now)) setNothing(out, 'NULL');
+        const then = numbers[from] ?? MISSING;
+        const now = numbers[series.end - 1] ?? MISSING;
+        if (isMissing(then) || isMissing(now)) setNothing(out, 'NULL');
         else setNumber(out, compare(now, then));
       });
     },

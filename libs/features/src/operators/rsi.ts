@@ -1,8 +1,8 @@
 // Hot: runs for every feature of every read that is not in a cache.
 import type { Series } from '../engine/series';
-import type { Computed, Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
-import { numbersOf } from './columns';
+import type { Computed, Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 import { wilderHistory } from './wilder';
@@ -33,15 +33,15 @@ export const rsi: Operator = {
 
 function strength(numbers: Float64Array, from: number, { end }: Series, period: number, out: Computed): void {
   let index = from;
-  while (index < end && Number.isNaN(numbers[index] ?? Number.NaN)) index++;
+  while (index < end && isMissing(numbers[index] ?? MISSING)) index++;
   if (index === end) return setWarmingUp(out, 0, period + 1);
-  let before = numbers[index++] ?? Number.NaN;
+  let before = numbers[index++] ?? MISSING;
   let gains = 0;
   let losses = 0;
   let changes = 0;
   for (; index < end && changes < period; index++) {
-    const value = numbers[index] ?? Number.NaN;
-    if (Number.isNaN(value)) continue;
+    const value = numbers[index] ?? MISSING;
+    if (isMissing(value)) continue;
     const change = value - before;
     before = value;
     if (change < 0) losses -= change;
@@ -53,8 +53,8 @@ function strength(numbers: Float64Array, from: number, { end }: Series, period: 
   // factor falls out of the quotient.
   const decay = (period - 1) / period;
   for (; index < end; index++) {
-    const value = numbers[index] ?? Number.NaN;
-    if (Number.isNaN(value)) continue;
+    const value = numbers[index] ?? MISSING;
+    if (isMissing(value)) continue;
     const change = value - before;
     before = value;
     gains = gains * decay + (change > 0 ? change : 0);
