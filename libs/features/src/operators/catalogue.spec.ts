@@ -40,6 +40,7 @@ const FORMS: readonly (readonly [string, Parameters<typeof compiled>[1]])[] = [
       ] as const,
   ),
   ['quantile', { params: { q: 0.9 }, window: { events: 8 } }],
+  ['quantile', { params: { q: 0.9, relative_error: 0.01 }, window: { span: 9 * SECOND }, tile: 3 * SECOND }],
 ];
 
 const column = fc.array(fc.option(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { freq: 5 }), {
@@ -106,6 +107,33 @@ describe('the catalogue', () => {
         },
       ),
       { numRuns: 25 },
+    );
+  });
+
+  it.each(FORMS)('%s with %j has an answer for numbers of every size', (name, definition) => {
+    const operator = compiled(name, definition);
+    const size = fc.constantFrom(
+      0,
+      -0,
+      5e-324,
+      -1e-310,
+      1e-9,
+      1e9,
+      1.7e308,
+      -1.7e308,
+      Number.POSITIVE_INFINITY,
+      Number.NEGATIVE_INFINITY,
+      null,
+    );
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(size, { minLength: 12, maxLength: 12 }), { minLength: 3, maxLength: 3 }),
+        (columns) => {
+          const { values, status } = compute(operator, seriesOf(columns), 12 * SECOND);
+          if (name === 'last' || name === 'lag' || name === 'last_n') return;
+          expect(values.every((value) => (status === 'PRESENT' ? Number.isFinite(value) : value === null))).toBe(true);
+        },
+      ),
     );
   });
 

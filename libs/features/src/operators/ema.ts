@@ -6,7 +6,7 @@ import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
 /** Events after which what an average over `period` began with weighs less than 1e-16: ln(1e16) / 2 = 18.4 for each period. */
-export function emaHistory(period: number): number {
+function emaHistory(period: number): number {
   return Math.ceil(18.5 * (period + 1));
 }
 

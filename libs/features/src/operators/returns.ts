@@ -1,7 +1,7 @@
+import { MAX_SERIES_EVENTS } from '../engine/series';
 import { MISSING, isMissing, numbersOf } from './columns';
 import { setNothing, setNumber, setWarmingUp } from './computed';
 import type { Operator } from './operator';
-import { MAX_HISTORY } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
@@ -15,7 +15,7 @@ function change(name: string, compare: (now: number, then: number) => number): O
       const reader = new RequestReader(operator, request);
       reader.withoutWindow();
       const column = reader.numeric(0);
-      const need = reader.whole('n', { min: 1, max: MAX_HISTORY - 1, fallback: 1 }) + 1;
+      const need = reader.whole('n', { min: 1, max: MAX_SERIES_EVENTS - 1, fallback: 1 }) + 1;
       return tailOperator(oneOutput('double'), need, (series, from, out) => {
         const have = series.end - from;
         if (have < need) return setWarmingUp(out, have, need);
