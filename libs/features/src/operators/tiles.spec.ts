@@ -121,13 +121,13 @@ describe('windows with tiles', () => {
     for (const name of [...EXACT, 'median']) {
       const { tiles } = compiled(name, { window: { span: SPAN }, tile: TILE });
       const sums = tilesOf(tiles!, series, 2 * TILE);
-      const before = JSON.stringify(sums, (_, value) => (value instanceof Set ? [...value] : value));
+      const before = JSON.stringify(sums);
       const first = computed(1);
       tiles!.finish(sums, 2 * TILE, first);
       const again = computed(1);
       tiles!.finish(sums, 2 * TILE, again);
       expect(again).toEqual(first);
-      expect(JSON.stringify(sums, (_, value) => (value instanceof Set ? [...value] : value))).toBe(before);
+      expect(JSON.stringify(sums)).toBe(before);
       expect(tiles!.bytes(sums[0])).toBeGreaterThan(0);
     }
   });
