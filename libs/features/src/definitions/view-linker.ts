@@ -169,7 +169,7 @@ export class ViewLinker {
     return feature;
   }
 
-  /** What the expression may name: what it does name, linked, and all other names, so that near ones can be told. */
+  /** What the expression names, linked; where a name is unknown all others too, so that near ones can be told. */
   private variables(source: string, fail: Fail): readonly Variable[] | undefined {
     let names: readonly string[];
     try {
@@ -185,6 +185,7 @@ export class ViewLinker {
       const output = this.plan.output(name);
       return output ? [{ name, type: output.type, list: output.list, nullable: true }] : [];
     });
+    if (known.length === names.length) return known;
     const others = [...this.indexes.keys(), ...this.plan.outputs.map(({ name }) => name), REQUEST_TIME];
     const unread = others.filter((name) => !names.includes(name));
     return [...known, ...unread.map((name): Variable => ({ name, type: 'double', nullable: true }))];
