@@ -95,10 +95,12 @@ function tileCost(name: string, params: Record<string, number> = {}): string {
     addNs = Math.min(addNs, ((performance.now() - began) * 1e6) / bars.end);
   }
   const out = computed(1);
-  for (let time = 0; time < 100; time++) fold.finish(tiles, at, out);
-  const finishing = performance.now();
-  for (let time = 0; time < 50; time++) fold.finish(tiles, at, out);
-  const finishUs = ((performance.now() - finishing) * 1000) / 50;
+  let finishUs = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 10; round++) {
+    const began = performance.now();
+    for (let time = 0; time < 20; time++) fold.finish(tiles, at, out);
+    finishUs = Math.min(finishUs, ((performance.now() - began) * 1000) / 20);
+  }
   const bytes = tiles.reduce((sum: number, tile) => sum + fold.bytes(tile), 0) / tiles.length;
   return `${name.padEnd(14)}  ${addNs.toFixed(0).padStart(12)}  ${finishUs.toFixed(1).padStart(9)}  ${bytes.toFixed(0).padStart(12)}`;
 }
