@@ -86,7 +86,7 @@ class HashTable {
 /** Whether the hash was not there. Starts at its lowest bits, of which there are as many as the table has places. */
 function place(slots: Float64Array, hash: number): boolean {
   const mask = slots.length - 1;
-  for (let slot = (hash % WORD) & mask; ; slot = (slot + 1) & mask) {
+  for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
     const there = slots[slot];
     if (there === hash) return false;
     if (there === EMPTY) {

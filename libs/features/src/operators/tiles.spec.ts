@@ -237,6 +237,16 @@ describe('a sketch of different values', () => {
     }
   });
 
+  it.each([4200, 9000])('is without bias at %i: right on the average of 60', (different) => {
+    let sum = 0;
+    for (let round = 0; round < 60; round++) {
+      const sketch = new DistinctSketch();
+      for (let value = 0; value < different; value++) sketch.add(hashOfNumber(round * different + value));
+      sum += sketch.count / different;
+    }
+    expect(Math.abs(sum / 60 - 1)).toBeLessThan((3 * (1.04 / 64)) / Math.sqrt(60));
+  });
+
   it('is the same however it is put together', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 9000 }), { minLength: 2, maxLength: 5 }), (ends) => {
