@@ -1,0 +1,132 @@
+// Hot: what a prediction or a read of now asks.
+import type { EventHistory } from '../log/feature-event';
+import { MICROS_PER_SECOND, type Micros } from '../time';
+import type { CacheCounter } from './cache-counter';
+import type { EntityState } from './entity-state';
+import { evaluate } from './evaluate';
+import type { Frame } from './frame';
+import type { Memo } from './memo';
+import { keepsVectors, MemoCache, recallFrame, rememberFrame } from './memo-cache';
+import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type Task } from './online-query';
+import { StateFinder } from './state-finder';
+import { StateLoader } from './state-loader';
+import type { StateStore } from './state-store';
+
+const DEADLINE_MS = 40;
+/** Rows of tables whose keys come from rows of tables: so many deep. */
+const MAX_KEY_ROUNDS = 4;
+/** A clock that was set back by more than this is followed; before that, time stands still until it has caught up. */
+const CLOCK_STEP = 5 * MICROS_PER_SECOND;
+
+export interface LiveReadOptions {
+  readonly store: StateStore;
+  readonly log: EventHistory;
+  readonly now: () => Micros;
+  readonly counter: CacheCounter;
+  /** Bytes of memos and vectors. */
+  readonly memoBytes: number;
+}
+
+/** Reads of now, from memory; what is not there comes from the log, in one read for all. */
+export class LiveReads {
+  private readonly loader: StateLoader;
+  private readonly memos: MemoCache;
+  private last: Micros = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly options: LiveReadOptions) {
+    this.loader = new StateLoader(options.log, options.store, options.now);
+    this.memos = new MemoCache(options.memoBytes);
+  }
+
+  /** At once where everything is in memory. */
+  read(query: OnlineQuery): OnlineAnswer | Promise<OnlineAnswer> {
+    const tasks = tasksOf(query);
+    const at = this.moment();
+    const finder = new StateFinder(this.options.store);
+    let found = 0;
+    for (const task of tasks) for (const state of statesOf(task, at, finder)) if (state) found += 1;
+    this.count('state', found, finder.wanting);
+    if (finder.wanting > 0) return this.readRest(query, tasks, finder);
+    this.evaluateAll(query, tasks, at, finder);
+    if (finder.wanting > 0) return this.readRows(query, tasks, finder, at);
+    return { at, frames: framesOf(tasks, query), storage: 0 };
+  }
+
+  private async readRest(query: OnlineQuery, tasks: readonly Task[], finder: StateFinder): Promise<OnlineAnswer> {
+    await finder.fetch(this.loader, query.deadlineMs ?? DEADLINE_MS);
+    // Now is when the states are there: no moment before it is asked of them.
+    const at = this.moment();
+    this.evaluateAll(query, tasks, at, finder);
+    return this.readRows(query, tasks, finder, at);
+  }
+
+  /** Reads rows of tables by the keys that came to light, and states that meanwhile left memory, until nothing is missing. */
+  private async readRows(
+    query: OnlineQuery,
+    tasks: readonly Task[],
+    finder: StateFinder,
+    at: Micros,
+  ): Promise<OnlineAnswer> {
+    for (let round = 0; round < MAX_KEY_ROUNDS && finder.wanting > 0; round++) {
+      this.count('state', 0, finder.wanting);
+      await finder.fetch(this.loader, query.deadlineMs ?? DEADLINE_MS);
+      this.evaluateAll(query, tasks, at, finder);
+    }
+    const { unread, storage } = finder;
+    return { at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
+  }
+
+  private evaluateAll(query: OnlineQuery, tasks: readonly Task[], at: Micros, finder: StateFinder): void {
+    let hits = 0;
+    let misses = 0;
+    for (const task of tasks) {
+      if (task.done) continue;
+      const wanting = finder.wanting;
+      const states = statesOf(task, at, finder);
+      const memo = this.memos.of(task.program, task.entity);
+      const keeps = keepsVectors(task.program) && query.keepStale !== true;
+      const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
+      task.frame = known ?? compute(query, task, states, memo, { at, finder });
+      task.done = finder.wanting === wanting;
+      if (!keeps) continue;
+      if (known) hits += 1;
+      else misses += 1;
+      if (!known) rememberFrame(memo, states, task.frame);
+    }
+    this.count('vector', hits, misses);
+  }
+
+  /** The time, which never goes back: sums over tiles have gone on with it. */
+  private moment(): Micros {
+    const now = this.options.now();
+    if (now > this.last || now < this.last - CLOCK_STEP) this.last = now;
+    return this.last;
+  }
+
+  private count(tier: 'vector' | 'state', hits: number, misses: number): void {
+    if (hits > 0) this.options.counter.count(tier, 'hit', hits);
+    if (misses > 0) this.options.counter.count(tier, 'miss', misses);
+  }
+}
+
+/** By the index of the stream; tables that are looked up by key have none. */
+function statesOf({ program, entity }: Task, at: Micros, finder: StateFinder): (EntityState | undefined)[] {
+  const states: (EntityState | undefined)[] = [];
+  const { streams } = program.plan;
+  for (let i = 0; i < streams.length; i++) {
+    const keyed = streams[i]?.keyed === true;
+    states.push(keyed ? undefined : finder.find(program.needOf(i), entity, at));
+  }
+  return states;
+}
+
+function compute(
+  { keepStale }: OnlineQuery,
+  { program, entity, given }: Task,
+  states: readonly (EntityState | undefined)[],
+  memo: Memo,
+  { at, finder }: { readonly at: Micros; readonly finder: StateFinder },
+): Frame {
+  const lookup = (stream: number, key: string): EntityState | undefined => finder.find(program.needOf(stream), key, at);
+  return evaluate(program, { entity, states, lookup, given, memo, keepStale }, at);
+}

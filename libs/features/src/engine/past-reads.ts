@@ -1,0 +1,129 @@
+import { TURNS } from '@sibyl/kernel';
+import type { EventHistory } from '../log/feature-event';
+import { MICROS_PER_MS, MICROS_PER_SECOND, type Micros } from '../time';
+import type { CacheCounter } from './cache-counter';
+import { EntityState } from './entity-state';
+import { evaluate } from './evaluate';
+import { readHistories, type HistoryAsk } from './history-reader';
+import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type PastMoment, type Task } from './online-query';
+import { PastCache } from './past-cache';
+import type { StreamNeed } from './stream-need';
+
+const DEADLINE_MS = 2000;
+/** Rows of tables whose keys come from rows of tables: so many deep. */
+const MAX_KEY_ROUNDS = 4;
+/** Transactions that stamp arrivals end well within this, or are ended: what arrived before that long ago is all committed. */
+const SETTLED = 60 * MICROS_PER_SECOND;
+
+export interface PastReadOptions {
+  readonly log: EventHistory;
+  readonly now: () => Micros;
+  readonly counter: CacheCounter;
+  readonly cacheBytes: number;
+}
+
+/** Reads of the past, from the log: what would have been served at that moment, or what is known of it now. */
+export class PastReads {
+  private readonly cache: PastCache;
+
+  constructor(private readonly options: PastReadOptions) {
+    this.cache = new PastCache(options.cacheBytes);
+  }
+
+  async read(query: OnlineQuery, moment: PastMoment): Promise<OnlineAnswer> {
+    const tasks = tasksOf(query);
+    const settled = moment.knownAt <= this.options.now() - SETTLED && query.keepStale !== true;
+    if (settled) this.recall(tasks, moment);
+    const missing = tasks.filter(({ done }) => !done);
+    const begin = performance.now();
+    const unread = missing.length > 0 ? await this.compute(query, missing, moment) : undefined;
+    const storage = missing.length > 0 ? Math.round((performance.now() - begin) * MICROS_PER_MS) : 0;
+    if (settled) for (const task of missing) if (task.frame) this.cache.keep(task, moment, task.frame);
+    return { at: moment.at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
+  }
+
+  private recall(tasks: readonly Task[], moment: PastMoment): void {
+    let hits = 0;
+    for (const task of tasks) {
+      task.frame = this.cache.find(task, moment);
+      task.done = task.frame !== undefined;
+      if (task.done) hits += 1;
+    }
+    if (hits > 0) this.options.counter.count('as_of', 'hit', hits);
+    if (tasks.length > hits) this.options.counter.count('as_of', 'miss', tasks.length - hits);
+  }
+
+  private async compute(
+    query: OnlineQuery,
+    tasks: readonly Task[],
+    moment: PastMoment,
+  ): Promise<'deadline' | 'failed' | undefined> {
+    const states = new PastStates(this.options.log, moment, this.options.now() + (query.deadlineMs ?? DEADLINE_MS) * MICROS_PER_MS);
+    for (const { program, entity } of tasks) {
+      program.plan.streams.forEach(({ keyed }, i) => keyed || states.find(program.needOf(i), entity));
+    }
+    for (let round = 0; round <= MAX_KEY_ROUNDS; round++) {
+      await states.fetch(this.options.now);
+      for (const task of tasks) {
+        if (TURNS.due) await TURNS.next();
+        if (!task.done) this.evaluate(query, task, states, moment.at);
+      }
+      if (states.wanting === 0) break;
+    }
+    return states.unread;
+  }
+
+  private evaluate({ keepStale }: OnlineQuery, task: Task, states: PastStates, at: Micros): void {
+    const { program, entity, given } = task;
+    const { wanting } = states;
+    const held = program.plan.streams.map(({ keyed }, i) => (keyed ? undefined : states.find(program.needOf(i), entity)));
+    const lookup = (stream: number, key: string): EntityState | undefined => states.find(program.needOf(stream), key);
+    task.frame = evaluate(program, { entity, states: held, lookup, given, keepStale }, at);
+    task.done = states.wanting === wanting;
+  }
+}
+
+/** States as of one moment of the past, made for one read. */
+class PastStates {
+  unread: 'deadline' | 'failed' | undefined;
+  private readonly states = new Map<StreamNeed, Map<string, EntityState>>();
+  private asks: HistoryAsk[] = [];
+  private asked = new Map<StreamNeed, Set<string>>();
+
+  constructor(
+    private readonly log: EventHistory,
+    private readonly moment: PastMoment,
+    private readonly deadline: Micros,
+  ) {}
+
+  get wanting(): number {
+    return this.asks.length;
+  }
+
+  find(need: StreamNeed, entity: string): EntityState | undefined {
+    const state = this.states.get(need)?.get(entity);
+    if (state || this.unread) return state;
+    let asked = this.asked.get(need);
+    if (!asked) this.asked.set(need, (asked = new Set<string>()));
+    if (!asked.has(entity)) this.asks.push({ need, entity });
+    asked.add(entity);
+    return undefined;
+  }
+
+  async fetch(now: () => Micros): Promise<void> {
+    const { asks, moment, deadline } = this;
+    this.asks = [];
+    if (asks.length === 0) return;
+    try {
+      const histories = await readHistories(this.log, asks, { ...moment, upTo: moment.at, deadline });
+      for (const [i, { need, entity }] of asks.entries()) {
+        let ofNeed = this.states.get(need);
+        if (!ofNeed) this.states.set(need, (ofNeed = new Map<string, EntityState>()));
+        ofNeed.set(entity, new EntityState(need, entity, histories[i]));
+        if (TURNS.due) await TURNS.next();
+      }
+    } catch {
+      this.unread = now() >= deadline ? 'deadline' : 'failed';
+    }
+  }
+}

@@ -1,0 +1,137 @@
+// Hot: every read finds its states here, and every event that is taken anywhere passes here.
+import type { ViewPlan } from '../definitions/view-plan';
+import type { EventListener, FeatureEvent } from '../log/feature-event';
+import type { Micros } from '../time';
+import type { EntityState } from './entity-state';
+import { covers, needsOf, type StreamNeed } from './stream-need';
+
+/** A state in the order of use. */
+interface Held {
+  readonly state: EntityState;
+  readonly table: StreamTable;
+  bytes: number;
+  newer: Held | undefined;
+  older: Held | undefined;
+}
+
+/** The states of one stream in memory. */
+export class StreamTable {
+  readonly held = new Map<string, Held>();
+  /** Entities whose state is being read from the log: what comes meanwhile waits for it. */
+  readonly awaited = new Map<string, (event: FeatureEvent) => void>();
+
+  constructor(readonly need: StreamNeed) {}
+}
+
+/**
+ * Entity states in memory, at most so many bytes of them: the least recently used go first and come back from the log. Nothing is
+ * wrong in here by age: a state is either told of each event or not here.
+ */
+export class StateStore implements EventListener {
+  /** Bytes of all states in memory. */
+  bytes = 0;
+  private tables = new Map<string, StreamTable>();
+  private newest: Held | undefined;
+  private oldest: Held | undefined;
+  private count = 0;
+
+  constructor(
+    private readonly maxBytes: number,
+    private readonly now: () => Micros,
+  ) {}
+
+  get size(): number {
+    return this.count;
+  }
+
+  /** The plans that reads may ask for from now on. States that have too little for them go. */
+  usePlans(plans: Iterable<ViewPlan>): void {
+    const tables = new Map<string, StreamTable>();
+    for (const [name, need] of needsOf(plans)) {
+      const table = this.tables.get(name);
+      tables.set(name, table && covers(table.need, need) ? table : new StreamTable(need));
+    }
+    for (const [name, table] of this.tables) {
+      if (tables.get(name) === table) continue;
+      for (const held of table.held.values()) this.remove(held);
+    }
+    this.tables = tables;
+  }
+
+  table(stream: string): StreamTable | undefined {
+    return this.tables.get(stream);
+  }
+
+  find(table: StreamTable, entity: string): EntityState | undefined {
+    const held = table.held.get(entity);
+    if (!held) return undefined;
+    if (held !== this.newest) {
+      this.unlink(held);
+      this.link(held);
+    }
+    return held.state;
+  }
+
+  keep(table: StreamTable, state: EntityState): void {
+    if (this.tables.get(table.need.definition.name) !== table) return;
+    this.drop(table, state.entity);
+    const held: Held = { state, table, bytes: 0, newer: undefined, older: undefined };
+    table.held.set(state.entity, held);
+    this.count += 1;
+    this.link(held);
+    this.weigh(held);
+  }
+
+  drop(table: StreamTable, entity: string): void {
+    const held = table.held.get(entity);
+    if (held) this.remove(held);
+  }
+
+  taken(events: readonly FeatureEvent[]): void {
+    for (const event of events) {
+      if (event.logOnly) continue;
+      const table = this.tables.get(event.stream);
+      if (!table) continue;
+      table.awaited.get(event.entity)?.(event);
+      const held = table.held.get(event.entity);
+      if (held) this.apply(held, event);
+    }
+  }
+
+  private apply(held: Held, event: FeatureEvent): void {
+    const { state } = held;
+    if (state.columns.full) state.trim(this.now());
+    state.apply(event);
+    if (state.spoiled) this.remove(held);
+    else this.weigh(held);
+  }
+
+  private weigh(held: Held): void {
+    const { bytes } = held.state;
+    this.bytes += bytes - held.bytes;
+    held.bytes = bytes;
+    while (this.bytes > this.maxBytes && this.oldest) this.remove(this.oldest);
+  }
+
+  private remove(held: Held): void {
+    held.table.held.delete(held.state.entity);
+    this.unlink(held);
+    this.count -= 1;
+    this.bytes -= held.bytes;
+  }
+
+  private link(held: Held): void {
+    held.older = this.newest;
+    if (this.newest) this.newest.newer = held;
+    else this.oldest = held;
+    this.newest = held;
+  }
+
+  private unlink(held: Held): void {
+    if (held.newer) held.newer.older = held.older;
+    else if (this.newest === held) this.newest = held.older;
+    if (held.older) held.older.newer = held.newer;
+    else if (this.oldest === held) this.oldest = held.newer;
+    held.newer = held.older = undefined;
+  }
+}
