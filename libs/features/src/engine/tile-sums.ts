@@ -48,12 +48,10 @@ export class TileSums {
     return sums.length > 0 ? sums : [this.need.tiles.empty()];
   }
 
-  /** When each tile begins, and its sum; for those who ask why. */
-  *entries(at: Micros): Generator<{ readonly start: Micros; readonly sum: unknown }> {
+  /** When the tiles of the window begin. */
+  startsAt(at: Micros): readonly Micros[] {
     const { tile, span } = this.need.tiles;
-    for (let i = this.placeOf(Math.floor((at - span) / tile)); i < this.tiles.length; i++) {
-      yield { start: (this.tiles[i] as number) * tile, sum: this.sums[i] };
-    }
+    return this.tiles.slice(this.placeOf(Math.floor((at - span) / tile))).map((index) => index * tile);
   }
 
   private open(place: number, tile: number, time: Micros): void {
