@@ -126,7 +126,8 @@ export class EventColumns {
     for (let field = 0; field < this.kept.length; field++) {
       const numbers = this.numbers[field];
       const value = values[field];
-      if (numbers) numbers[index] = typeof value === 'number' ? value : value === true ? 1 : value === false ? 0 : Number.NaN;
+      if (numbers)
+        numbers[index] = typeof value === 'number' ? value : value === true ? 1 : value === false ? 0 : Number.NaN;
       const texts = this.strings[field];
       if (!texts) continue;
       const text = typeof value === 'string' ? value : null;
@@ -142,7 +143,8 @@ export class EventColumns {
   }
 
   private compare(index: number, event: FeatureEvent): number {
-    const byTime = (this.times[index] as number) - event.eventTime || (this.arrivals[index] as number) - event.ingestedAt;
+    const byTime =
+      (this.times[index] as number) - event.eventTime || (this.arrivals[index] as number) - event.ingestedAt;
     if (byTime !== 0) return byTime;
     for (let word = 0; word < ID_WORDS; word++) {
       const difference = (this.ids[index * ID_WORDS + word] as number) - (scratch[word] as number);

@@ -68,7 +68,8 @@ function behind({ plan }: Program, first: number): Set<number> {
   const seen = new Set<number>([first]);
   for (const index of seen) {
     const step = plan.steps[index];
-    const slots = step?.kind === 'expression' ? step.slots : step?.kind === 'static' && step.key !== undefined ? [step.key] : [];
+    const slots =
+      step?.kind === 'expression' ? step.slots : step?.kind === 'static' && step.key !== undefined ? [step.key] : [];
     for (const slot of slots) {
       const output = plan.outputs[slot];
       if (output) seen.add(output.step);
@@ -121,7 +122,10 @@ function explainOperator(program: Program, inputs: Inputs, at: Micros, index: nu
     return { tiles: tiles.slice(-MAX_TILES), count: tiles.length };
   }
   operator.compute(series, at, out, test?.over(state.columns));
-  const from = operator.span > 0 ? indexAfter(series.times, at - operator.span, series.start, series.end) : series.end - operator.history;
+  const from =
+    operator.span > 0
+      ? indexAfter(series.times, at - operator.span, series.start, series.end)
+      : series.end - operator.history;
   const begin = Math.max(series.start, from);
   const keep = test?.over(state.columns);
   const fields = step.feature.inputs.map((input) => stream.definition.fields.findIndex(({ name }) => name === input));

@@ -27,7 +27,10 @@ export class PastCache {
     this.stretches = new LRUCache({
       maxSize: maxBytes,
       sizeCalculation: (stretches, key) =>
-        stretches.reduce((bytes, { frame }) => bytes + FRAME_BYTES + frame.values.length * SLOT_BYTES, 2 * key.length + 200),
+        stretches.reduce(
+          (bytes, { frame }) => bytes + FRAME_BYTES + frame.values.length * SLOT_BYTES,
+          2 * key.length + 200,
+        ),
     });
   }
 

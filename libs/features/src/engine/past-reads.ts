@@ -58,7 +58,11 @@ export class PastReads {
     tasks: readonly Task[],
     moment: PastMoment,
   ): Promise<'deadline' | 'failed' | undefined> {
-    const states = new PastStates(this.options.log, moment, this.options.now() + (query.deadlineMs ?? DEADLINE_MS) * MICROS_PER_MS);
+    const states = new PastStates(
+      this.options.log,
+      moment,
+      this.options.now() + (query.deadlineMs ?? DEADLINE_MS) * MICROS_PER_MS,
+    );
     for (const { program, entity } of tasks) {
       program.plan.streams.forEach(({ keyed }, i) => keyed || states.find(program.needOf(i), entity));
     }
@@ -76,7 +80,9 @@ export class PastReads {
   private evaluate({ keepStale }: OnlineQuery, task: Task, states: PastStates, at: Micros): void {
     const { program, entity, given } = task;
     const { wanting } = states;
-    const held = program.plan.streams.map(({ keyed }, i) => (keyed ? undefined : states.find(program.needOf(i), entity)));
+    const held = program.plan.streams.map(({ keyed }, i) =>
+      keyed ? undefined : states.find(program.needOf(i), entity),
+    );
     const lookup = (stream: number, key: string): EntityState | undefined => states.find(program.needOf(stream), key);
     task.frame = evaluate(program, { entity, states: held, lookup, given, keepStale }, at);
     task.done = states.wanting === wanting;

@@ -27,7 +27,8 @@ export function settle(frame: Frame, program: ProgramStep, slot: number, keepSta
     return;
   }
   finite(frame, slot, feature);
-  if (isStale(frame, program, slot)) return put(frame, slot, 'STALE', keepStale ? (frame.values[slot] as FeatureValue) : null);
+  if (isStale(frame, program, slot))
+    return put(frame, slot, 'STALE', keepStale ? (frame.values[slot] as FeatureValue) : null);
   if (frame.statuses[slot] === 'PRESENT') applyRules(frame, program, slot);
   const status = frame.statuses[slot] as ValueStatus;
   if (DEFAULTED.has(status) && feature?.default !== undefined) put(frame, slot, 'DEFAULTED', feature.default);
