@@ -42,6 +42,11 @@ export const ERROR_CODES = {
     title: 'This change needs If-Match or If-None-Match',
     help: 'Send the ETag that you read as `If-Match`, or `If-None-Match: *` to create.',
   },
+  invalid_definition: {
+    kind: 'unprocessable',
+    title: 'The definition of a feature view or set cannot be used',
+    help: '`errors[]` points at every fault; in expressions `position` counts characters from their beginning. Nothing was published.',
+  },
   input_missing: {
     kind: 'unprocessable',
     title: 'An input is missing',

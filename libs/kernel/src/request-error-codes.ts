@@ -108,6 +108,11 @@ export const REQUEST_ERROR_CODES = {
     title: 'There is no such feature view',
     help: 'Feature views are published with `PUT /v1/features/views/{name}`.',
   },
+  feature_set_not_found: {
+    kind: 'not_found',
+    title: 'There is no such feature set',
+    help: 'Feature sets are published with `PUT /v1/features/sets/{name}`.',
+  },
   method_not_allowed: {
     kind: 'method_not_allowed',
     title: 'The route does not take this method',
