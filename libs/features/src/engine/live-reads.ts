@@ -81,13 +81,13 @@ export class LiveReads {
     let misses = 0;
     for (const task of tasks) {
       if (task.done) continue;
-      const wanting = finder.wanting;
+      const { misses: before } = finder;
       const states = statesOf(task, at, finder);
       const memo = this.memos.of(task.program, task.entity);
       const keeps = keepsVectors(task.program) && query.keepStale !== true;
       const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
       task.frame = known ?? compute(query, task, states, memo, { at, finder });
-      task.done = finder.wanting === wanting;
+      task.done = finder.misses === before;
       if (!keeps) continue;
       if (known) hits += 1;
       else misses += 1;

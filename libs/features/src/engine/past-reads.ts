@@ -79,19 +79,21 @@ export class PastReads {
 
   private evaluate({ keepStale }: OnlineQuery, task: Task, states: PastStates, at: Micros): void {
     const { program, entity, given } = task;
-    const { wanting } = states;
+    const { misses } = states;
     const held = program.plan.streams.map(({ keyed }, i) =>
       keyed ? undefined : states.find(program.needOf(i), entity),
     );
     const lookup = (stream: number, key: string): EntityState | undefined => states.find(program.needOf(stream), key);
     task.frame = evaluate(program, { entity, states: held, lookup, given, keepStale }, at);
-    task.done = states.wanting === wanting;
+    task.done = states.misses === misses;
   }
 }
 
 /** States as of one moment of the past, made for one read. */
 class PastStates {
   unread: 'deadline' | 'failed' | undefined;
+  /** How often something was looked for in vain that still can be read. */
+  misses = 0;
   private readonly states = new Map<StreamNeed, Map<string, EntityState>>();
   private asks: HistoryAsk[] = [];
   private asked = new Map<StreamNeed, Set<string>>();
@@ -109,6 +111,7 @@ class PastStates {
   find(need: StreamNeed, entity: string): EntityState | undefined {
     const state = this.states.get(need)?.get(entity);
     if (state || this.unread) return state;
+    this.misses += 1;
     let asked = this.asked.get(need);
     if (!asked) this.asked.set(need, (asked = new Set<string>()));
     if (!asked.has(entity)) this.asks.push({ need, entity });

@@ -10,7 +10,7 @@ import type { ProgramStep } from './program';
 const DEFAULTED: ReadonlySet<ValueStatus> = new Set<ValueStatus>(['NULL', 'NOT_FOUND', 'WARMING_UP']);
 
 const moment: { at: Micros; eventTime: Micros } = { at: 0, eventTime: 0 };
-const momentWithoutEvent: { at: Micros } = { at: 0 };
+const momentOfRequest: { at: Micros; given: boolean } = { at: 0, given: false };
 
 /**
  * What becomes of a value that was computed, or given by the request in its stead: numbers that are none, ttl, rules, default, in
@@ -68,8 +68,9 @@ function applyRules(frame: Frame, { step: { rules } }: ProgramStep, slot: number
   const time = frame.times[slot] as number;
   let outcome: RuleOutcome;
   if (Number.isNaN(time)) {
-    momentWithoutEvent.at = frame.at;
-    outcome = rules.apply(value, momentWithoutEvent);
+    momentOfRequest.at = frame.at;
+    momentOfRequest.given = frame.given?.values[slot] !== undefined;
+    outcome = rules.apply(value, momentOfRequest);
   } else {
     moment.at = frame.at;
     moment.eventTime = time;

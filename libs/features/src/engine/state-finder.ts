@@ -11,6 +11,8 @@ export class StateFinder {
   unread: 'deadline' | 'failed' | undefined;
   /** Microseconds that reading took. */
   storage: Micros = 0;
+  /** How often something was looked for in vain that still can be read. */
+  misses = 0;
   private missing: Map<string, StateAsk> | undefined;
   private loaded: Map<string, EntityState> | undefined;
 
@@ -33,6 +35,7 @@ export class StateFinder {
     if (loaded?.suffices(at, need)) return loaded;
     if (this.unread) return undefined;
     if (state) this.store.drop(table, entity);
+    this.misses += 1;
     this.missing ??= new Map<string, StateAsk>();
     this.missing.set(key, { table, entity });
     return undefined;

@@ -91,7 +91,10 @@ describe('states in memory', () => {
     const engine = engineAt(BEGIN + SECOND);
     engine.take(event('e', 0, 1));
     await engine.read();
-    engine.store.usePlans([plan, planOf([ticks('event_id')], [{ name: 'x', op: 'last', stream: 'ticks', inputs: ['x'] }])]);
+    engine.store.usePlans([
+      plan,
+      planOf([ticks('event_id')], [{ name: 'x', op: 'last', stream: 'ticks', inputs: ['x'] }]),
+    ]);
     await engine.read();
     expect(engine.log.reads).toBe(1);
     const more = { name: 'slow', op: 'ema', stream: 'ticks', inputs: ['x'], params: { period: 200 } };
