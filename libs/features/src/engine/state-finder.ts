@@ -26,13 +26,13 @@ export class StateFinder {
   find(need: StreamNeed, entity: string, at: Micros): EntityState | undefined {
     const stream = need.definition.name;
     const table = this.store.table(stream);
-    if (!table) throw new RangeError(`no plan in use has the stream ${stream}`);
+    if (!table?.serves(need)) throw new RangeError(`the plan is not in use: stream ${stream}`);
     const state = this.store.find(table, entity);
     if (state?.suffices(at, need)) return state;
     const key = `${stream}\n${entity}`;
     // It may have left memory again for want of room.
     const loaded = this.loaded?.get(key);
-    if (loaded?.suffices(at, need)) return loaded;
+    if (loaded?.need === table.need && loaded.suffices(at, need)) return loaded;
     if (this.unread) return undefined;
     if (state) this.store.drop(table, entity);
     this.misses += 1;
@@ -41,7 +41,7 @@ export class StateFinder {
     return undefined;
   }
 
-  /** Reads what is missing, for so long. The reads themselves go on, for those who ask next. */
+  /** Reads what is missing, until all fetches of this read took so long. The reads themselves go on, for those who ask next. */
   async fetch(loader: StateLoader, deadlineMs: number): Promise<void> {
     const { missing } = this;
     if (!missing) return;
@@ -60,7 +60,7 @@ export class StateFinder {
         }
       }),
     );
-    const inTime = await within(all, deadlineMs);
+    const inTime = await within(all, Math.max(0, deadlineMs - this.storage / MICROS_PER_MS));
     this.storage += Math.round((performance.now() - begin) * MICROS_PER_MS);
     if (failed) this.unread = 'failed';
     else if (!inTime) this.unread = 'deadline';

@@ -1,3 +1,4 @@
+import { TURNS } from '@sibyl/kernel';
 import type { EventHistory, FeatureEvent } from '../log/feature-event';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 import { EntityState } from './entity-state';
@@ -15,7 +16,11 @@ const EXTRA = 16;
 const MAX_FLIGHTS = 16_384;
 /** Events that come for an entity while its log is read; beyond it, the log is read once more instead. */
 const MAX_WAITING = 4096;
+/** The same for all entities together. */
+const MAX_WAITING_ALL = 65_536;
 const MAX_ROUNDS = 4;
+/** States that are made before others have their turn, each of hundreds of events. */
+const SLICE = 16;
 
 export interface StateAsk {
   readonly table: StreamTable;
@@ -35,6 +40,7 @@ interface Flight extends StateAsk {
 export class StateLoader {
   private readonly flights = new Map<StreamTable, Map<string, Flight>>();
   private flying = 0;
+  private waiting = 0;
 
   constructor(
     private readonly log: EventHistory,
@@ -65,8 +71,11 @@ export class StateLoader {
     this.flying += 1;
     // From here on each event of the entity waits, so that none falls between the read and the state.
     table.awaited.set(entity, (event) => {
-      if (flight.waiting.length < MAX_WAITING) flight.waiting.push(event);
-      else flight.overflown = true;
+      if (flight.waiting.length >= MAX_WAITING || this.waiting >= MAX_WAITING_ALL) flight.overflown = true;
+      else {
+        flight.waiting.push(event);
+        this.waiting += 1;
+      }
     });
     return flight;
   }
@@ -87,7 +96,7 @@ export class StateLoader {
   /** Returns those that have to be read once more. */
   private async read(flights: Flight[], deadline: Micros, last: boolean): Promise<Flight[]> {
     for (const flight of flights) {
-      flight.waiting = [];
+      this.forgetWaiting(flight);
       flight.overflown = false;
     }
     const at = this.now();
@@ -96,6 +105,8 @@ export class StateLoader {
     const histories = await readHistories(this.log, asks, view);
     const again: Flight[] = [];
     for (const [i, flight] of flights.entries()) {
+      // What is taken meanwhile waits with the flight.
+      if (i % SLICE === SLICE - 1 && TURNS.due) await TURNS.next();
       const history = histories[i];
       const state = new EntityState(flight.table.need, flight.entity, history);
       for (const event of flight.waiting) state.apply(event);
@@ -117,6 +128,11 @@ export class StateLoader {
     return again;
   }
 
+  private forgetWaiting(flight: Flight): void {
+    this.waiting -= flight.waiting.length;
+    flight.waiting = [];
+  }
+
   private end(flight: Flight): void {
     const { table, entity } = flight;
     const ofTable = this.flights.get(table);
@@ -124,6 +140,7 @@ export class StateLoader {
     table.awaited.delete(entity);
     ofTable.delete(entity);
     if (ofTable.size === 0) this.flights.delete(table);
+    this.forgetWaiting(flight);
     this.flying -= 1;
   }
 }

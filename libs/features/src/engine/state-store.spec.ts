@@ -104,6 +104,9 @@ describe('states in memory', () => {
     expect(engine.log.reads).toBe(2);
     engine.store.usePlans([]);
     expect([engine.store.size, engine.store.bytes]).toEqual([0, 0]);
+    // What another plan keeps of the same stream is not what this one asks for.
+    engine.store.usePlans([planOf([ticks('event_id')], [more])]);
+    await expect(engine.read()).rejects.toThrow('not in use');
   });
 });
 

@@ -20,7 +20,17 @@ export class StreamTable {
   /** Entities whose state is being read from the log: what comes meanwhile waits for it. */
   readonly awaited = new Map<string, (event: FeatureEvent) => void>();
 
+  private readonly served = new WeakSet<StreamNeed>();
+
   constructor(readonly need: StreamNeed) {}
+
+  /** Its states have all that this need asks. */
+  serves(need: StreamNeed): boolean {
+    if (this.served.has(need)) return true;
+    if (!covers(this.need, need)) return false;
+    this.served.add(need);
+    return true;
+  }
 }
 
 /**
@@ -49,7 +59,7 @@ export class StateStore implements EventListener {
     const tables = new Map<string, StreamTable>();
     for (const [name, need] of needsOf(plans)) {
       const table = this.tables.get(name);
-      tables.set(name, table && covers(table.need, need) ? table : new StreamTable(need));
+      tables.set(name, table?.serves(need) ? table : new StreamTable(need));
     }
     for (const [name, table] of this.tables) {
       if (tables.get(name) === table) continue;

@@ -38,7 +38,7 @@ export type Naive = { readonly value: FeatureValue } | { readonly status: string
 
 interface NaiveFeature {
   readonly feature: TestFeature;
-  naive(events: readonly FeatureEvent[], at: Micros): Naive;
+  readonly naive: (events: readonly FeatureEvent[], at: Micros) => Naive;
 }
 
 export function ticks(identity: StreamIdentity): StreamDefinition {

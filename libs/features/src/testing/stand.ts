@@ -44,7 +44,7 @@ export class EngineStand {
   }
 
   query(...entities: readonly string[]): OnlineQuery {
-    return { views: [this.program], rows: entities.map((entity) => ({ entities: [entity] })) };
+    return { views: [this.program], deadlineMs: 30_000, rows: entities.map((entity) => ({ entities: [entity] })) };
   }
 
   /** By name, the values of one entity now, or their statuses where they have none. */
