@@ -10,7 +10,7 @@ import { TileSums } from './tile-sums';
 /** Reads stamp their time as this process does, so what has been old for this long counts for each that is to come. */
 const SETTLED = MICROS_PER_SECOND;
 /** Measured: this object and its columns' object, its entry in a map, its key. */
-const OBJECT_BYTES = 500;
+const OBJECT_BYTES = 700;
 
 let versions = 0;
 

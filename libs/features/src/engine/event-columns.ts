@@ -9,7 +9,7 @@ import { indexAfter } from './series';
 const FIRST_CAPACITY = 4;
 /** Measured: an ArrayBuffer with its store, a view upon it, an array, a string with its place in an array. */
 const BUFFER_BYTES = 250;
-const VIEW_BYTES = 130;
+const VIEW_BYTES = 180;
 const ARRAY_BYTES = 40;
 const STRING_BYTES = 24;
 
@@ -71,8 +71,11 @@ export class EventColumns {
     return readEventId(this.ids, index * ID_WORDS);
   }
 
-  idWords(index: number): Uint32Array {
-    return this.ids.slice(index * ID_WORDS, (index + 1) * ID_WORDS);
+  /** For who may want the id later, when other events lie here. */
+  idWords(index: number): readonly number[] {
+    const { ids } = this;
+    const at = index * ID_WORDS;
+    return [ids[at] as number, ids[at + 1] as number, ids[at + 2] as number, ids[at + 3] as number];
   }
 
   /** The value of a field as expressions take it. */
@@ -109,6 +112,7 @@ export class EventColumns {
     return index >= this.start && this.times[index] === time ? index : -1;
   }
 
+  /** At the place that `placeOf` gave; returns where that has come to lie. */
   insert(place: number, event: FeatureEvent): number {
     if (this.end === this.capacity) place -= this.makeRoom();
     if (place < this.end) this.open(place);
@@ -117,11 +121,11 @@ export class EventColumns {
     return place;
   }
 
-  /** Lays the event over the one at `index`. */
+  /** Lays the event over the one at `index`: the event that `placeOf` was asked about last, as its id is at hand. */
   put(index: number, event: FeatureEvent): void {
     this.times[index] = event.eventTime;
     this.arrivals[index] = event.ingestedAt;
-    writeEventId(event.eventId, this.ids, index * ID_WORDS);
+    this.ids.set(scratch, index * ID_WORDS);
     const { values } = event;
     for (let field = 0; field < this.kept.length; field++) {
       const numbers = this.numbers[field];

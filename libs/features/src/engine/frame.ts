@@ -10,7 +10,7 @@ export class StreamBasis {
   readonly eventTime: Micros;
   /** The latest arrival among all that was known of the entity. */
   readonly arrived: Micros;
-  private readonly id: Uint32Array | undefined;
+  private readonly words: readonly number[] | undefined;
 
   constructor(
     readonly stream: string,
@@ -20,12 +20,12 @@ export class StreamBasis {
   ) {
     this.eventTime = end > start ? state.columns.timeAt(end - 1) : Number.NaN;
     this.arrived = state.arrived;
-    this.id = end > start ? state.columns.idWords(end - 1) : undefined;
+    this.words = end > start ? state.columns.idWords(end - 1) : undefined;
   }
 
   /** Of the newest event that counts. */
   get eventId(): string | undefined {
-    return this.id && readEventId(this.id, 0);
+    return this.words && readEventId(this.words, 0);
   }
 }
 

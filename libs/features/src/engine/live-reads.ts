@@ -6,11 +6,11 @@ import type { EntityState } from './entity-state';
 import { evaluate } from './evaluate';
 import type { Frame } from './frame';
 import type { Memo } from './memo';
-import { keepsVectors, MemoCache, recallFrame, rememberFrame } from './memo-cache';
 import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type Task } from './online-query';
 import { StateFinder } from './state-finder';
 import { StateLoader } from './state-loader';
 import type { StateStore } from './state-store';
+import { keepsVectors, recallFrame, rememberFrame } from './vectors';
 
 const DEADLINE_MS = 40;
 /** Rows of tables whose keys come from rows of tables: so many deep. */
@@ -23,19 +23,15 @@ export interface LiveReadOptions {
   readonly log: EventHistory;
   readonly now: () => Micros;
   readonly counter: CacheCounter;
-  /** Bytes of memos and vectors. */
-  readonly memoBytes: number;
 }
 
 /** Reads of now, from memory; what is not there comes from the log, in one read for all. */
 export class LiveReads {
   private readonly loader: StateLoader;
-  private readonly memos: MemoCache;
   private last: Micros = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: LiveReadOptions) {
     this.loader = new StateLoader(options.log, options.store, options.now);
-    this.memos = new MemoCache(options.memoBytes);
   }
 
   /** At once where everything is in memory. */
@@ -44,7 +40,10 @@ export class LiveReads {
     const at = this.moment();
     const finder = new StateFinder(this.options.store);
     let found = 0;
-    for (const task of tasks) for (const state of statesOf(task, at, finder)) if (state) found += 1;
+    for (const task of tasks) {
+      task.states = statesOf(task, at, finder);
+      for (const state of task.states) if (state) found += 1;
+    }
     this.count('state', found, finder.wanting);
     if (finder.wanting > 0) return this.readRest(query, tasks, finder);
     this.evaluateAll(query, tasks, at, finder);
@@ -54,6 +53,7 @@ export class LiveReads {
 
   private async readRest(query: OnlineQuery, tasks: readonly Task[], finder: StateFinder): Promise<OnlineAnswer> {
     await finder.fetch(this.loader, query.deadlineMs ?? DEADLINE_MS);
+    for (const task of tasks) task.states = undefined;
     // Now is when the states are there: no moment before it is asked of them.
     const at = this.moment();
     this.evaluateAll(query, tasks, at, finder);
@@ -82,16 +82,17 @@ export class LiveReads {
     for (const task of tasks) {
       if (task.done) continue;
       const { misses: before } = finder;
-      const states = statesOf(task, at, finder);
-      const memo = this.memos.of(task.program, task.entity);
+      const states = (task.states ??= statesOf(task, at, finder));
+      const memo = this.options.store.memoOf(task.program, task.entity);
       const keeps = keepsVectors(task.program) && query.keepStale !== true;
       const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
       task.frame = known ?? compute(query, task, states, memo, { at, finder });
       task.done = finder.misses === before;
+      if (!task.done) task.states = undefined;
       if (!keeps) continue;
       if (known) hits += 1;
       else misses += 1;
-      if (!known) rememberFrame(memo, states, task.frame);
+      if (!known && memo) rememberFrame(memo, states, task.frame);
     }
     this.count('vector', hits, misses);
   }
@@ -124,7 +125,7 @@ function compute(
   { keepStale }: OnlineQuery,
   { program, entity, given }: Task,
   states: readonly (EntityState | undefined)[],
-  memo: Memo,
+  memo: Memo | undefined,
   { at, finder }: { readonly at: Micros; readonly finder: StateFinder },
 ): Frame {
   const lookup = (stream: number, key: string): EntityState | undefined => finder.find(program.needOf(stream), key, at);

@@ -1,9 +1,10 @@
 import type { Micros } from '../time';
+import type { EntityState } from './entity-state';
 import type { Frame, Given } from './frame';
 import type { Program } from './program';
 
 /** More entities than this are several requests. */
-export const MAX_ENTITIES = 1000;
+const MAX_ENTITIES = 1000;
 
 /** What one entity is asked for: a row has one key and one set of values a view. */
 export interface OnlineRow {
@@ -46,6 +47,8 @@ export interface Task {
   readonly program: Program;
   readonly entity: string;
   readonly given: Given | undefined;
+  /** What live reads have found in memory for it. */
+  states: readonly (EntityState | undefined)[] | undefined;
   frame: Frame | undefined;
   /** Nothing is missing that could still be read. */
   done: boolean;
@@ -58,7 +61,7 @@ export function tasksOf({ views, rows }: OnlineQuery): Task[] {
     for (const [i, program] of views.entries()) {
       const entity = row.entities[i];
       if (entity === undefined) throw new RangeError(`no key of view ${program.plan.view.name}`);
-      tasks.push({ program, entity, given: row.given?.[i], frame: undefined, done: false });
+      tasks.push({ program, entity, given: row.given?.[i], states: undefined, frame: undefined, done: false });
     }
   }
   return tasks;

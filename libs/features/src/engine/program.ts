@@ -29,6 +29,8 @@ export class Program {
   readonly steps: readonly ProgramStep[];
   /** Values change with the moment, so that no vector can be kept until the next event. */
   readonly timed: boolean;
+  /** The first stream whose events are the entity's own. */
+  readonly home: string | undefined;
   /** Rows of tables are looked up by values. */
   readonly keyed: boolean;
   /** Names to slots, of what callers may ask for or give. */
@@ -37,6 +39,7 @@ export class Program {
   private readonly needs: readonly StreamNeed[];
 
   constructor(readonly plan: ViewPlan) {
+    this.home = plan.streams.find((stream) => !stream.keyed)?.definition.name;
     this.keyed = plan.streams.some((stream) => stream.keyed);
     this.needs = plan.streams.map((_, i) => needOf(plan, i));
     this.steps = plan.steps.map((step, index) => programStep(step, index));

@@ -63,11 +63,11 @@ describe('states in memory', () => {
       const counted = engine.store.bytes;
       for (let i = 0; i < entities; i += 1000) await engine.live.read(engine.query(...names.slice(i, i + 1000)));
       for (const name of names) engine.store.taken(Array.from({ length: events }, (_, i) => event(name, i, i)));
-      // Memos are counted by themselves, and are at most 16 MiB here.
       const real = used() - before;
       const weighed = engine.store.bytes - counted;
-      expect(weighed).toBeGreaterThan(0.8 * (real - 16 * MiB));
-      expect(weighed).toBeLessThan(2 * real);
+      expect(weighed).toBeGreaterThan(0.8 * real);
+      // Half of what the process grows by lies outside of what V8 and its buffers tell.
+      expect(weighed).toBeLessThan(3 * real);
     }
   }, 60_000);
 

@@ -3,12 +3,19 @@ import type { ViewPlan } from '../definitions/view-plan';
 import type { EventListener, FeatureEvent } from '../log/feature-event';
 import type { Micros } from '../time';
 import type { EntityState } from './entity-state';
+import { Memo } from './memo';
+import type { Program } from './program';
 import { covers, needsOf, type StreamNeed } from './stream-need';
+
+/** Plans whose values are kept of one entity; more of them at one time are versions of one another. */
+const MAX_MEMOS = 8;
 
 /** A state in the order of use. */
 interface Held {
   readonly state: EntityState;
   readonly table: StreamTable;
+  /** What plans came to that have this as their first state, the newest first. */
+  memos: readonly { readonly program: Program; readonly memo: Memo }[];
   bytes: number;
   newer: Held | undefined;
   older: Held | undefined;
@@ -82,10 +89,21 @@ export class StateStore implements EventListener {
     return held.state;
   }
 
+  /** Kept, and forgotten, with the state of the plan's first stream; undefined where that is not in memory. */
+  memoOf(program: Program, entity: string): Memo | undefined {
+    const held = program.home === undefined ? undefined : this.tables.get(program.home)?.held.get(entity);
+    if (!held) return undefined;
+    for (const known of held.memos) if (known.program === program) return known.memo;
+    const memo = new Memo(program);
+    held.memos = [{ program, memo }, ...held.memos].slice(0, MAX_MEMOS);
+    this.weigh(held);
+    return memo;
+  }
+
   keep(table: StreamTable, state: EntityState): void {
     if (this.tables.get(table.need.definition.name) !== table) return;
     this.drop(table, state.entity);
-    const held: Held = { state, table, bytes: 0, newer: undefined, older: undefined };
+    const held: Held = { state, table, memos: [], bytes: 0, newer: undefined, older: undefined };
     table.held.set(state.entity, held);
     this.count += 1;
     this.link(held);
@@ -117,7 +135,8 @@ export class StateStore implements EventListener {
   }
 
   private weigh(held: Held): void {
-    const { bytes } = held.state;
+    let { bytes } = held.state;
+    for (const { memo } of held.memos) bytes += memo.bytes;
     this.bytes += bytes - held.bytes;
     held.bytes = bytes;
     while (this.bytes > this.maxBytes && this.oldest) this.remove(this.oldest);

@@ -31,7 +31,7 @@ export class EngineStand {
     };
     this.log = new MemoryLog(new Map(plan.view.streams.map(({ name, identity }) => [name, identity])));
     this.store = new StateStore(stateBytes, now);
-    this.live = new LiveReads({ store: this.store, log: this.log, now, counter, memoBytes: 16 * MiB });
+    this.live = new LiveReads({ store: this.store, log: this.log, now, counter });
     this.past = new PastReads({ log: this.log, now, counter, cacheBytes: 16 * MiB });
     this.store.usePlans([plan]);
     this.program = new Program(plan);
