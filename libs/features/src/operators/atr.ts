@@ -1,8 +1,8 @@
 // Hot: runs for every feature of every read that is not in a cache.
 import type { Series } from '../engine/series';
-import type { Computed, Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
-import { numbersOf } from './columns';
+import type { Computed, Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 import { wilderHistory } from './wilder';
@@ -39,14 +39,14 @@ function averageRange(series: Series, from: number, columns: Columns, period: nu
   const lows = numbersOf(series, columns.low);
   const closes = numbersOf(series, columns.close);
   const { end } = series;
-  let before = Number.NaN;
+  let before = MISSING;
   let bars = 0;
   let average = 0;
   for (let index = from; index < end; index++) {
-    const high = highs[index] ?? Number.NaN;
-    const low = lows[index] ?? Number.NaN;
-    const close = closes[index] ?? Number.NaN;
-    if (Number.isNaN(high + low + close) && (Number.isNaN(high) || Number.isNaN(low) || Number.isNaN(close))) continue;
+    const high = highs[index] ?? MISSING;
+    const low = lows[index] ?? MISSING;
+    const close = closes[index] ?? MISSING;
+    if (isMissing(high) || isMissing(low) || isMissing(close)) continue;
     if (bars > 0) {
       const range = Math.max(high - low, Math.abs(before - high), Math.abs(before - low));
       if (bars > period) average = (average * (period - 1) + range) / period;

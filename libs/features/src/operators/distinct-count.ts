@@ -1,9 +1,9 @@
 import type { Series } from '../engine/series';
-import type { Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber } from './computed';
-import { numbersOf } from './columns';
 import { DistinctSketch } from './distinct-sketch';
 import { hashOfNumber, hashOfText } from './hash53';
+import type { Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { windowedOperator } from './windowed-operator';
 
@@ -29,7 +29,8 @@ export const distinctCount: Operator = {
         seen.clear();
         for (let index = from; index < series.end; index++) {
           const value = values?.[index] ?? null;
-          if (value !== null && !Number.isNaN(value) && (keep === undefined || keep(index))) seen.add(value);
+          if (value === null || (typeof value === 'number' && isMissing(value))) continue;
+          if (keep === undefined || keep(index)) seen.add(value);
         }
         setNumber(out, seen.size);
         // Another entity's values need no room until the next call.
@@ -57,7 +58,7 @@ function addText(sketch: DistinctSketch, series: Series, column: number, index: 
 }
 
 function addNumber(sketch: DistinctSketch, series: Series, column: number, index: number): DistinctSketch {
-  const value = numbersOf(series, column)[index] ?? Number.NaN;
-  if (!Number.isNaN(value)) sketch.add(hashOfNumber(value));
+  const value = numbersOf(series, column)[index] ?? MISSING;
+  if (!isMissing(value)) sketch.add(hashOfNumber(value));
   return sketch;
 }

@@ -1,7 +1,7 @@
 // Hot: runs for every feature of every read that is not in a cache.
-import type { Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
-import { numbersOf } from './columns';
+import type { Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
@@ -31,16 +31,16 @@ export const wilder: Operator = {
       let average = 0;
       let index = from;
       for (; index < end && have < period; index++) {
-        const value = numbers[index] ?? Number.NaN;
-        if (Number.isNaN(value)) continue;
+        const value = numbers[index] ?? MISSING;
+        if (isMissing(value)) continue;
         average += value;
         have++;
       }
       if (have < period) return setWarmingUp(out, have, period);
       average /= period;
       for (; index < end; index++) {
-        const value = numbers[index] ?? Number.NaN;
-        if (!Number.isNaN(value)) average = (average * (period - 1) + value) / period;
+        const value = numbers[index] ?? MISSING;
+        if (!isMissing(value)) average = (average * (period - 1) + value) / period;
       }
       setNumber(out, average);
     });
