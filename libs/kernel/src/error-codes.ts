@@ -47,6 +47,11 @@ export const ERROR_CODES = {
     title: 'This change needs If-Match or If-None-Match',
     help: 'Send the ETag that you read as `If-Match`, or `If-None-Match: *` to create.',
   },
+  invalid_definition: {
+    kind: 'unprocessable',
+    title: 'The definition of features is not valid',
+    help: '`errors[]` points at each fault, with the position in an expression where it is known.',
+  },
   event_invalid: {
     kind: 'unprocessable',
     title: 'No event of the push can be stored',

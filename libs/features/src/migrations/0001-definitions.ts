@@ -13,6 +13,8 @@ CREATE TABLE features.definition (
   name text COLLATE "C" NOT NULL,
   hash text COLLATE "C" NOT NULL CHECK (hash ~ '^sha256:[0-9a-f]{64}$'),
   document json NOT NULL,
+  -- Of a set: with the versions of views that it was published with, which it keeps.
+  resolved json,
   published_at timestamptz NOT NULL,
   published_by json NOT NULL,
   PRIMARY KEY (kind, name, hash)
