@@ -1,5 +1,6 @@
 import { Client } from 'pg';
-import { LogStand, streamDefinition, DAY } from '../testing/log-stand';
+import { LogStand } from '../testing/log-stand';
+import { DAY, streamDefinition } from '../testing/stream-definition';
 import type { EventWriter } from './event-writer';
 import type { FeatureEvent, HistoryQuery } from './feature-event';
 import { HISTORY_SQL } from './log-history';

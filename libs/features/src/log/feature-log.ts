@@ -1,12 +1,15 @@
 import type { Database } from '@sibyl/database';
 import { DomainError, nearestWords, TURNS, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { randomUUID } from 'node:crypto';
+import { CommitFollower } from './commit-follower';
 import { EventWriter } from './event-writer';
 import type { EventListener, PushResult } from './feature-event';
 import { LineUpload, type UploadOutcome } from './line-upload';
+import { LogKeeper } from './log-keeper';
 import { LogOptions } from './log-options';
 import { isFault, readEvent, type PendingEvent } from './pending-event';
 import { Periods } from './periods';
+import { RedisFanOut } from './redis-fan-out';
 import type { LoggedStream, StreamCatalog } from './stream-catalog';
 
 /** Events of one push; a history has another way. */
@@ -16,9 +19,10 @@ export interface FeatureLogParts {
   readonly database: Database;
   readonly clock: Clock;
   readonly streams: StreamCatalog;
-  /** Hear of each commit of this process before its caller is answered. */
+  /** Hear of each commit of this process before its caller is answered, and of those of others soon after. */
   readonly listeners: readonly EventListener[];
   readonly onResults?: (stream: string, result: PushResult, events: number) => void;
+  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
 /** What became of one event. */
@@ -31,34 +35,36 @@ export interface PushedEvent {
   readonly fault?: FieldFault;
 }
 
-/** The way of events into the log. */
+/** The log of events: the way in, and how this process hears of what it and others have taken. */
 export class FeatureLog {
-  /** This process among those that write the log. */
-  readonly writerId = randomUUID();
   private readonly writer: EventWriter;
-  private readonly periods: Periods;
+  private readonly follower: CommitFollower;
+  private readonly keeper: LogKeeper;
 
-  constructor(
+  private constructor(
     private readonly parts: FeatureLogParts,
-    options: LogOptions = new LogOptions(),
+    options: LogOptions,
+    private readonly fanOut: RedisFanOut | undefined,
+    writer: string,
   ) {
-    const { database, clock, listeners, onResults } = parts;
-    this.periods = new Periods(database);
-    this.writer = new EventWriter(
-      {
-        database,
-        clock,
-        periods: this.periods,
-        writer: this.writerId,
-        listeners,
-        ...(onResults === undefined ? {} : { onResults }),
-      },
-      options,
-    );
+    const { database, clock, streams, listeners, log, onResults } = parts;
+    const periods = new Periods(database);
+    const told = fanOut ? [...listeners, fanOut] : listeners;
+    const hears = onResults === undefined ? {} : { onResults };
+    this.writer = new EventWriter({ database, clock, periods, writer, listeners: told, ...hears }, options);
+    const known = fanOut ? { known: fanOut.knows } : {};
+    this.follower = new CommitFollower({ database, clock, streams, listeners, writer, log, ...known }, options.pollMs);
+    this.keeper = new LogKeeper({ database, log, onDropped: () => periods.forget() }, options.retentionMs);
   }
 
-  start(): void {
-    this.writer.start();
+  static async start(parts: FeatureLogParts, options: LogOptions = new LogOptions()): Promise<FeatureLog> {
+    const writer = randomUUID();
+    const log = new FeatureLog(parts, options, await fanOutOf(parts, options, writer), writer);
+    await log.follower.start();
+    log.writer.start();
+    log.fanOut?.start();
+    log.keeper.start();
+    return log;
   }
 
   /** Events that wait to be stored. */
@@ -95,14 +101,11 @@ export class FeatureLog {
     ).run(body);
   }
 
-  /** Cuts of the log have been dropped. */
-  forgetPeriods(): void {
-    this.periods.forget();
-  }
-
   /** What waits is stored first. */
-  stop(): Promise<void> {
-    return this.writer.stop();
+  async stop(): Promise<void> {
+    await this.writer.stop();
+    await Promise.all([this.follower.stop(), this.keeper.stop()]);
+    this.fanOut?.stop();
   }
 
   private stream(name: string): LoggedStream {
@@ -123,4 +126,15 @@ export class FeatureLog {
       return { status, ...result };
     });
   }
+}
+
+async function fanOutOf(
+  { database, listeners, log }: FeatureLogParts,
+  { redisUrl: url }: LogOptions,
+  writer: string,
+): Promise<RedisFanOut | undefined> {
+  if (url === undefined) return undefined;
+  const [installation] = await database.query<{ id: string }>('SELECT id FROM features.installation');
+  const channel = `sibyl:${installation?.id}:feature-events`;
+  return new RedisFanOut({ url, channel, writer, listeners, log });
 }

@@ -1,4 +1,4 @@
-import { IsInt, Max, Min } from 'class-validator';
+import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
 
 /** What an operator may set of the log of events. */
 export class LogOptions {
@@ -34,14 +34,19 @@ export class LogOptions {
   @Max(8)
   writers = 2;
 
+  /** A Redis through which processes tell each other of commits at once. */
+  @IsOptional()
+  @IsString()
+  redisUrl?: string;
+
   /** How often the commits of other processes are looked for. */
   @IsInt()
   @Min(50)
   @Max(60_000)
   pollMs = 1000;
 
-  /** How often stale partitions are looked for. */
+  /** How often cuts of the log are looked for that no stream keeps any more. */
   @IsInt()
   @Min(1000)
-  retentionMs = 3_600_000;
+  retentionMs = 600_000;
 }

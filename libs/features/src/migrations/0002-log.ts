@@ -72,6 +72,10 @@ CREATE TABLE features.intake (
 );
 CREATE INDEX intake_stamp ON features.intake (last_stamp);
 
+-- Tells installations apart that share something outside the database.
+CREATE TABLE features.installation (id uuid PRIMARY KEY DEFAULT gen_random_uuid());
+INSERT INTO features.installation DEFAULT VALUES;
+
 CREATE FUNCTION features.now_us() RETURNS bigint LANGUAGE sql VOLATILE AS $$
   SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 $$;
@@ -134,7 +138,7 @@ END $$;
 REVOKE EXECUTE ON FUNCTION features.ensure_period(smallint, bigint), features.drop_stale_period() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION features.ensure_period(smallint, bigint), features.drop_stale_period() TO sibyl_app;
 GRANT SELECT, INSERT ON features.event TO sibyl_app;
-GRANT SELECT ON features.period TO sibyl_app;
+GRANT SELECT ON features.period, features.installation TO sibyl_app;
 GRANT SELECT, INSERT, UPDATE (event_time, ingested_at, vals) ON features.latest TO sibyl_app;
 GRANT SELECT, INSERT, DELETE ON features.intake TO sibyl_app;
 `,

@@ -2,7 +2,7 @@ import type { Database } from '@sibyl/database';
 import { createTestDatabase, type TestDatabase } from '@sibyl/database/testing';
 import { SystemClock, type Clock } from '@sibyl/kernel';
 import { randomUUID } from 'node:crypto';
-import type { FieldDefinition, StreamDefinition } from '../definitions/feature-view';
+import type { StreamDefinition } from '../definitions/feature-view';
 import { EventWriter } from '../log/event-writer';
 import type { EventListener } from '../log/feature-event';
 import { LogHistory } from '../log/log-history';
@@ -13,24 +13,7 @@ import type { EventResult } from '../log/push-queue';
 import { retentionClassOf } from '../log/retention-class';
 import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
 import { featureMigrations } from '../migrations';
-
-const MINUTE = 60_000_000;
-export const DAY = 86_400_000_000;
-
-const field = (name: string): FieldDefinition => ({ name, type: 'double', nullable: false });
-
-/** Streams for tests of the log: `candles`, of which a later event corrects, and `ticks`, which keeps all. */
-export function streamDefinition(given: Partial<StreamDefinition> & { readonly name: string }): StreamDefinition {
-  return {
-    identity: 'event_id',
-    fields: [field('price'), field('size')],
-    allowedLateness: 10 * MINUTE,
-    retention: 30 * DAY,
-    rules: [],
-    table: false,
-    ...given,
-  };
-}
+import { streamDefinition } from './stream-definition';
 
 class TestStreams implements StreamCatalog {
   readonly all: LoggedStream[] = [];
