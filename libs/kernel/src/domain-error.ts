@@ -7,6 +7,8 @@ export interface FieldFault {
   readonly expected?: string;
   readonly received?: string;
   readonly hint?: string;
+  /** Characters from the beginning of an expression to where the fault lies. */
+  readonly position?: number;
 }
 
 export interface DomainErrorOptions {

@@ -49,8 +49,8 @@ export const ERROR_CODES = {
   },
   invalid_definition: {
     kind: 'unprocessable',
-    title: 'The definition of features is not valid',
-    help: '`errors[]` points at each fault, with the position in an expression where it is known.',
+    title: 'The definition of a feature view or set cannot be used',
+    help: '`errors[]` points at every fault; in expressions `position` counts characters from their beginning. Nothing was published.',
   },
   event_invalid: {
     kind: 'unprocessable',

@@ -108,15 +108,15 @@ export const REQUEST_ERROR_CODES = {
     title: 'There is no such operation',
     help: 'The id is unknown, or the operation was begun with another key and yours lacks `ops:read`.',
   },
-  feature_set_not_found: {
-    kind: 'not_found',
-    title: 'There is no such feature set',
-    help: 'The detail names sets with a similar name. `GET /v1/features/sets` lists all.',
-  },
   feature_view_not_found: {
     kind: 'not_found',
     title: 'There is no such feature view',
     help: 'Feature views are published with `PUT /v1/features/views/{name}`.',
+  },
+  feature_set_not_found: {
+    kind: 'not_found',
+    title: 'There is no such feature set',
+    help: 'Feature sets are published with `PUT /v1/features/sets/{name}`.',
   },
   method_not_allowed: {
     kind: 'method_not_allowed',

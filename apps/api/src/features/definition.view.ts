@@ -11,7 +11,7 @@ export function toPublishedView(published: Published, dryRun: boolean): Record<s
     ...(previous === undefined ? {} : { previous_hash: previous }),
     unchanged,
     dry_run: dryRun,
-    diff,
+    ...(diff === undefined ? {} : { diff }),
     ...toContentView(summary, members),
   };
 }

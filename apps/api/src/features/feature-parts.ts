@@ -1,5 +1,5 @@
 import type { Database } from '@sibyl/database';
-import { DefinitionSnapshot, DefinitionStore, FeatureLog, definitionReader } from '@sibyl/features';
+import { DefinitionCompiler, DefinitionSnapshot, DefinitionStore, FeatureLog } from '@sibyl/features';
 import type { Clock } from '@sibyl/kernel';
 import type { Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
@@ -14,8 +14,8 @@ interface Foundation {
 
 /** The feature service: what is published, and the log of events. */
 export async function startFeatures({ config, log, clock }: Foundation, database: Database) {
-  const reader = definitionReader();
-  const snapshot = new DefinitionSnapshot({ database, reader, log });
+  const compiler = new DefinitionCompiler();
+  const snapshot = new DefinitionSnapshot({ database, compiler, log });
   await snapshot.start();
   const featureLog = await FeatureLog.start(
     { database, clock, streams: snapshot, listeners: [], log },
@@ -24,7 +24,7 @@ export async function startFeatures({ config, log, clock }: Foundation, database
   return {
     featureLog,
     // No version of a model names a set yet, so none needs one.
-    featureStore: new DefinitionStore({ database, clock, reader, snapshot, modelsOf: () => Promise.resolve([]) }),
+    featureStore: new DefinitionStore({ database, clock, compiler, snapshot, modelsOf: () => Promise.resolve([]) }),
     stopFeatures: async () => {
       snapshot.stop();
       await featureLog.stop();

@@ -49,11 +49,15 @@ const HISTORY = object({
   events: whole('How many events back the features look'),
   span_seconds: { type: 'number', description: 'How far back in time they look' },
 });
-const CHANGE = object({
-  pointer: text('RFC 6901; members of lists with names by those'),
-  change: text(undefined, { enum: ['added', 'removed', 'changed'] }),
-  'from?': {},
-  'to?': {},
+const CHANGES = listOf(object({ name: text(), 'from?': {}, 'to?': {} }));
+const DIFF = object({
+  from: text('Hash of the version before'),
+  to: text('Hash of this version'),
+  features: object({ added: listOf(text()), removed: listOf(text()), retyped: CHANGES, changed: CHANGES }),
+  reordered: truth('Of a set: the same members in another order'),
+  streams: object({ added: listOf(text()), removed: listOf(text()), changed: CHANGES }),
+  settings: CHANGES,
+  breaking: truth('Who reads the version before could not read this one'),
 });
 
 export const FEATURE_SCHEMAS: Schemas = {
@@ -74,7 +78,7 @@ export const FEATURE_SCHEMAS: Schemas = {
     'previous_hash?': text('Of the version before'),
     unchanged: truth('It is the current version already'),
     dry_run: truth('Nothing was written'),
-    diff: listOf(CHANGE),
+    'diff?': DIFF,
     'outputs?': listOf(OUTPUT),
     'history?': listOf(HISTORY),
     'members?': listOf(MEMBER),

@@ -17,6 +17,7 @@ export const PROBLEM_SCHEMAS: Schemas = {
           'expected?': text(),
           'received?': text(),
           'hint?': text(),
+          'position?': whole('Characters from the beginning of an expression to where its fault lies.'),
         }),
       ),
       'retry_after?': whole('Seconds; the same as the Retry-After header.'),

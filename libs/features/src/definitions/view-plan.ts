@@ -43,7 +43,7 @@ interface StepBase {
   readonly width: number;
   /** Of the feature, for what is served and for what a request gives in its stead; absent where it has none. */
   readonly rules?: RuleSet;
-  /** Not a feature of the view: `<stream>.<field>` of an expression. */
+  /** Not a feature of the view: `<stream>.<field>` or `request_time` of an expression. */
   readonly implicit: boolean;
 }
 
@@ -87,7 +87,15 @@ export interface StaticStep extends StepBase {
   readonly key?: number;
 }
 
-export type PlanStep = OperatorStep | ExpressionStep | RequestStep | StaticStep;
+/**
+ * `request_time` of expressions: the moment that is asked about, in whole milliseconds since 1970 UTC. Implicit, without a feature;
+ * what reads it changes with the moment and not with events only.
+ */
+export interface MomentStep extends StepBase {
+  readonly kind: 'moment';
+}
+
+export type PlanStep = OperatorStep | ExpressionStep | RequestStep | StaticStep | MomentStep;
 
 export interface PlanOutput {
   /** `rsi`, `macd.hist`; `candles_1m.high` where it is implicit. */
@@ -96,6 +104,6 @@ export interface PlanOutput {
   readonly list: boolean;
   /** Index in `steps`. */
   readonly step: number;
-  /** Read by expressions only: not for callers. */
+  /** Read by expressions only, or not among the `outputs` that the definition chose: not for callers. */
   readonly implicit: boolean;
 }

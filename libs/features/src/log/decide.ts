@@ -93,10 +93,10 @@ function repeatOf(
 /** Rules may have changed what was stored: then what they make of this event is compared, or with rules that compare, nothing. */
 function isSameContent(event: PendingEvent, stored: string): boolean {
   if (event.json === stored) return true;
-  const { checks } = event.stream;
-  if (!checks) return false;
-  if (checks.comparing) return true;
-  const { values } = checks.check(event.values, { at: event.eventTime, eventTime: event.eventTime });
+  const { rules } = event.stream;
+  if (!rules) return false;
+  if (rules.comparing) return true;
+  const { values } = rules.check(event.values, { at: event.eventTime, eventTime: event.eventTime });
   return JSON.stringify(values) === stored;
 }
 
@@ -105,11 +105,11 @@ function checkedValues(
   { newest, values: before }: EntityState,
   now: Micros,
 ): { readonly values: readonly FeatureValue[]; readonly refusal?: string } {
-  const { checks } = event.stream;
-  if (!checks) return { values: event.values };
+  const { rules } = event.stream;
+  if (!rules) return { values: event.values };
   const { eventTime } = event;
   const follows = newest !== undefined && eventTime > newest && before !== undefined;
-  return checks.check(event.values, { at: now, eventTime, ...(follows ? { before } : {}) });
+  return rules.check(event.values, { at: now, eventTime, ...(follows ? { before } : {}) });
 }
 
 function unstored({ eventId, values, json }: PendingEvent, result: PushResult, reason?: string): Decision {

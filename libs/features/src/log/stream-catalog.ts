@@ -1,25 +1,5 @@
 import type { EntityRule, StreamDefinition } from '../definitions/feature-view';
-import type { FeatureValue } from '../feature-value';
-import type { Micros } from '../time';
-
-/** What the rules of a stream say of one event. */
-export interface EventVerdict {
-  /** The values to keep: rules may null, clamp or replace one. */
-  readonly values: readonly FeatureValue[];
-  /** Why the event is refused, for people; names no value. */
-  readonly refusal?: string;
-}
-
-/** The rules of a stream on push, compiled. */
-export interface EventChecks {
-  /** Some rule compares with the event before: they can only be asked where that is known. */
-  readonly comparing: boolean;
-  /** `before`: the newest event that the new one follows. */
-  check(
-    values: readonly FeatureValue[],
-    moment: { readonly at: Micros; readonly eventTime: Micros; readonly before?: readonly FeatureValue[] },
-  ): EventVerdict;
-}
+import type { EventRules } from '../rules/event-rules';
 
 /** A stream as the log knows it. */
 export interface LoggedStream {
@@ -28,7 +8,7 @@ export interface LoggedStream {
   readonly retentionClass: number;
   readonly definition: StreamDefinition;
   readonly entity: EntityRule;
-  readonly checks?: EventChecks;
+  readonly rules?: EventRules;
 }
 
 /** Streams by name, as the current versions of their views say them; in memory. */

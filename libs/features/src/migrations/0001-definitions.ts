@@ -13,8 +13,8 @@ CREATE TABLE features.definition (
   name text COLLATE "C" NOT NULL,
   hash text COLLATE "C" NOT NULL CHECK (hash ~ '^sha256:[0-9a-f]{64}$'),
   document json NOT NULL,
-  -- Of a set: with the versions of views that it was published with, which it keeps.
-  resolved json,
+  -- As it was read: with every default, the fields of its streams in their order, and the versions of the views of a set.
+  resolved json NOT NULL,
   published_at timestamptz NOT NULL,
   published_by json NOT NULL,
   PRIMARY KEY (kind, name, hash)
@@ -37,16 +37,15 @@ CREATE TABLE features.stream (
   id smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name text COLLATE "C" NOT NULL UNIQUE,
   view text COLLATE "C" NOT NULL,
-  identity text COLLATE "C" NOT NULL CHECK (identity IN ('event_time', 'event_id')),
   retention_class smallint NOT NULL CHECK (retention_class BETWEEN 0 AND 3),
   -- Microseconds.
   retention bigint NOT NULL CHECK (retention > 0),
-  -- In the order of the values of its events: \`[{name, type, nullable}]\`.
-  fields json NOT NULL,
+  -- As the last version of its view says; its fields are in the order of the values of its events.
+  definition json NOT NULL,
   made_at timestamptz NOT NULL
 );
 
 GRANT SELECT, INSERT ON features.definition, features.publication TO sibyl_app;
-GRANT SELECT, INSERT, UPDATE (view, identity, retention, fields) ON features.stream TO sibyl_app;
+GRANT SELECT, INSERT, UPDATE (retention, definition) ON features.stream TO sibyl_app;
 `,
 };

@@ -3,6 +3,9 @@ import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Series } from '../engine/series';
 import type { Micros } from '../time';
 
+/** The most events that a value by count may depend on: as many as are kept of an entity on one stream. */
+export const MAX_HISTORY = 16_384;
+
 /** What a definition asks of an operator, checked by `Operator.compile`. */
 export interface OperatorRequest {
   readonly inputs: readonly { readonly index: number; readonly field: FieldDefinition }[];
@@ -13,7 +16,7 @@ export interface OperatorRequest {
 
 export class OperatorFault extends Error {
   constructor(
-    /** The member of the feature that is wrong: `window`, `period`, `input`, ... */
+    /** The member of the feature that is wrong: `window`, `tile`, `input`, or the name of a parameter. */
     readonly member: string,
     message: string,
   ) {
@@ -23,7 +26,9 @@ export class OperatorFault extends Error {
 
 /** What an operator comes to: one value an output, or why there is none. */
 export interface Computed {
+  /** All null unless `status` is PRESENT. */
   readonly values: FeatureValue[];
+  /** PRESENT, NULL, WARMING_UP, NON_FINITE, or INVALID where the window holds more events than are kept. */
   status: ValueStatus;
   /** For WARMING_UP: events that are there and that are needed. */
   have: number;
@@ -42,7 +47,10 @@ export interface CompiledOperator {
   readonly span: Micros;
   /** Changes with the moment and not with events only, so that it cannot be kept until the next event. */
   readonly timed: boolean;
-  /** Writes what it comes to into `out`, which is made once and used again. `keep` is the `where` of the feature. */
+  /**
+   * Writes what it comes to into `out`, which is made once (`computed`) and used again. `keep` is the `where` of the feature.
+   * With `tile` it folds the whole window, so that `tiles` and `compute` come to the same. Not to be called from `keep`.
+   */
   compute(series: Series, at: Micros, out: Computed, keep?: (index: number) => boolean): void;
   /** Present where the definition has `tile`. */
   readonly tiles?: TileFold;
@@ -54,9 +62,12 @@ export interface TileFold {
   readonly tile: Micros;
   readonly span: Micros;
   empty(): unknown;
-  /** Adds the event at `index` to the sum. */
+  /** Adds the event at `index`: changes `sum` where it is an object, and returns what to keep. */
   add(sum: unknown, series: Series, index: number): unknown;
-  /** Sums oldest first, of the tiles from the one that holds `at - span` to the one that holds `at`, both whole. */
+  /**
+   * Sums oldest first, of the tiles from the one that holds `at - span` to the one that holds `at`, the last one with events up
+   * to `at` only. Empty tiles may be left out. Changes none of them.
+   */
   finish(sums: readonly unknown[], at: Micros, out: Computed): void;
   /** For the memory budget. */
   bytes(sum: unknown): number;
@@ -65,8 +76,10 @@ export interface TileFold {
 /** An operator of the catalogue: its name, what it takes, and how it is compiled. */
 export interface Operator {
   readonly name: string;
-  /** Names of the inputs that a definition gives by field; `close` for one that takes one series. */
+  /** What the inputs are, in their order: `input` for one that takes one series; `high`, `low`, `close`; none for `count`. */
   readonly inputs: readonly string[];
+  /** Names of the parameters that it knows; `compile` refuses others. */
+  readonly params: readonly string[];
   /** Throws `OperatorFault` with what was expected and what came. */
   compile(request: OperatorRequest): CompiledOperator;
 }

@@ -1,6 +1,8 @@
-import type { FeatureValue } from '../feature-value';
 import type { RuleAction } from '../definitions/feature-view';
+import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
+import type { CompiledRule } from './value-rule';
+import type { TallyLine } from './rule-tally';
 
 /** What a rule may know beside the value itself. */
 export interface RuleMoment {
@@ -8,22 +10,61 @@ export interface RuleMoment {
   readonly at: Micros;
   /** Of the event that the value came with, or of the newest event behind a computed one; absent: `max_age` does not ask. */
   readonly eventTime?: Micros;
-  /** Values that came before it, oldest first: what `monotonic`, `max_change` and `unique` compare with. */
+  /** The value came with a request, in the stead of what would be served. */
+  readonly given?: boolean;
+}
+
+/** What became of a value. */
+export interface RuleOutcome {
+  /** Absent where every rule held, or only warned. */
+  readonly action?: Exclude<RuleAction, 'warn'>;
+  /** What stands in for the value, where there is an action; null for `reject` and `null`. */
+  readonly value: FeatureValue;
+  /** What the rule asks, for people: `between 0 and 100`. Names no value. */
+  readonly reason?: string;
+}
+
+/** The rules of one feature, compiled. */
+export interface RuleSet {
+  /**
+   * Applies them in their order to a value that is not null, and tallies those that do not hold. The first that refuses, nulls or
+   * replaces the value ends the matter; after `clamp` and `warn` the next is asked.
+   */
+  apply(value: FeatureValue, moment: RuleMoment): RuleOutcome;
+}
+
+const HELD: RuleOutcome = Object.freeze({ value: null });
+
+/** `values` are those of the whole event, for rules on a stream. */
+export function applyRules(rules: readonly TalliedRule[], value: FeatureValue, context: RuleContext): RuleOutcome {
+  let present = value;
+  let clamped: RuleOutcome | undefined;
+  for (const { rule, line } of rules) {
+    if (rule.holds(present, context)) continue;
+    line.add(present, context);
+    if (rule.action === 'warn') continue;
+    const { action, text: reason } = rule;
+    if (action !== 'clamp') return { action, value: action === 'default' ? rule.value : null, reason };
+    present = rule.clamp(present as number);
+    clamped = { action, value: present, reason };
+  }
+  return clamped ?? HELD;
+}
+
+/** What the checks of a rule look at beside the value. */
+export interface RuleContext extends RuleMoment {
+  /** All values of the event, in the order of the fields of its stream. */
+  readonly values?: readonly FeatureValue[];
+  /** Those of the event before it. */
   readonly before?: readonly FeatureValue[];
 }
 
-/** What became of a value. `action` is absent where every rule held. */
-export interface RuleOutcome {
-  readonly value: FeatureValue;
-  /** The action of the last rule that did not hold and is no warning; `reject` ends the matter. */
-  readonly action?: Exclude<RuleAction, 'warn'>;
-  /** What the rule that refused or changed it asks, for people: `between 0 and 100`. Names no value. */
-  readonly reason?: string;
-  readonly warned: boolean;
+export interface TalliedRule {
+  readonly rule: CompiledRule;
+  readonly line: TallyLine;
 }
 
-/** The rules of one feature or field, compiled. */
-export interface RuleSet {
-  /** Applies them in their order; tallies those that do not hold. An outcome without an action is one shared object a value type. */
-  apply(value: FeatureValue, moment: RuleMoment): RuleOutcome;
+/** The rules of a feature; undefined where it has none. */
+export function ruleSet(rules: readonly TalliedRule[]): RuleSet | undefined {
+  return rules.length === 0 ? undefined : { apply: (value, moment) => applyRules(rules, value, moment) };
 }

@@ -1,7 +1,7 @@
 import type { Actor } from '@sibyl/kernel';
 import type { EntityManager } from 'typeorm';
-import type { FeatureSet } from '../definitions/feature-view';
-import type { DefinitionKind } from './definition-reader';
+import type { FeatureSet, FeatureView } from '../definitions/feature-view';
+import type { DefinitionKind } from './definition-compiler';
 
 /** One published version. */
 export interface DefinitionRow {
@@ -10,8 +10,8 @@ export interface DefinitionRow {
   readonly hash: string;
   /** As it was published. */
   readonly document: unknown;
-  /** Of a set: as it was read when it was published. */
-  readonly resolved: FeatureSet | undefined;
+  /** As it was read when it was published. */
+  readonly resolved: FeatureView | FeatureSet;
   readonly publishedAt: string;
   readonly publishedBy: Actor;
 }
@@ -35,7 +35,7 @@ interface RawDefinition {
   readonly name: string;
   readonly hash: string;
   readonly document: unknown;
-  readonly resolved: FeatureSet | null;
+  readonly resolved: FeatureView | FeatureSet;
   readonly published_at: Date;
   readonly published_by: Actor;
   readonly current: boolean;
@@ -98,7 +98,7 @@ export async function addDefinition(tx: EntityManager, row: DefinitionRow): Prom
       row.name,
       row.hash,
       JSON.stringify(row.document),
-      row.resolved === undefined ? null : JSON.stringify(row.resolved),
+      JSON.stringify(row.resolved),
       row.publishedAt,
       JSON.stringify(row.publishedBy),
     ],
@@ -125,11 +125,6 @@ export async function addPublication(
   );
 }
 
-function definitionOf({ published_at, published_by, resolved, ...row }: RawDefinition): NamedDefinition {
-  return {
-    ...row,
-    resolved: resolved ?? undefined,
-    publishedAt: published_at.toISOString(),
-    publishedBy: published_by,
-  };
+function definitionOf({ published_at, published_by, ...row }: RawDefinition): NamedDefinition {
+  return { ...row, publishedAt: published_at.toISOString(), publishedBy: published_by };
 }

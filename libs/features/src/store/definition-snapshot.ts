@@ -1,12 +1,16 @@
 import type { Database } from '@sibyl/database';
 import type { FeatureSet, FeatureView, StreamDefinition } from '../definitions/feature-view';
 import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
-import type { DefinitionReader, KnownViews } from './definition-reader';
+import type { KnownViews } from '../definitions/set-definition';
+import type { DefinitionCompiler } from './definition-compiler';
 import { type Ask, currentDefinitions, versionsOf, type NamedDefinition } from './definition-rows';
 import { allStreams, type StreamRow } from './stream-rows';
 
 /** NOTIFY channel on which every change of definitions is announced. */
 export const FEATURES_CHANNEL = 'sibyl_features';
+/** Versions of views that one set may name. */
+const OLDER_VIEWS = 64;
+const VERSION_REFERENCE = /([a-z][a-z0-9_]{0,62})@(?:sha256:)?([0-9a-f]{6,64}):/g;
 /** A notification that got lost is made up for in this time. */
 const FOLLOW_MS = 5_000;
 
@@ -19,18 +23,18 @@ interface Content {
 
 export interface SnapshotParts {
   readonly database: Database;
-  readonly reader: DefinitionReader;
+  readonly compiler: DefinitionCompiler;
   readonly log: { warn(fields: object, message: string): void };
   /** The definitions are others than before. */
   readonly onChange?: () => void;
 }
 
 /** All that is published, in the memory of this process; replaced whole when something changes. */
-export class DefinitionSnapshot implements StreamCatalog, KnownViews {
+export class DefinitionSnapshot implements StreamCatalog {
   private content: Content = { views: new Map(), sets: new Map(), streams: new Map(), streamsById: new Map() };
   /** Versions never change: what was read once need not be read again. */
   private readonly versions = new Map<string, FeatureView>();
-  private readonly checks = new WeakMap<StreamDefinition, LoggedStream['checks']>();
+  private readonly rules = new WeakMap<StreamDefinition, LoggedStream['rules']>();
   private running: Promise<void> | undefined;
   private next: Promise<void> | undefined;
   private readonly ask: Ask = (sql, params) => this.parts.database.query(sql, params);
@@ -101,7 +105,22 @@ export class DefinitionSnapshot implements StreamCatalog, KnownViews {
     const known = this.view(name, hash);
     if (known) return known;
     const [row] = await versionsOf(this.ask, 'view', name, hash.replace('sha256:', ''));
-    return row && this.read(row, this);
+    return row && !('members' in row.resolved) ? this.keep(row.resolved) : undefined;
+  }
+
+  /** The current views, and those that a document names by the beginning of their hashes. */
+  async viewsNamedIn(document: unknown): Promise<KnownViews> {
+    const older = new Map<string, FeatureView>();
+    for (const [, name = '', prefix = ''] of (JSON.stringify(document) ?? '').matchAll(VERSION_REFERENCE)) {
+      const key = `${name} ${prefix}`;
+      if (older.size >= OLDER_VIEWS || older.has(key)) continue;
+      const view = await this.olderView(name, `sha256:${prefix}`);
+      if (view) older.set(key, view);
+    }
+    return {
+      view: (name, prefix) => (prefix === undefined ? this.view(name) : older.get(`${name} ${prefix}`)),
+      names: () => this.content.views.keys(),
+    };
   }
 
   private follow(): void {
@@ -123,33 +142,22 @@ export class DefinitionSnapshot implements StreamCatalog, KnownViews {
   private async contentOf(rows: readonly NamedDefinition[], streamRows: readonly StreamRow[]): Promise<Content> {
     const views = new Map<string, FeatureView>();
     const sets = new Map<string, FeatureSet>();
-    // A view may use streams of others, which then must be read first.
-    const pending = new Map(rows.filter(({ kind }) => kind === 'view').map((row) => [row.name, row]));
-    const known: KnownViews = {
-      view: (name, hash) => {
-        const row = pending.get(name);
-        if (row && !views.has(name)) {
-          pending.delete(name);
-          views.set(name, this.read(row, known));
-        }
-        const current = views.get(name);
-        if (hash === undefined || current?.hash === hash) return current;
-        return this.versions.get(`${name} ${hash}`);
-      },
-    };
-    for (const { kind, name } of rows) if (kind === 'view') known.view(name);
-    for (const { name, resolved } of rows) if (resolved) sets.set(name, resolved);
+    for (const row of rows) {
+      if ('members' in row.resolved) sets.set(row.name, row.resolved);
+      else views.set(row.name, this.keep(row.resolved));
+    }
     // Sets pin versions of views that may not be the current ones any more.
     for (const { members } of sets.values())
-      for (const { view, viewHash } of members) if (!known.view(view, viewHash)) await this.olderView(view, viewHash);
+      for (const { view, viewHash } of members) await this.olderView(view, viewHash);
     return { views, sets, ...this.streamsOf(views, streamRows) };
   }
 
-  private read(row: NamedDefinition, known: KnownViews): FeatureView {
-    const key = `${row.name} ${row.hash}`;
-    const made = this.versions.get(key) ?? this.parts.reader.view(row.document, known);
-    this.versions.set(key, made);
-    return made;
+  /** The same object for the same version, so that what is made of it is made once. */
+  private keep(view: FeatureView): FeatureView {
+    const key = `${view.name} ${view.hash}`;
+    const kept = this.versions.get(key) ?? view;
+    this.versions.set(key, kept);
+    return kept;
   }
 
   private streamsOf(
@@ -162,10 +170,10 @@ export class DefinitionSnapshot implements StreamCatalog, KnownViews {
       for (const definition of defined) {
         const row = byName.get(definition.name);
         if (definition.of !== undefined || row?.view !== name) continue;
-        if (!this.checks.has(definition)) this.checks.set(definition, this.parts.reader.checks(definition));
-        const checks = this.checks.get(definition);
+        if (!this.rules.has(definition)) this.rules.set(definition, this.parts.compiler.eventRules(name, definition));
+        const rules = this.rules.get(definition);
         const stream = { id: row.id, retentionClass: row.retention_class, definition, entity };
-        streams.set(definition.name, { ...stream, ...(checks === undefined ? {} : { checks }) });
+        streams.set(definition.name, { ...stream, ...(rules === undefined ? {} : { rules }) });
       }
     }
     return { streams, streamsById: new Map([...streams.values()].map((stream) => [stream.id, stream])) };

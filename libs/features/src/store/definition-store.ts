@@ -1,10 +1,10 @@
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
-import { DomainError, nearestWords, timestamp, type Actor, type Clock } from '@sibyl/kernel';
+import { DomainError, invariant, nearestWords, systemActor, timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import type { EntityManager } from 'typeorm';
+import type { DefinitionDiff } from '../definitions/definition-diff';
 import type { FeatureSet, FeatureView, SetMember } from '../definitions/feature-view';
-import { diffOf, type DefinitionChange } from './definition-diff';
-import type { DefinitionKind, DefinitionReader, ViewSummary } from './definition-reader';
+import type { DefinitionCompiler, DefinitionKind, ViewSummary } from './definition-compiler';
 import {
   addDefinition,
   addPublication,
@@ -17,7 +17,7 @@ import {
   type Publication,
 } from './definition-rows';
 import { FEATURES_CHANNEL, type DefinitionSnapshot } from './definition-snapshot';
-import { keepStreams } from './stream-rows';
+import { allStreams, keepStreams, knownStreams } from './stream-rows';
 
 /** What a publication came to, or would come to. */
 export interface Published {
@@ -28,7 +28,8 @@ export interface Published {
   readonly previous?: string;
   /** The same as is current already: nothing was done. */
   readonly unchanged: boolean;
-  readonly diff: readonly DefinitionChange[];
+  /** From the version before it. */
+  readonly diff?: DefinitionDiff;
   readonly summary?: ViewSummary;
   readonly members?: readonly SetMember[];
 }
@@ -43,7 +44,7 @@ export interface FoundDefinition extends NamedDefinition {
 export interface StoreParts {
   readonly database: Database;
   readonly clock: Clock;
-  readonly reader: DefinitionReader;
+  readonly compiler: DefinitionCompiler;
   readonly snapshot: DefinitionSnapshot;
   /** Models whose versions name this set, told by those who know models. */
   readonly modelsOf: (tx: EntityManager, set: string) => Promise<readonly string[]>;
@@ -67,43 +68,28 @@ export class DefinitionStore {
   constructor(private readonly parts: StoreParts) {}
 
   /** What publishing would come to; writes nothing. Throws invalid_definition. */
-  async preview({ kind, name, document }: PublishRequest): Promise<Published> {
-    await this.parts.snapshot.refresh();
-    const { published } = this.compare(kind, name, document, await this.currentOf(this.ask, kind, name));
-    if (kind === 'view') await this.tryStreams(this.readView(name, document));
-    return published;
+  async preview(asked: PublishRequest): Promise<Published> {
+    const undo = new Error('a dry run');
+    let found: Published | undefined;
+    // What only the database can refuse shows in a transaction that is given up.
+    const trial = this.parts.database.transaction(async (tx) => {
+      found = await this.write(tx, systemActor('dry-run'), asked);
+      throw undo;
+    });
+    await trial.catch((error: unknown) => {
+      if (error !== undo) throw error;
+    });
+    invariant(found, 'a trial that was given up came to its end');
+    return found;
   }
 
   /** Makes the document the current version of the name. The same as before changes nothing. */
-  async publish(actor: Actor, { kind, name, document }: PublishRequest, record: RecordChange): Promise<Published> {
-    const { database, clock, snapshot } = this.parts;
-    await snapshot.refresh();
-    const published = await database.transaction(async (tx) => {
-      await lockDefinitions(tx);
-      const { published: found, resolved } = this.compare(
-        kind,
-        name,
-        document,
-        await this.currentOf(asking(tx), kind, name),
-      );
-      if (!found.unchanged) {
-        const at = timestamp(clock.now());
-        const { hash } = found;
-        await addDefinition(tx, { kind, name, hash, document, resolved, publishedAt: at, publishedBy: actor });
-        await addPublication(tx, { kind, name, hash, at, actor });
-        if (kind === 'view') await keepStreams(tx, this.readView(name, document), at);
-      }
-      const { hash, previous, diff } = found;
-      await this.conclude(tx, record, {
-        action: 'feature.publish',
-        kind,
-        name,
-        changes: {
-          hash,
-          ...(previous === undefined ? {} : { previous }),
-          changed: diff.slice(0, NAMED).map((one) => one.pointer),
-        },
-      });
+  async publish(actor: Actor, asked: PublishRequest, record: RecordChange): Promise<Published> {
+    const published = await this.parts.database.transaction(async (tx) => {
+      const found = await this.write(tx, actor, asked);
+      const { kind, name, hash, previous, diff } = found;
+      const changes = { hash, ...(previous === undefined ? {} : { previous, breaking: diff?.breaking === true }) };
+      await this.conclude(tx, record, { action: 'feature.publish', kind, name, changes });
       return found;
     });
     await this.changed();
@@ -119,9 +105,7 @@ export class DefinitionStore {
     if (prefix !== undefined && versions.length > 1)
       throw new DomainError('invalid_parameter', `More than one version of '${name}' begins so; give more digits.`);
     const history = await historyOf(this.ask, kind, name);
-    if (found.resolved) return { ...found, members: found.resolved.members, history };
-    const view = await this.parts.snapshot.olderView(name, found.hash);
-    return { ...found, ...(view ? { summary: this.parts.reader.summary(view) } : {}), history };
+    return { ...found, ...this.contentOf(found.resolved), history };
   }
 
   /** What every name of the kind means now. */
@@ -146,48 +130,34 @@ export class DefinitionStore {
     return deleted;
   }
 
-  private readView(name: string, document: unknown): FeatureView {
-    const view = this.parts.reader.view(document, this.parts.snapshot);
-    refuseOtherName('view', name, view.name);
-    return view;
-  }
-
-  private compare(
-    kind: DefinitionKind,
-    name: string,
-    document: unknown,
-    current: NamedDefinition | undefined,
-  ): { readonly published: Published; readonly resolved: FeatureSet | undefined } {
-    const { reader, snapshot } = this.parts;
-    const view = kind === 'view' ? this.readView(name, document) : undefined;
-    const set = kind === 'set' ? reader.set(document, snapshot) : undefined;
-    if (set) refuseOtherName('set', name, set.name);
-    const hash = view?.hash ?? set?.hash ?? '';
-    const published: Published = {
-      kind,
-      name,
-      hash,
-      ...(current ? { previous: current.hash } : {}),
-      unchanged: current?.hash === hash,
-      diff: current ? diffOf(current.document, document) : [],
-      ...(view ? { summary: reader.summary(view) } : {}),
-      ...(set ? { members: set.members } : {}),
-    };
-    return { published, resolved: set };
-  }
-
-  /** Whether the log could keep the streams so; in a transaction that is given up. */
-  private async tryStreams(view: FeatureView): Promise<void> {
-    const undo = new Error('only tried');
-    const at = timestamp(this.parts.clock.now());
-    try {
-      await this.parts.database.transaction(async (tx) => {
-        await keepStreams(tx, view, at);
-        throw undo;
-      });
-    } catch (error) {
-      if (error !== undo) throw error;
+  private async write(tx: EntityManager, actor: Actor, { kind, name, document }: PublishRequest): Promise<Published> {
+    const { compiler, clock } = this.parts;
+    await lockDefinitions(tx);
+    const resolved = await this.read(tx, kind, document);
+    refuseOtherName(kind, name, resolved.name);
+    const current = await this.currentOf(asking(tx), kind, name);
+    const { hash } = resolved;
+    const unchanged = current?.hash === hash;
+    if (!unchanged) {
+      const at = timestamp(clock.now());
+      await addDefinition(tx, { kind, name, hash, document, resolved, publishedAt: at, publishedBy: actor });
+      await addPublication(tx, { kind, name, hash, at, actor });
+      if (!('members' in resolved)) await keepStreams(tx, resolved, at);
     }
+    const before = current ? { previous: current.hash, diff: compiler.diff(current.resolved, resolved) } : {};
+    return { kind, name, hash, unchanged, ...before, ...this.contentOf(resolved) };
+  }
+
+  /** Reads the document against what is published now: nobody else changes that before the transaction ends. */
+  private async read(tx: EntityManager, kind: DefinitionKind, document: unknown): Promise<FeatureView | FeatureSet> {
+    const { compiler, snapshot } = this.parts;
+    if (kind === 'view') return compiler.view(document, knownStreams(await allStreams(asking(tx))));
+    await snapshot.refresh();
+    return compiler.set(document, await snapshot.viewsNamedIn(document));
+  }
+
+  private contentOf(resolved: FeatureView | FeatureSet): Pick<Published, 'summary' | 'members'> {
+    return 'members' in resolved ? { members: resolved.members } : { summary: this.parts.compiler.summary(resolved) };
   }
 
   private async currentOf(ask: Ask, kind: DefinitionKind, name: string): Promise<NamedDefinition | undefined> {
@@ -238,11 +208,10 @@ export class DefinitionStore {
 /** Sets, and views that use its streams, of those that are current. */
 async function usersOfView(tx: EntityManager, name: string): Promise<string[]> {
   const current = await currentDefinitions(asking(tx));
-  const needs = ({ kind, resolved, document }: NamedDefinition): boolean => {
-    if (kind === 'set') return resolved?.members.some(({ view }) => view === name) === true;
-    const { streams } = document as { streams?: readonly { of?: unknown }[] };
-    return Array.isArray(streams) && streams.some((stream) => stream.of === name);
-  };
+  const needs = ({ resolved }: NamedDefinition): boolean =>
+    'members' in resolved
+      ? resolved.members.some(({ view }) => view === name)
+      : resolved.streams.some(({ of }) => of === name);
   return current
     .filter((one) => one.name !== name || one.kind === 'set')
     .filter(needs)

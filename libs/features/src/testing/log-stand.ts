@@ -61,12 +61,12 @@ export class LogStand {
   }
 
   async addStream(definition: StreamDefinition, more: Partial<LoggedStream> = {}): Promise<LoggedStream> {
-    const { name, identity, retention, fields } = definition;
+    const { name, retention } = definition;
     const retentionClass = retentionClassOf(retention);
     const [row] = await this.database.query<{ id: number }>(
-      `INSERT INTO features.stream (name, view, identity, retention_class, retention, fields, made_at)
-       VALUES ($1, 'tests', $2, $3, $4, $5, now()) RETURNING id`,
-      [name, identity, retentionClass, retention, JSON.stringify(fields)],
+      `INSERT INTO features.stream (name, view, retention_class, retention, definition, made_at)
+       VALUES ($1, 'tests', $2, $3, $4, now()) RETURNING id`,
+      [name, retentionClass, retention, JSON.stringify(definition)],
     );
     const entity = { name: 'symbol', type: 'string', maxLength: 64 } as const;
     const stream = { id: row?.id ?? 0, retentionClass, definition, entity, ...more };

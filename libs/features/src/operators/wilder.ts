@@ -1,0 +1,48 @@
+// Hot: runs for every feature of every read that is not in a cache.
+import type { Operator } from './operator';
+import { setNumber, setWarmingUp } from './computed';
+import { numbersOf } from './columns';
+import { oneOutput, RequestReader } from './request-reader';
+import { tailOperator } from './tail-operator';
+
+/** Events after which what Wilder's average over `period` began with weighs less than 1e-16: ln(1e16) = 37 for each period. */
+export function wilderHistory(period: number): number {
+  return 38 * period;
+}
+
+/**
+ * Wilder's moving average, as TA-Lib smooths in RSI and ATR: w = (w (period - 1) + x) / period, begun with the mean of the first
+ * `period` values. Needs `period` values. Nulls are passed over. Of the last 38 period events.
+ */
+export const wilder: Operator = {
+  name: 'wilder',
+  inputs: ['input'],
+  params: ['period'],
+  compile(request) {
+    const reader = new RequestReader(wilder, request);
+    reader.withoutWindow();
+    const column = reader.numeric(0);
+    const period = reader.whole('period', { min: 1, max: 10_000 });
+    const history = reader.history(wilderHistory(period), 'period');
+    return tailOperator(oneOutput('double'), history, (series, from, out) => {
+      const numbers = numbersOf(series, column);
+      const { end } = series;
+      let have = 0;
+      let average = 0;
+      let index = from;
+      for (; index < end && have < period; index++) {
+        const value = numbers[index] ?? Number.NaN;
+        if (Number.isNaN(value)) continue;
+        average += value;
+        have++;
+      }
+      if (have < period) return setWarmingUp(out, have, period);
+      average /= period;
+      for (; index < end; index++) {
+        const value = numbers[index] ?? Number.NaN;
+        if (!Number.isNaN(value)) average = (average * (period - 1) + value) / period;
+      }
+      setNumber(out, average);
+    });
+  },
+};
