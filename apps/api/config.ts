@@ -3,6 +3,7 @@ import { validateSync } from 'class-validator';
 import { AuditOptions } from '@sibyl/audit';
 import { AuthOptions, parseKey } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
+import { LogOptions } from '@sibyl/features';
 import { InferenceOptions } from '@sibyl/inference';
 import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
@@ -42,6 +43,7 @@ export interface ApiConfig {
   readonly auth: AuthOptions;
   readonly audit: AuditOptions;
   readonly database: DatabaseOptions;
+  readonly features: LogOptions;
   readonly inference: InferenceOptions;
   readonly registry: RegistryOptions;
   readonly sources: SourceOptions;
@@ -117,8 +119,9 @@ function edgeOptions(settings: Settings): Pick<ApiConfig, 'telemetry' | 'http' |
   };
 }
 
-function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'database'> {
+function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features'> {
   return {
+    features: frozen(new LogOptions(), settings.redisUrl === undefined ? {} : { redisUrl: settings.redisUrl }),
     auth: frozen(new AuthOptions(), {
       keys: settings.keysMax,
       failedAuthentications: settings.authFailures,

@@ -2,6 +2,7 @@ import { Environment, ParseError, type ASTNode } from '@marcbachmann/cel-js';
 import type { FeatureValue, ValueType } from '../feature-value';
 import { ARGUMENTS_MAX } from './cel-call';
 import { CelCompiler } from './cel-compiler';
+import { collectNames } from './cel-names';
 import { MACRO_ITEMS_MAX } from './cel-macros';
 import { isNumber, typeFault, typeName, type StaticType, type Term } from './cel-term';
 import { ExpressionFault, type CompiledExpression, type ExpressionEngine, type Variable } from './expression-engine';
@@ -33,6 +34,12 @@ export class CelEngine implements ExpressionEngine {
     const term = compiler.compile(this.parse(source));
     const type = resultType(term, expected);
     return { type, variables: compiler.read, evaluate: evaluator(term, type) };
+  }
+
+  names(source: string): readonly string[] {
+    const names = new Set<string>();
+    collectNames(this.parse(source), new Set(), names);
+    return [...names];
   }
 
   private parse(source: string): ASTNode {

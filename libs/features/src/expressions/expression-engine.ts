@@ -32,6 +32,8 @@ export interface CompiledExpression {
 
 /** Compiles CEL. One place to change the library behind it. */
 export interface ExpressionEngine {
+  /** Names that an expression reads, with their dots, whether or not they are known. Throws `ExpressionFault` of its syntax. */
+  names(source: string): readonly string[];
   /** `expected` left out: any type. Throws `ExpressionFault`. */
   compile(source: string, variables: readonly Variable[], expected?: ValueType): CompiledExpression;
 }

@@ -54,4 +54,6 @@ export interface EventHistory {
 export interface EventListener {
   /** Events of one commit. May hear the same event twice: it knows it by its id. */
   taken(events: readonly FeatureEvent[]): void;
+  /** Some may have been missed, nobody knows which: whatever was made of events must be made anew. */
+  lapsed?(): void;
 }

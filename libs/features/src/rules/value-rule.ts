@@ -3,6 +3,7 @@ import type { ExpressionEngine, Variable } from '../expressions/expression-engin
 import { ExpressionFault } from '../expressions/expression-engine';
 import { compileRegex } from '../expressions/regex';
 import type { FeatureValue, ValueType } from '../feature-value';
+import { isOfType } from '../value-of-type';
 import type { RuleContext } from './rule-set';
 
 /** A text longer than this over the steps of its pattern is not searched, and does not hold. */
@@ -101,11 +102,9 @@ function between(bounds: NonNullable<ValueRule['between']>, type: ValueType): Ch
   };
 }
 
-const JAVASCRIPT_TYPES = { double: 'number', int: 'number', string: 'string', bool: 'boolean' } as const;
-
 function inSet(allowed: NonNullable<ValueRule['inSet']>, type: ValueType): Check {
   if (allowed.length === 0 || allowed.length > SET_MAX) throw new RuleFault('in_set', `1 to ${SET_MAX} values`);
-  if (allowed.some((value) => typeof value !== JAVASCRIPT_TYPES[type])) {
+  if (!allowed.every((value) => isOfType(value, type))) {
     throw new RuleFault('in_set', `its values are ${type}, as what it is about`);
   }
   const known = new Set<FeatureValue>(allowed);

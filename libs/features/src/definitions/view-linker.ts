@@ -1,0 +1,297 @@
+import type { FieldFault } from '@sibyl/kernel';
+import { ExpressionFault, type CompiledExpression, type Variable } from '../expressions/expression-engine';
+import type { ValueType } from '../feature-value';
+import { OperatorFault } from '../operators/operator';
+import type { RuleSet } from '../rules/rule-set';
+import type { DraftOf, FeatureDraft } from './feature-draft';
+import type { LinkerParts } from './definition-parts';
+import { ofExpression } from './expression-faults';
+import { REQUEST_TIME } from './feature-reader';
+import type { FeatureDefinition, OperatorFeature, OperatorOutput, StreamDefinition } from './feature-view';
+import { linkRules } from './feature-rules';
+import { PlanBuilder } from './plan-builder';
+import type { EventCondition } from './view-plan';
+
+/** Hears what is wrong: the index of the feature, the member, and the fault. */
+export type FaultSink = (feature: number, member: string, fault: Omit<FieldFault, 'pointer'>) => void;
+
+/**
+ * Compiles the features of a view, each after those that it reads. Finds every fault that can be found: what depends on a feature
+ * that failed is passed over in silence, as its faults would only follow.
+ */
+export class ViewLinker {
+  readonly plan = new PlanBuilder();
+  private readonly states = new Map<number, 'under way' | 'linked' | 'failed'>();
+  private readonly indexes: ReadonlyMap<string, number>;
+  private readonly made: (FeatureDefinition | undefined)[] = [];
+  private readonly path: string[] = [];
+
+  constructor(
+    private readonly view: string,
+    private readonly streams: readonly StreamDefinition[],
+    private readonly drafts: readonly FeatureDraft[],
+    private readonly parts: LinkerParts,
+    private readonly sink: FaultSink,
+  ) {
+    this.indexes = new Map(drafts.map(({ name }, i) => [name, i]));
+  }
+
+  /** The features in their order; those that failed are left out. */
+  link(): readonly FeatureDefinition[] {
+    this.drafts.forEach((_, i) => this.visit(i));
+    return this.made.flatMap((feature) => feature ?? []);
+  }
+
+  private visit(index: number): boolean {
+    const state = this.states.get(index);
+    const draft = this.drafts[index]!;
+    if (state === 'under way') {
+      const cycle = [...this.path.slice(this.path.indexOf(draft.name)), draft.name].join(' → ');
+      this.sink(index, memberOf(draft), { expected: 'a feature that does not read itself', hint: `cycle: ${cycle}` });
+      return false;
+    }
+    if (state) return state === 'linked';
+    this.states.set(index, 'under way');
+    this.path.push(draft.name);
+    const feature = this.compile(index, draft);
+    this.path.pop();
+    this.made[index] = feature;
+    this.states.set(index, feature ? 'linked' : 'failed');
+    return feature !== undefined;
+  }
+
+  private compile(index: number, draft: FeatureDraft): FeatureDefinition | undefined {
+    const fail = (member: string, fault: Omit<FieldFault, 'pointer'>): undefined =>
+      this.sink(index, member, fault) as undefined;
+    switch (draft.kind) {
+      case 'operator':
+        return this.operator(index, draft, fail);
+      case 'expression':
+        return this.expression(index, draft, fail);
+      case 'request': {
+        const rules = this.rules(index, draft, draft.type);
+        this.plan.add({ kind: 'request', feature: draft, implicit: false, ...rules }, draft.name, one(draft.type), [
+          '',
+        ]);
+        return draft;
+      }
+      case 'static':
+        return this.table(index, draft, fail);
+    }
+  }
+
+  private operator(index: number, draft: DraftOf<'operator'>, fail: Fail): OperatorFeature | undefined {
+    const stream = this.streams.find(({ name }) => name === draft.stream);
+    const operator = this.parts.operators.get(draft.op);
+    if (!stream || !operator) return fail('op', { expected: 'an operator and a stream that exist' });
+    const inputs = draft.inputs.map((name) => stream.fields.findIndex((field) => field.name === name));
+    const where = draft.where === undefined ? undefined : this.condition(draft.where, stream, fail);
+    if (draft.where !== undefined && !where) return undefined;
+    try {
+      const compiled = operator.compile({
+        inputs: inputs.map((at) => ({ index: at, field: stream.fields[at]! })),
+        params: draft.params,
+        ...(draft.window && { window: draft.window }),
+        ...(draft.tile !== undefined && { tile: draft.tile }),
+      });
+      const outputs = this.chosen(draft, compiled.outputs, fail);
+      if (!outputs || !this.keptLongEnough(compiled.span, stream, fail)) return undefined;
+      const feature = { ...draft, outputs };
+      const types = new Set(outputs.map(({ type, list }) => (list ? 'list' : type)));
+      const rules = this.rules(index, draft, types.size === 1 ? outputs[0]!.type : undefined, types.has('list'));
+      this.plan.add(
+        {
+          ...{
+            kind: 'operator',
+            feature,
+            operator: compiled,
+            stream: this.plan.stream(stream, false),
+            implicit: false,
+          },
+          ...(where && { where }),
+          ...rules,
+        },
+        draft.name,
+        compiled.outputs,
+        outputs.map(({ name }) => name),
+      );
+      return feature;
+    } catch (error) {
+      if (!(error instanceof OperatorFault)) throw error;
+      return fail(error.member, { expected: 'what the operator takes', hint: error.message });
+    }
+  }
+
+  private chosen(
+    { name, outputs }: DraftOf<'operator'>,
+    all: readonly OperatorOutput[],
+    fail: Fail,
+  ): readonly OperatorOutput[] | undefined {
+    const ambiguous = all.find((output) => output.name !== '' && this.field(`${name}.${output.name}`));
+    if (ambiguous) return fail('name', { hint: `'${name}.${ambiguous.name}' is a field of the stream '${name}' too` });
+    if (outputs === undefined) return all;
+    const unknown = outputs.find((output) => !all.some((known) => known.name === output && output !== ''));
+    if (unknown !== undefined || outputs.length === 0) {
+      const known = all.flatMap((output) => (output.name === '' ? [] : [output.name])).join(', ');
+      return fail('outputs', { expected: known === '' ? 'no names: there is one output' : `some of ${known}` });
+    }
+    return all.filter((output) => outputs.includes(output.name));
+  }
+
+  private keptLongEnough(span: number, { name, retention }: StreamDefinition, fail: Fail): boolean {
+    if (span <= retention) return true;
+    fail('window', { expected: `a window within the retention of '${name}'` });
+    return false;
+  }
+
+  private condition(source: string, stream: StreamDefinition, fail: Fail): EventCondition | undefined {
+    const expression = this.compileExpression('where', source, stream.fields, 'bool', fail);
+    if (!expression) return undefined;
+    const fields = expression.variables.map((name) => stream.fields.findIndex((field) => field.name === name));
+    return { expression, fields };
+  }
+
+  private expression(index: number, draft: DraftOf<'expression'>, fail: Fail): FeatureDefinition | undefined {
+    const variables = this.variables(draft.expression, fail);
+    if (!variables) return undefined;
+    const expression = this.compileExpression('expr', draft.expression, variables, draft.type, fail);
+    if (!expression) return undefined;
+    const { type } = expression;
+    const feature = { ...draft, type };
+    const slots = expression.variables.map((name) => this.plan.slot(name)!);
+    const rules = this.rules(index, draft, type);
+    this.plan.add(
+      { kind: 'expression', feature, expression, slots, implicit: false, ...rules },
+      draft.name,
+      one(type),
+      [''],
+    );
+    return feature;
+  }
+
+  /** What the expression may name: what it does name, linked, and all other names, so that near ones can be told. */
+  private variables(source: string, fail: Fail): readonly Variable[] | undefined {
+    let names: readonly string[];
+    try {
+      names = this.parts.expressions.names(source);
+    } catch (error) {
+      if (!(error instanceof ExpressionFault)) throw error;
+      return fail('expr', ofExpression(error));
+    }
+    // All of them are visited, so that each cycle and each fault is found.
+    const failed = names.filter((name) => this.resolve(name) === 'failed');
+    if (failed.length > 0) return undefined;
+    const known = names.flatMap((name): Variable[] => {
+      const output = this.plan.output(name);
+      return output ? [{ name, type: output.type, list: output.list, nullable: true }] : [];
+    });
+    const others = [...this.indexes.keys(), ...this.plan.outputs.map(({ name }) => name), REQUEST_TIME];
+    const unread = others.filter((name) => !names.includes(name));
+    return [...known, ...unread.map((name): Variable => ({ name, type: 'double', nullable: true }))];
+  }
+
+  /** Links what a name stands for. */
+  private resolve(name: string): 'linked' | 'failed' | 'unknown' {
+    const index = this.indexes.get(name) ?? this.indexes.get(name.split('.')[0]!);
+    if (index !== undefined && !this.field(name)) return this.visit(index) ? 'linked' : 'failed';
+    if (this.plan.slot(name) !== undefined) return 'linked';
+    if (name === REQUEST_TIME) {
+      this.plan.add({ kind: 'moment', implicit: true }, name, one('int'), ['']);
+      return 'linked';
+    }
+    const found = this.field(name);
+    const last = this.parts.operators.get('last');
+    if (!found || !last) return 'unknown';
+    const { stream, at } = found;
+    const operator = last.compile({ inputs: [{ index: at, field: stream.fields[at]! }], params: {} });
+    const feature: OperatorFeature = {
+      ...{ name, kind: 'operator', op: 'last', stream: stream.name, inputs: [stream.fields[at]!.name], params: {} },
+      ...{ outputs: operator.outputs, required: false, onNonFinite: 'null', rules: [] },
+    };
+    const step = {
+      kind: 'operator',
+      feature,
+      operator,
+      stream: this.plan.stream(stream, false),
+      implicit: true,
+    } as const;
+    this.plan.add(step, name, operator.outputs, ['']);
+    return 'linked';
+  }
+
+  /** `<stream>.<field>`. */
+  private field(name: string): { readonly stream: StreamDefinition; readonly at: number } | undefined {
+    const [first, second, ...more] = name.split('.');
+    const stream = this.streams.find((one) => one.name === first);
+    const at = stream?.fields.findIndex((field) => field.name === second) ?? -1;
+    return stream && at >= 0 && more.length === 0 ? { stream, at } : undefined;
+  }
+
+  private table(index: number, draft: DraftOf<'static'>, fail: Fail): FeatureDefinition | undefined {
+    const stream = this.streams.find(({ name }) => name === draft.table);
+    if (!stream?.table) return fail('table', { expected: 'a stream of the view with table: true' });
+    const at = stream.fields.findIndex(({ name }) => name === draft.field);
+    const field = stream.fields[at];
+    if (!field) return fail('field', { expected: `a field of '${draft.table}'`, hint: `'${draft.field}' is none` });
+    let key: number | undefined;
+    if (draft.key !== undefined) {
+      const state = this.resolve(draft.key);
+      if (state === 'failed') return undefined;
+      const output = this.plan.output(draft.key);
+      if (!output || output.list || (output.type !== 'string' && output.type !== 'int')) {
+        return fail('key', { expected: 'the name of the entity, or a feature of type string or int' });
+      }
+      key = this.plan.slot(draft.key);
+    }
+    const feature = { ...draft, type: field.type };
+    const rules = this.rules(index, draft, field.type);
+    const used = this.plan.stream(stream, key !== undefined);
+    const step = {
+      kind: 'static',
+      feature,
+      stream: used,
+      field: at,
+      implicit: false,
+      ...(key !== undefined && { key }),
+      ...rules,
+    } as const;
+    this.plan.add(step, draft.name, one(field.type), ['']);
+    return feature;
+  }
+
+  private rules(
+    index: number,
+    draft: FeatureDraft,
+    type: ValueType | undefined,
+    list = false,
+  ): { readonly rules?: RuleSet } {
+    return linkRules(this.view, draft, list ? undefined : type, this.parts, (member, fault) =>
+      this.sink(index, member, fault),
+    );
+  }
+
+  private compileExpression(
+    member: string,
+    source: string,
+    variables: readonly Variable[],
+    expected: ValueType | undefined,
+    fail: Fail,
+  ): CompiledExpression | undefined {
+    try {
+      return this.parts.expressions.compile(source, variables, expected);
+    } catch (error) {
+      if (!(error instanceof ExpressionFault)) throw error;
+      return fail(member, ofExpression(error));
+    }
+  }
+}
+
+type Fail = (member: string, fault: Omit<FieldFault, 'pointer'>) => undefined;
+
+function memberOf({ kind }: FeatureDraft): string {
+  return kind === 'static' ? 'key' : 'expr';
+}
+
+function one(type: ValueType): readonly OperatorOutput[] {
+  return [{ name: '', type, list: false }];
+}
