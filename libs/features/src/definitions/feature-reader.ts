@@ -23,24 +23,22 @@ export function readFeature(
   streams: readonly StreamDefinition[],
   parts: DefinitionParts,
 ): FeatureDraft | undefined {
-  const draft = readKind(reader, entity, streams, parts);
-  reader.done();
-  return draft;
-}
-
-function readKind(
-  reader: ObjectReader,
-  entity: string | undefined,
-  streams: readonly StreamDefinition[],
-  parts: DefinitionParts,
-): FeatureDraft | undefined {
   const common = readCommon(reader);
   const kinds = ['op', 'expr', 'source'].filter((name) => reader.has(name));
   if (kinds.length !== 1) {
     return reader.fault(kinds[1] ?? 'op', 'exactly one of op (an operator), expr (an expression) and source');
   }
-  if (kinds[0] === 'op') return readOperator(reader, common, streams, parts);
-  if (kinds[0] === 'expr') return readExpression(reader, common);
+  const draft =
+    kinds[0] === 'op'
+      ? readOperator(reader, common, streams, parts)
+      : kinds[0] === 'expr'
+        ? readExpression(reader, common)
+        : readSource(reader, common, entity);
+  reader.done();
+  return draft;
+}
+
+function readSource(reader: ObjectReader, common: Common, entity: string | undefined): FeatureDraft | undefined {
   const source = reader.choice('source', ['request', 'static']);
   if (source === 'request') return readRequest(reader, common);
   return source && readStatic(reader, common, entity);

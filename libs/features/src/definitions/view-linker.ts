@@ -9,8 +9,18 @@ import { ofExpression } from './expression-faults';
 import { REQUEST_TIME } from './feature-reader';
 import type { FeatureDefinition, OperatorFeature, OperatorOutput, StreamDefinition } from './feature-view';
 import { linkRules } from './feature-rules';
+import { chosenOutputs, type Fail } from './operator-outputs';
 import { PlanBuilder } from './plan-builder';
 import type { EventCondition } from './view-plan';
+
+/** A view as it was written. */
+export interface ViewDraft {
+  readonly name: string;
+  readonly streams: readonly StreamDefinition[];
+  readonly drafts: readonly FeatureDraft[];
+  /** Names of features that could not be read: whoever reads them is not at fault. */
+  readonly failed: ReadonlySet<string>;
+}
 
 /** Hears what is wrong: the index of the feature, the member, and the fault. */
 export type FaultSink = (feature: number, member: string, fault: Omit<FieldFault, 'pointer'>) => void;
@@ -27,24 +37,22 @@ export class ViewLinker {
   private readonly path: string[] = [];
 
   constructor(
-    private readonly view: string,
-    private readonly streams: readonly StreamDefinition[],
-    private readonly drafts: readonly FeatureDraft[],
+    private readonly draft: ViewDraft,
     private readonly parts: LinkerParts,
     private readonly sink: FaultSink,
   ) {
-    this.indexes = new Map(drafts.map(({ name }, i) => [name, i]));
+    this.indexes = new Map(draft.drafts.map(({ name }, i) => [name, i]));
   }
 
   /** The features in their order; those that failed are left out. */
   link(): readonly FeatureDefinition[] {
-    this.drafts.forEach((_, i) => this.visit(i));
+    this.draft.drafts.forEach((_, i) => this.visit(i));
     return this.made.flatMap((feature) => feature ?? []);
   }
 
   private visit(index: number): boolean {
     const state = this.states.get(index);
-    const draft = this.drafts[index]!;
+    const draft = this.draft.drafts[index]!;
     if (state === 'under way') {
       const cycle = [...this.path.slice(this.path.indexOf(draft.name)), draft.name].join(' → ');
       this.sink(index, memberOf(draft), { expected: 'a feature that does not read itself', hint: `cycle: ${cycle}` });
@@ -81,7 +89,7 @@ export class ViewLinker {
   }
 
   private operator(index: number, draft: DraftOf<'operator'>, fail: Fail): OperatorFeature | undefined {
-    const stream = this.streams.find(({ name }) => name === draft.stream);
+    const stream = this.draft.streams.find(({ name }) => name === draft.stream);
     const operator = this.parts.operators.get(draft.op);
     if (!stream || !operator) return fail('op', { expected: 'an operator and a stream that exist' });
     const inputs = draft.inputs.map((name) => stream.fields.findIndex((field) => field.name === name));
@@ -94,7 +102,9 @@ export class ViewLinker {
         ...(draft.window && { window: draft.window }),
         ...(draft.tile !== undefined && { tile: draft.tile }),
       });
-      const outputs = this.chosen(draft, compiled.outputs, fail);
+      const ambiguous = compiled.outputs.find(({ name }) => name !== '' && this.field(`${draft.name}.${name}`));
+      if (ambiguous) return fail('name', { hint: `'${draft.name}.${ambiguous.name}' is a field of a stream too` });
+      const outputs = chosenOutputs(draft.outputs, compiled.outputs, fail);
       if (!outputs || !this.keptLongEnough(compiled.span, stream, fail)) return undefined;
       const feature = { ...draft, outputs };
       const types = new Set(outputs.map(({ type, list }) => (list ? 'list' : type)));
@@ -120,22 +130,6 @@ export class ViewLinker {
       if (!(error instanceof OperatorFault)) throw error;
       return fail(error.member, { expected: 'what the operator takes', hint: error.message });
     }
-  }
-
-  private chosen(
-    { name, outputs }: DraftOf<'operator'>,
-    all: readonly OperatorOutput[],
-    fail: Fail,
-  ): readonly OperatorOutput[] | undefined {
-    const ambiguous = all.find((output) => output.name !== '' && this.field(`${name}.${output.name}`));
-    if (ambiguous) return fail('name', { hint: `'${name}.${ambiguous.name}' is a field of the stream '${name}' too` });
-    if (outputs === undefined) return all;
-    const unknown = outputs.find((output) => !all.some((known) => known.name === output && output !== ''));
-    if (unknown !== undefined || outputs.length === 0) {
-      const known = all.flatMap((output) => (output.name === '' ? [] : [output.name])).join(', ');
-      return fail('outputs', { expected: known === '' ? 'no names: there is one output' : `some of ${known}` });
-    }
-    return all.filter((output) => outputs.includes(output.name));
   }
 
   private keptLongEnough(span: number, { name, retention }: StreamDefinition, fail: Fail): boolean {
@@ -192,7 +186,9 @@ export class ViewLinker {
 
   /** Links what a name stands for. */
   private resolve(name: string): 'linked' | 'failed' | 'unknown' {
-    const index = this.indexes.get(name) ?? this.indexes.get(name.split('.')[0]!);
+    const first = name.split('.')[0]!;
+    const index = this.indexes.get(name) ?? this.indexes.get(first);
+    if (this.draft.failed.has(first)) return 'failed';
     if (index !== undefined && !this.field(name)) return this.visit(index) ? 'linked' : 'failed';
     if (this.plan.slot(name) !== undefined) return 'linked';
     if (name === REQUEST_TIME) {
@@ -222,13 +218,13 @@ export class ViewLinker {
   /** `<stream>.<field>`. */
   private field(name: string): { readonly stream: StreamDefinition; readonly at: number } | undefined {
     const [first, second, ...more] = name.split('.');
-    const stream = this.streams.find((one) => one.name === first);
+    const stream = this.draft.streams.find((one) => one.name === first);
     const at = stream?.fields.findIndex((field) => field.name === second) ?? -1;
     return stream && at >= 0 && more.length === 0 ? { stream, at } : undefined;
   }
 
   private table(index: number, draft: DraftOf<'static'>, fail: Fail): FeatureDefinition | undefined {
-    const stream = this.streams.find(({ name }) => name === draft.table);
+    const stream = this.draft.streams.find(({ name }) => name === draft.table);
     if (!stream?.table) return fail('table', { expected: 'a stream of the view with table: true' });
     const at = stream.fields.findIndex(({ name }) => name === draft.field);
     const field = stream.fields[at];
@@ -265,7 +261,7 @@ export class ViewLinker {
     type: ValueType | undefined,
     list = false,
   ): { readonly rules?: RuleSet } {
-    return linkRules(this.view, draft, list ? undefined : type, this.parts, (member, fault) =>
+    return linkRules(this.draft.name, draft, list ? undefined : type, this.parts, (member, fault) =>
       this.sink(index, member, fault),
     );
   }
@@ -285,8 +281,6 @@ export class ViewLinker {
     }
   }
 }
-
-type Fail = (member: string, fault: Omit<FieldFault, 'pointer'>) => undefined;
 
 function memberOf({ kind }: FeatureDraft): string {
   return kind === 'static' ? 'key' : 'expr';

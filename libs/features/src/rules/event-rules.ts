@@ -1,6 +1,7 @@
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
-import { applyRules, type RuleContext, type TalliedRule } from './rule-set';
+import type { RuleContext } from './rule-context';
+import { applyRules, type TalliedRule } from './rule-set';
 
 /** What the rules of a stream say of one event. */
 export interface EventVerdict {

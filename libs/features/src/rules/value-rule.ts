@@ -4,7 +4,7 @@ import { ExpressionFault } from '../expressions/expression-engine';
 import { compileRegex } from '../expressions/regex';
 import type { FeatureValue, ValueType } from '../feature-value';
 import { isOfType } from '../value-of-type';
-import type { RuleContext } from './rule-set';
+import type { RuleContext } from './rule-context';
 
 /** A text longer than this over the steps of its pattern is not searched, and does not hold. */
 const REGEX_STEPS_MAX = 1 << 16;
