@@ -18,7 +18,9 @@ const VIEW = {
   kind: 'FeatureView',
   name: 'market',
   entity: { name: 'symbol' },
-  streams: [{ name: 'bars', identity: 'event_time', fields: { close: 'double', venue: 'string?' }, allowed_lateness: '20s' }],
+  streams: [
+    { name: 'bars', identity: 'event_time', fields: { close: 'double', venue: 'string?' }, allowed_lateness: '20s' },
+  ],
   features: [
     { name: 'price', op: 'last', input: 'close', ttl: '90s' },
     { name: 'mean5', op: 'mean', input: 'close', window: 5 },
@@ -107,7 +109,11 @@ it('serves from memory, from the log and of the past the same, while two process
 }, 60_000);
 
 it('is told when the log is gone, and serves on from memory', async () => {
-  await stand.push(writers[0] as EventWriter, 'bars', { entity: 'M', event_time: Date.now(), values: { close: 3, venue: 'a' } });
+  await stand.push(writers[0] as EventWriter, 'bars', {
+    entity: 'M',
+    event_time: Date.now(),
+    values: { close: 3, venue: 'a' },
+  });
   expect((await read('M')).values[0]).toBe(3);
   const broken = jest.spyOn(stand.database, 'query').mockRejectedValue(new DomainError('database_unavailable', 'gone'));
   const answer = await live.read({ ...query('M'), rows: [{ entities: ['M'] }, { entities: ['unknown'] }] });

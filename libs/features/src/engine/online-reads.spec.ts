@@ -257,6 +257,23 @@ describe('a read of the past', () => {
     expect([await reads(205), await reads(205)]).toEqual([1, 1]);
   });
 
+  it('does not find again at a moment before it was known what arrived late', async () => {
+    const engine = engineAt(500);
+    const late = tick({
+      stream: 'spends',
+      eventTime: BEGIN + 100 * SECOND,
+      ingestedAt: BEGIN + 150 * SECOND,
+      values: [9, 'X'],
+      id: ++ids,
+    });
+    engine.take(spend(90, 1), late);
+    expect(await engine.readPast(BEGIN + 125 * SECOND)).toMatchObject({ country: 'NL' });
+    expect(await engine.readPast(BEGIN + 160 * SECOND)).toMatchObject({ country: 'X' });
+    expect(await engine.readPast(BEGIN + 120 * SECOND)).toMatchObject({ country: 'NL' });
+    expect(await engine.readPast(BEGIN + 149 * SECOND)).toMatchObject({ country: 'NL' });
+    expect(await engine.readPast(BEGIN + 150 * SECOND)).toMatchObject({ country: 'X' });
+  });
+
   it('says TIMEOUT where the log cannot be read', async () => {
     const engine = engineAt(500);
     engine.log.before = () => Promise.reject(new Error('gone'));

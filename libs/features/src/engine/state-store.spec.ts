@@ -143,12 +143,33 @@ describe('a state that is read from the log', () => {
     expect(engine.log.reads).toBe(2);
   });
 
-  it('has all events that counted when most of the newest lie ahead', async () => {
-    const engine = engineAt(BEGIN + 100 * SECOND);
+  it('has all events that count when most of the newest lie ahead', async () => {
+    const engine = new EngineStand(
+      planOf(
+        [ticks('event_id')],
+        LONG_FEATURES.map(({ feature }) => feature),
+      ),
+    );
+    engine.now = BEGIN + 100 * SECOND;
     const past = Array.from({ length: 200 }, (_, i) => event('e', i / 4, i));
     const ahead = Array.from({ length: 3000 }, (_, i) => event('e', 101 + i / 1000, -1));
     engine.take(...past, ...ahead);
-    expect(await engine.read()).toEqual(await engine.readPast(engine.now, { knownAt: engine.now + 10 * SECOND }));
+    const values = await engine.read();
+    expect(values).toEqual(await engine.readPast(engine.now, { knownAt: engine.now + 10 * SECOND }));
+    expect(values['ema']).toBeCloseTo(198);
+  });
+
+  it('is read again for a moment before what was let go, as when the clock is set back', async () => {
+    const engine = engineAt(BEGIN + 10 * SECOND);
+    await engine.read();
+    for (let i = 0; i < 600; i++) {
+      engine.now = BEGIN + i * SECOND;
+      engine.take(event('e', i, i % 7));
+      if (i % 100 === 99) await engine.read();
+    }
+    engine.now = BEGIN + 300 * SECOND;
+    expect(await engine.read()).toEqual(await engine.readPast(engine.now));
+    expect(await engine.read()).toMatchObject({ n: 20 });
   });
 
   it('sums tiles of more events than one read gives', async () => {
