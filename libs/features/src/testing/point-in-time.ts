@@ -1,69 +1,69 @@
 import fc from 'fast-check';
+import type { StreamIdentity } from '../definitions/feature-view';
 import type { FeatureEvent } from '../log/feature-event';
-import { BEGIN, histories } from '../testing/histories';
-import { eventsThatCount, LONG_FEATURES, SHORT_FEATURES, ticks } from '../testing/naive-features';
-import { EngineStand } from '../testing/stand';
-import { planOf } from '../testing/test-plans';
+import { BEGIN, histories } from './histories';
+import { eventsThatCount, LONG_FEATURES, SHORT_FEATURES, ticks } from './naive-features';
+import { EngineStand } from './stand';
+import { planOf } from './test-plans';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 
 const SECOND = MICROS_PER_SECOND;
 const RUNS = 2500;
-const KINDS = [
-  ['event_id', 'short', SHORT_FEATURES],
-  ['event_time', 'short', SHORT_FEATURES],
-  ['event_id', 'long', [...SHORT_FEATURES, ...LONG_FEATURES]],
-  ['event_time', 'long', [...SHORT_FEATURES, ...LONG_FEATURES]],
-] as const;
-
 type View = { at: Micros; knownAt: Micros; corrected: boolean };
 
-describe.each(KINDS)('histories of events known by %s, %s memory', (identity, memory, features) => {
-  const seed = (memory === 'short' ? 1 : 2) + (identity === 'event_id' ? 10 : 20);
-  const plan = planOf(
-    [ticks(identity)],
-    features.map(({ feature }) => feature),
-  );
-
-  function naive(events: readonly FeatureEvent[], view: View): Record<string, unknown> {
-    const counting = eventsThatCount(events, identity, view);
-    return Object.fromEntries(
-      features.map(({ feature, naive: of }) => {
-        if (counting.length === 0) return [feature.name, 'NOT_FOUND'];
-        const outcome = of(counting, view.at);
-        return [feature.name, 'value' in outcome ? outcome.value : outcome.status];
-      }),
+/** Half of the ten thousand histories: those of streams whose events are known by `identity`. */
+export function describeHistories(identity: StreamIdentity): void {
+  describe.each([
+    ['short', SHORT_FEATURES],
+    ['long', [...SHORT_FEATURES, ...LONG_FEATURES]],
+  ] as const)('histories of events known by ' + identity + ', %s memory', (memory, features) => {
+    const seed = (memory === 'short' ? 1 : 2) + (identity === 'event_id' ? 10 : 20);
+    const plan = planOf(
+      [ticks(identity)],
+      features.map(({ feature }) => feature),
     );
-  }
 
-  it('give live, from the log and by the definition the same values', async () => {
-    await fc.assert(
-      fc.asyncProperty(histories(identity, memory === 'short' ? 40 : 90), moments(), async (events, choices) => {
-        const engine = new EngineStand(plan);
-        const served = await replay(engine, events, choices, (known, at) => {
-          expectClose(known, naive(engine.log.events, { at, knownAt: at, corrected: false }));
-        });
-        engine.now += 1000 * SECOND;
-        // What was served is what the log gives of that moment, to the last bit.
-        for (const [at, values] of served) expectEqual(await engine.readPast(at), values);
-        for (const choice of choices.slice(0, 2)) {
-          const at = BEGIN + choice * SECOND;
-          for (const view of [
-            { at, knownAt: at + 7 * SECOND, corrected: false },
-            { at, knownAt: engine.now, corrected: true },
-          ]) {
-            expectClose(await engine.readPast(at, view), naive(events, view));
+    function naive(events: readonly FeatureEvent[], view: View): Record<string, unknown> {
+      const counting = eventsThatCount(events, identity, view);
+      return Object.fromEntries(
+        features.map(({ feature, naive: of }) => {
+          if (counting.length === 0) return [feature.name, 'NOT_FOUND'];
+          const outcome = of(counting, view.at);
+          return [feature.name, 'value' in outcome ? outcome.value : outcome.status];
+        }),
+      );
+    }
+
+    it('give live, from the log and by the definition the same values', async () => {
+      await fc.assert(
+        fc.asyncProperty(histories(identity, memory === 'short' ? 40 : 90), moments(), async (events, choices) => {
+          const engine = new EngineStand(plan);
+          const served = await replay(engine, events, choices, (known, at) => {
+            expectClose(known, naive(engine.log.events, { at, knownAt: at, corrected: false }));
+          });
+          engine.now += 1000 * SECOND;
+          // What was served is what the log gives of that moment, to the last bit.
+          for (const [at, values] of served) expectEqual(await engine.readPast(at), values);
+          for (const choice of choices.slice(0, 2)) {
+            const at = BEGIN + choice * SECOND;
+            for (const view of [
+              { at, knownAt: at + 7 * SECOND, corrected: false },
+              { at, knownAt: engine.now, corrected: true },
+            ]) {
+              expectClose(await engine.readPast(at, view), naive(events, view));
+            }
+            // What happened later, or was known later, changes nothing.
+            const other = new EngineStand(plan);
+            other.now = engine.now;
+            other.log.events.push(...withAnotherFuture(events, at));
+            expectEqual(await other.readPast(at), await engine.readPast(at));
           }
-          // What happened later, or was known later, changes nothing.
-          const other = new EngineStand(plan);
-          other.now = engine.now;
-          other.log.events.push(...withAnotherFuture(events, at));
-          expectEqual(await other.readPast(at), await engine.readPast(at));
-        }
-      }),
-      { seed, numRuns: RUNS, endOnFailure: true },
-    );
-  }, 150_000);
-});
+        }),
+        { seed, numRuns: RUNS, endOnFailure: true },
+      );
+    }, 150_000);
+  });
+}
 
 function withAnotherFuture(events: readonly FeatureEvent[], at: Micros): FeatureEvent[] {
   return events.flatMap((event, i): FeatureEvent[] => {
