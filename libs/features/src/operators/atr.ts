@@ -39,25 +39,21 @@ function averageRange(series: Series, from: number, columns: Columns, period: nu
   const lows = numbersOf(series, columns.low);
   const closes = numbersOf(series, columns.close);
   const { end } = series;
+  // `period` times the average: see `strength` of rsi.ts.
+  const decay = (period - 1) / period;
+  let kept = 1;
   let before = MISSING;
   let bars = 0;
-  let average = 0;
+  let sum = 0;
   for (let index = from; index < end; index++) {
     const high = highs[index] ?? MISSING;
     const low = lows[index] ?? MISSING;
     const close = closes[index] ?? MISSING;
     if (isMissing(high) || isMissing(low) || isMissing(close)) continue;
-    if (bars > 0) {
-      const range = Math.max(high - low, Math.abs(before - high), Math.abs(before - low));
-      if (bars > period) average = (average * (period - 1) + range) / period;
-      else {
-        average += range;
-        if (bars === period) average /= period;
-      }
-    }
+    if (bars > 0) sum = sum * kept + Math.max(high - low, Math.abs(before - high), Math.abs(before - low));
+    if (bars++ === period) kept = decay;
     before = close;
-    bars++;
   }
   if (bars <= period) setWarmingUp(out, bars, period + 1);
-  else setNumber(out, average);
+  else setNumber(out, sum / period);
 }

@@ -83,19 +83,24 @@ function tileCost(name: string, params: Record<string, number> = {}): string {
   const operator = compiled(name, { window: { span: 720 * 60 * SECOND }, tile: 60 * SECOND, params });
   const fold = operator.tiles;
   if (fold === undefined) throw new Error('no tiles');
-  const sums = new Map<number, unknown>();
-  const began = performance.now();
-  for (let index = 0; index < bars.end; index++) {
-    const tile = Math.floor(index / 60);
-    sums.set(tile, fold.add(sums.get(tile) ?? fold.empty(), bars, index));
+  let tiles: unknown[] = [];
+  let addNs = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 10; round++) {
+    tiles = [];
+    const began = performance.now();
+    for (let index = 0; index < bars.end; index++) {
+      if (index % 60 === 0) tiles.push(fold.empty());
+      tiles[tiles.length - 1] = fold.add(tiles[tiles.length - 1], bars, index);
+    }
+    addNs = Math.min(addNs, ((performance.now() - began) * 1e6) / bars.end);
   }
-  const addNs = ((performance.now() - began) * 1e6) / bars.end;
-  const tiles = [...sums.values()];
   const out = computed(1);
-  fold.finish(tiles, at, out);
-  const finishing = performance.now();
-  for (let time = 0; time < 50; time++) fold.finish(tiles, at, out);
-  const finishUs = ((performance.now() - finishing) * 1000) / 50;
+  let finishUs = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 10; round++) {
+    const began = performance.now();
+    for (let time = 0; time < 20; time++) fold.finish(tiles, at, out);
+    finishUs = Math.min(finishUs, ((performance.now() - began) * 1000) / 20);
+  }
   const bytes = tiles.reduce((sum: number, tile) => sum + fold.bytes(tile), 0) / tiles.length;
   return `${name.padEnd(14)}  ${addNs.toFixed(0).padStart(12)}  ${finishUs.toFixed(1).padStart(9)}  ${bytes.toFixed(0).padStart(12)}`;
 }

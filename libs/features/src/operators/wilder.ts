@@ -27,22 +27,19 @@ export const wilder: Operator = {
     return tailOperator(oneOutput('double'), history, (series, from, out) => {
       const numbers = numbersOf(series, column);
       const { end } = series;
+      // `period` times the average: see `strength` of rsi.ts.
+      const decay = (period - 1) / period;
+      let kept = 1;
       let have = 0;
-      let average = 0;
-      let index = from;
-      for (; index < end && have < period; index++) {
+      let sum = 0;
+      for (let index = from; index < end; index++) {
         const value = numbers[index] ?? MISSING;
         if (isMissing(value)) continue;
-        average += value;
-        have++;
+        sum = sum * kept + value;
+        if (++have === period) kept = decay;
       }
-      if (have < period) return setWarmingUp(out, have, period);
-      average /= period;
-      for (; index < end; index++) {
-        const value = numbers[index] ?? MISSING;
-        if (!isMissing(value)) average = (average * (period - 1) + value) / period;
-      }
-      setNumber(out, average);
+      if (have < period) setWarmingUp(out, have, period);
+      else setNumber(out, sum / period);
     });
   },
 };
