@@ -20,10 +20,10 @@ export { SettingsError };
 const MEBIBYTE = 1024 * 1024;
 
 /** Where and as what the process runs. */
-export interface ServerOptions extends Pick<
+export type ServerOptions = Pick<
   Settings,
   'environment' | 'host' | 'port' | 'workers' | 'drainDelayMs' | 'drainSeconds'
-> {}
+>;
 
 /** The settings of this process, and the options of every library that they come to. Nothing in it changes any more. */
 export interface ApiConfig {
