@@ -20,13 +20,10 @@ export { SettingsError };
 const MEBIBYTE = 1024 * 1024;
 
 /** Where and as what the process runs. */
-export interface ServerOptions extends Pick<
+export type ServerOptions = Pick<
   Settings,
   'environment' | 'host' | 'port' | 'workers' | 'drainDelayMs' | 'drainSeconds'
-> {
-  /** Set by the operator, but nothing uses them yet: worth a line in the log. */
-  readonly unused: readonly string[];
-}
+>;
 
 /** The settings of this process, and the options of every library that they come to. Nothing in it changes any more. */
 export interface ApiConfig {
@@ -75,10 +72,6 @@ function keyProblems({ adminKey }: Settings): string[] {
 
 function serverOptions(settings: Settings): ServerOptions {
   const { environment, host, port, workers, drainDelayMs, drainSeconds } = settings;
-  const later = {
-    REDIS_URL: settings.redisUrl,
-  };
-  const unused = Object.entries(later).filter(([, value]) => value !== undefined);
   return Object.freeze({
     environment,
     host,
@@ -86,7 +79,6 @@ function serverOptions(settings: Settings): ServerOptions {
     workers,
     drainDelayMs,
     drainSeconds,
-    unused: unused.map(([name]) => name),
   });
 }
 

@@ -79,7 +79,11 @@ async function measure(server, { name, lanes, events, entityOf, goal }) {
         const { status, text } = await post(server, agent, '/v1/features/push', body);
         times.push(performance.now() - sent);
         if (status === 200) stored += JSON.parse(text).counts.ACCEPTED ?? 0;
-        else refused.set(`${status} ${JSON.parse(text).code}`, (refused.get(`${status} ${JSON.parse(text).code}`) ?? 0) + 1);
+        else
+          refused.set(
+            `${status} ${JSON.parse(text).code}`,
+            (refused.get(`${status} ${JSON.parse(text).code}`) ?? 0) + 1,
+          );
       }
     }),
   );
@@ -101,7 +105,13 @@ async function upload(server) {
   const begun = performance.now();
   const agent = new http.Agent({ keepAlive: true });
   const body = `${lines.join('\n')}\n`;
-  const { status, text } = await post(server, agent, '/v1/features/push?stream=ingest_ticks', body, 'application/x-ndjson');
+  const { status, text } = await post(
+    server,
+    agent,
+    '/v1/features/push?stream=ingest_ticks',
+    body,
+    'application/x-ndjson',
+  );
   agent.destroy();
   if (status !== 200) throw new Error(`the upload was answered ${status} ${text}`);
   const took = (performance.now() - begun) / 1000;

@@ -19,7 +19,7 @@ export async function readDefinition(request: ApiRequest, options: HttpOptions):
     timeoutMs: options.bodyTimeoutMs,
   });
   if (!isYaml) return parseJson(bytes, options.jsonDepth);
-  const documents = readDocuments(decodeJson(bytes, Infinity));
+  const documents = readDocuments(decodeJson(bytes, Number.MAX_SAFE_INTEGER));
   if (documents.length === 1) return documents[0];
   throw new DomainError('invalid_definition', `One definition is published at a time; these are ${documents.length}.`, {
     faults: [{ pointer: '', expected: 'one document', received: `${documents.length} documents` }],
