@@ -32,6 +32,7 @@ interface Flight extends StateAsk {
   resolve(state: EntityState): void;
   reject(error: unknown): void;
   waiting: FeatureEvent[];
+  /** What was read is not all there is. */
   overflown: boolean;
   extra: number;
 }
@@ -70,12 +71,9 @@ export class StateLoader {
     ofTable.set(entity, flight);
     this.flying += 1;
     // From here on each event of the entity waits, so that none falls between the read and the state.
-    table.awaited.set(entity, (event) => {
-      if (flight.waiting.length >= MAX_WAITING || this.waiting >= MAX_WAITING_ALL) flight.overflown = true;
-      else {
-        flight.waiting.push(event);
-        this.waiting += 1;
-      }
+    table.awaited.set(entity, {
+      take: (event) => this.hold(flight, event),
+      startOver: () => (flight.overflown = true),
     });
     return flight;
   }
@@ -126,6 +124,15 @@ export class StateLoader {
       flight.resolve(state);
     }
     return again;
+  }
+
+  private hold(flight: Flight, event: FeatureEvent): void {
+    if (flight.waiting.length >= MAX_WAITING || this.waiting >= MAX_WAITING_ALL) {
+      flight.overflown = true;
+      return;
+    }
+    flight.waiting.push(event);
+    this.waiting += 1;
   }
 
   private forgetWaiting(flight: Flight): void {

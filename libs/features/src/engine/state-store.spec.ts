@@ -131,6 +131,20 @@ describe('a state that is read from the log', () => {
     expect(new Set(answers.map(({ price }) => price))).toEqual(new Set([1]));
   });
 
+  it('is made anew where events may have been missed, also while it is being read', async () => {
+    const engine = engineAt(BEGIN + 10 * SECOND);
+    await engine.read();
+    engine.log.events.push(event('e', 1, 1));
+    engine.store.lapsed();
+    engine.log.after = () => {
+      engine.log.after = undefined;
+      engine.log.events.push(event('e', 2, 2));
+      engine.store.lapsed();
+    };
+    expect(await engine.read()).toMatchObject({ long_sum: 3, price: 2 });
+    expect(engine.log.reads).toBe(3);
+  });
+
   it('is read again where more came meanwhile than was held back', async () => {
     const engine = engineAt(BEGIN + 100 * SECOND);
     let flood = 5000;

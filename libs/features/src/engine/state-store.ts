@@ -21,11 +21,18 @@ interface Held {
   older: Held | undefined;
 }
 
+/** A state on its way into memory. */
+interface Awaiting {
+  take(event: FeatureEvent): void;
+  /** Events may have been missed. */
+  startOver(): void;
+}
+
 /** The states of one stream in memory. */
 export class StreamTable {
   readonly held = new Map<string, Held>();
   /** Entities whose state is being read from the log: what comes meanwhile waits for it. */
-  readonly awaited = new Map<string, (event: FeatureEvent) => void>();
+  readonly awaited = new Map<string, Awaiting>();
 
   private readonly served = new WeakSet<StreamNeed>();
 
@@ -120,9 +127,16 @@ export class StateStore implements EventListener {
       if (event.logOnly) continue;
       const table = this.tables.get(event.stream);
       if (!table) continue;
-      table.awaited.get(event.entity)?.(event);
+      table.awaited.get(event.entity)?.take(event);
       const held = table.held.get(event.entity);
       if (held) this.apply(held, event);
+    }
+  }
+
+  lapsed(): void {
+    for (const table of this.tables.values()) {
+      for (const held of table.held.values()) this.remove(held);
+      for (const awaiting of table.awaited.values()) awaiting.startOver();
     }
   }
 
