@@ -3,9 +3,8 @@ import type { EventHistory } from '../log/feature-event';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 import type { CacheCounter } from './cache-counter';
 import type { EntityState } from './entity-state';
-import { evaluate } from './evaluate';
-import type { Frame } from './frame';
-import type { Memo } from './memo';
+import { evaluate, type Inputs } from './evaluate';
+import { explain, type Explanation } from './explain';
 import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type Task } from './online-query';
 import { StateFinder } from './state-finder';
 import { StateLoader } from './state-loader';
@@ -51,6 +50,15 @@ export class LiveReads {
     return { at, frames: framesOf(tasks, query), storage: 0 };
   }
 
+  /** Why a feature has its value now. */
+  async explain(query: OnlineQuery, slot: number): Promise<Explanation> {
+    const { at } = await this.read(query);
+    const [task] = tasksOf(query);
+    if (!task) throw new RangeError('an explanation is of one row');
+    const finder = new StateFinder(this.options.store);
+    return explain(task.program, inputsOf(query, task, statesOf(task, at, finder), { at, finder }), at, slot);
+  }
+
   private async readRest(query: OnlineQuery, tasks: readonly Task[], finder: StateFinder): Promise<OnlineAnswer> {
     await finder.fetch(this.loader, query.deadlineMs ?? DEADLINE_MS);
     for (const task of tasks) task.states = undefined;
@@ -86,7 +94,7 @@ export class LiveReads {
       const memo = this.options.store.memoOf(task.program, task.entity);
       const keeps = keepsVectors(task.program) && query.keepStale !== true;
       const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
-      task.frame = known ?? compute(query, task, states, memo, { at, finder });
+      task.frame = known ?? evaluate(task.program, { ...inputsOf(query, task, states, { at, finder }), memo }, at);
       task.done = finder.misses === before;
       if (!task.done) task.states = undefined;
       if (!keeps) continue;
@@ -121,13 +129,12 @@ function statesOf({ program, entity }: Task, at: Micros, finder: StateFinder): (
   return states;
 }
 
-function compute(
+function inputsOf(
   { keepStale }: OnlineQuery,
   { program, entity, given }: Task,
   states: readonly (EntityState | undefined)[],
-  memo: Memo | undefined,
   { at, finder }: { readonly at: Micros; readonly finder: StateFinder },
-): Frame {
+): Inputs {
   const lookup = (stream: number, key: string): EntityState | undefined => finder.find(program.needOf(stream), key, at);
-  return evaluate(program, { entity, states, lookup, given, memo, keepStale }, at);
+  return { entity, states, lookup, given, keepStale };
 }

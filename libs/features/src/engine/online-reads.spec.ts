@@ -4,7 +4,6 @@ import { BEGIN, tick } from '../testing/histories';
 import { EngineStand } from '../testing/stand';
 import { planOf, streamOf, type TestFeature } from '../testing/test-plans';
 import { MICROS_PER_SECOND } from '../time';
-import { explain } from './explain';
 import { readGiven } from './given';
 
 const SECOND = MICROS_PER_SECOND;
@@ -287,10 +286,10 @@ describe('an explanation', () => {
   it('names the events and the values behind one value', async () => {
     const engine = engineAt(10);
     engine.take(spend(1, 10), spend(2, 20));
-    await engine.read();
-    const states = [engine.store.find(engine.store.table('spends') as never, 'e'), undefined];
-    const inputs = { entity: 'e', states, lookup: () => undefined };
-    const told = explain(engine.program, inputs, engine.now, engine.program.slots.get('ratio') as number);
+    const slot = engine.program.slots.get('ratio') as number;
+    const told = await engine.live.explain(engine.query('e'), slot);
+    const moment = { at: engine.now, knownAt: engine.now, corrected: false };
+    expect(await engine.past.explain(engine.query('e'), moment, slot)).toEqual(told);
     expect(told).toMatchObject({
       feature: 'ratio',
       steps: [

@@ -3,7 +3,8 @@ import type { EventHistory } from '../log/feature-event';
 import { MICROS_PER_MS, MICROS_PER_SECOND, type Micros } from '../time';
 import type { CacheCounter } from './cache-counter';
 import { EntityState } from './entity-state';
-import { evaluate } from './evaluate';
+import { evaluate, type Inputs } from './evaluate';
+import { explain, type Explanation } from './explain';
 import { readHistories, type HistoryAsk } from './history-reader';
 import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type PastMoment, type Task } from './online-query';
 import { PastCache } from './past-cache';
@@ -36,7 +37,7 @@ export class PastReads {
     if (settled) this.recall(tasks, moment);
     const missing = tasks.filter(({ done }) => !done);
     const begin = performance.now();
-    const unread = missing.length > 0 ? await this.compute(query, missing, moment) : undefined;
+    const unread = missing.length > 0 ? await this.compute(query, missing, this.statesAt(query, moment)) : undefined;
     const storage = missing.length > 0 ? Math.round((performance.now() - begin) * MICROS_PER_MS) : 0;
     if (settled) for (const task of missing) if (task.frame) this.cache.keep(task, moment, task.frame);
     return { at: moment.at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
@@ -53,40 +54,44 @@ export class PastReads {
     if (tasks.length > hits) this.options.counter.count('as_of', 'miss', tasks.length - hits);
   }
 
+  /** Why a feature had its value at that moment. */
+  async explain(query: OnlineQuery, moment: PastMoment, slot: number): Promise<Explanation> {
+    const [task] = tasksOf(query);
+    if (!task) throw new RangeError('an explanation is of one row');
+    const states = this.statesAt(query, moment);
+    await this.compute(query, [task], states);
+    return explain(task.program, inputsOf(query, task, states), moment.at, slot);
+  }
+
+  private statesAt({ deadlineMs = DEADLINE_MS }: OnlineQuery, moment: PastMoment): PastStates {
+    return new PastStates(this.options.log, moment, this.options.now() + deadlineMs * MICROS_PER_MS);
+  }
+
   private async compute(
     query: OnlineQuery,
     tasks: readonly Task[],
-    moment: PastMoment,
+    states: PastStates,
   ): Promise<'deadline' | 'failed' | undefined> {
-    const states = new PastStates(
-      this.options.log,
-      moment,
-      this.options.now() + (query.deadlineMs ?? DEADLINE_MS) * MICROS_PER_MS,
-    );
-    for (const { program, entity } of tasks) {
-      program.plan.streams.forEach(({ keyed }, i) => keyed || states.find(program.needOf(i), entity));
-    }
+    for (const task of tasks) inputsOf(query, task, states);
     for (let round = 0; round <= MAX_KEY_ROUNDS; round++) {
       await states.fetch(this.options.now);
       for (const task of tasks) {
         if (TURNS.due) await TURNS.next();
-        if (!task.done) this.evaluate(query, task, states, moment.at);
+        if (task.done) continue;
+        const { misses } = states;
+        task.frame = evaluate(task.program, inputsOf(query, task, states), states.moment.at);
+        task.done = states.misses === misses;
       }
       if (states.wanting === 0) break;
     }
     return states.unread;
   }
+}
 
-  private evaluate({ keepStale }: OnlineQuery, task: Task, states: PastStates, at: Micros): void {
-    const { program, entity, given } = task;
-    const { misses } = states;
-    const held = program.plan.streams.map(({ keyed }, i) =>
-      keyed ? undefined : states.find(program.needOf(i), entity),
-    );
-    const lookup = (stream: number, key: string): EntityState | undefined => states.find(program.needOf(stream), key);
-    task.frame = evaluate(program, { entity, states: held, lookup, given, keepStale }, at);
-    task.done = states.misses === misses;
-  }
+function inputsOf({ keepStale }: OnlineQuery, { program, entity, given }: Task, states: PastStates): Inputs {
+  const find = (stream: number, key: string): EntityState | undefined => states.find(program.needOf(stream), key);
+  const held = program.plan.streams.map(({ keyed }, i) => (keyed ? undefined : find(i, entity)));
+  return { entity, states: held, lookup: find, given, keepStale };
 }
 
 /** States as of one moment of the past, made for one read. */
@@ -100,7 +105,7 @@ class PastStates {
 
   constructor(
     private readonly log: EventHistory,
-    private readonly moment: PastMoment,
+    readonly moment: PastMoment,
     private readonly deadline: Micros,
   ) {}
 
