@@ -13,9 +13,5 @@ export { DefinitionStore, type FoundDefinition, type Published } from './store/d
 export type { CacheCounter, CacheTier } from './engine/cache-counter';
 export type { Explanation } from './engine/explain';
 export type { Frame, Given, StreamBasis } from './engine/frame';
-export { readGiven, type GivenFault } from './engine/given';
-export { LiveReads } from './engine/live-reads';
+export type { GivenFault } from './engine/given';
 export type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from './engine/online-query';
-export { PastReads } from './engine/past-reads';
-export { Program } from './engine/program';
-export { StateStore } from './engine/state-store';
