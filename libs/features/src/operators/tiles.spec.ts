@@ -237,7 +237,7 @@ describe('a sketch of different values', () => {
     }
   });
 
-  it.each([4200, 8000, 30_000])('is without bias at %i: right on the average of 60', (different) => {
+  it.each([4200, 9000])('is without bias at %i: right on the average of 60', (different) => {
     let sum = 0;
     for (let round = 0; round < 60; round++) {
       const sketch = new DistinctSketch();
