@@ -2,6 +2,7 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
+import { DefinitionStore, FeatureLog } from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelCatalog, ModelRegistry } from '@sibyl/registry';
@@ -9,6 +10,7 @@ import { Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from './config';
 import { AuditModule } from './src/audit/audit.module';
 import { DocsModule } from './src/docs/docs.module';
+import { FeaturesModule } from './src/features/features.module';
 import { HealthModule } from './src/health/health.module';
 import { AuditHook } from './src/http/audit-hook';
 import { Drain } from './src/http/drain';
@@ -51,6 +53,8 @@ class PlatformModule {
       [ModelRegistry, platform.registry],
       [ArtifactScrubber, platform.scrubber],
       [ModelCatalog, platform.registry.catalog],
+      [FeatureLog, platform.featureLog],
+      [DefinitionStore, platform.featureStore],
       [Serving, platform.serving],
       [ModelSources, platform.sources],
       [HttpOptions, config.http],
@@ -75,6 +79,7 @@ export class ApiModule {
         HttpModule,
         PredictModule.of(platform, config),
         ModelsModule,
+        FeaturesModule,
         KeysModule,
         AuditModule,
         OperationsModule,

@@ -65,16 +65,16 @@ describe('the configuration', () => {
     expect(() => loadConfig({ SIBYL_MODEL_MEMORY: '16MiB', SIBYL_WORKERS: '2' }, folder)).toThrow(SettingsError);
   });
 
-  it('names settings that nothing uses yet', () => {
-    expect(loadConfig({ REDIS_URL: 'redis://cache:6379' }, folder).server.unused).toEqual(['REDIS_URL']);
+  it('fans events out through the Redis that is named', () => {
+    expect(loadConfig({ REDIS_URL: 'redis://cache:6379' }, folder).features.redisUrl).toBe('redis://cache:6379');
+    expect(loadConfig({}, folder).features.redisUrl).toBeUndefined();
   });
 
   it('keeps packages in a bucket where one is named', () => {
     expect(loadConfig({}, folder).registry).toMatchObject({ artifactPrefix: '' });
     expect(loadConfig({}, folder).registry.artifactBucket).toBeUndefined();
-    const { registry, server } = loadConfig({ AWS_S3_BUCKET: 'models', SIBYL_ARTIFACT_PREFIX: 'of/sibyl' }, folder);
+    const { registry } = loadConfig({ AWS_S3_BUCKET: 'models', SIBYL_ARTIFACT_PREFIX: 'of/sibyl' }, folder);
     expect(registry).toMatchObject({ artifactBucket: 'models', artifactPrefix: 'of/sibyl' });
-    expect(server.unused).toEqual([]);
     expect(() => loadConfig({ SIBYL_ARTIFACT_PREFIX: '/x' }, folder)).toThrow(/SIBYL_ARTIFACT_PREFIX/);
   });
 });

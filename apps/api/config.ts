@@ -3,6 +3,7 @@ import { validateSync } from 'class-validator';
 import { AuditOptions } from '@sibyl/audit';
 import { AuthOptions, parseKey } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
+import { LogOptions } from '@sibyl/features';
 import { InferenceOptions } from '@sibyl/inference';
 import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
@@ -19,13 +20,10 @@ export { SettingsError };
 const MEBIBYTE = 1024 * 1024;
 
 /** Where and as what the process runs. */
-export interface ServerOptions extends Pick<
+export type ServerOptions = Pick<
   Settings,
   'environment' | 'host' | 'port' | 'workers' | 'drainDelayMs' | 'drainSeconds'
-> {
-  /** Set by the operator, but nothing uses them yet: worth a line in the log. */
-  readonly unused: readonly string[];
-}
+>;
 
 /** The settings of this process, and the options of every library that they come to. Nothing in it changes any more. */
 export interface ApiConfig {
@@ -42,6 +40,7 @@ export interface ApiConfig {
   readonly auth: AuthOptions;
   readonly audit: AuditOptions;
   readonly database: DatabaseOptions;
+  readonly features: LogOptions;
   readonly inference: InferenceOptions;
   readonly registry: RegistryOptions;
   readonly sources: SourceOptions;
@@ -73,10 +72,6 @@ function keyProblems({ adminKey }: Settings): string[] {
 
 function serverOptions(settings: Settings): ServerOptions {
   const { environment, host, port, workers, drainDelayMs, drainSeconds } = settings;
-  const later = {
-    REDIS_URL: settings.redisUrl,
-  };
-  const unused = Object.entries(later).filter(([, value]) => value !== undefined);
   return Object.freeze({
     environment,
     host,
@@ -84,7 +79,6 @@ function serverOptions(settings: Settings): ServerOptions {
     workers,
     drainDelayMs,
     drainSeconds,
-    unused: unused.map(([name]) => name),
   });
 }
 
@@ -117,8 +111,9 @@ function edgeOptions(settings: Settings): Pick<ApiConfig, 'telemetry' | 'http' |
   };
 }
 
-function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'database'> {
+function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features'> {
   return {
+    features: frozen(new LogOptions(), settings.redisUrl === undefined ? {} : { redisUrl: settings.redisUrl }),
     auth: frozen(new AuthOptions(), {
       keys: settings.keysMax,
       failedAuthentications: settings.authFailures,

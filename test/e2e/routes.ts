@@ -69,6 +69,16 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['GET', '/v1/audit/events', 'audit:read'],
   ['GET', '/v1/audit/events/{id}', 'audit:read'],
 
+  ['POST', '/v1/features/push', 'features:write'],
+  ['GET', '/v1/features/views', 'features:read'],
+  ['GET', '/v1/features/views/{name}', 'features:read'],
+  ['PUT', '/v1/features/views/{name}', 'features:write'],
+  ['DELETE', '/v1/features/views/{name}', 'features:write'],
+  ['GET', '/v1/features/sets', 'features:read'],
+  ['GET', '/v1/features/sets/{name}', 'features:read'],
+  ['PUT', '/v1/features/sets/{name}', 'features:write'],
+  ['DELETE', '/v1/features/sets/{name}', 'features:write'],
+
   ['GET', '/v1/operations/{id}', 'any key'],
   ['DELETE', '/v1/operations/{id}', 'any key'],
 ];

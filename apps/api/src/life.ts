@@ -31,8 +31,7 @@ export function fail(log: Logger, error: unknown, message: string): void {
   process.exit(1);
 }
 
-export function warnOfSettings({ server, audit }: ApiConfig, log: Logger): void {
-  if (server.unused.length > 0) log.warn({ settings: server.unused }, 'set, but nothing uses them in this version');
+export function warnOfSettings({ audit }: ApiConfig, log: Logger): void {
   if (audit.durability === 'relaxed')
     log.warn(
       { lossWindowMs: audit.lossWindowMs },

@@ -13,6 +13,7 @@ import {
   KeyUsage,
 } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
+import { featureMigrations } from '@sibyl/features';
 import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
 import { SystemClock, systemActor, UuidV7Source, type Clock, type IdSource } from '@sibyl/kernel';
 import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
@@ -20,6 +21,7 @@ import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations, type MlflowSync } 
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
+import { startFeatures, type Features } from './features/feature-parts';
 import { LocalServing } from './models/local-serving';
 import { ModelSources } from './models/model-sources';
 import type { Serving } from './models/serving';
@@ -47,7 +49,7 @@ type Auth = Awaited<ReturnType<typeof startAuth>>;
 type Models = Awaited<ReturnType<typeof startModels>>;
 
 /** Everything below HTTP, put together: the parts list of the server. */
-export interface Platform extends Foundation, Audit, Auth, Models {
+export interface Platform extends Foundation, Audit, Auth, Models, Features {
   readonly database: Database;
   readonly gpus: GpuMeter;
   /** Registers what the operator named; the server listens already. */
@@ -79,6 +81,7 @@ export async function startPlatform(
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, { database, ...audit }, runtime);
+  const features = await startFeatures(foundation, database);
   const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
@@ -88,6 +91,7 @@ export async function startPlatform(
     ...audit,
     ...auth,
     ...models,
+    ...features,
     database,
     gpus,
     async registerModels() {
@@ -102,7 +106,7 @@ export async function startPlatform(
     },
     async close() {
       models.stop();
-      await Promise.all([models.scrubber.stop(), sync.stop()]);
+      await Promise.all([models.scrubber.stop(), sync.stop(), features.stopFeatures()]);
       await Promise.all([runtime.close(), auth.idempotency.stop(), auth.keyUsage.stop(), auth.keySnapshot.stop()]);
       await audit.trail.close();
       await database.close();
@@ -136,7 +140,7 @@ function layFoundation(config: ApiConfig, log: Logger, siblings: Siblings): Foun
 }
 
 function startDatabase({ config, log }: Foundation, joinEmbedded: boolean): Promise<Database> {
-  const migrations = [...auditMigrations, ...authMigrations, ...registryMigrations];
+  const migrations = [...auditMigrations, ...authMigrations, ...registryMigrations, ...featureMigrations];
   return Database.start({ ...config.database, migrations, joinEmbedded }, log);
 }
 

@@ -15,6 +15,11 @@ export interface PoolLimits {
   readonly closeMs: number;
 }
 
+interface RunLimits {
+  readonly timeoutMs?: number;
+  readonly prepared?: string;
+}
+
 /**
  * A pool of which every call ends in bounded time, even when the server is frozen: few callers wait, unanswered
  * statements are cut off, and nothing is tried while the server is known to be down.
@@ -53,11 +58,12 @@ export class BoundedPool extends Pool {
   }
 
   /** One statement on a connection of its own; with a limit of its own it needs a transaction to set that. */
-  async run<T>(sql: string, params: readonly unknown[], timeoutMs?: number): Promise<T[]> {
+  async run<T>(sql: string, params: readonly unknown[], { timeoutMs, prepared }: RunLimits): Promise<T[]> {
     const client = await this.open();
     try {
       if (timeoutMs !== undefined) await this.extend(client, timeoutMs);
-      const { rows } = await client.query<T & QueryResultRow>(sql, [...params]);
+      const name = prepared === undefined ? {} : { name: prepared };
+      const { rows } = await client.query<T & QueryResultRow>({ ...name, text: sql, values: [...params] });
       if (timeoutMs !== undefined) await client.query('COMMIT');
       client.release();
       return rows;

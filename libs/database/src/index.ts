@@ -3,6 +3,6 @@ export { EmbeddedPostgres } from './embedded-postgres';
 export { DatabaseOptions } from './database-options';
 export type { DatabaseLog } from './database-log';
 /** @public Callers map their own constraints. */
-export { isUniqueViolation } from './database-errors';
+export { isUniqueViolation, sqlState } from './database-errors';
 export type { Migration } from './migrations';
 export type { RoleSeparation } from './roles';

@@ -1,1 +1,17 @@
 export { VALUE_STATUSES, VALUE_TYPES, type FeatureValue, type ValueStatus, type ValueType } from './feature-value';
+export { PUSH_RESULTS, type PushResult } from './log/feature-event';
+export { FeatureLog, type PushedEvent } from './log/feature-log';
+export { instantText } from './log/instant';
+export type { UploadFault, UploadOutcome } from './log/line-upload';
+export { LogOptions } from './log/log-options';
+export { featureMigrations } from './migrations';
+export { readDocuments } from './definitions/document-text';
+export { DefinitionCompiler, type DefinitionKind, type ViewSummary } from './store/definition-compiler';
+export type { NamedDefinition, Publication } from './store/definition-rows';
+export { DefinitionSnapshot } from './store/definition-snapshot';
+export { DefinitionStore, type FoundDefinition, type Published } from './store/definition-store';
+export type { CacheCounter, CacheTier } from './engine/cache-counter';
+export type { Explanation } from './engine/explain';
+export type { Frame, Given, StreamBasis } from './engine/frame';
+export type { GivenFault } from './engine/given';
+export type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from './engine/online-query';

@@ -22,6 +22,11 @@ export const ERROR_CODES = {
     title: 'The resource is in use',
     help: 'Something still needs it: an alias, a feature set or a hold. Move that first.',
   },
+  event_conflict: {
+    kind: 'conflict',
+    title: 'The event exists with other values',
+    help: 'An event of this id says something else, or the final event of its time has come already. Nothing was stored.',
+  },
   breaking_change: {
     kind: 'conflict',
     title: 'The version would break callers',
@@ -46,6 +51,11 @@ export const ERROR_CODES = {
     kind: 'unprocessable',
     title: 'The definition of a feature view or set cannot be used',
     help: '`errors[]` points at every fault; in expressions `position` counts characters from their beginning. Nothing was published.',
+  },
+  event_invalid: {
+    kind: 'unprocessable',
+    title: 'No event of the push can be stored',
+    help: '`errors[]` points at what is wrong with each event. Nothing was stored.',
   },
   input_missing: {
     kind: 'unprocessable',

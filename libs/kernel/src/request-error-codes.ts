@@ -87,6 +87,11 @@ export const REQUEST_ERROR_CODES = {
     title: 'The model has no such alias',
     help: '`GET /models?name=` lists the aliases of each version.',
   },
+  stream_not_found: {
+    kind: 'not_found',
+    title: 'There is no such stream',
+    help: 'Streams come with the feature views that declare them; `GET /v1/features/views` lists those.',
+  },
   key_not_found: { kind: 'not_found', title: 'There is no such key', help: '`GET /v1/keys` lists the keys.' },
   prediction_not_found: {
     kind: 'not_found',

@@ -1,4 +1,5 @@
 import { AUDIT_SCHEMAS } from '../audit/audit.schemas';
+import { FEATURE_SCHEMAS } from '../features/feature.schemas';
 import { HEALTH_SCHEMAS } from '../health/health.schemas';
 import { PROBLEM_SCHEMAS } from '../http/problem.schema';
 import { KEY_SCHEMAS } from '../keys/key.schemas';
@@ -16,6 +17,7 @@ export const ALL_SCHEMAS: Schemas = {
   ...MODEL_SCHEMAS,
   ...POLICY_SCHEMAS,
   ...DIFF_SCHEMAS,
+  ...FEATURE_SCHEMAS,
   ...AUDIT_SCHEMAS,
   ...OPERATION_SCHEMAS,
   ...HEALTH_SCHEMAS,

@@ -2,11 +2,13 @@ import { Module, type Type } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
+import { DefinitionStore, FeatureLog } from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelRegistry } from '@sibyl/registry';
 import { Metrics } from '@sibyl/telemetry';
 import { AuditModule } from '../audit/audit.module';
+import { FeaturesModule } from '../features/features.module';
 import { HealthModule } from '../health/health.module';
 import { Drain } from '../http/drain';
 import { HttpOptions } from '../http/http-options';
@@ -32,7 +34,9 @@ const ASKED_FOR = [
     AuditTrail,
     Clock,
     Database,
+    DefinitionStore,
     Drain,
+    FeatureLog,
     Gate,
     HttpOptions,
     IdempotencyStore,
@@ -52,6 +56,7 @@ class StandIns {}
   imports: [
     { module: StandIns, global: true },
     ModelsModule,
+    FeaturesModule,
     KeysModule,
     AuditModule,
     OperationsModule,

@@ -56,7 +56,8 @@ export const DATA = {
     type: 'redis://…',
     pattern: /^rediss?:\/\/\S+$/,
     fallback: undefined,
-    meaning: 'Shared limits and caches for several servers. Unset: limits and caches of this process.',
+    meaning:
+      'A Redis through which workers and servers tell each other of events of features at once. Unset, or lost: they find them in PostgreSQL within two seconds.',
   }),
 } as const;
 

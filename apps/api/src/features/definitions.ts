@@ -1,0 +1,29 @@
+import { Injectable } from '@nestjs/common';
+import type { RecordChange } from '@sibyl/audit';
+import type { Principal } from '@sibyl/auth';
+import { DefinitionStore, type DefinitionKind, type Published } from '@sibyl/features';
+import { HttpOptions } from '../http/http-options';
+import type { ApiRequest } from '../http/request-context';
+import { readDefinition } from './definition-documents';
+
+interface PublishRequest {
+  readonly kind: DefinitionKind;
+  readonly name: string;
+  readonly isDry: boolean;
+  readonly request: ApiRequest;
+}
+
+/** Definitions on their way from a request to the store. */
+@Injectable()
+export class Definitions {
+  constructor(
+    private readonly store: DefinitionStore,
+    private readonly options: HttpOptions,
+  ) {}
+
+  async publish(caller: Principal, asked: PublishRequest, record: RecordChange): Promise<Published> {
+    const { kind, name, isDry, request } = asked;
+    const definition = { kind, name, document: await readDefinition(request, this.options) };
+    return isDry ? this.store.preview(definition) : this.store.publish(caller.actor, definition, record);
+  }
+}

@@ -1,0 +1,33 @@
+import type { Database } from '@sibyl/database';
+import { DefinitionCompiler, DefinitionSnapshot, DefinitionStore, FeatureLog } from '@sibyl/features';
+import type { Clock } from '@sibyl/kernel';
+import type { Logger } from '@sibyl/telemetry';
+import type { ApiConfig } from '../../config';
+
+export type Features = Awaited<ReturnType<typeof startFeatures>>;
+
+interface Foundation {
+  readonly config: ApiConfig;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** The feature service: what is published, and the log of events. */
+export async function startFeatures({ config, log, clock }: Foundation, database: Database) {
+  const compiler = new DefinitionCompiler();
+  const snapshot = new DefinitionSnapshot({ database, compiler, log });
+  await snapshot.start();
+  const featureLog = await FeatureLog.start(
+    { database, clock, streams: snapshot, listeners: [], log },
+    config.features,
+  );
+  return {
+    featureLog,
+    // No version of a model names a set yet, so none needs one.
+    featureStore: new DefinitionStore({ database, clock, compiler, snapshot, modelsOf: () => Promise.resolve([]) }),
+    stopFeatures: async () => {
+      snapshot.stop();
+      await featureLog.stop();
+    },
+  };
+}

@@ -1,0 +1,99 @@
+import { PUSH_RESULTS, VALUE_TYPES } from '@sibyl/features';
+import { ANYTHING, INSTANT, listOf, object, ref, text, truth, whole, type Schema, type Schemas } from '../docs/schema';
+
+const STATUS = text('What became of the event', { enum: [...PUSH_RESULTS] });
+const COUNTS: Schema = { type: 'object', additionalProperties: { type: 'integer' }, description: 'Events by status' };
+const ERROR = object({ pointer: text('Within the event'), 'expected?': text(), 'received?': text(), 'hint?': text() });
+
+const EVENT = object({
+  entity: { type: ['string', 'integer'], description: 'The key of the entity' },
+  event_time: { type: ['string', 'integer'], description: 'RFC 3339 with a zone, or milliseconds since 1970' },
+  'event_id?': text('A UUID, or any text of up to 128 characters; left out: made of what the event says'),
+  'final?': truth('`false`: a bar that is not finished; a later event of the same time replaces it'),
+  values: { type: 'object', additionalProperties: true, description: 'By the names of the fields of the stream' },
+});
+
+export const PUSH_BODY: Schema = object({
+  stream: text('Name of the stream'),
+  events: { oneOf: [{ type: 'array', maxItems: 10_000, items: EVENT }, EVENT] },
+});
+
+export const PUSH_EXAMPLE = {
+  stream: 'candles_1m',
+  events: [
+    {
+      entity: 'BTC/USDT',
+      event_time: '2026-01-15T10:30:00Z',
+      values: { open: 44990, high: 45010, low: 44980, close: 45000, volume: 12.5 },
+    },
+  ],
+};
+
+const DEFINITION = {
+  name: text(),
+  hash: text('SHA-256 of what the definition says, `sha256:` and 64 hexadecimal digits'),
+  published_at: INSTANT,
+  published_by: ref('Actor'),
+};
+
+const OUTPUT = object({ name: text(), type: text(undefined, { enum: [...VALUE_TYPES] }), list: truth() });
+const MEMBER = object({
+  name: text('What the model calls it'),
+  view: text(),
+  view_hash: text('The version of the view, for ever'),
+  feature: text(),
+  type: text(undefined, { enum: [...VALUE_TYPES] }),
+});
+const HISTORY = object({
+  stream: text(),
+  events: whole('How many events back the features look'),
+  span_seconds: { type: 'number', description: 'How far back in time they look' },
+});
+const CHANGES = listOf(object({ name: text(), 'from?': {}, 'to?': {} }));
+const DIFF = object({
+  from: text('Hash of the version before'),
+  to: text('Hash of this version'),
+  features: object({ added: listOf(text()), removed: listOf(text()), retyped: CHANGES, changed: CHANGES }),
+  reordered: truth('Of a set: the same members in another order'),
+  streams: object({ added: listOf(text()), removed: listOf(text()), changed: CHANGES }),
+  settings: CHANGES,
+  breaking: truth('Who reads the version before could not read this one'),
+});
+
+export const FEATURE_SCHEMAS: Schemas = {
+  PushResults: object({
+    counts: COUNTS,
+    'results?': listOf(
+      object(
+        { status: STATUS, 'event_id?': text(), 'reason?': text(), 'error?': ERROR },
+        { description: 'In the order of the events' },
+      ),
+    ),
+    'lines?': whole('Of an upload of lines: how many there were'),
+    'faults?': listOf(object({ line: whole('Counted from 1'), status: STATUS, 'reason?': text(), 'error?': ERROR })),
+  }),
+  PublishedDefinition: object({
+    name: text(),
+    hash: DEFINITION.hash,
+    'previous_hash?': text('Of the version before'),
+    unchanged: truth('It is the current version already'),
+    dry_run: truth('Nothing was written'),
+    'diff?': DIFF,
+    'outputs?': listOf(OUTPUT),
+    'history?': listOf(HISTORY),
+    'members?': listOf(MEMBER),
+  }),
+  FeatureDefinition: object({
+    ...DEFINITION,
+    current: truth('The name means this version'),
+    document: { ...ANYTHING, description: 'As it was published' },
+    'outputs?': listOf(OUTPUT),
+    'history?': listOf(HISTORY),
+    'members?': listOf(MEMBER),
+    publications: listOf(
+      object({ revision: whole(), 'hash?': text('Absent: the name was deleted'), at: INSTANT, by: ref('Actor') }),
+    ),
+  }),
+  FeatureDefinitionList: object({ items: listOf(object(DEFINITION)) }),
+  DeletedDefinition: object({ name: text(), deleted_at: INSTANT }),
+};

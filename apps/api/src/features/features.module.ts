@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { Definitions } from './definitions';
+import { PushController } from './push.controller';
+import { Pushes } from './pushes';
+import { SetsController } from './sets.controller';
+import { ViewsController } from './views.controller';
+
+@Module({
+  controllers: [PushController, ViewsController, SetsController],
+  providers: [Pushes, Definitions],
+})
+export class FeaturesModule {}

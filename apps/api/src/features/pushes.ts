@@ -1,0 +1,101 @@
+import { Injectable } from '@nestjs/common';
+import type { Principal } from '@sibyl/auth';
+import { FeatureLog, type PushedEvent, type UploadOutcome } from '@sibyl/features';
+import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { checkJsonType, readBody, refuseEncoding } from '../http/body';
+import { boundedBody } from '../http/bounded-body';
+import { HttpOptions } from '../http/http-options';
+import { parseJson } from '../http/json-text';
+import type { ApiRequest } from '../http/request-context';
+import { describe, unknownFields } from '../http/validation.pipe';
+
+/** Faults of one answer. */
+const FAULTS = 64;
+const NDJSON = /^application\/(x-)?nd-?json\s*(;|$)/i;
+/** Deeper than any event: an object in a list in an object. */
+const DEPTH = 8;
+
+interface Envelope {
+  readonly stream: string;
+  readonly events: readonly unknown[];
+}
+
+/** Events on their way from a request into the log. */
+@Injectable()
+export class Pushes {
+  constructor(
+    private readonly log: FeatureLog,
+    private readonly options: HttpOptions,
+  ) {}
+
+  /** A push of JSON, or a history of JSON lines. */
+  async receive(
+    caller: Principal,
+    request: ApiRequest,
+    stream: string | undefined,
+  ): Promise<readonly PushedEvent[] | UploadOutcome> {
+    refuseEncoding(request);
+    if (!NDJSON.test(request.headers['content-type'] ?? '')) return this.push(caller, request, stream);
+    const limits = { bytes: this.options.artifactBytes, timeoutMs: this.options.uploadTimeoutMs };
+    if (stream !== undefined) request.context.resource = { type: 'feature_stream', id: stream };
+    const outcome = await this.log.upload(caller.actor, stream, boundedBody(request, limits));
+    request.context.changes = { ...outcome.counts };
+    return outcome;
+  }
+
+  private async push(
+    caller: Principal,
+    request: ApiRequest,
+    named: string | undefined,
+  ): Promise<readonly PushedEvent[]> {
+    checkJsonType(request);
+    const { bodyBytes: bytes, bodyTimeoutMs: timeoutMs, jsonDepth } = this.options;
+    const body = parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(DEPTH, jsonDepth));
+    const { stream, events } = envelopeOf(body, named);
+    request.context.resource = { type: 'feature_stream', id: stream };
+    const results = await this.log.push(caller.actor, stream, events);
+    request.context.changes = countsOf(results);
+    refuseWhole(results);
+    return results;
+  }
+}
+
+function envelopeOf(body: unknown, named: string | undefined): Envelope {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw wrong('', '{stream, events}', body);
+  const { stream = named, events, ...others } = body as Record<string, unknown>;
+  const unknown = Object.keys(others).map((name) => ({
+    pointer: `/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`,
+    received: 'a field that does not exist',
+  }));
+  if (unknown.length > 0) throw unknownFields(unknown.slice(0, FAULTS), unknown.slice(0, FAULTS));
+  if (typeof stream !== 'string') throw wrong('/stream', 'the name of a stream', stream);
+  if (typeof events !== 'object' || events === null) throw wrong('/events', 'a list of events, or one event', events);
+  const list: readonly unknown[] = Array.isArray(events) ? events : [events];
+  if (list.length === 0) throw wrong('/events', 'at least one event', events);
+  return { stream, events: list };
+}
+
+function countsOf(results: readonly PushedEvent[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { status } of results) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+}
+
+/** A push of which nothing was taken, and nothing was there before, has failed. */
+function refuseWhole(results: readonly PushedEvent[]): void {
+  if (results.some(({ status }) => status !== 'CONFLICT' && status !== 'INVALID')) return;
+  const faults = results.slice(0, FAULTS).map(faultOf);
+  if (results.every(({ status }) => status === 'CONFLICT'))
+    throw new DomainError('event_conflict', 'Every event of the push exists with other values.', { faults });
+  throw new DomainError('event_invalid', 'No event of the push can be stored.', { faults });
+}
+
+function faultOf({ fault, reason }: PushedEvent, i: number): FieldFault {
+  return { ...(fault ?? { expected: reason ?? 'another event' }), pointer: `/events/${i}${fault?.pointer ?? ''}` };
+}
+
+function wrong(pointer: string, expected: string, given: unknown): DomainError {
+  return new DomainError('invalid_parameter', `Wrong or missing: ${pointer.slice(1) || 'the body'}.`, {
+    faults: [{ pointer, expected, received: describe(given) }],
+  });
+}

@@ -1,0 +1,140 @@
+import type { Database } from '@sibyl/database';
+import { DomainError, nearestWords, TURNS, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
+import { randomUUID } from 'node:crypto';
+import { CommitFollower } from './commit-follower';
+import { EventWriter } from './event-writer';
+import type { EventListener, PushResult } from './feature-event';
+import { LineUpload, type UploadOutcome } from './line-upload';
+import { LogKeeper } from './log-keeper';
+import { LogOptions } from './log-options';
+import { isFault, readEvent, type PendingEvent } from './pending-event';
+import { Periods } from './periods';
+import { RedisFanOut } from './redis-fan-out';
+import type { LoggedStream, StreamCatalog } from './stream-catalog';
+
+/** Events of one push; a history has another way. */
+export const PUSH_EVENTS = 10_000;
+
+export interface FeatureLogParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly streams: StreamCatalog;
+  /** Hear of each commit of this process before its caller is answered, and of those of others soon after. */
+  readonly listeners: readonly EventListener[];
+  readonly onResults?: (stream: string, result: PushResult, events: number) => void;
+  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+}
+
+/** What became of one event. */
+export interface PushedEvent {
+  readonly status: PushResult;
+  readonly eventId?: string;
+  /** Why it was not stored. */
+  readonly reason?: string;
+  /** What is wrong with it; its pointer is within the event. */
+  readonly fault?: FieldFault;
+}
+
+/** The log of events: the way in, and how this process hears of what it and others have taken. */
+export class FeatureLog {
+  private readonly writer: EventWriter;
+  private readonly follower: CommitFollower;
+  private readonly keeper: LogKeeper;
+
+  private constructor(
+    private readonly parts: FeatureLogParts,
+    options: LogOptions,
+    private readonly fanOut: RedisFanOut | undefined,
+    writer: string,
+  ) {
+    const { database, clock, streams, listeners, log, onResults } = parts;
+    const periods = new Periods(database);
+    const told = fanOut ? [...listeners, fanOut] : listeners;
+    const hears = onResults === undefined ? {} : { onResults };
+    this.writer = new EventWriter({ database, clock, periods, writer, listeners: told, ...hears }, options);
+    const known = fanOut ? { known: fanOut.knows } : {};
+    this.follower = new CommitFollower({ database, clock, streams, listeners, writer, log, ...known }, options.pollMs);
+    this.keeper = new LogKeeper({ database, log, onDropped: () => periods.forget() }, options.retentionMs);
+  }
+
+  static async start(parts: FeatureLogParts, options: LogOptions = new LogOptions()): Promise<FeatureLog> {
+    const writer = randomUUID();
+    const log = new FeatureLog(parts, options, await fanOutOf(parts, options, writer), writer);
+    await log.follower.start();
+    log.writer.start();
+    log.fanOut?.start();
+    log.keeper.start();
+    return log;
+  }
+
+  /** Events that wait to be stored. */
+  get depth(): number {
+    return this.writer.depth;
+  }
+
+  /**
+   * Stores what can be stored of these events, in one transaction, and says of each what became of it. They are durable when it
+   * resolves; if it rejects, none is stored, or the database has not said so and they may be sent again.
+   */
+  async push(actor: Actor, name: string, given: readonly unknown[]): Promise<readonly PushedEvent[]> {
+    const stream = this.stream(name);
+    if (given.length > PUSH_EVENTS)
+      throw new DomainError('batch_too_large', `A push may have ${PUSH_EVENTS} events; this one has ${given.length}.`);
+    const now = this.parts.clock.now() * 1000;
+    const read: (PendingEvent | FieldFault)[] = [];
+    for (const one of given) {
+      if (TURNS.due) await TURNS.next();
+      read.push(readEvent(stream, one, now));
+    }
+    return this.store(actor, read);
+  }
+
+  /** Stores the events of a file of JSON lines as they come, a thousand at a time. `name`: of those that name no stream. */
+  upload(actor: Actor, name: string | undefined, body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
+    if (name !== undefined) this.stream(name);
+    const now = (): number => this.parts.clock.now() * 1000;
+    return new LineUpload(
+      name,
+      (stream) => this.stream(stream),
+      (events) => this.store(actor, events),
+      now,
+    ).run(body);
+  }
+
+  /** What waits is stored first. */
+  async stop(): Promise<void> {
+    await this.writer.stop();
+    await Promise.all([this.follower.stop(), this.keeper.stop()]);
+    this.fanOut?.stop();
+  }
+
+  private stream(name: string): LoggedStream {
+    const found = this.parts.streams.stream(name);
+    if (found) return found;
+    const near = nearestWords(name, [...this.parts.streams.streamNames()]);
+    const hint = near.length === 0 ? '' : ` Did you mean ${near.map((one) => `'${one}'`).join(' or ')}?`;
+    throw new DomainError('stream_not_found', `There is no stream '${name.slice(0, 64)}'.${hint}`);
+  }
+
+  private async store(actor: Actor, read: readonly (PendingEvent | FieldFault)[]): Promise<readonly PushedEvent[]> {
+    const events = read.filter((one): one is PendingEvent => !isFault(one));
+    const stored = events.length === 0 ? [] : await this.writer.push(actor.keyId ?? actor.id, events);
+    let next = 0;
+    return read.map((one) => {
+      if (isFault(one)) return { status: 'INVALID', fault: one };
+      const { result: status, ...result } = stored[next++] ?? { result: 'INVALID' };
+      return { status, ...result };
+    });
+  }
+}
+
+async function fanOutOf(
+  { database, listeners, log }: FeatureLogParts,
+  { redisUrl: url }: LogOptions,
+  writer: string,
+): Promise<RedisFanOut | undefined> {
+  if (url === undefined) return undefined;
+  const [installation] = await database.query<{ id: string }>('SELECT id FROM features.installation');
+  const channel = `sibyl:${installation?.id}:feature-events`;
+  return new RedisFanOut({ url, channel, writer, listeners, log });
+}

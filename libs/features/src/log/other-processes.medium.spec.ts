@@ -1,0 +1,182 @@
+import { Client } from 'pg';
+import { LogStand } from '../testing/log-stand';
+import { DAY, streamDefinition } from '../testing/stream-definition';
+import { FeatureLog } from './feature-log';
+import type { FeatureEvent } from './feature-event';
+import { LogKeeper } from './log-keeper';
+import { LogOptions } from './log-options';
+import { Periods } from './periods';
+import type { UploadOutcome } from './line-upload';
+
+let stand: LogStand;
+const logs: FeatureLog[] = [];
+const silent = { info: () => undefined, warn: () => undefined };
+const caller = { type: 'key', id: 'k', keyId: 'k', name: 'tests' } as const;
+
+beforeAll(async () => {
+  stand = await LogStand.open();
+});
+afterAll(async () => {
+  for (const log of logs) await log.stop();
+  await stand.close();
+});
+
+/** A process of its own, and what it hears. */
+async function process(options: Partial<LogOptions> = {}): Promise<{ log: FeatureLog; heard: FeatureEvent[] }> {
+  const heard: FeatureEvent[] = [];
+  const listeners = [{ taken: (events: readonly FeatureEvent[]) => void heard.push(...events) }];
+  const { database, clock, streams } = stand;
+  const parts = { database, clock, streams, listeners, log: silent };
+  const log = await FeatureLog.start(parts, Object.assign(new LogOptions(), { pollMs: 50, ...options }));
+  logs.push(log);
+  return { log, heard };
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let tries = 0; !holds(); tries++) {
+    if (tries > 500) throw new Error('it never came to hold');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const event = (entity: string, secondsAgo: number, price: number): object => ({
+  entity,
+  event_time: Date.now() - secondsAgo * 1000,
+  values: { price, size: 1 },
+});
+
+async function* bytes(...texts: string[]): AsyncGenerator<Buffer> {
+  for (const text of texts) yield await Promise.resolve(Buffer.from(text));
+}
+
+describe('what one process commits', () => {
+  it('is heard by the others, whole and with the same stamps', async () => {
+    const [one, other] = [await process(), await process()];
+    const events = Array.from({ length: 50 }, (_, i) => event('A', 50 - i, i));
+    await one.log.push(caller, 'ticks', events);
+    await until(() => other.heard.length >= 50);
+    expect(other.heard.map(({ eventId, ingestedAt, values }) => [eventId, ingestedAt, values])).toEqual(
+      one.heard.map(({ eventId, ingestedAt, values }) => [eventId, ingestedAt, values]),
+    );
+  });
+
+  it('is heard by itself once, and by the others although it lies in many cuts', async () => {
+    const [one, other] = [await process(), await process()];
+    const spread = Array.from({ length: 20 }, (_, i) => event('B', (20 - i) * 86_400, i));
+    await one.log.push(caller, 'ticks', spread);
+    await until(() => other.heard.filter(({ entity }) => entity === 'B').length >= 20);
+    expect(one.heard.filter(({ entity }) => entity === 'B')).toHaveLength(20);
+  });
+
+  it('is found when its commit was long in coming', async () => {
+    const other = await process();
+    const { id } = stand.streams.stream('ticks') ?? { id: 0 };
+    const client = new Client({ connectionString: stand.url });
+    await client.connect();
+    try {
+      await client.query('BEGIN');
+      const { rows } = await client.query<{ at: string }>('SELECT features.now_us() AS at');
+      const at = Number(rows[0]?.at);
+      await client.query(`SELECT features.ensure_period(0::smallint, ${at})`);
+      await client.query(
+        `INSERT INTO features.event (retention_class, stream, entity, event_time, ingested_at, event_id, log_only, provisional, vals)
+         VALUES (0, ${id}, 'SLOW', ${at}, ${at}, gen_random_uuid(), false, false, '[1,2]')`,
+      );
+      await client.query(
+        `INSERT INTO features.intake (writer, retention_class, events, first_time, last_time, first_stamp, last_stamp)
+         VALUES (gen_random_uuid(), 0, 1, ${at}, ${at}, ${at}, ${at})`,
+      );
+      // Another process commits later stamps meanwhile, and they are heard of first.
+      const one = await process();
+      await one.log.push(caller, 'ticks', [event('QUICK', 1, 1)]);
+      await until(() => other.heard.some(({ entity }) => entity === 'QUICK'));
+      await client.query('COMMIT');
+    } finally {
+      await client.end();
+    }
+    await until(() => other.heard.some(({ entity }) => entity === 'SLOW'));
+  });
+});
+
+describe('an upload of lines', () => {
+  const line = (i: number, more: object = {}): string =>
+    JSON.stringify({ ...event('L', 5000 - i, i), event_time: Date.now() - (5000 - i) * 1000, ...more });
+
+  async function upload(...texts: string[]): Promise<UploadOutcome> {
+    const { log } = await process();
+    return log.upload(caller, 'ticks', bytes(...texts));
+  }
+
+  it('is stored in its order, however its bytes are cut', async () => {
+    const text = Array.from({ length: 4500 }, (_, i) => line(i)).join('\n');
+    const pieces = text.match(/[^]{1,977}/g) ?? [];
+    const outcome = await upload(...pieces);
+    expect(outcome).toEqual({ lines: 4500, counts: { ACCEPTED: 4500 }, faults: [] });
+  });
+
+  it('tells what is wrong with which line, and stores the others', async () => {
+    const outcome = await upload(`${line(1, { entity: 'M' })}\n\n{"entity": 7}\nno json\n${line(2, { entity: 'M' })}`);
+    expect(outcome).toMatchObject({ lines: 5, counts: { ACCEPTED: 2, INVALID: 2 } });
+    expect(outcome.faults.map(({ line: at, fault }) => [at, fault?.pointer])).toEqual([
+      [3, '/entity'],
+      [4, ''],
+    ]);
+  });
+
+  it('may name streams line by line', async () => {
+    const { log } = await process();
+    const text = `${line(1, { stream: 'candles', entity: 'N' })}\n${line(1, { stream: 'nothing' })}\n`;
+    const outcome = await log.upload(caller, undefined, bytes(text));
+    expect(outcome).toMatchObject({ counts: { ACCEPTED: 1, INVALID: 1 }, faults: [{ line: 2 }] });
+  });
+
+  it('refuses a line without end', async () => {
+    const endless = upload(...Array.from({ length: 40 }, () => 'x'.repeat(65_536)));
+    await expect(endless).rejects.toMatchObject({ code: 'body_too_large' });
+  });
+
+  it('says how far it came when it breaks off', async () => {
+    async function* broken(): AsyncGenerator<Buffer> {
+      yield* bytes(`${Array.from({ length: 2000 }, (_, i) => line(i, { entity: 'O' })).join('\n')}\n`);
+      throw new Error('hung up');
+    }
+    const { log } = await process();
+    await expect(log.upload(caller, 'ticks', broken())).rejects.toThrow('hung up');
+    const rows = await stand.database.query(`SELECT 1 FROM features.event WHERE entity = 'O'`);
+    expect(rows).toHaveLength(2000);
+  });
+});
+
+describe('retention', () => {
+  it('drops whole cuts that no stream of their class keeps, and nothing else', async () => {
+    const short = await stand.addStream(streamDefinition({ name: 'short', retention: 30 * DAY }));
+    const { log } = await process();
+    const days = Array.from({ length: 10 }, (_, day) => event('S', (20 - day) * 86_400, day));
+    await log.push(caller, 'short', days);
+    const client = new Client({ connectionString: stand.url });
+    await client.connect();
+    try {
+      // All streams of the class keep fifteen days from now on.
+      const { rowCount } = await client.query(
+        `UPDATE features.stream SET retention = ${15 * DAY} WHERE retention_class = ${short.retentionClass}`,
+      );
+      expect(rowCount).toBeGreaterThan(0);
+    } finally {
+      await client.end();
+    }
+    let told = 0;
+    const keeper = new LogKeeper({ database: stand.database, log: silent, onDropped: () => void told++ }, 1000);
+    const dropped = await keeper.keep();
+    expect(dropped.length).toBeGreaterThanOrEqual(4);
+    expect(told).toBe(1);
+    const [oldest] = await stand.database.query<{ at: string }>(
+      `SELECT min(event_time) AS at FROM features.event WHERE stream = ${short.id}`,
+    );
+    const limit = (Date.now() - 15 * 86_400_000) * 1000;
+    expect(Number(oldest?.at)).toBeGreaterThan(limit - DAY);
+    expect(Number(oldest?.at)).toBeLessThan(limit + DAY);
+    expect(await keeper.keep()).toEqual([]);
+    const ensured = new Periods(stand.database).ensure([{ retentionClass: short.retentionClass, at: limit - 5 * DAY }]);
+    await expect(ensured).rejects.toThrow('no stream keeps');
+  });
+});

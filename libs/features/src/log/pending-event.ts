@@ -1,0 +1,204 @@
+import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
+import { RE2JS } from 're2js';
+import type { EntityRule, FieldDefinition } from '../definitions/feature-view';
+import type { FeatureValue, ValueType } from '../feature-value';
+import type { Micros } from '../time';
+import { uuidOfGivenId, uuidOfName } from './event-id';
+import { INSTANT_EXPECTED, readInstant } from './instant';
+import type { LoggedStream } from './stream-catalog';
+
+/** An event that was read and may be stored. */
+export interface PendingEvent {
+  readonly stream: LoggedStream;
+  readonly entity: string;
+  readonly eventTime: Micros;
+  readonly eventId: string;
+  /** The producer named it; otherwise the id is made of what the event says. */
+  readonly named: boolean;
+  readonly provisional: boolean;
+  readonly values: readonly FeatureValue[];
+  /** The values as they lie in the log. */
+  readonly json: string;
+}
+
+/** Clocks of producers run ahead by so much. */
+export const CLOCK_AHEAD: Micros = 5_000_000;
+const ENTITY_BYTES = 256;
+const ID_LENGTH = 128;
+const STRING_BYTES = 4096;
+const MEMBERS = new Set(['entity', 'event_time', 'event_id', 'final', 'values']);
+
+/** Why an event cannot be stored: where, and what was expected. */
+class EventFault extends Error {
+  constructor(readonly fault: FieldFault) {
+    super(fault.expected);
+  }
+}
+
+/** Reads one event of a push, or says what is wrong with it. `now` bounds what is of the future. */
+export function readEvent(stream: LoggedStream, given: unknown, now: Micros): PendingEvent | FieldFault {
+  try {
+    return read(stream, given, now);
+  } catch (error) {
+    if (error instanceof EventFault) return error.fault;
+    throw error;
+  }
+}
+
+export function isFault(read: PendingEvent | FieldFault): read is FieldFault {
+  return 'pointer' in read;
+}
+
+function read(stream: LoggedStream, given: unknown, now: Micros): PendingEvent {
+  const event = record(given, '');
+  for (const name in event) if (!MEMBERS.has(name)) refuse(`/${name}`, 'a field that exists', event[name]);
+  const entity = readEntity(stream.entity, event['entity']);
+  const eventTime = readTime(stream, event['event_time'], now);
+  const { definition } = stream;
+  const provisional = readFinal(definition.identity, event['final']);
+  const values = readValues(definition.fields, event['values']);
+  const json = JSON.stringify(values);
+  const id = event['event_id'];
+  if (id !== undefined && id !== null && (typeof id !== 'string' || id === '' || id.length > ID_LENGTH))
+    refuse('/event_id', `text of 1 to ${ID_LENGTH} characters`, id);
+  const named = typeof id === 'string';
+  const eventId = named ? uuidOfGivenId(id) : idOf({ stream, entity, eventTime, provisional, json });
+  return { stream, entity, eventTime, eventId, named, provisional, values, json };
+}
+
+/** The id of an event that its producer did not name: the same event is the same id. `after` tells repeated ones apart. */
+export function idOf(
+  { stream, entity, eventTime, provisional, json }: Omit<PendingEvent, 'eventId' | 'named' | 'values'>,
+  after = '',
+): string {
+  return uuidOfName(`${stream.definition.name}\0${entity}\0${eventTime}\0${provisional ? 'p' : ''}\0${json}\0${after}`);
+}
+
+/** An entity as the log names it. Throws invalid_parameter. */
+export function entityKey(rule: EntityRule, given: unknown): string {
+  try {
+    return readEntity(rule, given);
+  } catch (error) {
+    if (!(error instanceof EventFault)) throw error;
+    throw new DomainError('invalid_parameter', 'No entity can have this key.', { faults: [error.fault] });
+  }
+}
+
+function readEntity(rule: EntityRule, given: unknown): string {
+  const { type, pattern, maxLength } = rule;
+  if (type === 'int') {
+    const number = typeof given === 'string' && /^-?\d{1,16}$/.test(given) ? Number(given) : given;
+    if (typeof number !== 'number' || !Number.isSafeInteger(number)) refuse('/entity', 'a whole number', given);
+    return String(number);
+  }
+  if (typeof given !== 'string' || given === '') refuse('/entity', 'text', given);
+  if (given.length > maxLength || Buffer.byteLength(given) > ENTITY_BYTES)
+    refuse('/entity', `at most ${Math.min(maxLength, ENTITY_BYTES)} characters and ${ENTITY_BYTES} bytes`, given);
+  if (given.includes('\0') || !given.isWellFormed()) refuse('/entity', 'well-formed text', given);
+  if (pattern !== undefined && !matcher(pattern).matches(given)) refuse('/entity', `text like ${pattern}`, given);
+  return given;
+}
+
+// Definitions are few; a view that goes takes its pattern with it at the next start.
+const matchers = new Map<string, RE2JS>();
+
+function matcher(pattern: string): RE2JS {
+  const known = matchers.get(pattern);
+  if (known) return known;
+  const made = RE2JS.compile(pattern);
+  matchers.set(pattern, made);
+  return made;
+}
+
+function readTime({ definition }: LoggedStream, given: unknown, now: Micros): Micros {
+  const at = readInstant(given);
+  if (at === undefined) refuse('/event_time', INSTANT_EXPECTED, given);
+  if (at > now + CLOCK_AHEAD) refuse('/event_time', 'a time that has come', given);
+  if (at < now - definition.retention) refuse('/event_time', 'a time within the retention of the stream', given);
+  return at;
+}
+
+function readFinal(identity: string, given: unknown): boolean {
+  if (given === undefined || given === null || given === true) return false;
+  if (given !== false) refuse('/final', 'true or false', given);
+  if (identity !== 'event_time')
+    refuse('/final', 'a stream of identity event_time, where a later event can replace it', given);
+  return true;
+}
+
+function readValues(fields: readonly FieldDefinition[], given: unknown): FeatureValue[] {
+  const named = record(given, '/values');
+  let known = 0;
+  const values = fields.map((field) => {
+    const value = Object.hasOwn(named, field.name) ? named[field.name] : undefined;
+    if (value !== undefined) known++;
+    return readValue(field, value);
+  });
+  // Counting costs less than looking for what is unknown; that is done where there is something.
+  if (known < Object.keys(named).length) refuseUnknown(fields, named);
+  return values;
+}
+
+function refuseUnknown(fields: readonly FieldDefinition[], named: Record<string, unknown>): void {
+  const names = fields.map(({ name }) => name);
+  for (const name of Object.keys(named)) {
+    if (names.includes(name)) continue;
+    const [near] = nearestWords(name, names);
+    throw new EventFault({
+      pointer: pointer('/values', name),
+      received: 'a field that does not exist',
+      ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
+    });
+  }
+}
+
+const EXPECTED: Readonly<Record<ValueType, string>> = {
+  double: 'a finite number',
+  int: 'a whole number within ±(2^53 - 1)',
+  bool: 'true or false',
+  string: `well-formed text of at most ${STRING_BYTES} bytes`,
+};
+
+function readValue({ name, type, nullable }: FieldDefinition, given: unknown): FeatureValue {
+  if (given === undefined || given === null) {
+    if (!nullable) refuse(pointer('/values', name), EXPECTED[type], given);
+    return null;
+  }
+  if (!isOf(type, given)) refuse(pointer('/values', name), EXPECTED[type], given);
+  // JSON knows a negative zero, and no sum needs one.
+  return given === 0 ? 0 : given;
+}
+
+function isOf(type: ValueType, given: unknown): given is number | string | boolean {
+  if (type === 'double') return typeof given === 'number' && Number.isFinite(given);
+  if (type === 'int') return typeof given === 'number' && Number.isSafeInteger(given);
+  if (type === 'bool') return typeof given === 'boolean';
+  return typeof given === 'string' && isPlain(given);
+}
+
+function isPlain(text: string): boolean {
+  if (text.length > STRING_BYTES || !text.isWellFormed() || text.includes('\0')) return false;
+  return text.length * 3 <= STRING_BYTES || Buffer.byteLength(text) <= STRING_BYTES;
+}
+
+function record(given: unknown, at: string): Record<string, unknown> {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) refuse(at, 'an object', given);
+  return given as Record<string, unknown>;
+}
+
+function pointer(parent: string, name: string): string {
+  return `${parent}/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`;
+}
+
+function refuse(at: string, expected: string, given: unknown): never {
+  throw new EventFault({ pointer: at, expected, received: kindOf(given) });
+}
+
+/** What came, without repeating it. */
+function kindOf(given: unknown): string {
+  if (given === undefined) return 'nothing';
+  if (given === null) return 'null';
+  if (Array.isArray(given)) return `an array of ${given.length}`;
+  if (typeof given === 'number' || typeof given === 'boolean') return String(given);
+  return typeof given === 'string' ? `text of ${given.length} characters` : 'an object';
+}

@@ -1,0 +1,235 @@
+import type { RecordChange } from '@sibyl/audit';
+import type { Database } from '@sibyl/database';
+import { DomainError, invariant, nearestWords, systemActor, timestamp, type Actor, type Clock } from '@sibyl/kernel';
+import type { EntityManager } from 'typeorm';
+import type { DefinitionDiff } from '../definitions/definition-diff';
+import type { FeatureSet, FeatureView, SetMember } from '../definitions/feature-view';
+import type { DefinitionCompiler, DefinitionKind, ViewSummary } from './definition-compiler';
+import {
+  addDefinition,
+  addPublication,
+  asking,
+  currentDefinitions,
+  historyOf,
+  versionsOf,
+  type Ask,
+  type NamedDefinition,
+  type Publication,
+} from './definition-rows';
+import { FEATURES_CHANNEL, type DefinitionSnapshot } from './definition-snapshot';
+import { allStreams, keepStreams, knownStreams } from './stream-rows';
+
+/** What a publication came to, or would come to. */
+export interface Published {
+  readonly kind: DefinitionKind;
+  readonly name: string;
+  readonly hash: string;
+  /** The version before it; absent: the name is new. */
+  readonly previous?: string;
+  /** The same as is current already: nothing was done. */
+  readonly unchanged: boolean;
+  /** From the version before it. */
+  readonly diff?: DefinitionDiff;
+  readonly summary?: ViewSummary;
+  readonly members?: readonly SetMember[];
+}
+
+/** A version with everything that is known of it. */
+export interface FoundDefinition extends NamedDefinition {
+  readonly summary?: ViewSummary;
+  readonly members?: readonly SetMember[];
+  readonly history: readonly Publication[];
+}
+
+export interface StoreParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly compiler: DefinitionCompiler;
+  readonly snapshot: DefinitionSnapshot;
+  /** Models whose versions name this set, told by those who know models. */
+  readonly modelsOf: (tx: EntityManager, set: string) => Promise<readonly string[]>;
+  /** A change was committed: the other workers are told. */
+  readonly onChange?: () => Promise<void>;
+}
+
+export interface PublishRequest {
+  readonly kind: DefinitionKind;
+  readonly name: string;
+  readonly document: unknown;
+}
+
+const REFERENCE = /^([a-z][a-z0-9_]{0,62})(?:@([0-9a-f]{12,64}))?$/;
+const NAMED = 5;
+
+/** Feature views and sets as they were published: versions never change, a name means the last one. */
+export class DefinitionStore {
+  private readonly ask: Ask = (sql, params) => this.parts.database.query(sql, params);
+
+  constructor(private readonly parts: StoreParts) {}
+
+  /** What publishing would come to; writes nothing. Throws invalid_definition. */
+  async preview(asked: PublishRequest): Promise<Published> {
+    const undo = new Error('a dry run');
+    let found: Published | undefined;
+    // What only the database can refuse shows in a transaction that is given up.
+    const trial = this.parts.database.transaction(async (tx) => {
+      found = await this.write(tx, systemActor('dry-run'), asked);
+      throw undo;
+    });
+    await trial.catch((error: unknown) => {
+      if (error !== undo) throw error;
+    });
+    invariant(found, 'a trial that was given up came to its end');
+    return found;
+  }
+
+  /** Makes the document the current version of the name. The same as before changes nothing. */
+  async publish(actor: Actor, asked: PublishRequest, record: RecordChange): Promise<Published> {
+    const published = await this.parts.database.transaction(async (tx) => {
+      const found = await this.write(tx, actor, asked);
+      const { kind, name, hash, previous, diff } = found;
+      const changes = { hash, ...(previous === undefined ? {} : { previous, breaking: diff?.breaking === true }) };
+      await this.conclude(tx, record, { action: 'feature.publish', kind, name, changes });
+      return found;
+    });
+    await this.changed();
+    return published;
+  }
+
+  /** `name`, or `name@` and the first hexadecimal digits of a hash. */
+  async find(kind: DefinitionKind, reference: string): Promise<FoundDefinition> {
+    const [, name, prefix] = REFERENCE.exec(reference) ?? [];
+    const versions = name === undefined ? [] : await versionsOf(this.ask, kind, name, prefix);
+    const found = prefix === undefined ? versions.find(({ current }) => current) : versions[0];
+    if (!found || name === undefined) throw await this.notFound(kind, reference);
+    if (prefix !== undefined && versions.length > 1)
+      throw new DomainError('invalid_parameter', `More than one version of '${name}' begins so; give more digits.`);
+    const history = await historyOf(this.ask, kind, name);
+    return { ...found, ...this.contentOf(found.resolved), history };
+  }
+
+  /** What every name of the kind means now. */
+  async list(kind: DefinitionKind): Promise<readonly NamedDefinition[]> {
+    return (await currentDefinitions(this.ask)).filter((one) => one.kind === kind);
+  }
+
+  /** The name means nothing any more. What was published stays known by its hash. Throws in_use. */
+  async delete(actor: Actor, kind: DefinitionKind, name: string, record: RecordChange): Promise<Publication> {
+    const { database, clock } = this.parts;
+    const deleted = await database.transaction(async (tx) => {
+      await lockDefinitions(tx);
+      const current = await this.currentOf(asking(tx), kind, name);
+      if (!current) throw await this.notFound(kind, name);
+      await this.refuseInUse(tx, kind, name);
+      const at = timestamp(clock.now());
+      await addPublication(tx, { kind, name, hash: undefined, at, actor });
+      await this.conclude(tx, record, { action: 'feature.delete', kind, name, changes: { hash: current.hash } });
+      return { revision: current.revision + 1, hash: undefined, at, actor };
+    });
+    await this.changed();
+    return deleted;
+  }
+
+  private async write(tx: EntityManager, actor: Actor, { kind, name, document }: PublishRequest): Promise<Published> {
+    const { compiler, clock } = this.parts;
+    await lockDefinitions(tx);
+    const resolved = await this.read(tx, kind, document);
+    refuseOtherName(kind, name, resolved.name);
+    const current = await this.currentOf(asking(tx), kind, name);
+    const { hash } = resolved;
+    const unchanged = current?.hash === hash;
+    if (!unchanged) {
+      const at = timestamp(clock.now());
+      await addDefinition(tx, { kind, name, hash, document, resolved, publishedAt: at, publishedBy: actor });
+      await addPublication(tx, { kind, name, hash, at, actor });
+      if (!('members' in resolved)) await keepStreams(tx, resolved, at);
+    }
+    const before = current ? { previous: current.hash, diff: compiler.diff(current.resolved, resolved) } : {};
+    return { kind, name, hash, unchanged, ...before, ...this.contentOf(resolved) };
+  }
+
+  /** Reads the document against what is published now: nobody else changes that before the transaction ends. */
+  private async read(tx: EntityManager, kind: DefinitionKind, document: unknown): Promise<FeatureView | FeatureSet> {
+    const { compiler, snapshot } = this.parts;
+    if (kind === 'view') return compiler.view(document, knownStreams(await allStreams(asking(tx))));
+    await snapshot.refresh();
+    return compiler.set(document, await snapshot.viewsNamedIn(document));
+  }
+
+  private contentOf(resolved: FeatureView | FeatureSet): Pick<Published, 'summary' | 'members'> {
+    return 'members' in resolved ? { members: resolved.members } : { summary: this.parts.compiler.summary(resolved) };
+  }
+
+  private async currentOf(ask: Ask, kind: DefinitionKind, name: string): Promise<NamedDefinition | undefined> {
+    return (await versionsOf(ask, kind, name)).find(({ current }) => current);
+  }
+
+  private async refuseInUse(tx: EntityManager, kind: DefinitionKind, name: string): Promise<void> {
+    const users = kind === 'set' ? await this.parts.modelsOf(tx, name) : await usersOfView(tx, name);
+    if (users.length === 0) return;
+    const more = users.length > NAMED ? ` and ${users.length - NAMED} more` : '';
+    throw new DomainError('in_use', `The ${kind} '${name}' is needed by ${users.slice(0, NAMED).join(', ')}${more}.`);
+  }
+
+  private async conclude(
+    tx: EntityManager,
+    record: RecordChange,
+    {
+      action,
+      kind,
+      name,
+      changes,
+    }: {
+      readonly action: string;
+      readonly kind: DefinitionKind;
+      readonly name: string;
+      readonly changes: Readonly<Record<string, unknown>>;
+    },
+  ): Promise<void> {
+    await tx.query('SELECT pg_notify($1, $2)', [FEATURES_CHANNEL, name]);
+    await record(tx, { action, resource: { type: `feature_${kind}`, id: name }, changes });
+  }
+
+  private async changed(): Promise<void> {
+    await Promise.all([this.parts.snapshot.refresh(), this.parts.onChange?.()]);
+  }
+
+  private async notFound(kind: DefinitionKind, reference: string): Promise<DomainError> {
+    const names = (await this.list(kind)).map(({ name }) => name);
+    const near = nearestWords(reference.split('@')[0] ?? '', names);
+    const hint = near.length === 0 ? '' : ` Did you mean ${near.map((one) => `'${one}'`).join(' or ')}?`;
+    return new DomainError(
+      `feature_${kind}_not_found`,
+      `There is no feature ${kind} '${reference.slice(0, 128)}'.${hint}`,
+    );
+  }
+}
+
+/** Sets, and views that use its streams, of those that are current. */
+async function usersOfView(tx: EntityManager, name: string): Promise<string[]> {
+  const current = await currentDefinitions(asking(tx));
+  const needs = ({ resolved }: NamedDefinition): boolean =>
+    'members' in resolved
+      ? resolved.members.some(({ view }) => view === name)
+      : resolved.streams.some(({ of }) => of === name);
+  return current
+    .filter((one) => one.name !== name || one.kind === 'set')
+    .filter(needs)
+    .map((one) => `${one.kind} '${one.name}'`);
+}
+
+/** One change of definitions after the other: each sees what those before it did. */
+async function lockDefinitions(tx: EntityManager): Promise<void> {
+  await tx.query(`SELECT pg_advisory_xact_lock(hashtext('features.definitions'))`);
+}
+
+function refuseOtherName(kind: DefinitionKind, name: string, said: string): void {
+  if (name === said) return;
+  throw new DomainError(
+    'invalid_definition',
+    `The path names the ${kind} '${name.slice(0, 64)}', the document '${said}'.`,
+    {
+      faults: [{ pointer: '/name', expected: name.slice(0, 64), received: said }],
+    },
+  );
+}

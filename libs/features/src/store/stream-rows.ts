@@ -1,0 +1,71 @@
+import { DomainError } from '@sibyl/kernel';
+import type { EntityManager } from 'typeorm';
+import type { FeatureView, StreamDefinition } from '../definitions/feature-view';
+import { classHolds, retentionClassOf, RETENTION_CLASSES } from '../log/retention-class';
+import type { KnownStreams } from '../definitions/definition-parts';
+import { asking, type Ask } from './definition-rows';
+
+/** A stream as the log has it. */
+export interface StreamRow {
+  readonly id: number;
+  readonly name: string;
+  readonly view: string;
+  readonly retention_class: number;
+  readonly definition: StreamDefinition;
+}
+
+export function allStreams(ask: Ask): Promise<StreamRow[]> {
+  return ask<StreamRow>('SELECT id, name, view, retention_class, definition FROM features.stream', []);
+}
+
+/** Streams by name, for definitions that are read. */
+export function knownStreams(rows: readonly StreamRow[]): KnownStreams {
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  return { stream: (name) => byName.get(name) };
+}
+
+/**
+ * Makes the streams of a view, or keeps what its new version says of them; that their events still fit was checked when it was
+ * read. Throws invalid_definition for what their log cannot hold.
+ */
+export async function keepStreams(tx: EntityManager, view: FeatureView, at: string): Promise<void> {
+  const known = new Map((await allStreams(asking(tx))).map((row) => [row.name, row]));
+  for (const [i, stream] of view.streams.entries()) {
+    if (stream.of !== undefined) continue;
+    const row = known.get(stream.name);
+    if (row) await changeStream(tx, stream, row, `/streams/${i}`);
+    else await makeStream(tx, view, stream, at);
+  }
+}
+
+async function makeStream(tx: EntityManager, view: FeatureView, stream: StreamDefinition, at: string): Promise<void> {
+  const { name, retention } = stream;
+  await tx.query(
+    `INSERT INTO features.stream (name, view, retention_class, retention, definition, made_at)
+     VALUES ($1, $2, $3, $4, $5, $6)`,
+    [name, view.name, retentionClassOf(retention), retention, JSON.stringify(stream), at],
+  );
+}
+
+async function changeStream(
+  tx: EntityManager,
+  stream: StreamDefinition,
+  { id, retention_class: retentionClass }: StreamRow,
+  pointer: string,
+): Promise<void> {
+  if (!classHolds(retentionClass, stream.retention)) throw tooLong(stream, retentionClass, pointer);
+  await tx.query('UPDATE features.stream SET retention = $2, definition = $3 WHERE id = $1', [
+    id,
+    stream.retention,
+    JSON.stringify(stream),
+  ]);
+}
+
+function tooLong({ name }: StreamDefinition, retentionClass: number, pointer: string): DomainError {
+  const { cut, upTo = 0 } = RETENTION_CLASSES[retentionClass] ?? {};
+  const expected = `at most ${Math.floor(upTo / 86_400_000_000)}d`;
+  const hint = `the log of this stream is cut by the ${cut}; a stream of another name may keep its events longer`;
+  return new DomainError('invalid_definition', `The stream '${name}' cannot keep its events so long.`, {
+    faults: [{ pointer: `${pointer}/retention`, expected, hint }],
+  });
+}
