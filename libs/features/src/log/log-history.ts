@@ -7,7 +7,7 @@ import type { EventHistory, FeatureEvent, HistoryQuery } from './feature-event';
 import type { StreamCatalog } from './stream-catalog';
 
 /** Events of one entity on one stream that are ever read at once; more, and the older ones are left out (`cut`). */
-export const MAX_SERIES_EVENTS = 16_384;
+const MAX_SERIES_EVENTS = 16_384;
 
 interface Answer {
   readonly events: readonly FeatureEvent[];
