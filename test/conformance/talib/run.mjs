@@ -5,11 +5,12 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { format } from 'prettier';
 import { table } from '../../bench/figures.mjs';
 
 const require = createRequire(import.meta.url);
 require('../../support/load-typescript.cjs');
-const { MARKETS, barsOf, indicatorAt, tolerance } = require('../../../libs/features/src/operators/testing.ts');
+const { MARKETS, barsOf, indicatorAt, tolerance } = require('@sibyl/features/testing');
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const python = path.join(root, '.conformance/talib/bin/python');
@@ -56,9 +57,10 @@ function compare(key, bars, expected) {
 function sample(values) {
   const first = values.findIndex((value) => value !== null);
   const step = Math.floor((values.length - first) / KEPT_BETWEEN);
-  const bars = new Set([first, first + 1, values.length - 1]);
-  for (let bar = first; bar < values.length; bar += step) bars.add(bar);
-  return [...bars].sort((a, b) => a - b).map((bar) => [bar, values[bar]]);
+  const kept = new Set([first, first + 1, values.length - 1]);
+  for (let bar = first; bar < values.length; bar += step) kept.add(bar);
+  const bars = [...kept].sort((a, b) => a - b);
+  return { bars, values: bars.map((bar) => values[bar]) };
 }
 
 const { talib: version, sets } = talib();
@@ -69,8 +71,9 @@ if (process.argv.includes('--write')) {
       Object.fromEntries(Object.entries(sets[name]).map(([key, values]) => [key, sample(values)])),
     ]),
   );
-  const origin = `TA-Lib ${version}, by test/conformance/talib/run.mjs --write: [bar, value] of the markets in operators/testing.ts`;
-  fs.writeFileSync(golden, `${JSON.stringify({ origin, markets: kept })}\n`);
+  const origin = `TA-Lib ${version}, of the markets in operators/testing.ts; made by test/conformance/talib/run.mjs --write`;
+  const text = JSON.stringify({ origin, markets: kept });
+  fs.writeFileSync(golden, await format(text, { parser: 'json', printWidth: 120 }));
   console.log(`wrote ${path.relative(root, golden)}, ${fs.statSync(golden).size} bytes`);
 }
 

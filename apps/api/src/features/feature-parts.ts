@@ -18,10 +18,10 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const compiler = new DefinitionCompiler();
   const snapshot = new DefinitionSnapshot({ database, compiler, log });
   await snapshot.start();
-  const featureLog = await FeatureLog.start(
-    { database, clock, streams: snapshot, listeners: [], log },
-    config.features,
-  );
+  const onResults = (stream: string, result: string, events: number): void =>
+    metrics.server.featureEvents.inc({ stream, result }, events);
+  const logParts = { database, clock, streams: snapshot, listeners: [], log, onResults };
+  const featureLog = await FeatureLog.start(logParts, config.features);
   return {
     featureLog,
     // No version of a model names a set yet, so none needs one.

@@ -1,6 +1,12 @@
 import type { Micros } from '../time';
 
 /**
+ * Events of one entity and stream that one value may be computed from. A window by time that holds more has no value: the
+ * definition then needs `tile`.
+ */
+export const MAX_SERIES_EVENTS = 16_384;
+
+/**
  * The events of one entity on one stream that count at a moment: what a feature is computed from, and nothing else. The same
  * shape whether it comes from memory, from the log or from a training run, so that all three come to the same values.
  *

@@ -1,8 +1,8 @@
 // Hot: runs for every feature of every read that is not in a cache.
 import type { Series } from '../engine/series';
-import type { Computed, Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
-import { numbersOf } from './columns';
+import type { Computed, Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 import { wilderHistory } from './wilder';
@@ -39,25 +39,29 @@ function averageRange(series: Series, from: number, columns: Columns, period: nu
   const lows = numbersOf(series, columns.low);
   const closes = numbersOf(series, columns.close);
   const { end } = series;
-  let before = Number.NaN;
+  // `period` times the average: see `strength` of rsi.ts.
+  const decay = (period - 1) / period;
+  let kept = 1;
+  let before = MISSING;
   let bars = 0;
-  let average = 0;
+  let sum = 0;
   for (let index = from; index < end; index++) {
-    const high = highs[index] ?? Number.NaN;
-    const low = lows[index] ?? Number.NaN;
-    const close = closes[index] ?? Number.NaN;
-    if (Number.isNaN(high + low + close) && (Number.isNaN(high) || Number.isNaN(low) || Number.isNaN(close))) continue;
-    if (bars > 0) {
-      const range = Math.max(high - low, Math.abs(before - high), Math.abs(before - low));
-      if (bars > period) average = (average * (period - 1) + range) / period;
-      else {
-        average += range;
-        if (bars === period) average /= period;
-      }
-    }
+    const high = highs[index] ?? MISSING;
+    const low = lows[index] ?? MISSING;
+    const close = closes[index] ?? MISSING;
+    if (isMissing(high) || isMissing(low) || isMissing(close)) continue;
+    if (bars > 0) sum = sum * kept + trueRange(high, low, before);
+    if (bars++ === period) kept = decay;
     before = close;
-    bars++;
   }
   if (bars <= period) setWarmingUp(out, bars, period + 1);
-  else setNumber(out, average);
+  else setNumber(out, sum / period);
+}
+
+/** By comparison: `Math.max` of three takes as long as all else here. */
+function trueRange(high: number, low: number, before: number): number {
+  const above = Math.abs(before - high);
+  const below = Math.abs(before - low);
+  const distance = above > below ? above : below;
+  return high - low > distance ? high - low : distance;
 }

@@ -1,7 +1,8 @@
 // Hot: runs for every feature of every read that is not in a cache.
-import type { Operator } from './operator';
+import { MAX_SERIES_EVENTS } from '../engine/series';
 import { setNothing, setWarmingUp, settle } from './computed';
 import { Moments } from './moments';
+import type { Operator } from './operator';
 import { namedOutputs, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
@@ -19,7 +20,7 @@ export const bollinger: Operator = {
     const reader = new RequestReader(bollinger, request);
     reader.withoutWindow();
     const column = reader.numeric(0);
-    const period = reader.whole('period', { min: 2, max: 16_384, fallback: 20 });
+    const period = reader.whole('period', { min: 2, max: MAX_SERIES_EVENTS, fallback: 20 });
     const deviations = reader.number('deviations', { min: 0.01, max: 100, fallback: 2 });
     const moments = new Moments();
     return tailOperator(namedOutputs('upper', 'middle', 'lower', 'percent_b'), period, (series, from, out) => {

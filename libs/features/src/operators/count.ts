@@ -1,6 +1,6 @@
 // Hot: runs for every feature of every read that is not in a cache.
-import type { CompiledOperator, Computed, Operator } from './operator';
 import { setNumber } from './computed';
+import type { CompiledOperator, Computed, Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { TIME_UNITS } from './time-units';
 import { windowedOperator } from './windowed-operator';

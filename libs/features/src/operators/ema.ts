@@ -1,12 +1,12 @@
 // Hot: runs for every feature of every read that is not in a cache.
-import type { Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
-import { numbersOf } from './columns';
+import type { Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
 /** Events after which what an average over `period` began with weighs less than 1e-16: ln(1e16) / 2 = 18.4 for each period. */
-export function emaHistory(period: number): number {
+function emaHistory(period: number): number {
   return Math.ceil(18.5 * (period + 1));
 }
 
@@ -33,16 +33,16 @@ export const ema: Operator = {
       let average = 0;
       let index = from;
       for (; index < end && have < period; index++) {
-        const value = numbers[index] ?? Number.NaN;
-        if (Number.isNaN(value)) continue;
+        const value = numbers[index] ?? MISSING;
+        if (isMissing(value)) continue;
         average += value;
         have++;
       }
       if (have < period) return setWarmingUp(out, have, period);
       average /= period;
       for (; index < end; index++) {
-        const value = numbers[index] ?? Number.NaN;
-        if (!Number.isNaN(value)) average += (value - average) * k;
+        const value = numbers[index] ?? MISSING;
+        if (!isMissing(value)) average += (value - average) * k;
       }
       setNumber(out, average);
     });

@@ -1,16 +1,16 @@
 // Hot: runs for every feature of every read that is not in a cache.
-import type { Computed, Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNothing, setNumber } from './computed';
-import { numbersOf } from './columns';
+import type { Computed, Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { windowedOperator } from './windowed-operator';
 
 /** The value that comes before all others by `beats`; NaN stands for none so far. */
 function extreme(name: string, beats: (value: number, best: number) => boolean): Operator {
   const better = (value: number, best: number): number =>
-    Number.isNaN(best) || beats(value, best) ? (Number.isNaN(value) ? best : value) : best;
+    isMissing(best) || beats(value, best) ? (isMissing(value) ? best : value) : best;
   const finish = (best: number, out: Computed): void => {
-    if (Number.isNaN(best)) setNothing(out, 'NULL');
+    if (isMissing(best)) setNothing(out, 'NULL');
     else setNumber(out, best);
   };
   const operator: Operator = {
@@ -26,17 +26,17 @@ function extreme(name: string, beats: (value: number, best: number) => boolean):
         (series, from, out, keep) => {
           const numbers = numbersOf(series, column);
           const { end } = series;
-          let best = Number.NaN;
+          let best = MISSING;
           for (let index = from; index < end; index++) {
-            if (keep === undefined || keep(index)) best = better(numbers[index] ?? Number.NaN, best);
+            if (keep === undefined || keep(index)) best = better(numbers[index] ?? MISSING, best);
           }
           finish(best, out);
         },
         {
           empty: () => Number.NaN,
-          add: (best, series, index) => better(numbersOf(series, column)[index] ?? Number.NaN, best),
+          add: (best, series, index) => better(numbersOf(series, column)[index] ?? MISSING, best),
           finish(bests, out) {
-            let best = Number.NaN;
+            let best = MISSING;
             for (const part of bests) best = better(part, best);
             finish(best, out);
           },

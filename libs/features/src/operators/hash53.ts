@@ -1,3 +1,4 @@
+const { imul } = Math;
 const BITS = new DataView(new ArrayBuffer(8));
 
 /** 53 bits of a string, evenly spread, the same in every process. Not for what an attacker must not foresee. */
@@ -6,8 +7,8 @@ export function hashOfText(text: string): number {
   let low = 0x85ebca77;
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index);
-    high = rotate(Math.imul(high ^ unit, 0xcc9e2d51), 15);
-    low = rotate(Math.imul(low ^ unit, 0x1b873593), 13);
+    high = rotate(imul(high ^ unit, 0xcc9e2d51), 15);
+    low = rotate(imul(low ^ unit, 0x1b873593), 13);
   }
   return join(high ^ text.length, low);
 }
@@ -15,7 +16,7 @@ export function hashOfText(text: string): number {
 /** 53 bits of a number; 0 and -0 are one. */
 export function hashOfNumber(value: number): number {
   BITS.setFloat64(0, value === 0 ? 0 : value);
-  return join(Math.imul(BITS.getUint32(0) ^ 0x9e3779b1, 0xcc9e2d51), BITS.getUint32(4) ^ 0x85ebca77);
+  return join(imul(BITS.getUint32(0) ^ 0x9e3779b1, 0xcc9e2d51), BITS.getUint32(4) ^ 0x85ebca77);
 }
 
 /** Lets every bit of both words act on every bit of the result. */
@@ -29,9 +30,9 @@ function join(high: number, low: number): number {
 /** The last step of MurmurHash3. */
 function mix(word: number): number {
   let mixed = word ^ (word >>> 16);
-  mixed = Math.imul(mixed, 0x85ebca6b);
+  mixed = imul(mixed, 0x85ebca6b);
   mixed ^= mixed >>> 13;
-  mixed = Math.imul(mixed, 0xc2b2ae35);
+  mixed = imul(mixed, 0xc2b2ae35);
   return mixed ^ (mixed >>> 16);
 }
 

@@ -1,7 +1,7 @@
-import type { Operator } from './operator';
-import { setValue, setWarmingUp } from './computed';
+import { MAX_SERIES_EVENTS } from '../engine/series';
 import { valueAt } from './columns';
-import { MAX_HISTORY } from './operator';
+import { setValue, setWarmingUp } from './computed';
+import type { Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
@@ -14,7 +14,7 @@ export const lag: Operator = {
     const reader = new RequestReader(lag, request);
     reader.withoutWindow();
     const { index: column, field } = reader.field(0);
-    const need = reader.whole('n', { min: 1, max: MAX_HISTORY - 1, fallback: 1 }) + 1;
+    const need = reader.whole('n', { min: 1, max: MAX_SERIES_EVENTS - 1, fallback: 1 }) + 1;
     return tailOperator(oneOutput(field.type), need, (series, from, out) => {
       const have = series.end - from;
       if (have < need) setWarmingUp(out, have, need);

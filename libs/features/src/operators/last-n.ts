@@ -1,6 +1,6 @@
-import type { Operator } from './operator';
-import { setWarmingUp } from './computed';
 import { valueAt } from './columns';
+import { setWarmingUp } from './computed';
+import type { Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 

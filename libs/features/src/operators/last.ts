@@ -1,10 +1,10 @@
-import type { Operator, CompiledOperator } from './operator';
-import { setNothing, setValue, setWarmingUp } from './computed';
+import type { Series } from '../engine/series';
 import { valueAt } from './columns';
+import { setNothing, setValue, setWarmingUp } from './computed';
+import type { Operator, CompiledOperator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 import { firstAfter, type Keep } from './windowed-operator';
-import type { Series } from '../engine/series';
 
 /**
  * What the newest event says, in the type of the field; NULL where it says null: an older value does not stand in for it. From

@@ -1,8 +1,8 @@
 // Hot: runs for every feature of every read that is not in a cache.
 import type { Series } from '../engine/series';
-import type { Computed, Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setWarmingUp, settle } from './computed';
-import { numbersOf } from './columns';
+import type { Computed, Operator } from './operator';
 import { namedOutputs, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
@@ -58,8 +58,8 @@ function converge(
   let line = 0;
   let average = 0;
   for (let index = from; index < end; index++) {
-    const value = numbers[index] ?? Number.NaN;
-    if (Number.isNaN(value)) continue;
+    const value = numbers[index] ?? MISSING;
+    if (isMissing(value)) continue;
     have++;
     if (have <= slow) {
       steady += value;

@@ -1,6 +1,6 @@
 // Hot: runs for every feature of every read that is not in a cache.
 import type { Series } from '../engine/series';
-import { numbersOf } from './columns';
+import { MISSING, isMissing, numbersOf } from './columns';
 import type { Computed } from './operator';
 import type { Keep, TileSums } from './windowed-operator';
 
@@ -16,7 +16,7 @@ export class Moments {
   /** Sum of the squares of the deviations from the mean. */
   squares = 0;
   /** The newest of the numbers. */
-  newest = Number.NaN;
+  newest = MISSING;
 
   get mean(): number {
     return this.pivot + this.offset;
@@ -30,7 +30,7 @@ export class Moments {
   clear(): void {
     this.count = 0;
     this.squares = 0;
-    this.newest = Number.NaN;
+    this.newest = MISSING;
   }
 
   /** From the whole window, in two passes: nothing is carried from window to window that could drift. */
@@ -41,8 +41,8 @@ export class Moments {
     const { end } = series;
     let squares = 0;
     for (let index = from; index < end; index++) {
-      const value = numbers[index] ?? Number.NaN;
-      if (Number.isNaN(value) || (keep !== undefined && !keep(index))) continue;
+      const value = numbers[index] ?? MISSING;
+      if (isMissing(value) || (keep !== undefined && !keep(index))) continue;
       const deviation = value - pivot - offset;
       squares += deviation * deviation;
     }
@@ -54,12 +54,12 @@ export class Moments {
     const numbers = numbersOf(series, column);
     const { end } = series;
     let pivot = 0;
-    let newest = Number.NaN;
+    let newest = MISSING;
     let count = 0;
     let sum = 0;
     for (let index = from; index < end; index++) {
-      const value = numbers[index] ?? Number.NaN;
-      if (Number.isNaN(value) || (keep !== undefined && !keep(index))) continue;
+      const value = numbers[index] ?? MISSING;
+      if (isMissing(value) || (keep !== undefined && !keep(index))) continue;
       if (count === 0) pivot = value;
       sum += value - pivot;
       newest = value;
@@ -109,8 +109,8 @@ export function momentsTiles(column: number, finish: (whole: Moments, out: Compu
   return {
     empty: () => new Moments(),
     add(sum, series, index) {
-      const value = numbersOf(series, column)[index] ?? Number.NaN;
-      if (!Number.isNaN(value)) sum.add(value);
+      const value = numbersOf(series, column)[index] ?? MISSING;
+      if (!isMissing(value)) sum.add(value);
       return sum;
     },
     finish(sums, out) {

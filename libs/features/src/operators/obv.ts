@@ -1,8 +1,8 @@
 // Hot: runs for every feature of every read that is not in a cache.
 import type { Series } from '../engine/series';
-import type { CompiledOperator, Computed, Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNothing, setNumber } from './computed';
-import { numbersOf } from './columns';
+import type { CompiledOperator, Computed, Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 import { windowedOperator, type Keep } from './windowed-operator';
@@ -36,17 +36,17 @@ function balance(
   out: Computed,
   keep: Keep | undefined,
 ): void {
-  let before = Number.NaN;
+  let before = MISSING;
   let total = 0;
   for (let index = from; index < end; index++) {
-    const close = closes[index] ?? Number.NaN;
-    const volume = volumes[index] ?? Number.NaN;
-    if (Number.isNaN(close) || Number.isNaN(volume) || (keep !== undefined && !keep(index))) continue;
-    if (Number.isNaN(before)) total = volume;
+    const close = closes[index] ?? MISSING;
+    const volume = volumes[index] ?? MISSING;
+    if (isMissing(close) || isMissing(volume) || (keep !== undefined && !keep(index))) continue;
+    if (isMissing(before)) total = volume;
     else if (close > before) total += volume;
     else if (close < before) total -= volume;
     before = close;
   }
-  if (Number.isNaN(before)) setNothing(out, 'NULL');
+  if (isMissing(before)) setNothing(out, 'NULL');
   else setNumber(out, total);
 }

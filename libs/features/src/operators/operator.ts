@@ -1,10 +1,7 @@
 import type { FieldDefinition, OperatorOutput, Window } from '../definitions/feature-view';
-import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Series } from '../engine/series';
+import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Micros } from '../time';
-
-/** The most events that a value by count may depend on: as many as are kept of an entity on one stream. */
-export const MAX_HISTORY = 16_384;
 
 /** What a definition asks of an operator, checked by `Operator.compile`. */
 export interface OperatorRequest {

@@ -1,13 +1,13 @@
 // Hot: runs for every feature of every read that is not in a cache.
 
-/** Rounds of partitioning, each at least halving on common data, after which sorting is the safer way. */
+/** Rounds after which the rest is sorted: common data take one for each halving, and none takes the square of its length. */
 const MAX_ROUNDS = 64;
 
 /**
  * The value at `rank` (0 the least) of the first `count` of `values`, and after it nothing less than it: Hoare's selection, which
  * changes their order.
  */
-export function selectRank(values: Float64Array, count: number, rank: number): number {
+function selectRank(values: Float64Array, count: number, rank: number): number {
   let low = 0;
   let high = count - 1;
   for (let round = 0; low < high; round++) {
@@ -15,22 +15,26 @@ export function selectRank(values: Float64Array, count: number, rank: number): n
       values.subarray(low, high + 1).sort();
       break;
     }
-    const pivot = middleOfThree(values[low] ?? 0, values[(low + high) >>> 1] ?? 0, values[high] ?? 0);
-    let left = low;
-    let right = high;
-    while (left <= right) {
-      while ((values[left] ?? 0) < pivot) left++;
-      while ((values[right] ?? 0) > pivot) right--;
-      if (left > right) break;
-      const held = values[left] ?? 0;
-      values[left++] = values[right] ?? 0;
-      values[right--] = held;
-    }
-    if (rank <= right) high = right;
-    else if (rank >= left) low = left;
-    else break;
+    const border = partition(values, low, high);
+    if (rank <= border) high = border;
+    else low = border + 1;
   }
   return values[rank] ?? Number.NaN;
+}
+
+/** Hoare's partition: nothing up to the place that it returns is greater than anything after it, and both sides have something. */
+function partition(values: Float64Array, low: number, high: number): number {
+  const pivot = middleOfThree(values[low] ?? 0, values[(low + high) >>> 1] ?? 0, values[high] ?? 0);
+  let left = low;
+  let right = high;
+  for (;;) {
+    while ((values[left] ?? pivot) < pivot) left++;
+    while ((values[right] ?? pivot) > pivot) right--;
+    if (left >= right) return right;
+    const held = values[left] ?? 0;
+    values[left++] = values[right] ?? 0;
+    values[right--] = held;
+  }
 }
 
 function middleOfThree(a: number, b: number, c: number): number {

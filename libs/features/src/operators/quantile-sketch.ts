@@ -132,7 +132,8 @@ export class QuantileSketch {
   }
 
   private binOf(magnitude: number): number {
-    return Math.ceil(Math.log(magnitude) / this.logGrowth);
+    // An infinity has no bin; the extremes still tell of it.
+    return Math.ceil(Math.log(Math.min(magnitude, Number.MAX_VALUE)) / this.logGrowth);
   }
 
   /** The value of bin (growth^(bin - 1), growth^bin] from which both borders are equally far in proportion. */

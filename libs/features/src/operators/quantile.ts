@@ -1,6 +1,6 @@
-import type { CompiledOperator, Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNothing, setNumber } from './computed';
-import { numbersOf } from './columns';
+import type { CompiledOperator, Operator } from './operator';
 import { quantileOf } from './order-statistic';
 import { QuantileSketch } from './quantile-sketch';
 import { oneOutput, RequestReader } from './request-reader';
@@ -52,8 +52,8 @@ function ofRank(reader: RequestReader, q: number): CompiledOperator {
     {
       empty: () => new QuantileSketch(relativeError),
       add(sketch, series, index) {
-        const value = numbersOf(series, column)[index] ?? Number.NaN;
-        if (!Number.isNaN(value)) sketch.add(value);
+        const value = numbersOf(series, column)[index] ?? MISSING;
+        if (!isMissing(value)) sketch.add(value);
         return sketch;
       },
       finish(sketches, out) {

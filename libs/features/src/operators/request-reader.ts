@@ -1,6 +1,7 @@
+import { MAX_SERIES_EVENTS } from '../engine/series';
 import type { FieldDefinition, OperatorOutput } from '../definitions/feature-view';
 import type { ValueType } from '../feature-value';
-import { MAX_HISTORY, OperatorFault, type Operator, type OperatorRequest } from './operator';
+import { OperatorFault, type Operator, type OperatorRequest } from './operator';
 
 interface Range {
   readonly min: number;
@@ -93,8 +94,8 @@ export class RequestReader {
 
   /** `history` where it fits in what is kept. */
   history(events: number, member: string): number {
-    if (events > MAX_HISTORY) {
-      throw this.fault(member, `would depend on ${events} events; at most ${MAX_HISTORY} are kept of an entity`);
+    if (events > MAX_SERIES_EVENTS) {
+      throw this.fault(member, `would depend on ${events} events; at most ${MAX_SERIES_EVENTS} are kept of an entity`);
     }
     return events;
   }

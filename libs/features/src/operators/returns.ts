@@ -1,7 +1,7 @@
-import type { Operator } from './operator';
+import { MAX_SERIES_EVENTS } from '../engine/series';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNothing, setNumber, setWarmingUp } from './computed';
-import { numbersOf } from './columns';
-import { MAX_HISTORY } from './operator';
+import type { Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
@@ -15,14 +15,14 @@ function change(name: string, compare: (now: number, then: number) => number): O
       const reader = new RequestReader(operator, request);
       reader.withoutWindow();
       const column = reader.numeric(0);
-      const need = reader.whole('n', { min: 1, max: MAX_HISTORY - 1, fallback: 1 }) + 1;
+      const need = reader.whole('n', { min: 1, max: MAX_SERIES_EVENTS - 1, fallback: 1 }) + 1;
       return tailOperator(oneOutput('double'), need, (series, from, out) => {
         const have = series.end - from;
         if (have < need) return setWarmingUp(out, have, need);
         const numbers = numbersOf(series, column);
-        const then = numbers[from] ?? Number.NaN;
-        const now = numbers[series.end - 1] ?? Number.NaN;
-        if (Number.isNaN(then) || Number.isNaN(now)) setNothing(out, 'NULL');
+        const then = numbers[from] ?? MISSING;
+        const now = numbers[series.end - 1] ?? MISSING;
+        if (isMissing(then) || isMissing(now)) setNothing(out, 'NULL');
         else setNumber(out, compare(now, then));
       });
     },

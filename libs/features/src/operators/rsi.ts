@@ -1,8 +1,8 @@
 // Hot: runs for every feature of every read that is not in a cache.
 import type { Series } from '../engine/series';
-import type { Computed, Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
-import { numbersOf } from './columns';
+import type { Computed, Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 import { wilderHistory } from './wilder';
@@ -32,34 +32,25 @@ export const rsi: Operator = {
 };
 
 function strength(numbers: Float64Array, from: number, { end }: Series, period: number, out: Computed): void {
-  let index = from;
-  while (index < end && Number.isNaN(numbers[index] ?? Number.NaN)) index++;
-  if (index === end) return setWarmingUp(out, 0, period + 1);
-  let before = numbers[index++] ?? Number.NaN;
+  // `period` times each average: one multiplication and one addition a step instead of three operations that wait for each
+  // other, and the factor falls out of the quotient.
+  const decay = (period - 1) / period;
+  let kept = 1;
+  let have = 0;
+  let before = 0;
   let gains = 0;
   let losses = 0;
-  let changes = 0;
-  for (; index < end && changes < period; index++) {
-    const value = numbers[index] ?? Number.NaN;
-    if (Number.isNaN(value)) continue;
-    const change = value - before;
+  for (let index = from; index < end; index++) {
+    const value = numbers[index] ?? MISSING;
+    if (isMissing(value)) continue;
+    const change = have === 0 ? 0 : value - before;
+    const gain = change > 0 ? change : 0;
+    gains = gains * kept + gain;
+    losses = losses * kept + (gain - change);
     before = value;
-    if (change < 0) losses -= change;
-    else gains += change;
-    changes++;
+    if (have++ === period) kept = decay;
   }
-  if (changes < period) return setWarmingUp(out, changes + 1, period + 1);
-  // `period` times each average: one multiplication and one addition a step instead of three dependent operations, and the
-  // factor falls out of the quotient.
-  const decay = (period - 1) / period;
-  for (; index < end; index++) {
-    const value = numbers[index] ?? Number.NaN;
-    if (Number.isNaN(value)) continue;
-    const change = value - before;
-    before = value;
-    gains = gains * decay + (change > 0 ? change : 0);
-    losses = losses * decay + (change < 0 ? -change : 0);
-  }
+  if (have <= period) return setWarmingUp(out, have, period + 1);
   const both = gains + losses;
   setNumber(out, both < NOTHING * period ? 0 : 100 * (gains / both));
 }

@@ -1,6 +1,6 @@
-import type { Computed, Operator } from './operator';
 import { setNothing, setNumber } from './computed';
 import { Moments, momentsTiles } from './moments';
+import type { Computed, Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { windowedOperator } from './windowed-operator';
 

@@ -1,7 +1,7 @@
 // Hot: runs for every feature of every read that is not in a cache.
-import type { Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber } from './computed';
-import { numbersOf } from './columns';
+import type { Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { windowedOperator } from './windowed-operator';
 
@@ -25,16 +25,16 @@ export const sum: Operator = {
         const { end } = series;
         let total = 0;
         for (let index = from; index < end; index++) {
-          const value = numbers[index] ?? Number.NaN;
-          if (!Number.isNaN(value) && (keep === undefined || keep(index))) total += value;
+          const value = numbers[index] ?? MISSING;
+          if (!isMissing(value) && (keep === undefined || keep(index))) total += value;
         }
         setNumber(out, total);
       },
       {
         empty: () => 0,
         add(total, series, index) {
-          const value = numbersOf(series, column)[index] ?? Number.NaN;
-          return Number.isNaN(value) ? total : total + value;
+          const value = numbersOf(series, column)[index] ?? MISSING;
+          return isMissing(value) ? total : total + value;
         },
         finish(totals, out) {
           let total = 0;

@@ -1,6 +1,6 @@
-import type { Operator } from './operator';
 import { setNothing, setNumber, setWarmingUp } from './computed';
 import { CUT, newestWithin } from './last';
+import type { Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { TIME_UNITS } from './time-units';
 

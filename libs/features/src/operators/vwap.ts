@@ -1,39 +1,39 @@
 // Hot: runs for every feature of every read that is not in a cache.
 import type { Series } from '../engine/series';
-import type { Computed, Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNothing, setNumber } from './computed';
-import { numbersOf } from './columns';
+import type { Computed, Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { windowedOperator } from './windowed-operator';
 
 /** Sums of volumes, and of volumes times how far prices are from the first one: equal prices then average to exactly themselves. */
 class Trades {
-  pivot = Number.NaN;
+  pivot = MISSING;
   volume = 0;
   moved = 0;
 
   clear(): void {
-    this.pivot = Number.NaN;
+    this.pivot = MISSING;
     this.volume = 0;
     this.moved = 0;
   }
 
   add(price: number, volume: number): void {
-    if (Number.isNaN(price) || Number.isNaN(volume)) return;
-    if (Number.isNaN(this.pivot)) this.pivot = price;
+    if (isMissing(price) || isMissing(volume)) return;
+    if (isMissing(this.pivot)) this.pivot = price;
     this.volume += volume;
     this.moved += volume * (price - this.pivot);
   }
 
   merge(other: Trades): void {
-    if (Number.isNaN(other.pivot)) return;
-    if (Number.isNaN(this.pivot)) this.pivot = other.pivot;
+    if (isMissing(other.pivot)) return;
+    if (isMissing(this.pivot)) this.pivot = other.pivot;
     this.volume += other.volume;
     this.moved += other.moved + other.volume * (other.pivot - this.pivot);
   }
 
   finish(out: Computed): void {
-    if (Number.isNaN(this.pivot) || this.volume === 0) setNothing(out, 'NULL');
+    if (isMissing(this.pivot) || this.volume === 0) setNothing(out, 'NULL');
     else setNumber(out, this.pivot + this.moved / this.volume);
   }
 }
@@ -53,8 +53,8 @@ export const vwap: Operator = {
     const columns = { price: reader.numeric(0), volume: reader.numeric(1) };
     const trades = new Trades();
     const add = (sum: Trades, series: Series, index: number): Trades => {
-      const price = numbersOf(series, columns.price)[index] ?? Number.NaN;
-      sum.add(price, numbersOf(series, columns.volume)[index] ?? Number.NaN);
+      const price = numbersOf(series, columns.price)[index] ?? MISSING;
+      sum.add(price, numbersOf(series, columns.volume)[index] ?? MISSING);
       return sum;
     };
     return windowedOperator<Trades>(

@@ -1,7 +1,7 @@
 // Hot: runs for every feature of every read that is not in a cache.
-import type { Operator } from './operator';
+import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
-import { numbersOf } from './columns';
+import type { Operator } from './operator';
 import { oneOutput, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
@@ -27,22 +27,19 @@ export const wilder: Operator = {
     return tailOperator(oneOutput('double'), history, (series, from, out) => {
       const numbers = numbersOf(series, column);
       const { end } = series;
+      // `period` times the average: see `strength` of rsi.ts.
+      const decay = (period - 1) / period;
+      let kept = 1;
       let have = 0;
-      let average = 0;
-      let index = from;
-      for (; index < end && have < period; index++) {
-        const value = numbers[index] ?? Number.NaN;
-        if (Number.isNaN(value)) continue;
-        average += value;
-        have++;
+      let sum = 0;
+      for (let index = from; index < end; index++) {
+        const value = numbers[index] ?? MISSING;
+        if (isMissing(value)) continue;
+        sum = sum * kept + value;
+        if (++have === period) kept = decay;
       }
-      if (have < period) return setWarmingUp(out, have, period);
-      average /= period;
-      for (; index < end; index++) {
-        const value = numbers[index] ?? Number.NaN;
-        if (!Number.isNaN(value)) average = (average * (period - 1) + value) / period;
-      }
-      setNumber(out, average);
+      if (have < period) setWarmingUp(out, have, period);
+      else setNumber(out, sum / period);
     });
   },
 };

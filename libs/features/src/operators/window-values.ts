@@ -1,4 +1,5 @@
 // Hot: runs for every feature of every read that is not in a cache.
+import { isMissing, MISSING } from './columns';
 import type { Keep } from './windowed-operator';
 
 /** Room for the numbers of one window. Used and left within one call: nothing is kept in it. */
@@ -11,8 +12,8 @@ export class WindowValues {
     const { room } = this;
     let count = 0;
     for (let index = from; index < to; index++) {
-      const value = column[index] ?? Number.NaN;
-      if (Number.isNaN(value) || (keep !== undefined && !keep(index))) continue;
+      const value = column[index] ?? MISSING;
+      if (isMissing(value) || (keep !== undefined && !keep(index))) continue;
       room[count++] = value;
     }
     return count;

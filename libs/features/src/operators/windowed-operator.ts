@@ -10,7 +10,7 @@ import type { RequestReader } from './request-reader';
 export type Keep = (index: number) => boolean;
 
 /** Computes from the events of `[from, series.end)` that `keep` lets through. */
-type WindowFold = (series: Series, from: number, out: Computed, keep: Keep | undefined) => void;
+export type WindowFold = (series: Series, from: number, out: Computed, keep: Keep | undefined) => void;
 
 /** How an operator sums tiles; `TileFold` without its times. */
 export interface TileSums<Sum> {

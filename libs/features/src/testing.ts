@@ -1,0 +1,1 @@
+export { barsOf, indicatorAt, MARKETS, tolerance } from './operators/testing';
