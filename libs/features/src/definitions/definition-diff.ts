@@ -36,8 +36,15 @@ interface Entry {
 export function diffViews(from: FeatureView, to: FeatureView): DefinitionDiff {
   const [old, present] = [canonicalView(from), canonicalView(to)];
   const features = compare(entriesOfView(from, old), entriesOfView(to, present));
-  const streams = compare(named(old['streams']), named(present['streams']));
-  return diff(from.hash, to.hash, features, false, streams, settings(old, present), sameEntity(from, to));
+  const { added, removed, changed } = compare(named(old['streams']), named(present['streams']));
+  const breaking = isBreaking(features) || !sameEntity(from, to);
+  return {
+    ...common(from, to, old, present),
+    features,
+    reordered: false,
+    streams: { added, removed, changed },
+    breaking,
+  };
 }
 
 export function diffSets(from: FeatureSet, to: FeatureSet): DefinitionDiff {
@@ -45,20 +52,22 @@ export function diffSets(from: FeatureSet, to: FeatureSet): DefinitionDiff {
   const features = compare(entriesOfSet(from, old), entriesOfSet(to, present));
   const order = (set: FeatureSet): string => set.members.map(({ name }) => name).join();
   const reordered = features.added.length + features.removed.length === 0 && order(from) !== order(to);
-  return diff(from.hash, to.hash, features, reordered, compare([], []), settings(old, present), true);
+  const streams = { added: [], removed: [], changed: [] };
+  const breaking = isBreaking(features) || reordered;
+  return { ...common(from, to, old, present), features, reordered, streams, breaking };
 }
 
-function diff(
-  from: string,
-  to: string,
-  features: DefinitionDiff['features'],
-  reordered: boolean,
-  { added, removed, changed }: DefinitionDiff['features'],
-  changes: DefinitionDiff['settings'],
-  sameEntities: boolean,
-): DefinitionDiff {
-  const breaking = features.removed.length + features.retyped.length > 0 || reordered || !sameEntities;
-  return { from, to, features, reordered, streams: { added, removed, changed }, settings: changes, breaking };
+function common(
+  from: { readonly hash: string },
+  to: { readonly hash: string },
+  old: CanonicalDocument,
+  present: CanonicalDocument,
+): Pick<DefinitionDiff, 'from' | 'to' | 'settings'> {
+  return { from: from.hash, to: to.hash, settings: settings(old, present) };
+}
+
+function isBreaking({ removed, retyped }: DefinitionDiff['features']): boolean {
+  return removed.length + retyped.length > 0;
 }
 
 function sameEntity({ entity: a }: FeatureView, { entity: b }: FeatureView): boolean {
@@ -86,14 +95,16 @@ function named(list: unknown): readonly Entry[] {
 }
 
 function compare(from: readonly Entry[], to: readonly Entry[]): DefinitionDiff['features'] {
-  const [old, present] = [from, to].map((list) => new Map(list.map((entry) => [entry.name, entry])));
+  const byName = (list: readonly Entry[]): ReadonlyMap<string, Entry> =>
+    new Map(list.map((entry) => [entry.name, entry]));
+  const [old, present] = [byName(from), byName(to)];
   const both = from.flatMap((before) => {
-    const after = present!.get(before.name);
+    const after = present.get(before.name);
     return after ? [{ before, after }] : [];
   });
   return {
-    added: to.flatMap(({ name }) => (old!.has(name) ? [] : [name])),
-    removed: from.flatMap(({ name }) => (present!.has(name) ? [] : [name])),
+    added: to.flatMap(({ name }) => (old.has(name) ? [] : [name])),
+    removed: from.flatMap(({ name }) => (present.has(name) ? [] : [name])),
     retyped: both.flatMap(({ before, after }) =>
       before.type === after.type ? [] : [{ name: before.name, from: before.type, to: after.type }],
     ),

@@ -6,8 +6,11 @@ const FAULTS_MAX = 100;
 /** What is wrong with a definition, so that its author learns all of it at once. */
 export class DefinitionFaults {
   readonly list: FieldFault[] = [];
+  /** Of all of them, those beyond the limit too. */
+  count = 0;
 
   add(pointer: string, fault: Omit<FieldFault, 'pointer'>): undefined {
+    this.count++;
     if (this.list.length < FAULTS_MAX) this.list.push({ pointer, ...fault });
     return undefined;
   }
@@ -16,7 +19,7 @@ export class DefinitionFaults {
   throwAny(what: string): void {
     const [first] = this.list;
     if (!first) return;
-    const more = this.list.length > 1 ? ` (and ${this.list.length - 1} more)` : '';
+    const more = this.count > 1 ? ` (and ${this.count - 1} more)` : '';
     const said = first.hint ?? (first.expected === undefined ? first.received : `expected ${first.expected}`) ?? '';
     throw new DomainError(
       'invalid_definition',

@@ -3,9 +3,15 @@ import type { Operator } from '../operators/operator';
 import type { RuleTally } from '../rules/rule-tally';
 import type { StreamDefinition } from './feature-view';
 
+export interface KnownStream {
+  /** The view that owns it. */
+  readonly view: string;
+  readonly definition: StreamDefinition;
+}
+
 /** Streams of the installation that were published, whether or not the present version of their view still has them. */
 export interface KnownStreams {
-  stream(name: string): { readonly view: string; readonly definition: StreamDefinition } | undefined;
+  stream(name: string): KnownStream | undefined;
 }
 
 /** What features are compiled with. */

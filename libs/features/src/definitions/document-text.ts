@@ -38,19 +38,34 @@ function scan(text: string): void {
   let [tokens, depth, marks] = [0, 0, 0];
   let lineBegins = true;
   for (const token of new Lexer().lex(text)) {
-    const type = CST.tokenType(token);
+    const type = CST.tokenType(token) ?? '';
     if (++tokens > TOKENS_MAX) throw unreadable('too many parts');
-    if (type === 'flow-map-start' || type === 'flow-seq-start') depth++;
-    else if (type === 'flow-map-end' || type === 'flow-seq-end') depth--;
-    else if (type === 'seq-item-ind' || type === 'explicit-key-ind') marks++;
+    const refused = REFUSED.get(type);
+    if (refused !== undefined) throw unreadable(refused);
+    if (type === 'space' && lineBegins && token.length > INDENT_MAX) throw unreadable('indented too deeply');
+    depth += FLOWS.get(type) ?? 0;
+    if (MARKS.has(type)) marks++;
     else if (type === 'newline') marks = 0;
-    else if (type === 'anchor' || type === 'alias') throw unreadable('anchors and aliases are refused');
-    else if (type === 'tag') throw unreadable('tags are refused');
-    else if (type === 'space' && lineBegins && token.length > INDENT_MAX) throw unreadable('indented too deeply');
     if (depth > FLOW_DEPTH_MAX || marks > MARKS_MAX) throw unreadable('nested too deeply');
     lineBegins = type === 'newline';
   }
 }
+
+const REFUSED: ReadonlyMap<string, string> = new Map([
+  ['anchor', 'anchors and aliases are refused'],
+  ['alias', 'anchors and aliases are refused'],
+  ['tag', 'tags are refused'],
+]);
+
+/** How brackets change the level. */
+const FLOWS: ReadonlyMap<string, number> = new Map([
+  ['flow-map-start', 1],
+  ['flow-seq-start', 1],
+  ['flow-map-end', -1],
+  ['flow-seq-end', -1],
+]);
+
+const MARKS: ReadonlySet<string> = new Set(['seq-item-ind', 'explicit-key-ind']);
 
 /** Values as JSON has them, without what a prototype could add. */
 function plain(node: unknown, path: string): unknown {

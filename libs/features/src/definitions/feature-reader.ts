@@ -23,24 +23,22 @@ export function readFeature(
   streams: readonly StreamDefinition[],
   parts: DefinitionParts,
 ): FeatureDraft | undefined {
-  const draft = readKind(reader, entity, streams, parts);
-  reader.done();
-  return draft;
-}
-
-function readKind(
-  reader: ObjectReader,
-  entity: string | undefined,
-  streams: readonly StreamDefinition[],
-  parts: DefinitionParts,
-): FeatureDraft | undefined {
   const common = readCommon(reader);
   const kinds = ['op', 'expr', 'source'].filter((name) => reader.has(name));
   if (kinds.length !== 1) {
     return reader.fault(kinds[1] ?? 'op', 'exactly one of op (an operator), expr (an expression) and source');
   }
-  if (kinds[0] === 'op') return readOperator(reader, common, streams, parts);
-  if (kinds[0] === 'expr') return readExpression(reader, common);
+  const draft =
+    kinds[0] === 'op'
+      ? readOperator(reader, common, streams, parts)
+      : kinds[0] === 'expr'
+        ? readExpression(reader, common)
+        : readSource(reader, common, entity);
+  reader.done();
+  return draft;
+}
+
+function readSource(reader: ObjectReader, common: Common, entity: string | undefined): FeatureDraft | undefined {
   const source = reader.choice('source', ['request', 'static']);
   if (source === 'request') return readRequest(reader, common);
   return source && readStatic(reader, common, entity);
@@ -78,6 +76,19 @@ function readOperator(
   const tile = reader.duration('tile');
   const where = reader.text('where', EXPRESSION_MAX);
   const outputs = reader.list('outputs', 16)?.map(String);
+  const params = readParams(reader, operators);
+  if (where !== undefined && (!window || 'events' in window)) {
+    reader.fault('where', 'no condition: it goes with windows by time, such as window: 10m');
+  }
+  if (!operator || !inputs) return undefined;
+  return { ...common, kind: 'operator', op, ...inputs, ...defined({ window, tile, where }), params, outputs };
+}
+
+/** Parameters of any operator; whether it is one of this one, the operator says. */
+function readParams(
+  reader: ObjectReader,
+  operators: DefinitionParts['operators'],
+): Readonly<Record<string, number | string>> {
   const known = new Set([...operators.values()].flatMap(({ params }) => params));
   const params: Record<string, number | string> = {};
   for (const name of known) {
@@ -86,11 +97,7 @@ function readOperator(
       params[name] = value;
     else if (value !== undefined) reader.fault(name, 'a number or a short text');
   }
-  if (where !== undefined && (!window || 'events' in window)) {
-    reader.fault('where', 'no condition: it goes with windows by time, such as window: 10m');
-  }
-  if (!operator || !inputs) return undefined;
-  return { ...common, kind: 'operator', op, ...inputs, ...defined({ window, tile, where }), params, outputs };
+  return params;
 }
 
 function readWindow(reader: ObjectReader): Window | undefined {

@@ -19,9 +19,8 @@ export function readInputs(
   streams: readonly StreamDefinition[],
 ): OperatorInputs | undefined {
   const named = reader.name('stream');
-  const given = ['input', 'from', 'inputs'].filter((name) => reader.has(name));
-  if (given.length > 1) return reader.fault(given[1]!, `not both '${given[0]}' and '${given[1]}'`);
-  const member = given[0] ?? 'input';
+  const [member = 'input', second] = ['input', 'from', 'inputs'].filter((name) => reader.has(name));
+  if (second !== undefined) return reader.fault(second, `not both '${member}' and '${second}'`);
   const paths = readPaths(reader, member, roles);
   if (!paths) return undefined;
   if (named !== undefined && !streams.some(({ name }) => name === named))
@@ -29,7 +28,7 @@ export function readInputs(
   if (roles.length === 0) return ofStream(reader, member, named ?? paths[0], streams);
   const split = paths.map((path) => path.split('.'));
   if (split.some(({ length }) => length > 2)) return reader.fault(member, 'a field, or stream.field');
-  const fields = split.map((parts) => parts.at(-1)!);
+  const fields = split.map((parts) => parts.at(-1) ?? '');
   const own = [...new Set([...(named === undefined ? [] : [named]), ...split.flatMap((parts) => parts.slice(0, -1))])];
   if (own.length > 1) return reader.fault(member, 'fields of one stream');
   return ofFields(reader, member, fields, own[0], streams);
@@ -65,7 +64,7 @@ function ofStream(
   name: string | undefined,
   streams: readonly StreamDefinition[],
 ): OperatorInputs | undefined {
-  const stream = name ?? (streams.length === 1 ? streams[0]!.name : undefined);
+  const stream = name ?? (streams.length === 1 ? streams[0]?.name : undefined);
   if (stream === undefined) return reader.fault(member, `one of the streams ${names(streams)}`);
   return streams.some((one) => one.name === stream)
     ? { stream, inputs: [] }
@@ -83,10 +82,11 @@ function ofFields(
     return noStream(reader, member, named, streams);
   const among = named === undefined ? streams : streams.filter(({ name }) => name === named);
   const having = among.filter((stream) => fields.every((name) => stream.fields.some((field) => field.name === name)));
-  if (having.length === 1) return { stream: having[0]!.name, inputs: fields };
-  if (having.length > 1) return reader.fault(member, 'stream.field', `several streams have it: ${names(having)}`);
+  const [only, more] = having;
+  if (only && !more) return { stream: only.name, inputs: fields };
+  if (only) return reader.fault(member, 'stream.field', `several streams have it: ${names(having)}`);
   const known = among.flatMap((stream) => stream.fields.map(({ name }) => name));
-  const unknown = fields.find((field) => !known.includes(field)) ?? fields[0]!;
+  const unknown = fields.find((field) => !known.includes(field)) ?? fields.join();
   const near = nearestWords(unknown, known)[0];
   const hint = near === undefined ? `known are ${known.slice(0, 32).join(', ')}` : `did you mean '${near}'?`;
   return reader.fault(member, `a field of ${named ?? 'a stream'}; '${unknown}' is none`, hint);

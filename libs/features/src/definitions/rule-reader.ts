@@ -27,7 +27,7 @@ function readRule(reader: ObjectReader, withField: boolean): ValueRule | undefin
   const value = scalar(reader, 'value');
   const given = CHECKS.filter((name) => reader.has(name));
   reader.done();
-  if (given.length !== 1) return reader.fault(given[1] ?? CHECKS[0]!, `exactly one of ${CHECKS.join(', ')}`);
+  if (given.length !== 1) return reader.fault(given[1] ?? 'between', `exactly one of ${CHECKS.join(', ')}`);
   if (Object.keys(checks).length === 0) return undefined;
   return { ...(field === undefined ? {} : { field }), ...checks, action, ...(value === undefined ? {} : { value }) };
 }

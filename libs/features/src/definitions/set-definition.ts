@@ -91,25 +91,32 @@ function readMember(reader: ObjectReader, views: KnownViews): SetMember | undefi
   const dtype = reader.choice('dtype', VALUE_TYPES);
   const value = scalar(reader, 'default');
   if (text === undefined) return undefined;
+  if (given !== undefined && !OUTPUT_NAME.test(given)) return reader.fault('name', NAME_EXPECTED);
+  const found = findFeature(reader, text, views);
+  const type = found && typeOf(reader, found.output, dtype);
+  if (!found || !type) return undefined;
+  if (value !== undefined && !isOfType(value, type)) reader.fault('default', `a value of type ${type}`);
+  const { view, output } = found;
+  return {
+    ...{ name: given ?? output.name, view: view.name, viewHash: view.hash, feature: output.name, type },
+    ...defined({ default: value ?? output.definition.default }),
+  };
+}
+
+function findFeature(
+  reader: ObjectReader,
+  text: string,
+  views: KnownViews,
+): { readonly view: FeatureView; readonly output: Offered } | undefined {
   const [, name = '', prefix, feature = ''] = REFERENCE.exec(text) ?? [];
   if (name === '') return reader.fault('feature', 'view:feature, or view@<beginning of its hash>:feature');
   const view = views.view(name, prefix);
   if (!view) {
-    const near = nearestWords(name, views.names())[0];
-    return reader.fault(
-      'feature',
-      'a view that is published',
-      near === undefined || near === name ? undefined : `did you mean '${near}'?`,
-    );
+    const near = nearestWords(name, views.names()).find((one) => one !== name);
+    return reader.fault('feature', 'a view that is published', near && `did you mean '${near}'?`);
   }
   const output = findOutput(reader, view, feature);
-  if (!output) return undefined;
-  const type = typeOf(reader, output, dtype);
-  if (given !== undefined && !OUTPUT_NAME.test(given)) return reader.fault('name', NAME_EXPECTED);
-  const standIn = value ?? output.definition.default;
-  if (!type) return undefined;
-  if (value !== undefined && !isOfType(value, type)) reader.fault('default', `a value of type ${type}`);
-  return { name: given ?? feature, view: name, viewHash: view.hash, feature, type, ...defined({ default: standIn }) };
+  return output && { view, output };
 }
 
 function findOutput(reader: ObjectReader, view: FeatureView, feature: string): Offered | undefined {

@@ -4,9 +4,9 @@ import { RuleFault } from '../rules/value-rule';
 import { VALUE_TYPES } from '../feature-value';
 import type { DefinitionFaults } from './definition-faults';
 import { pointerTo, shown } from './definition-faults';
-import type { DefinitionParts } from './definition-parts';
+import type { DefinitionParts, KnownStream } from './definition-parts';
 import { ofRule } from './expression-faults';
-import type { FieldDefinition, StreamDefinition, ValueRule } from './feature-view';
+import type { FieldDefinition, StreamDefinition, StreamIdentity, ValueRule } from './feature-view';
 import { NAME, NAME_EXPECTED, ObjectReader, isObject } from './object-reader';
 import { readRules } from './rule-reader';
 
@@ -43,15 +43,10 @@ function readStream(
   const name = reader.required('name', reader.name('name'), NAME_EXPECTED);
   const owner = reader.name('of');
   const known = name === undefined ? undefined : parts.streams.stream(name);
-  if (owner !== undefined && owner !== view) {
-    reader.done();
-    if (name === undefined) return undefined;
-    if (known?.view === owner) return { ...known.definition, of: owner };
-    return reader.fault('of', `a view with a stream '${name}'`, known && `'${name}' is a stream of '${known.view}'`);
-  }
+  if (owner !== undefined && owner !== view)
+    return name === undefined ? undefined : ofOther(reader, name, owner, known);
   const table = reader.flag('table') ?? false;
-  const identity = reader.choice('identity', ['event_time', 'event_id']) ?? (table ? 'event_time' : 'event_id');
-  if (table && identity !== 'event_time') reader.fault('identity', 'event_time, as the rows of a table are corrected');
+  const identity = readIdentity(reader, table);
   const fields = ordered(readFields(reader, faults), known?.definition);
   const allowedLateness = reader.duration('allowed_lateness', 0) ?? ALLOWED_LATENESS;
   const retention = reader.duration('retention', RETENTION_MIN) ?? RETENTION;
@@ -60,9 +55,27 @@ function readStream(
   if (name === undefined) return undefined;
   const rules = written.map(({ rule }) => rule);
   const stream: StreamDefinition = { name, identity, fields, allowedLateness, retention, rules, table };
-  for (const { rule, at } of written) checkRule(rule, stream, at, faults, parts);
+  for (const one of written) checkRule(one, stream, faults, parts);
   if (known) checkGrowth(stream, known, view, reader);
   return stream;
+}
+
+function readIdentity(reader: ObjectReader, table: boolean): StreamIdentity {
+  const identity = reader.choice('identity', ['event_time', 'event_id']) ?? (table ? 'event_time' : 'event_id');
+  if (table && identity !== 'event_time') reader.fault('identity', 'event_time, as the rows of a table are corrected');
+  return identity;
+}
+
+/** A stream of another view: its name, and nothing that would change it. */
+function ofOther(
+  reader: ObjectReader,
+  name: string,
+  owner: string,
+  known: KnownStream | undefined,
+): StreamDefinition | undefined {
+  reader.done();
+  if (known?.view === owner) return { ...known.definition, of: owner };
+  return reader.fault('of', `a view with a stream '${name}'`, known && `'${name}' is a stream of '${known.view}'`);
 }
 
 function readFields(reader: ObjectReader, faults: DefinitionFaults): readonly FieldDefinition[] {
@@ -108,7 +121,7 @@ function ordered(fields: readonly FieldDefinition[], known: StreamDefinition | u
 /** What lies in the log stays readable: a stream gains fields and loses none. */
 function checkGrowth(
   stream: StreamDefinition,
-  { view: owner, definition }: { readonly view: string; readonly definition: StreamDefinition },
+  { view: owner, definition }: KnownStream,
   view: string,
   reader: ObjectReader,
 ): void {
@@ -133,9 +146,8 @@ function checkGrowth(
 }
 
 function checkRule(
-  rule: ValueRule,
+  { rule, at }: { readonly rule: ValueRule; readonly at: ObjectReader },
   stream: StreamDefinition,
-  at: ObjectReader,
   faults: DefinitionFaults,
   { expressions }: DefinitionParts,
 ): void {

@@ -7,7 +7,9 @@ import type { ViewPlan } from './view-plan';
 
 /** The plan of a view that was checked when it was published. Made once a version. */
 export function compileView(view: FeatureView, parts: LinkerParts): ViewPlan {
-  const linker = new ViewLinker(view.name, view.streams, view.features.map(asDraft), parts, (index, member, fault) => {
+  const { name, streams: known, features } = view;
+  const draft = { name, streams: known, drafts: features.map(asDraft), failed: new Set<string>() };
+  const linker = new ViewLinker(draft, parts, (index, member, fault) => {
     const at = `${view.name}/${view.features[index]?.name}/${member}`;
     invariant(false, `a published view compiles: ${at}: ${fault.hint ?? fault.expected}`);
   });

@@ -1,3 +1,4 @@
+import { invariant } from '@sibyl/kernel';
 import { RuleTally } from '../rules/rule-tally';
 import { compileRegex, PATTERN_MAX } from '../expressions/regex';
 import { canonicalView, hashOf } from './canonical';
@@ -9,7 +10,7 @@ import type { EntityRule, FeatureView } from './feature-view';
 import { NAME_EXPECTED, ObjectReader, isObject } from './object-reader';
 import { defined } from './rule-reader';
 import { readStreams } from './stream-reader';
-import { ViewLinker } from './view-linker';
+import { ViewLinker, type FaultSink } from './view-linker';
 
 const ENTITY_KEY_MAX = 256;
 const TAGS_MAX = 32;
@@ -31,19 +32,23 @@ export function parseView(document: unknown, parts: DefinitionParts): FeatureVie
   const description = reader.text('description');
   const entity = readEntity(reader);
   const streams = readStreams(reader, name, faults, parts);
-  const { drafts, places } = readFeatures(reader, faults, (one) => readFeature(one, entity?.name, streams, parts));
+  const { drafts, places, failed } = readFeatures(reader, faults, (one) =>
+    readFeature(one, entity?.name, streams, parts),
+  );
   const freshnessSlo = reader.duration('freshness_slo');
   const tags = readTags(reader, faults);
   reader.done();
-  const linker = new ViewLinker(name, streams, drafts, { ...parts, tally: new RuleTally() }, (index, member, fault) => {
-    faults.add(member.split('/').reduce(pointerTo, places[index]!), fault);
-  });
+  const sink: FaultSink = (index, member, fault) => {
+    faults.add(member.split('/').reduce(pointerTo, places[index] ?? ''), fault);
+  };
+  const linker = new ViewLinker({ name, streams, drafts, failed }, { ...parts, tally: new RuleTally() }, sink);
   const features = linker.link();
   faults.throwAny('feature view');
+  invariant(entity, 'a view without faults has an entity');
   const view = {
     name,
     ...defined({ description }),
-    entity: entity!,
+    entity,
     streams,
     features,
     ...defined({ freshnessSlo }),
@@ -71,20 +76,31 @@ function readEntity(of: ObjectReader): EntityRule | undefined {
   return name === undefined ? undefined : { name, type, ...defined({ pattern }), maxLength };
 }
 
-/** The features that could be read, and where they stand. */
+/** The features that could be read and where they stand, and the names of those that could not. */
 function readFeatures(
   of: ObjectReader,
   faults: DefinitionFaults,
   read: (reader: ObjectReader) => FeatureDraft | undefined,
-): { readonly drafts: readonly FeatureDraft[]; readonly places: readonly string[] } {
+): {
+  readonly drafts: readonly FeatureDraft[];
+  readonly places: readonly string[];
+  readonly failed: ReadonlySet<string>;
+} {
   const entries = of.entries('features', FEATURES_MAX);
   if (entries.length === 0) of.fault('features', `1 to ${FEATURES_MAX} features`);
   const drafts: FeatureDraft[] = [];
   const places: string[] = [];
   const seen = new Set<string>();
+  const failed = new Set<string>();
   for (const reader of entries) {
-    const draft = reader && read(reader);
-    if (!reader || !draft || draft.name === '') continue;
+    if (!reader) continue;
+    const before = faults.count;
+    const draft = read(reader);
+    if (!draft || faults.count > before) {
+      const name = reader.value('name');
+      if (typeof name === 'string') failed.add(name);
+      continue;
+    }
     if (seen.has(draft.name)) {
       faults.add(reader.at('name'), { expected: 'a name that no other feature of the view has', received: draft.name });
       continue;
@@ -93,7 +109,7 @@ function readFeatures(
     drafts.push(draft);
     places.push(reader.pointer);
   }
-  return { drafts, places };
+  return { drafts, places, failed };
 }
 
 function readTags(reader: ObjectReader, faults: DefinitionFaults): Readonly<Record<string, string>> {

@@ -1,16 +1,32 @@
 import type { FieldFault } from '@sibyl/kernel';
-import { ExpressionFault, type CompiledExpression, type Variable } from '../expressions/expression-engine';
+import { ExpressionFault, type Variable } from '../expressions/expression-engine';
 import type { ValueType } from '../feature-value';
-import { OperatorFault } from '../operators/operator';
+import { OperatorFault, type OperatorRequest } from '../operators/operator';
 import type { RuleSet } from '../rules/rule-set';
 import type { DraftOf, FeatureDraft } from './feature-draft';
 import type { LinkerParts } from './definition-parts';
 import { ofExpression } from './expression-faults';
 import { REQUEST_TIME } from './feature-reader';
-import type { FeatureDefinition, OperatorFeature, OperatorOutput, StreamDefinition } from './feature-view';
+import type {
+  FeatureDefinition,
+  FieldDefinition,
+  OperatorFeature,
+  OperatorOutput,
+  StreamDefinition,
+} from './feature-view';
+import { linkCondition, linkExpression } from './expression-linking';
 import { linkRules } from './feature-rules';
+import { chosenOutputs, type Fail } from './operator-outputs';
 import { PlanBuilder } from './plan-builder';
-import type { EventCondition } from './view-plan';
+
+/** A view as it was written. */
+export interface ViewDraft {
+  readonly name: string;
+  readonly streams: readonly StreamDefinition[];
+  readonly drafts: readonly FeatureDraft[];
+  /** Names of features that could not be read: whoever reads them is not at fault. */
+  readonly failed: ReadonlySet<string>;
+}
 
 /** Hears what is wrong: the index of the feature, the member, and the fault. */
 export type FaultSink = (feature: number, member: string, fault: Omit<FieldFault, 'pointer'>) => void;
@@ -27,24 +43,23 @@ export class ViewLinker {
   private readonly path: string[] = [];
 
   constructor(
-    private readonly view: string,
-    private readonly streams: readonly StreamDefinition[],
-    private readonly drafts: readonly FeatureDraft[],
+    private readonly draft: ViewDraft,
     private readonly parts: LinkerParts,
     private readonly sink: FaultSink,
   ) {
-    this.indexes = new Map(drafts.map(({ name }, i) => [name, i]));
+    this.indexes = new Map(draft.drafts.map(({ name }, i) => [name, i]));
   }
 
   /** The features in their order; those that failed are left out. */
   link(): readonly FeatureDefinition[] {
-    this.drafts.forEach((_, i) => this.visit(i));
+    this.draft.drafts.forEach((_, i) => this.visit(i));
     return this.made.flatMap((feature) => feature ?? []);
   }
 
   private visit(index: number): boolean {
     const state = this.states.get(index);
-    const draft = this.drafts[index]!;
+    const draft = this.draft.drafts[index];
+    if (!draft) return false;
     if (state === 'under way') {
       const cycle = [...this.path.slice(this.path.indexOf(draft.name)), draft.name].join(' → ');
       this.sink(index, memberOf(draft), { expected: 'a feature that does not read itself', hint: `cycle: ${cycle}` });
@@ -81,24 +96,21 @@ export class ViewLinker {
   }
 
   private operator(index: number, draft: DraftOf<'operator'>, fail: Fail): OperatorFeature | undefined {
-    const stream = this.streams.find(({ name }) => name === draft.stream);
+    const stream = this.draft.streams.find(({ name }) => name === draft.stream);
     const operator = this.parts.operators.get(draft.op);
     if (!stream || !operator) return fail('op', { expected: 'an operator and a stream that exist' });
-    const inputs = draft.inputs.map((name) => stream.fields.findIndex((field) => field.name === name));
-    const where = draft.where === undefined ? undefined : this.condition(draft.where, stream, fail);
+    const where =
+      draft.where === undefined ? undefined : linkCondition(draft.where, stream, this.parts.expressions, fail);
     if (draft.where !== undefined && !where) return undefined;
     try {
-      const compiled = operator.compile({
-        inputs: inputs.map((at) => ({ index: at, field: stream.fields[at]! })),
-        params: draft.params,
-        ...(draft.window && { window: draft.window }),
-        ...(draft.tile !== undefined && { tile: draft.tile }),
-      });
-      const outputs = this.chosen(draft, compiled.outputs, fail);
+      const compiled = operator.compile(this.request(draft));
+      const ambiguous = compiled.outputs.find(({ name }) => name !== '' && this.field(`${draft.name}.${name}`));
+      if (ambiguous) return fail('name', { hint: `'${draft.name}.${ambiguous.name}' is a field of a stream too` });
+      const outputs = chosenOutputs(draft.outputs, compiled.outputs, fail);
       if (!outputs || !this.keptLongEnough(compiled.span, stream, fail)) return undefined;
       const feature = { ...draft, outputs };
       const types = new Set(outputs.map(({ type, list }) => (list ? 'list' : type)));
-      const rules = this.rules(index, draft, types.size === 1 ? outputs[0]!.type : undefined, types.has('list'));
+      const rules = this.rules(index, draft, types.size === 1 ? outputs[0]?.type : undefined, types.has('list'));
       this.plan.add(
         {
           ...{
@@ -122,20 +134,14 @@ export class ViewLinker {
     }
   }
 
-  private chosen(
-    { name, outputs }: DraftOf<'operator'>,
-    all: readonly OperatorOutput[],
-    fail: Fail,
-  ): readonly OperatorOutput[] | undefined {
-    const ambiguous = all.find((output) => output.name !== '' && this.field(`${name}.${output.name}`));
-    if (ambiguous) return fail('name', { hint: `'${name}.${ambiguous.name}' is a field of the stream '${name}' too` });
-    if (outputs === undefined) return all;
-    const unknown = outputs.find((output) => !all.some((known) => known.name === output && output !== ''));
-    if (unknown !== undefined || outputs.length === 0) {
-      const known = all.flatMap((output) => (output.name === '' ? [] : [output.name])).join(', ');
-      return fail('outputs', { expected: known === '' ? 'no names: there is one output' : `some of ${known}` });
-    }
-    return all.filter((output) => outputs.includes(output.name));
+  private request({ stream, inputs, params, window, tile }: DraftOf<'operator'>): OperatorRequest {
+    const fields = inputs.flatMap((name) => this.field(`${stream}.${name}`) ?? []);
+    return {
+      inputs: fields.map(({ at, field }) => ({ index: at, field })),
+      params,
+      ...(window && { window }),
+      ...(tile !== undefined && { tile }),
+    };
   }
 
   private keptLongEnough(span: number, { name, retention }: StreamDefinition, fail: Fail): boolean {
@@ -144,21 +150,15 @@ export class ViewLinker {
     return false;
   }
 
-  private condition(source: string, stream: StreamDefinition, fail: Fail): EventCondition | undefined {
-    const expression = this.compileExpression('where', source, stream.fields, 'bool', fail);
-    if (!expression) return undefined;
-    const fields = expression.variables.map((name) => stream.fields.findIndex((field) => field.name === name));
-    return { expression, fields };
-  }
-
   private expression(index: number, draft: DraftOf<'expression'>, fail: Fail): FeatureDefinition | undefined {
     const variables = this.variables(draft.expression, fail);
     if (!variables) return undefined;
-    const expression = this.compileExpression('expr', draft.expression, variables, draft.type, fail);
+    const written = { member: 'expr', source: draft.expression, expected: draft.type } as const;
+    const expression = linkExpression(written, variables, this.parts.expressions, fail);
     if (!expression) return undefined;
     const { type } = expression;
     const feature = { ...draft, type };
-    const slots = expression.variables.map((name) => this.plan.slot(name)!);
+    const slots = expression.variables.map((name) => this.plan.slot(name) ?? -1);
     const rules = this.rules(index, draft, type);
     this.plan.add(
       { kind: 'expression', feature, expression, slots, implicit: false, ...rules },
@@ -169,7 +169,7 @@ export class ViewLinker {
     return feature;
   }
 
-  /** What the expression may name: what it does name, linked, and all other names, so that near ones can be told. */
+  /** What the expression names, linked; where a name is unknown all others too, so that near ones can be told. */
   private variables(source: string, fail: Fail): readonly Variable[] | undefined {
     let names: readonly string[];
     try {
@@ -185,6 +185,7 @@ export class ViewLinker {
       const output = this.plan.output(name);
       return output ? [{ name, type: output.type, list: output.list, nullable: true }] : [];
     });
+    if (known.length === names.length) return known;
     const others = [...this.indexes.keys(), ...this.plan.outputs.map(({ name }) => name), REQUEST_TIME];
     const unread = others.filter((name) => !names.includes(name));
     return [...known, ...unread.map((name): Variable => ({ name, type: 'double', nullable: true }))];
@@ -192,7 +193,9 @@ export class ViewLinker {
 
   /** Links what a name stands for. */
   private resolve(name: string): 'linked' | 'failed' | 'unknown' {
-    const index = this.indexes.get(name) ?? this.indexes.get(name.split('.')[0]!);
+    const [first = ''] = name.split('.');
+    const index = this.indexes.get(name) ?? this.indexes.get(first);
+    if (this.draft.failed.has(first)) return 'failed';
     if (index !== undefined && !this.field(name)) return this.visit(index) ? 'linked' : 'failed';
     if (this.plan.slot(name) !== undefined) return 'linked';
     if (name === REQUEST_TIME) {
@@ -202,10 +205,10 @@ export class ViewLinker {
     const found = this.field(name);
     const last = this.parts.operators.get('last');
     if (!found || !last) return 'unknown';
-    const { stream, at } = found;
-    const operator = last.compile({ inputs: [{ index: at, field: stream.fields[at]! }], params: {} });
+    const { stream, at, field } = found;
+    const operator = last.compile({ inputs: [{ index: at, field }], params: {} });
     const feature: OperatorFeature = {
-      ...{ name, kind: 'operator', op: 'last', stream: stream.name, inputs: [stream.fields[at]!.name], params: {} },
+      ...{ name, kind: 'operator', op: 'last', stream: stream.name, inputs: [field.name], params: {} },
       ...{ outputs: operator.outputs, required: false, onNonFinite: 'null', rules: [] },
     };
     const step = {
@@ -220,15 +223,16 @@ export class ViewLinker {
   }
 
   /** `<stream>.<field>`. */
-  private field(name: string): { readonly stream: StreamDefinition; readonly at: number } | undefined {
+  private field(name: string): StreamField | undefined {
     const [first, second, ...more] = name.split('.');
-    const stream = this.streams.find((one) => one.name === first);
-    const at = stream?.fields.findIndex((field) => field.name === second) ?? -1;
-    return stream && at >= 0 && more.length === 0 ? { stream, at } : undefined;
+    const stream = this.draft.streams.find((known) => known.name === first);
+    const at = stream?.fields.findIndex((known) => known.name === second) ?? -1;
+    const field = stream?.fields[at];
+    return stream && field && more.length === 0 ? { stream, at, field } : undefined;
   }
 
   private table(index: number, draft: DraftOf<'static'>, fail: Fail): FeatureDefinition | undefined {
-    const stream = this.streams.find(({ name }) => name === draft.table);
+    const stream = this.draft.streams.find(({ name }) => name === draft.table);
     if (!stream?.table) return fail('table', { expected: 'a stream of the view with table: true' });
     const at = stream.fields.findIndex(({ name }) => name === draft.field);
     const field = stream.fields[at];
@@ -265,28 +269,17 @@ export class ViewLinker {
     type: ValueType | undefined,
     list = false,
   ): { readonly rules?: RuleSet } {
-    return linkRules(this.view, draft, list ? undefined : type, this.parts, (member, fault) =>
+    return linkRules(this.draft.name, draft, list ? undefined : type, this.parts, (member, fault) =>
       this.sink(index, member, fault),
     );
   }
-
-  private compileExpression(
-    member: string,
-    source: string,
-    variables: readonly Variable[],
-    expected: ValueType | undefined,
-    fail: Fail,
-  ): CompiledExpression | undefined {
-    try {
-      return this.parts.expressions.compile(source, variables, expected);
-    } catch (error) {
-      if (!(error instanceof ExpressionFault)) throw error;
-      return fail(member, ofExpression(error));
-    }
-  }
 }
 
-type Fail = (member: string, fault: Omit<FieldFault, 'pointer'>) => undefined;
+interface StreamField {
+  readonly stream: StreamDefinition;
+  readonly at: number;
+  readonly field: FieldDefinition;
+}
 
 function memberOf({ kind }: FeatureDraft): string {
   return kind === 'static' ? 'key' : 'expr';

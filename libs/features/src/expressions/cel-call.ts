@@ -49,13 +49,15 @@ export function fixed(takes: readonly StaticType[], type: StaticType, compute: C
     min: takes.length,
     max: takes.length,
     compile: (args) => {
-      args.forEach((arg, i) => needType(arg, takes[i]!));
+      takes.forEach((expected, i) => needType(args[i], expected));
       return { type, run: present(args, compute) };
     },
   };
 }
 
-function needType({ node, type }: Term, expected: StaticType): void {
+function needType(arg: Term | undefined, expected: StaticType): void {
+  if (!arg) return;
+  const { node, type } = arg;
   if (type.kind === expected.kind && type.list === expected.list) return;
   if (isNumber(type) && !expected.list && expected.kind === 'double') return;
   const wanted = expected.kind === 'double' ? 'a number' : typeName(expected);

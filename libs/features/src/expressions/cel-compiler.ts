@@ -149,7 +149,8 @@ export class CelCompiler {
   }
 
   private call(node: ASTNode, name: string, args: readonly ASTNode[]): Term {
-    if (name === 'has') return { node, type: BOOL, run: isNull(this.compile(args[0]!).run, false) };
+    const [first] = args;
+    if (name === 'has' && first) return { node, type: BOOL, run: isNull(this.compile(first).run, false) };
     return this.apply(node, name, find(node, name, FUNCTIONS), args);
   }
 
@@ -179,7 +180,7 @@ export class CelCompiler {
     this.item = { name: variable.args, type: { kind: list.type.kind, list: false }, cell };
     const terms = bodies.map((body) => this.compile(body));
     this.item = undefined;
-    return macro(node, name, list, cell, terms.at(-1)!, terms.length > 1 ? terms[0] : undefined);
+    return macro({ node, name, list, cell }, terms);
   }
 }
 

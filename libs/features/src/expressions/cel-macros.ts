@@ -14,12 +14,22 @@ export interface Cell {
 
 type Items = readonly (number | string | boolean | null)[];
 
-/** A macro over `list`, whose body was compiled with `cell` as its variable. `map(x, test, body)` has both. */
-export function macro(node: ASTNode, name: string, list: Term, cell: Cell, body: Term, test?: Term): Term {
+export interface MacroCall {
+  readonly node: ASTNode;
+  readonly name: string;
+  readonly list: Term;
+  readonly cell: Cell;
+}
+
+/** A macro over `list`, whose bodies were compiled with `cell` as their variable. `map(x, test, body)` has two. */
+export function macro({ node, name, list, cell }: MacroCall, bodies: readonly Term[]): Term {
+  const body = bodies.at(-1);
+  const test = bodies.length > 1 ? bodies[0] : undefined;
   const tests = name === 'map' ? test : body;
   if (tests && (tests.type.kind !== 'bool' || tests.type.list)) {
     throw typeFault(tests.node, `the test of '${name}' is ${typeName(tests.type)} and not bool`);
   }
+  if (!body) throw typeFault(node, `'${name}' needs a test`);
   if (name === 'map' && body.type.list) throw typeFault(body.node, "'map' makes no lists of lists");
   const type: StaticType = name === 'map' ? { kind: body.type.kind, list: true } : name === 'filter' ? list.type : BOOL;
   const over = list.run;

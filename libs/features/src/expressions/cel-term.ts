@@ -49,11 +49,6 @@ export function unify(a: StaticType, b: StaticType): StaticType | undefined {
   return numbers ? { kind: 'double', list: a.list } : undefined;
 }
 
-/** What an operation over values that are not there gives where its own answer would be a number, and where it would not. */
-export function noAnswer(type: StaticType): number | null {
-  return isNumber(type) ? Number.NaN : null;
-}
-
 export function typeFault(node: ASTNode, message: string): ExpressionFault {
   return new ExpressionFault('type', message, node.start);
 }

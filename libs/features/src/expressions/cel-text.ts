@@ -39,7 +39,7 @@ const size: CelFunction = {
   min: 1,
   max: 1,
   compile: (args) => {
-    const { node, type } = args[0]!;
+    const [{ node, type }] = args as readonly [Term];
     if (type.list) return { type: INT, run: present(args, (items: readonly unknown[]) => items.length) };
     if (type.kind !== 'string') throw typeFault(node, `a string or a list is expected, not ${typeName(type)}`);
     return { type: INT, run: present(args, characters) };

@@ -27,7 +27,7 @@ export interface CompiledExpression {
    * `values` in the order of `variables`. Null where one that it needs is null (unless `coalesce` takes it); NaN and infinities
    * are returned as they are. Throws nothing: arithmetic that has no answer, such as a modulus by zero, is NaN.
    */
-  evaluate(values: readonly FeatureValue[]): FeatureValue;
+  readonly evaluate: (values: readonly FeatureValue[]) => FeatureValue;
 }
 
 /** Compiles CEL. One place to change the library behind it. */

@@ -7,7 +7,7 @@ const PROGRAM_MAX = 128;
 /** A regular expression whose search takes time in proportion to text × program, whatever the pattern is. */
 export interface Regex {
   /** Searched in the text unless anchored. */
-  test(text: string): boolean;
+  readonly test: (text: string) => boolean;
   /** Instructions of the compiled pattern. */
   readonly size: number;
 }

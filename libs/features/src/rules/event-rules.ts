@@ -1,6 +1,7 @@
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
-import { applyRules, type RuleContext, type TalliedRule } from './rule-set';
+import type { RuleContext } from './rule-context';
+import { applyRules, type TalliedRule } from './rule-set';
 
 /** What the rules of a stream say of one event. */
 export interface EventVerdict {
@@ -40,7 +41,7 @@ export function eventRules(rules: readonly StreamRule[]): EventRules | undefined
         const context: RuleContext = { ...moment, values };
         const { action, value: instead, reason } = applyRules(one, value as FeatureValue, context);
         if (action === 'reject')
-          return { values, refusal: fieldName === undefined ? reason! : `${fieldName}: ${reason}` };
+          return { values, refusal: fieldName === undefined ? (reason ?? '') : `${fieldName}: ${reason}` };
         if (action === undefined || field === undefined) continue;
         if (values === given) values = [...given];
         (values as FeatureValue[])[field] = instead;

@@ -1,18 +1,8 @@
 import type { RuleAction } from '../definitions/feature-view';
 import type { FeatureValue } from '../feature-value';
-import type { Micros } from '../time';
+import type { RuleContext, RuleMoment } from './rule-context';
 import type { CompiledRule } from './value-rule';
 import type { TallyLine } from './rule-tally';
-
-/** What a rule may know beside the value itself. */
-export interface RuleMoment {
-  /** Now on push, the time that is asked about on serve and request. */
-  readonly at: Micros;
-  /** Of the event that the value came with, or of the newest event behind a computed one; absent: `max_age` does not ask. */
-  readonly eventTime?: Micros;
-  /** The value came with a request, in the stead of what would be served. */
-  readonly given?: boolean;
-}
 
 /** What became of a value. */
 export interface RuleOutcome {
@@ -49,14 +39,6 @@ export function applyRules(rules: readonly TalliedRule[], value: FeatureValue, c
     clamped = { action, value: present, reason };
   }
   return clamped ?? HELD;
-}
-
-/** What the checks of a rule look at beside the value. */
-export interface RuleContext extends RuleMoment {
-  /** All values of the event, in the order of the fields of its stream. */
-  readonly values?: readonly FeatureValue[];
-  /** Those of the event before it. */
-  readonly before?: readonly FeatureValue[];
 }
 
 export interface TalliedRule {

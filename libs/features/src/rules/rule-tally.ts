@@ -1,7 +1,7 @@
 import type { RuleAction, RulePhase } from '../definitions/feature-view';
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
-import type { RuleMoment } from './rule-set';
+import type { RuleMoment } from './rule-context';
 
 /** Samples that a line keeps: the newest. */
 const SAMPLES = 20;

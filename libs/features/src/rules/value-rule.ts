@@ -4,7 +4,7 @@ import { ExpressionFault } from '../expressions/expression-engine';
 import { compileRegex } from '../expressions/regex';
 import type { FeatureValue, ValueType } from '../feature-value';
 import { isOfType } from '../value-of-type';
-import type { RuleContext } from './rule-set';
+import type { RuleContext } from './rule-context';
 
 /** A text longer than this over the steps of its pattern is not searched, and does not hold. */
 const REGEX_STEPS_MAX = 1 << 16;
@@ -61,13 +61,13 @@ export function compileRule(rule: ValueRule, subject: RuleSubject, expressions: 
   if (subject.type === undefined && action !== 'reject' && action !== 'warn') {
     throw new RuleFault('action', 'a rule on whole events can only reject or warn');
   }
-  const { between = {} } = rule;
-  if (action === 'clamp' && (!rule.between || between.exclusiveMin === true || between.exclusiveMax === true)) {
+  const bounds = rule.between;
+  if (action === 'clamp' && (!bounds || bounds.exclusiveMin === true || bounds.exclusiveMax === true)) {
     throw new RuleFault('action', "'clamp' needs 'between' with bounds that the value may have");
   }
   const value = action === 'default' ? (rule.value ?? subject.default) : null;
   if (value === undefined) throw new RuleFault('value', "'default' needs a value");
-  const { min = -Infinity, max = Infinity } = between;
+  const { min = -Infinity, max = Infinity } = bounds ?? {};
   return { comparing: false, ...check, action, value, clamp: (from) => Math.min(Math.max(from, min), max) };
 }
 
@@ -180,10 +180,9 @@ function expression(source: string, { variables, field, stream }: RuleSubject, e
   const slots = compiled.variables.map((name) => variables.findIndex((variable) => variable.name === name));
   const frame: FeatureValue[] = slots.map(() => null);
   const holds = (value: FeatureValue, { values }: RuleContext): boolean => {
-    for (let i = 0; i < slots.length; i++) {
-      const slot = slots[i]!;
+    slots.forEach((slot, i) => {
       frame[i] = !stream || slot === field ? value : (values?.[slot] ?? null);
-    }
+    });
     return compiled.evaluate(frame) !== false;
   };
   return { kind: 'expression', text: source, holds };
