@@ -6,6 +6,7 @@
 import http from 'node:http';
 import { wholeArgument } from '../support/arguments.mjs';
 import { startServer } from '../support/server.mjs';
+import { cpuOf, spent } from './cell.mjs';
 import { quantile } from './figures.mjs';
 
 const GOAL = 20_000;
@@ -69,6 +70,7 @@ async function measure(server, { name, lanes, events, entityOf, goal }) {
   const times = [];
   let stored = 0;
   const refused = new Map();
+  const before = cpuOf(server.pid);
   const begun = performance.now();
   const until = begun + seconds * 1000;
   await Promise.all(
@@ -89,11 +91,13 @@ async function measure(server, { name, lanes, events, entityOf, goal }) {
   );
   const took = (performance.now() - begun) / 1000;
   agent.destroy();
+  const after = cpuOf(server.pid);
+  const micros = (isCounted) => (spent(before, after, isCounted) / stored).toFixed(1);
   const rate = stored / took;
   const verdict = goal === undefined ? '' : rate >= goal ? `, goal ${goal}: reached` : `, goal ${goal}: MISSED`;
   console.log(
     `${name}: ${Math.round(rate)} events/s (${lanes} connections, ${events} a push), p50 ${quantile(times, 0.5).toFixed(1)} ms, ` +
-      `p95 ${quantile(times, 0.95).toFixed(1)} ms${refused.size > 0 ? `, refused ${JSON.stringify(Object.fromEntries(refused))}` : ''}${verdict}`,
+      `p95 ${quantile(times, 0.95).toFixed(1)} ms; CPU an event: server ${micros((kind) => kind !== 'postgres')}, PostgreSQL ${micros((kind) => kind === 'postgres')} µs${refused.size > 0 ? `, refused ${JSON.stringify(Object.fromEntries(refused))}` : ''}${verdict}`,
   );
   return { stored, ok: goal === undefined || rate >= goal };
 }

@@ -112,6 +112,11 @@ describe('events of features', () => {
       });
     });
 
+    it('are counted by what became of them', async () => {
+      const { body } = await client.get('/metrics');
+      expect(body).toContain('sibyl_feature_events_total{stream="candles_1m",result="CORRECTED"} 1');
+    });
+
     it('200: one event may stand without the list', async () => {
       expect(statuses(await push(candle(3, 102)))).toEqual(['ACCEPTED']);
     });

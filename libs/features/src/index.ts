@@ -1,8 +1,8 @@
 export { VALUE_STATUSES, VALUE_TYPES, type FeatureValue, type ValueStatus, type ValueType } from './feature-value';
 export { PUSH_RESULTS, type PushResult } from './log/feature-event';
-export { FeatureLog, type PushedEvent } from './log/feature-log';
-export { instantText } from './log/instant';
+export { FeatureLog } from './log/feature-log';
 export type { UploadFault, UploadOutcome } from './log/line-upload';
+export type { PushedEvent } from './log/pushed-event';
 export { LogOptions } from './log/log-options';
 export { featureMigrations } from './migrations';
 export { readDocuments } from './definitions/document-text';

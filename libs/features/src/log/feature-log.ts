@@ -9,11 +9,12 @@ import { LogKeeper } from './log-keeper';
 import { LogOptions } from './log-options';
 import { isFault, readEvent, type PendingEvent } from './pending-event';
 import { Periods } from './periods';
+import type { PushedEvent } from './pushed-event';
 import { RedisFanOut } from './redis-fan-out';
 import type { LoggedStream, StreamCatalog } from './stream-catalog';
 
 /** Events of one push; a history has another way. */
-export const PUSH_EVENTS = 10_000;
+const PUSH_EVENTS = 10_000;
 
 export interface FeatureLogParts {
   readonly database: Database;
@@ -23,16 +24,6 @@ export interface FeatureLogParts {
   readonly listeners: readonly EventListener[];
   readonly onResults?: (stream: string, result: PushResult, events: number) => void;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
-}
-
-/** What became of one event. */
-export interface PushedEvent {
-  readonly status: PushResult;
-  readonly eventId?: string;
-  /** Why it was not stored. */
-  readonly reason?: string;
-  /** What is wrong with it; its pointer is within the event. */
-  readonly fault?: FieldFault;
 }
 
 /** The log of events: the way in, and how this process hears of what it and others have taken. */

@@ -28,9 +28,3 @@ function readText(text: string): Micros | undefined {
 function existsDay(day: string): boolean {
   return Number(day.slice(8)) <= 28 || new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
 }
-
-/** RFC 3339 in UTC with microseconds. */
-export function instantText(at: Micros): string {
-  const micros = at % 1000;
-  return `${new Date((at - micros) / 1000).toISOString().slice(0, -1)}${String(micros).padStart(3, '0')}Z`;
-}

@@ -1,7 +1,7 @@
 import { DomainError, TURNS, type FieldFault } from '@sibyl/kernel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PushResult } from './feature-event';
-import type { PushedEvent } from './feature-log';
+import type { PushedEvent } from './pushed-event';
 import { readEvent, type PendingEvent } from './pending-event';
 import type { LoggedStream } from './stream-catalog';
 

@@ -1,4 +1,4 @@
-import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
+import { nearestWords, type FieldFault } from '@sibyl/kernel';
 import { RE2JS } from 're2js';
 import type { EntityRule, FieldDefinition } from '../definitions/feature-view';
 import type { FeatureValue, ValueType } from '../feature-value';
@@ -22,7 +22,7 @@ export interface PendingEvent {
 }
 
 /** Clocks of producers run ahead by so much. */
-export const CLOCK_AHEAD: Micros = 5_000_000;
+const CLOCK_AHEAD: Micros = 5_000_000;
 const ENTITY_BYTES = 256;
 const ID_LENGTH = 128;
 const STRING_BYTES = 4096;
@@ -45,8 +45,8 @@ export function readEvent(stream: LoggedStream, given: unknown, now: Micros): Pe
   }
 }
 
-export function isFault(read: PendingEvent | FieldFault): read is FieldFault {
-  return 'pointer' in read;
+export function isFault(one: PendingEvent | FieldFault): one is FieldFault {
+  return 'pointer' in one;
 }
 
 function read(stream: LoggedStream, given: unknown, now: Micros): PendingEvent {
@@ -72,16 +72,6 @@ export function idOf(
   after = '',
 ): string {
   return uuidOfName(`${stream.definition.name}\0${entity}\0${eventTime}\0${provisional ? 'p' : ''}\0${json}\0${after}`);
-}
-
-/** An entity as the log names it. Throws invalid_parameter. */
-export function entityKey(rule: EntityRule, given: unknown): string {
-  try {
-    return readEntity(rule, given);
-  } catch (error) {
-    if (!(error instanceof EventFault)) throw error;
-    throw new DomainError('invalid_parameter', 'No entity can have this key.', { faults: [error.fault] });
-  }
 }
 
 function readEntity(rule: EntityRule, given: unknown): string {
