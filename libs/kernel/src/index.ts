@@ -5,6 +5,7 @@ export { IdSource, UuidV7Source, isUuid } from './ids';
 export { Clock, SystemClock, timestamp } from './clock';
 export { systemActor, type Actor } from './actor';
 export { nearestWords } from './nearest';
+export { Permits } from './permits';
 export { SingleFlight } from './single-flight';
 export { digestFile } from './file-digest';
 export { atomicWriteFile, syncFolder } from './files';

@@ -11,11 +11,8 @@ const served = (version: string, servable = true): ServedVersion =>
   }) as unknown as ServedVersion;
 
 function table(model: Partial<ServedModel>): ServingTable {
-  return new ServingTable(
-    new Map([
-      ['m', { name: 'm', versions: new Map(), aliases: new Map(), previous: new Set(), latest: undefined, ...model }],
-    ]),
-  );
+  const none = { versions: new Map(), aliases: new Map(), revisions: new Map(), previous: new Set<ServedVersion>() };
+  return new ServingTable(new Map([['m', { name: 'm', ...none, latest: undefined, ...model }]]));
 }
 
 const one = served('1.0.0');

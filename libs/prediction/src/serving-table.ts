@@ -7,6 +7,8 @@ export interface ServedModel {
   readonly name: string;
   readonly versions: ReadonlyMap<string, ServedVersion>;
   readonly aliases: ReadonlyMap<string, ServedVersion>;
+  /** How often each alias has moved. */
+  readonly revisions: ReadonlyMap<string, number>;
   /** What a rollback of one of the aliases would lead to, and what the policy of the model keeps for one. */
   readonly previous: ReadonlySet<ServedVersion>;
   readonly latest: ServedVersion | undefined;

@@ -1,7 +1,9 @@
 import type { EntityManager } from 'typeorm';
 import { ALIAS_EVENT_COLUMNS, type AliasEventRow } from './alias-event';
+import { ModelPolicy } from './model-policy';
 import type { StoredStatus } from './model-version';
-import type { PackageDigest } from './package-digest';
+import { lookupName } from './names';
+import type { PackageDigest, PackageFile } from './package-digest';
 
 /** A version that an alias may go to. */
 export interface Target {
@@ -22,22 +24,49 @@ export async function presentOf(tx: EntityManager, model: string, alias: string)
   return row;
 }
 
-/** In one look, for rollbacks are waited for: where an alias is, and the version before with the event that it returns to. */
-export async function stepBack(
-  tx: EntityManager,
-  model: string,
-  alias: string,
-): Promise<{ present?: AliasEventRow; to?: Target; returnsTo: AliasEventRow['returns_to'] }> {
-  const [row] = await tx.query<(AliasEventRow & { before: Target | null; before_returns_to: string | null })[]>(
-    `SELECT ${ALIAS_EVENT_COLUMNS}, b.returns_to AS before_returns_to,
+/** All that a rollback depends on. */
+export interface StepBack {
+  /** Absent: there is no such alias. */
+  readonly present?: AliasEventRow;
+  /** Absent: it has always been where it is. */
+  readonly to?: PackagedTarget;
+  /** The event that the rollback returns to. */
+  readonly returnsTo: AliasEventRow['returns_to'];
+  readonly policy: ModelPolicy;
+}
+
+interface PackagedTarget extends Target {
+  readonly files: readonly PackageFile[];
+}
+
+type StepBackRow = Omit<AliasEventRow, 'alias'> & {
+  readonly alias: string | null;
+  readonly before: PackagedTarget | null;
+  readonly before_returns_to: string | null;
+  readonly policy: Partial<ModelPolicy> | null;
+};
+
+/** One statement, in a transaction or not. */
+export type Look = <T>(sql: string, params: unknown[]) => Promise<T[]>;
+
+/** In one look, for rollbacks are waited for: where an alias is, and where it would go back to. Undefined where there is no such model. */
+export async function stepBack(look: Look, model: string, alias: string): Promise<StepBack | undefined> {
+  const [row] = await look<StepBackRow>(
+    `SELECT ${ALIAS_EVENT_COLUMNS}, b.returns_to AS before_returns_to, p.policy,
        CASE WHEN v.version IS NOT NULL THEN json_build_object('version', v.version, 'digest', v.digest, 'status', v.status,
-         'passed', (v.report->>'passed')::boolean) END AS before
-     FROM registry.model_alias a JOIN registry.alias_event e ON e.id = a.event
+         'passed', (v.report->>'passed')::boolean, 'files', v.files) END AS before
+     FROM registry.model m
+     LEFT JOIN registry.model_alias a ON a.model = m.name AND a.alias = $2
+     LEFT JOIN registry.alias_event e ON e.id = a.event
      LEFT JOIN registry.alias_event b ON b.id = e.returns_to
      LEFT JOIN registry.model_version v ON v.model = b.model AND v.version = b.version
-     WHERE a.model = $1 AND a.alias = $2`,
-    [model, alias],
+     LEFT JOIN LATERAL (SELECT policy FROM registry.model_policy WHERE model = m.name ORDER BY revision DESC LIMIT 1) p ON true
+     WHERE m.name = $1`,
+    [lookupName(model), alias],
   );
-  if (!row) return { returnsTo: null };
-  return { present: row, ...(row.before ? { to: row.before } : {}), returnsTo: row.before_returns_to };
+  if (!row) return undefined;
+  const policy = ModelPolicy.of(row.policy ?? {});
+  const { alias: present } = row;
+  if (present === null) return { policy, returnsTo: null };
+  return { present: { ...row, alias: present }, ...(row.before ? { to: row.before } : {}), returnsTo: row.before_returns_to, policy };
 }

@@ -1,4 +1,5 @@
 import { DomainError } from '@sibyl/kernel';
+import { ModelPolicy } from './model-policy';
 import { packageFolder } from './testing';
 import { ALICE, registryFixture, type RegistryFixture } from './testing/registry-fixture';
 
@@ -186,6 +187,39 @@ describe('rolling back', () => {
       code: 'version_not_servable',
       detail: expect.stringContaining('archived'),
     });
+  });
+});
+
+describe('a rollback that is foreseen', () => {
+  it('is refused for what the rollback is refused for, changes nothing, and says where it leads', async () => {
+    const name = await model('A', 'B');
+    const { aliases } = at.registry;
+    const both = async (ifMatch?: string, of = name): Promise<string> => {
+      const request = { model: of, alias: 'champion', reason: 'worse', ...(ifMatch === undefined ? {} : { ifMatch }) };
+      const foreseen = await failure(aliases.foreseeRollback(ALICE, request));
+      expect(await failure(aliases.rollback(ALICE, request, at.record))).toMatchObject({
+        code: foreseen.code,
+        detail: foreseen.detail,
+      });
+      return foreseen.code;
+    };
+    expect(await both('*', 'a-model-that-is-none')).toBe('model_not_found');
+    expect(await both('*')).toBe('alias_not_found');
+    await move(name, 'A');
+    expect(await both('"1"')).toBe('version_not_servable');
+    await move(name, 'B', '"1"');
+    expect(await both()).toBe('precondition_required');
+    expect(await both('"1"')).toBe('etag_mismatch');
+    const champion = { model: name, alias: 'champion', reason: 'worse', ifMatch: '"2"' };
+    expect(await aliases.foreseeRollback(ALICE, champion)).toBe('A');
+    expect((await at.registry.catalog.aliasAt(name, 'champion')).version).toBe('B');
+    const policy = ModelPolicy.of({ promoters: ['key:somebody-else'] });
+    await at.registry.setPolicy(
+      ALICE,
+      { model: name, policy, reason: 'four eyes', ifNoneMatch: '*' },
+      at.record,
+    );
+    expect(await both('"2"')).toBe('policy_forbidden');
   });
 });
 

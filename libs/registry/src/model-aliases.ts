@@ -9,15 +9,14 @@ import {
   type AliasEvent,
   type AliasEventRow,
 } from './alias-event';
-import { presentOf, stepBack, type Target } from './alias-state';
+import { presentOf, stepBack, type Look, type StepBack, type Target } from './alias-state';
 import { checkCallers } from './breaking-move';
 import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
-import { concludeChange, isModel, lockModel } from './registry-change';
+import { isModel, lockModel, REGISTRY_CHANNEL } from './registry-change';
 import { isServable } from './model-version';
-import type { PromotionRules } from './promotion-rules';
+import { requirePromoter, type PromotionRules } from './promotion-rules';
 import { auditedSignature, type SignatureRecord } from './signing/signature-policy';
-import { keepSignature } from './signing/signature-row';
 
 export interface AliasMove extends Precondition {
   readonly model: string;
@@ -41,6 +40,8 @@ interface Step {
   readonly returnsTo: string | number | null;
   readonly breaking?: readonly FieldFault[] | undefined;
   readonly approvals?: readonly AliasApproval[];
+  /** What was found of the version's signature, kept with the version. */
+  readonly signed?: SignatureRecord | undefined;
 }
 
 interface Why {
@@ -58,6 +59,9 @@ interface Prepared {
   readonly approvals: readonly AliasApproval[];
   readonly signed: SignatureRecord | undefined;
 }
+
+/** A rollback whose conditions hold. */
+type PreparedBack = Required<Pick<StepBack, 'present' | 'to' | 'returnsTo'>> & { readonly signed: SignatureRecord };
 
 /**
  * Moves aliases. Each move is one row of a history that only grows, linked to the state before it: a rollback goes back
@@ -78,16 +82,11 @@ export class ModelAliases {
       await requireModel(tx, move.model);
       const { present, to, breaking, approvals, signed } = await this.prepare(tx, actor, move);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
+      const step = { kind: 'move', to, returnsTo: present?.id ?? null, breaking, approvals, signed } as const;
       const event =
-        present && present.version === to.version
+        present?.version === to.version
           ? present
-          : await this.append(tx, { ...move, actor, reason }, present, {
-              kind: 'move',
-              to,
-              returnsTo: present?.id ?? null,
-              breaking,
-              approvals,
-            });
+          : await this.append(tx, { ...move, actor, reason }, present, step);
       return this.conclude(tx, 'model.promote', event, { reason, from: present?.version, breaking, signed }, record);
     });
   }
@@ -110,34 +109,19 @@ export class ModelAliases {
     return this.database.transaction(async (tx) => {
       const { model, alias } = rollback;
       await requireModel(tx, model);
-      // What it goes back to was let through by the policy of its time: in need it is not held to a later one.
-      await this.rules.requirePromoter(tx, actor, model, alias);
-      const { present, to, returnsTo } = await stepBack(tx, model, alias);
-      if (!present) throw aliasNotFound(model, alias);
-      checkPrecondition(rollback, `"${present.revision}"`);
-      if (!to) {
-        throw new DomainError(
-          'version_not_servable',
-          `Alias '${alias}' of model '${model}' has no version before ${present.version}.`,
-        );
-      }
-      requireServable(model, to);
-      const signed = await this.rules.requireSignature(tx, model, to.version);
-      const step: Step = { kind: 'rollback', to, returnsTo };
-      const event = await this.append(tx, { actor, reason, model, alias }, present, step);
+      const step = await this.lookBack((sql, params) => tx.query(sql, params), actor, rollback);
+      const { present, signed } = step;
+      const event = await this.append(tx, { actor, reason, model, alias }, present, { kind: 'rollback', ...step });
       return this.conclude(tx, 'model.rollback', event, { reason, from: present.version, signed }, record);
     });
   }
 
-  /** The version that a rollback would lead to at this moment; undefined where there is none, or no such alias. */
-  async rollbackTarget(model: string, alias: string): Promise<string | undefined> {
-    const [row] = await this.database.query<{ readonly version: string }>(
-      `SELECT before.version FROM registry.model_alias a
-       JOIN registry.alias_event e ON e.id = a.event JOIN registry.alias_event before ON before.id = e.returns_to
-       WHERE a.model = $1 AND a.alias = $2`,
-      [model, alias],
-    );
-    return row?.version;
+  /** Throws what `rollback` would throw at this moment, before anything is loaded for it; else the version that it leads to. */
+  async foreseeRollback(actor: Actor, rollback: AliasRollback): Promise<string> {
+    checkAlias(rollback.alias);
+    checkReason(rollback.reason);
+    const { to } = await this.lookBack((sql, params) => this.database.query(sql, params), actor, rollback);
+    return to.version;
   }
 
   /**
@@ -177,6 +161,29 @@ export class ModelAliases {
     return { present, to, breaking: await checkCallers(tx, step), approvals, signed };
   }
 
+  /**
+   * Holds a rollback to what it must satisfy. What it goes back to was let through by the policy of its time: in need it is not
+   * held to a later one.
+   */
+  private async lookBack(look: Look, actor: Actor, rollback: AliasRollback): Promise<PreparedBack> {
+    const { model, alias } = rollback;
+    const step = await stepBack(look, model, alias);
+    if (!step) throw modelNotFound(model, await modelNames(look));
+    const { present, to, returnsTo, policy } = step;
+    requirePromoter(policy, actor, { model, alias });
+    if (!present) throw aliasNotFound(model, alias);
+    checkPrecondition(rollback, `"${present.revision}"`);
+    if (!to) {
+      throw new DomainError(
+        'version_not_servable',
+        `Alias '${alias}' of model '${model}' has no version before ${present.version}.`,
+      );
+    }
+    requireServable(model, to);
+    const signed = await this.rules.signatureOf({ model, digest: to.digest, files: to.files }, policy);
+    return { present, to, returnsTo, signed };
+  }
+
   private async conclude(
     tx: EntityManager,
     action: string,
@@ -185,8 +192,7 @@ export class ModelAliases {
     record: RecordChange,
   ): Promise<AliasEvent> {
     const { model, alias, version, digest, revision } = row;
-    if (signed) await keepSignature(tx, { model, version }, signed);
-    await concludeChange(tx, model, record, {
+    await record(tx, {
       action,
       resource: { type: 'model_alias', id: `${model}/${alias}` },
       model: { name: model, version, digest, alias },
@@ -205,23 +211,26 @@ export class ModelAliases {
     tx: EntityManager,
     by: { readonly actor: Actor; readonly reason: string; readonly model: string; readonly alias: string },
     present: AliasEventRow | undefined,
-    { kind, to, returnsTo, breaking, approvals = [] }: Step,
+    { kind, to, returnsTo, breaking, approvals = [], signed }: Step,
   ): Promise<AliasEventRow> {
     // Clocks of replicas differ, and history may not run backwards: whoever holds the model's lock comes later.
     const at = Math.max(this.clock.now(), present ? new Date(present.at).getTime() : 0);
     const revision = (present?.revision ?? 0) + 1;
-    // Both in one statement: an alias is where its last event says, whoever looks.
+    // All in one statement: an alias is where its last event says, whoever looks, and whoever waits for a rollback waits once.
     const [row] = await tx.query<AliasEventRow[]>(
       `WITH e AS (INSERT INTO registry.alias_event
            (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason, breaking, approvals)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *),
        a AS (INSERT INTO registry.model_alias (model, alias, version, event) SELECT model, alias, version, id FROM e
-         ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, event = excluded.event)
-       SELECT ${ALIAS_EVENT_COLUMNS} FROM e`,
+         ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, event = excluded.event),
+       s AS (UPDATE registry.model_version SET package_signature = $14::json
+         WHERE model = $1 AND version = $6 AND $14::json IS NOT NULL)
+       SELECT ${ALIAS_EVENT_COLUMNS}, pg_notify('${REGISTRY_CHANNEL}', e.model) FROM e`,
       [
         ...[by.model, by.alias, revision, kind, present?.version ?? null, to.version, to.digest, returnsTo],
         ...[timestamp(at), JSON.stringify(by.actor), by.reason, breaking ? JSON.stringify(breaking) : null],
         approvals.length > 0 ? JSON.stringify(approvals) : null,
+        signed ? JSON.stringify(signed) : null,
       ],
     );
     invariant(row, 'an inserted row comes back');
@@ -253,11 +262,13 @@ const BREAKING_AUDITED = 20;
 /** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
 export async function requireModel(tx: EntityManager, model: string, find = lockModel): Promise<void> {
   if (await find(tx, model)) return;
-  const rows = await tx.query<{ name: string }[]>('SELECT name FROM registry.model ORDER BY name LIMIT 10000');
-  throw modelNotFound(
-    model,
-    rows.map((row) => row.name),
-  );
+  throw modelNotFound(model, await modelNames((sql, params) => tx.query(sql, params)));
+}
+
+/** For near names. */
+async function modelNames(look: Look): Promise<string[]> {
+  const rows = await look<{ name: string }>('SELECT name FROM registry.model ORDER BY name LIMIT 10000', []);
+  return rows.map((row) => row.name);
 }
 
 // A version that an alias kept in service although it failed its last validation is not promoted again.

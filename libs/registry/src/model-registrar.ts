@@ -78,12 +78,11 @@ export class ModelRegistrar {
     return queue.turn(async () => {
       const opened = await exchange.open(folder, expect);
       try {
-        expect.call?.signal?.throwIfAborted();
         return await this.take(actor, opened, expect, record);
       } finally {
         await opened.close();
       }
-    });
+    }, expect.call?.signal);
   }
 
   private async take(
@@ -108,7 +107,7 @@ export class ModelRegistrar {
       const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
       const candidate: Candidate = { actor, contents, digest, files, signed, scanMs, source: from };
       const how: Admission = { record, aliasFirst, origin, call };
-      return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, how));
+      return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, how), call?.signal);
     } finally {
       await store.abandon(staged);
     }

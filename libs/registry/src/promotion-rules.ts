@@ -1,11 +1,11 @@
 import type { EntityManager } from 'typeorm';
 import { DomainError, type Actor, type FieldFault } from '@sibyl/kernel';
 import type { AliasApproval } from './alias-event';
-import { mayPromote } from './model-policy';
+import { mayPromote, signatureRules, type ModelPolicy } from './model-policy';
 import type { ModelPolicies } from './model-policies';
 import { lacking, metricFaults } from './policy-check';
 import { counting } from './version-approvals';
-import type { PackageSignatures } from './signing/package-signatures';
+import type { PackageSignatures, StoredPackage } from './signing/package-signatures';
 import type { SignatureRecord } from './signing/signature-policy';
 import { versionOf, versionRow } from './version-rows';
 
@@ -32,10 +32,7 @@ export class PromotionRules {
 
   /** Throws policy_forbidden to whom the policy does not name. */
   async requirePromoter(tx: EntityManager, actor: Actor, model: string, alias: string): Promise<void> {
-    const { policy } = await this.policies.of(tx, model);
-    if (mayPromote(policy, actor, alias)) return;
-    const detail = `Only those whom the policy of model '${model}' names as promoters may move its alias '${alias}'.`;
-    throw new DomainError('policy_forbidden', detail);
+    requirePromoter((await this.policies.of(tx, model)).policy, actor, { model, alias });
   }
 
   /** The approvals that the version is promoted with; version_not_servable with all that it lacks. */
@@ -51,7 +48,13 @@ export class PromotionRules {
    */
   async requireSignature(tx: EntityManager, model: string, version: string): Promise<SignatureRecord | undefined> {
     const row = await versionRow(tx, model, version);
-    return row && this.signatures.checkStored({ model, digest: row.digest, files: row.files }, tx);
+    const stored = row && { model, digest: row.digest, files: row.files };
+    return stored && this.signatureOf(stored, (await this.policies.of(tx, model)).policy);
+  }
+
+  /** The same of a package whose policy is known. */
+  signatureOf(stored: StoredPackage, policy: ModelPolicy): Promise<SignatureRecord> {
+    return this.signatures.checkStored(stored, signatureRules(policy));
   }
 
   /** Whether the actor may promote the version as it is. */
@@ -83,4 +86,15 @@ export class PromotionRules {
       lacks: [...missing, ...metricFaults(policy, manifest.metrics ?? {}, replaced)],
     };
   }
+}
+
+/** Throws policy_forbidden to whom the policy does not name. */
+export function requirePromoter(
+  policy: ModelPolicy,
+  actor: Actor,
+  { model, alias }: Pick<PromotedVersion, 'model' | 'alias'>,
+): void {
+  if (mayPromote(policy, actor, alias)) return;
+  const detail = `Only those whom the policy of model '${model}' names as promoters may move its alias '${alias}'.`;
+  throw new DomainError('policy_forbidden', detail);
 }

@@ -45,16 +45,15 @@ export class VersionRevalidation {
     const reason = checkReason(decision.reason);
     const { model, version } = decision;
     const { queue } = this.parts;
-    return queue.turn(() =>
-      queue.alone(`${model}\0${version}`, async () => {
-        call.signal?.throwIfAborted();
-        const row = await this.row(decision);
-        const result = await this.validate(row, call);
-        const changed = await this.conclude(actor, row, result, { reason, record });
-        if (!result.report.passed) throw rejection(result.report);
-        return changed;
-      }),
-    );
+    const { signal } = call;
+    const validate = async (): Promise<ModelVersion> => {
+      const row = await this.row(decision);
+      const result = await this.validate(row, call);
+      const changed = await this.conclude(actor, row, result, { reason, record });
+      if (!result.report.passed) throw rejection(result.report);
+      return changed;
+    };
+    return queue.turn(() => queue.alone(`${model}\0${version}`, validate, signal), signal);
   }
 
   private row({ model, version }: VersionDecision): Promise<VersionRow> {

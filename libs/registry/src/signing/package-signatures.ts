@@ -1,4 +1,3 @@
-import type { EntityManager } from 'typeorm';
 import { timestamp, type Clock } from '@sibyl/kernel';
 import type { ArtifactStore } from '../artifact-store';
 import type { PackageDigest, PackageFile } from '../package-digest';
@@ -16,7 +15,7 @@ export interface SignatureParts {
   readonly clock: Clock;
   readonly options: SignatureOptions;
   /** What the policy of a model says of signatures. */
-  readonly rulesOf: (model: string, tx?: EntityManager) => Promise<SignatureRules>;
+  readonly rulesOf: (model: string) => Promise<SignatureRules>;
   /** The same of all models that have a policy. */
   readonly allRules: () => Promise<ReadonlyMap<string, SignatureRules>>;
 }
@@ -60,9 +59,9 @@ export class PackageSignatures {
     return this.judge({ files, unsignedFiles }, await this.parts.rulesOf(model), read);
   }
 
-  /** Checks a stored package by what is trusted now. Throws model_rejected. */
-  async checkStored(stored: StoredPackage, tx?: EntityManager): Promise<SignatureRecord> {
-    return this.judgeStored(stored, await this.parts.rulesOf(stored.model, tx));
+  /** Checks a stored package by what is trusted now, and by these rules or those of now. Throws model_rejected. */
+  async checkStored(stored: StoredPackage, rules?: SignatureRules): Promise<SignatureRecord> {
+    return this.judgeStored(stored, rules ?? (await this.parts.rulesOf(stored.model)));
   }
 
   /** Checks a stored package before it is loaded, by what policies said when serving last looked: a load waits for no database. */

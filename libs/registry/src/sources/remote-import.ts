@@ -63,7 +63,7 @@ export class RemoteImport {
       } finally {
         await this.parts.store.discard(folder);
       }
-    });
+    }, request.signal);
   }
 
   private async into(
