@@ -15,7 +15,7 @@ export const ERROR_CODES = {
   version_not_servable: {
     kind: 'conflict',
     title: 'The version cannot serve',
-    help: 'A rejected or archived version cannot be promoted, loaded or asked for a prediction.',
+    help: 'A rejected or archived version cannot be promoted, loaded or asked for a prediction; nor one that is not loaded and whose signature the policy refuses now.',
   },
   in_use: {
     kind: 'conflict',

@@ -68,5 +68,10 @@ export async function stepBack(look: Look, model: string, alias: string): Promis
   const policy = ModelPolicy.of(row.policy ?? {});
   const { alias: present } = row;
   if (present === null) return { policy, returnsTo: null };
-  return { present: { ...row, alias: present }, ...(row.before ? { to: row.before } : {}), returnsTo: row.before_returns_to, policy };
+  return {
+    present: { ...row, alias: present },
+    ...(row.before ? { to: row.before } : {}),
+    returnsTo: row.before_returns_to,
+    policy,
+  };
 }

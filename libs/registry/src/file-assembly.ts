@@ -25,6 +25,12 @@ interface StoredFile {
   readonly bytes: number;
 }
 
+/** Only the lists of versions that have one of the files are read. */
+const STORED_FILES = `
+SELECT DISTINCT ON (v.model, f.sha256) f.sha256, v.model, v.digest, f.path, f.bytes FROM registry.model_version v,
+  json_to_recordset(v.files) AS f(path text, sha256 text, bytes double precision)
+WHERE registry.file_digests(v.files) && $1::text[] AND f.sha256 = ANY ($1) AND v.deletion IS NULL AND v.status NOT IN ('registered')`;
+
 /**
  * Packages out of files that are here already, named by their digests. Whoever knows a digest does not have the bytes: they are
  * found among what was sent for this model, and in versions of models whose bytes the caller may take anyway. Elsewhere they
@@ -97,12 +103,7 @@ export class FileAssembly {
 
   private async stored(digests: readonly string[], may: MayTake): Promise<readonly StoredFile[]> {
     if (digests.length === 0) return [];
-    const rows = await this.database.query<StoredFile>(
-      `SELECT DISTINCT ON (v.model, f.sha256) f.sha256, v.model, v.digest, f.path, f.bytes FROM registry.model_version v,
-         json_to_recordset(v.files) AS f(path text, sha256 text, bytes double precision)
-       WHERE f.sha256 = ANY ($1) AND v.deletion IS NULL AND v.status NOT IN ('registered')`,
-      [digests],
-    );
+    const rows = await this.database.query<StoredFile>(STORED_FILES, [digests]);
     return rows.filter((row) => may(row.model));
   }
 

@@ -214,11 +214,7 @@ describe('a rollback that is foreseen', () => {
     expect(await aliases.foreseeRollback(ALICE, champion)).toBe('A');
     expect((await at.registry.catalog.aliasAt(name, 'champion')).version).toBe('B');
     const policy = ModelPolicy.of({ promoters: ['key:somebody-else'] });
-    await at.registry.setPolicy(
-      ALICE,
-      { model: name, policy, reason: 'four eyes', ifNoneMatch: '*' },
-      at.record,
-    );
+    await at.registry.setPolicy(ALICE, { model: name, policy, reason: 'four eyes', ifNoneMatch: '*' }, at.record);
     expect(await both('"2"')).toBe('policy_forbidden');
   });
 });

@@ -84,9 +84,7 @@ export class ModelAliases {
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
       const step = { kind: 'move', to, returnsTo: present?.id ?? null, breaking, approvals, signed } as const;
       const event =
-        present?.version === to.version
-          ? present
-          : await this.append(tx, { ...move, actor, reason }, present, step);
+        present?.version === to.version ? present : await this.append(tx, { ...move, actor, reason }, present, step);
       return this.conclude(tx, 'model.promote', event, { reason, from: present?.version, breaking, signed }, record);
     });
   }
@@ -180,7 +178,7 @@ export class ModelAliases {
       );
     }
     requireServable(model, to);
-    const signed = await this.rules.signatureOf({ model, digest: to.digest, files: to.files }, policy);
+    const signed = await this.rules.signatureOf({ model, ...to }, policy);
     return { present, to, returnsTo, signed };
   }
 

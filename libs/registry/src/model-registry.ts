@@ -178,8 +178,8 @@ export class ModelRegistry {
   }
 
   /** Refuses what the signature policy refuses by the keys that are trusted now: called before a version is loaded. */
-  async checkSignature({ model, digest, files }: ModelVersion): Promise<void> {
-    await this.desks.signatures.checkForLoad({ model, digest, files });
+  async checkSignature(version: ModelVersion): Promise<void> {
+    await this.desks.signatures.checkForLoad(version);
   }
 
   /** What cannot be read where the trusted keys lie. */

@@ -5,7 +5,7 @@ import { mayPromote, signatureRules, type ModelPolicy } from './model-policy';
 import type { ModelPolicies } from './model-policies';
 import { lacking, metricFaults } from './policy-check';
 import { counting } from './version-approvals';
-import type { PackageSignatures, StoredPackage } from './signing/package-signatures';
+import type { PackageSignatures, StoredVersion } from './signing/package-signatures';
 import type { SignatureRecord } from './signing/signature-policy';
 import { versionOf, versionRow } from './version-rows';
 
@@ -27,7 +27,7 @@ interface Judged {
 export class PromotionRules {
   constructor(
     private readonly policies: ModelPolicies,
-    private readonly signatures: Pick<PackageSignatures, 'checkStored'>,
+    private readonly signatures: Pick<PackageSignatures, 'checkServable'>,
   ) {}
 
   /** Throws policy_forbidden to whom the policy does not name. */
@@ -43,18 +43,18 @@ export class PromotionRules {
   }
 
   /**
-   * What is found of the version's signature; model_rejected where the policy refuses it. A version whose signer is trusted no
+   * What is found of the version's signature; version_not_servable where the policy refuses it. A version whose signer is trusted no
    * more is not promoted, though it goes on where it serves.
    */
   async requireSignature(tx: EntityManager, model: string, version: string): Promise<SignatureRecord | undefined> {
     const row = await versionRow(tx, model, version);
-    const stored = row && { model, digest: row.digest, files: row.files };
+    const stored = row && { model, version, digest: row.digest, files: row.files };
     return stored && this.signatureOf(stored, (await this.policies.of(tx, model)).policy);
   }
 
   /** The same of a package whose policy is known. */
-  signatureOf(stored: StoredPackage, policy: ModelPolicy): Promise<SignatureRecord> {
-    return this.signatures.checkStored(stored, signatureRules(policy));
+  signatureOf(stored: StoredVersion, policy: ModelPolicy): Promise<SignatureRecord> {
+    return this.signatures.checkServable(stored, signatureRules(policy));
   }
 
   /** Whether the actor may promote the version as it is. */

@@ -170,13 +170,13 @@ describe('a key that is trusted no more', () => {
     });
     await at.registry.checkSignature(version);
     await distrust();
-    const refused = { code: 'model_rejected' };
+    const refused = { code: 'version_not_servable', faults: [{ pointer: expect.stringMatching('^/model.sig') }] };
     expect(await failure(at.registry.aliases.move(ALICE, { ...move, ifNoneMatch: '*' }, at.record))).toMatchObject(
       refused,
     );
     expect(await failure(at.registry.checkSignature(version))).toMatchObject(refused);
     const decision = { model, version: version.version, reason: 'test' };
-    expect(await failure(at.registry.revalidate(ALICE, decision, at.record))).toMatchObject(refused);
+    expect(await failure(at.registry.revalidate(ALICE, decision, at.record))).toMatchObject({ code: 'model_rejected' });
     // What serves goes on: the alias is where it was, and the version is not rejected.
     expect(await at.registry.find(model, version.version)).toMatchObject({ status: 'active', aliases: ['champion'] });
   });
@@ -184,7 +184,7 @@ describe('a key that is trusted no more', () => {
   it('stops what was taken before signatures were asked for', async () => {
     const folder = await packageFolder({ manifest: { name: fresh() } });
     const { version } = await register(folder, under('none'));
-    expect(await failure(at.registry.checkSignature(version))).toMatchObject({ code: 'model_rejected' });
+    expect(await failure(at.registry.checkSignature(version))).toMatchObject({ code: 'version_not_servable' });
   });
 });
 
@@ -226,7 +226,7 @@ describe('the policy of a model', () => {
     await lax.snapshot();
     const query = jest.spyOn(at.database, 'query').mockRejectedValue(new Error('a load asked the database'));
     try {
-      expect(await failure(lax.checkSignature(version))).toMatchObject({ code: 'model_rejected' });
+      expect(await failure(lax.checkSignature(version))).toMatchObject({ code: 'version_not_servable' });
     } finally {
       query.mockRestore();
     }

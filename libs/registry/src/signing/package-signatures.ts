@@ -1,4 +1,4 @@
-import { timestamp, type Clock } from '@sibyl/kernel';
+import { DomainError, timestamp, type Clock } from '@sibyl/kernel';
 import type { ArtifactStore } from '../artifact-store';
 import type { PackageDigest, PackageFile } from '../package-digest';
 import { readSmall } from '../package-files';
@@ -25,6 +25,10 @@ export interface StoredPackage {
   readonly model: string;
   readonly digest: PackageDigest;
   readonly files: readonly PackageFile[];
+}
+
+export interface StoredVersion extends StoredPackage {
+  readonly version: string;
 }
 
 /** A package on its way into the store. */
@@ -59,15 +63,24 @@ export class PackageSignatures {
     return this.judge({ files, unsignedFiles }, await this.parts.rulesOf(model), read);
   }
 
-  /** Checks a stored package by what is trusted now, and by these rules or those of now. Throws model_rejected. */
-  async checkStored(stored: StoredPackage, rules?: SignatureRules): Promise<SignatureRecord> {
-    return this.judgeStored(stored, rules ?? (await this.parts.rulesOf(stored.model)));
+  /** Checks a stored package by what is trusted now. Throws model_rejected. */
+  async checkStored(stored: StoredPackage): Promise<SignatureRecord> {
+    return this.judgeStored(stored, await this.parts.rulesOf(stored.model));
   }
 
-  /** Checks a stored package before it is loaded, by what policies said when serving last looked: a load waits for no database. */
-  async checkForLoad(stored: StoredPackage): Promise<SignatureRecord> {
+  /** The same, by these rules, of a version that shall serve. Throws version_not_servable. */
+  async checkServable(stored: StoredVersion, rules: SignatureRules): Promise<SignatureRecord> {
+    try {
+      return await this.judgeStored(stored, rules);
+    } catch (error) {
+      throw error instanceof DomainError && error.code === 'model_rejected' ? notServable(stored, error) : error;
+    }
+  }
+
+  /** Checks a version before it is loaded, by what policies said when serving last looked: a load waits for no database. */
+  async checkForLoad(stored: StoredVersion): Promise<SignatureRecord> {
     const rules = this.known ? (this.known.get(stored.model) ?? {}) : await this.parts.rulesOf(stored.model);
-    return this.judgeStored(stored, rules);
+    return this.checkServable(stored, rules);
   }
 
   /** Reads anew what policies say; part of every look at the registry. */
@@ -104,4 +117,13 @@ export class PackageSignatures {
     const { name, fingerprint, algorithm } = verifyPackage({ signature, files, unsignedFiles }, trust);
     return { status: 'verified', ...found, signer: { name, fingerprint, algorithm } };
   }
+}
+
+/** What is wrong is the signature that is stored, not what anybody sends who needs the version. */
+function notServable({ model, version }: StoredVersion, cause: DomainError): DomainError {
+  const { detail, faults = [] } = cause;
+  return new DomainError('version_not_servable', `Version ${version} of model '${model}' may not serve: ${detail}`, {
+    faults,
+    cause,
+  });
 }
