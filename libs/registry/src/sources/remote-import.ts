@@ -89,7 +89,7 @@ export class RemoteImport {
       const expect = await download.run(request.expect);
       const etag = download.validator;
       const source = {
-        uri: request.uri,
+        uri: withoutQuery(request.uri),
         ...remote.facts,
         fetchedAt: timestamp(clock.now()),
         ...(etag === undefined ? {} : { etag }),
@@ -99,6 +99,11 @@ export class RemoteImport {
       opened.close();
     }
   }
+}
+
+/** What follows may be a signature, and a source is kept for ever. MLflow's and S3's URIs have no such part. */
+function withoutQuery(uri: string): string {
+  return /^https?:/i.test(uri) ? uri.replace(/[?#].*$/s, '') : uri;
 }
 
 function tooLong(limitMs: number, cause: unknown): DomainError {

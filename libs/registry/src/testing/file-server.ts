@@ -11,6 +11,8 @@ export class FileServer {
   /** By path, before the files. */
   readonly handlers = new Map<string, Handler>();
   readonly files = new Map<string, Buffer>();
+  /** Under which paths of handlers and files are found too. */
+  prefix = '';
   private readonly sockets = new Set<Socket>();
   private readonly server = http.createServer((request, response) => this.answer(request, response));
 
@@ -66,8 +68,9 @@ export class FileServer {
   private answer(request: http.IncomingMessage, response: http.ServerResponse): void {
     const path = decodeURIComponent((request.url ?? '').split('?')[0] ?? '');
     this.requests.push({ path, headers: request.headers });
-    const handler = this.handlers.get(path);
-    const file = this.files.get(path);
+    const inner = path.startsWith(`${this.prefix}/`) ? path.slice(this.prefix.length) : path;
+    const handler = this.handlers.get(inner);
+    const file = this.files.get(inner);
     if (handler) handler(request, response);
     else if (file) this.send(file, request, response);
     else response.writeHead(404).end('nothing here');
