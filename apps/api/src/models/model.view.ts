@@ -128,6 +128,7 @@ function toSourceView(source: VersionSource): View {
     etag: source.etag,
     run_id: source.runId,
     logged_model_id: source.loggedModelId,
+    registry_uri: source.registryUri,
     registry_version: source.registryVersion,
     instead_of: source.insteadOf,
   });
