@@ -1,5 +1,5 @@
 import type { ValueKind } from './onnx-model';
-import { operatorKey } from './operators';
+import { OperatorKeys } from './operator-key';
 
 /** How an operator is used in one body: how often, how deep, and with how many values at most. */
 export interface Use {
@@ -72,17 +72,7 @@ export class ModelFacts {
   readonly externalFiles = new Map<string, ExternalNeed>();
   readonly demands: SizeDemand[] = [];
   readonly main: Body = newBody('/graph');
-  private readonly keys = new Map<string, string>();
-
-  /** As `operatorKey`; those of the default domain, which most nodes are of, are put together once each. */
-  keyOf(domain: string, type: string, overload: string): string {
-    if (domain !== '' || overload !== '') return operatorKey(domain, type, overload);
-    const known = this.keys.get(type);
-    if (known !== undefined) return known;
-    const key = operatorKey(domain, type, overload);
-    this.keys.set(type, key);
-    return key;
-  }
+  readonly operatorKeys = new OperatorKeys();
 }
 
 /** A graph as names see it: its own constants, then those of the graphs around it. */

@@ -28,11 +28,6 @@ export function operatorLabel(domain: string, type: string): string {
   return domain === '' ? type : `${domain}:${type}`;
 }
 
-/** How calls find their function; lengths keep apart what only looks alike. */
-export function operatorKey(domain: string, type: string, overload: string): string {
-  return `${domain.length}:${domain}${type.length}:${type}${overload}`;
-}
-
 export function checkOperator(label: string, inspection: Inspection, at: { readonly pointer: string }): void {
   if (!DANGEROUS_OPERATORS.has(label)) return;
   inspection.faults.add({

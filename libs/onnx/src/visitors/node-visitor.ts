@@ -68,7 +68,7 @@ export class NodeVisitor extends MessageVisitor {
     const { scope } = this.graph;
     const { facts } = inspection;
     const label = operatorLabel(this.domain, this.type);
-    const key = facts.keyOf(this.domain, this.type, this.overload);
+    const key = facts.operatorKeys.of(this.domain, this.type, this.overload);
     const before = facts.operators.get(label);
     if (before === undefined) {
       inspection.retain(label.length);

@@ -151,8 +151,8 @@ export function serverOf({ origin, pathname }: URL): string {
 
 /** The version, if it is of the model that was asked for: another one's name would become that of a model here. */
 function named(found: MlflowVersion | undefined, name: string, version = found?.version): MlflowVersion | undefined {
-  const same = found?.name === name && version !== undefined && BigInt(found.version) === BigInt(version);
-  return same ? found : undefined;
+  const asked = found?.name === name && version !== undefined && BigInt(found.version) === BigInt(version);
+  return asked ? found : undefined;
 }
 
 function readVersion(value: unknown): MlflowVersion | undefined {

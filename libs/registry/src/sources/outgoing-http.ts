@@ -121,7 +121,7 @@ export class OutgoingHttp {
 }
 
 /** The URL class has resolved what leads upwards, but for slashes that a server might decode. */
-export function isBelow({ origin, pathname }: URL, base: URL): boolean {
+function isBelow({ origin, pathname }: URL, base: URL): boolean {
   const folder = base.pathname.replace(/\/*$/, '/');
   return origin === base.origin && `${pathname}/`.startsWith(folder) && !UPWARDS.test(pathname);
 }

@@ -124,7 +124,7 @@ export class MlflowSync {
       const last = isSame(due.last, asked) ? due.last : undefined;
       const known = await this.known(due, asked, last?.version);
       // What was refused once is refused again: it is not fetched each time to find that out.
-      if (known === undefined && last?.detail != null) return { result: 'unchanged', last };
+      if (known === undefined && last && last.detail !== null) return { result: 'unchanged', last };
       const version = known ?? (await this.fetch(due, mlflow, found));
       if (!(version instanceof DomainError)) {
         await markStandIn(this.parts, version, found.insteadOf, this.host.record);
