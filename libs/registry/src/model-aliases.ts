@@ -16,6 +16,7 @@ import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, vers
 import { isModel, lockModel, REGISTRY_CHANNEL } from './registry-change';
 import { isServable } from './model-version';
 import { requirePromoter, type PromotionRules } from './promotion-rules';
+import { versionsOf } from './version-rows';
 import { auditedSignature, type SignatureRecord } from './signing/signature-policy';
 
 export interface AliasMove extends Precondition {
@@ -134,8 +135,9 @@ export class ModelAliases {
     if (await presentOf(tx, first.model, first.alias)) return undefined;
     const to = await this.target(tx, first.model, first.version);
     const { model, alias } = first;
-    if (!(await this.rules.lets(tx, actor, { model, alias, version: to.version, replaces: undefined })))
-      return undefined;
+    const policy = await this.rules.policyOf(tx, model);
+    const [version] = await versionsOf(tx, model, [to.version]);
+    if (!version || !this.rules.lets(actor, alias, { policy, to: version, replaces: undefined })) return undefined;
     const row = await this.append(tx, { ...first, actor }, undefined, { kind: 'move', to, returnsTo: null });
     return aliasEventOf(row);
   }
@@ -146,17 +148,19 @@ export class ModelAliases {
     // First, with as little as can be under the model's lock: of many who move an alias at once, all but one end here.
     const present = await presentOf(tx, model, alias);
     checkPrecondition(move, present && `"${present.revision}"`);
-    await this.rules.requirePromoter(tx, actor, model, alias);
+    const policy = await this.rules.policyOf(tx, model);
+    requirePromoter(policy, actor, { model, alias });
     const to = await this.target(tx, model, move.version);
     await refuseVersionName(tx, model, alias);
     requireServable(model, to);
     // A move to where the alias is already changes nothing, so nothing is asked of it.
     if (present?.version === to.version) return { present, to, breaking: undefined, approvals: [], signed: undefined };
-    const approvals = await this.rules.require(tx, { model, alias, version: to.version, replaces: present?.version });
-    const signed = await this.rules.requireSignature(tx, model, to.version);
-    if (!present) return { present, to, breaking: undefined, approvals, signed };
-    const step = { model, from: present.version, to: to.version, allowBreaking };
-    return { present, to, breaking: await checkCallers(tx, step), approvals, signed };
+    const [version, replaces] = await versionsOf(tx, model, [to.version, ...(present ? [present.version] : [])]);
+    if (!version) throw versionNotFound(model, to.version);
+    const approvals = this.rules.require({ policy, to: version, replaces });
+    const signed = await this.rules.signatureOf(version, policy);
+    const breaking = replaces && checkCallers(replaces, version, allowBreaking);
+    return { present, to, breaking, approvals, signed };
   }
 
   /**
