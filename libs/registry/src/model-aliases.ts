@@ -5,15 +5,15 @@ import { DomainError, invariant, timestamp, type Actor, type Clock, type FieldFa
 import {
   ALIAS_EVENT_COLUMNS,
   aliasEventOf,
-  type AliasApproval,
+  type GivenApproval,
   type AliasEvent,
   type AliasEventRow,
 } from './alias-event';
 import { presentOf, stepBack, type Target } from './alias-state';
 import { checkCallers } from './breaking-move';
 import { checkPrecondition, type Precondition } from './etag';
-import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
-import { concludeChange, isModel, lockModel } from './registry-change';
+import { aliasNotFound, checkAlias, checkReason, lookupName, versionNotFound } from './names';
+import { concludeChange, isModel, requireModel } from './registry-change';
 import { isServable } from './model-version';
 import type { PromotionRules } from './promotion-rules';
 import { auditedSignature, type SignatureRecord } from './signing/signature-policy';
@@ -40,7 +40,7 @@ interface Step {
   readonly to: Target;
   readonly returnsTo: string | number | null;
   readonly breaking?: readonly FieldFault[] | undefined;
-  readonly approvals?: readonly AliasApproval[];
+  readonly approvals?: readonly GivenApproval[];
 }
 
 interface Why {
@@ -55,7 +55,7 @@ interface Prepared {
   readonly present: AliasEventRow | undefined;
   readonly to: Target;
   readonly breaking: readonly FieldFault[] | undefined;
-  readonly approvals: readonly AliasApproval[];
+  readonly approvals: readonly GivenApproval[];
   readonly signed: SignatureRecord | undefined;
 }
 
@@ -249,16 +249,6 @@ function audited(breaking: readonly FieldFault[] | undefined): Record<string, un
 }
 
 const BREAKING_AUDITED = 20;
-
-/** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
-export async function requireModel(tx: EntityManager, model: string, find = lockModel): Promise<void> {
-  if (await find(tx, model)) return;
-  const rows = await tx.query<{ name: string }[]>('SELECT name FROM registry.model ORDER BY name LIMIT 10000');
-  throw modelNotFound(
-    model,
-    rows.map((row) => row.name),
-  );
-}
 
 // A version that an alias kept in service although it failed its last validation is not promoted again.
 function requireServable(model: string, { version, status, passed }: Target): void {

@@ -7,7 +7,7 @@ import { ArtifactScrubber, type ScrubberParts } from './artifact-scrubber';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
 import type { ImportRequest } from './model-importer';
-import { ModelPolicies, type PolicyChange, type PolicyRevision } from './model-policies';
+import { ModelPolicies, type PolicyApproval, type PolicyChange, type PolicyRevision } from './model-policies';
 import type { Registered, Registration } from './model-registrar';
 import type { ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
@@ -141,6 +141,11 @@ export class ModelRegistry {
 
   setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
     return this.told(this.policies.set(actor, change, record));
+  }
+
+  /** Approves the weaker policy that was proposed. */
+  approvePolicy(actor: Actor, approval: PolicyApproval, record: RecordChange): Promise<PolicyRevision> {
+    return this.told(this.policies.approve(actor, approval, record));
   }
 
   revalidate(

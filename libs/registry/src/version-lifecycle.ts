@@ -2,12 +2,11 @@ import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, invariant, timestamp, type Actor, type Clock } from '@sibyl/kernel';
-import { requireModel } from './model-aliases';
 import type { ModelVersion, StoredStatus } from './model-version';
 import type { ModelPolicies, PolicyRevision } from './model-policies';
 import { checkReason, versionNotFound } from './names';
-import { samePerson } from './person';
-import { concludeChange, versionResource } from './registry-change';
+import { ONE_PERSON, samePerson } from './person';
+import { concludeChange, requireModel, versionResource } from './registry-change';
 import { approvedEnough, type Grounds, type VersionApprovals } from './version-approvals';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
@@ -38,7 +37,7 @@ export class VersionLifecycle {
       if (policy.policy.approvals > 0 && samePerson(version.registeredBy, actor))
         throw new DomainError(
           'policy_forbidden',
-          `The policy of model '${version.model}' asks for the approval of somebody else than who registered the version.`,
+          `The policy of model '${version.model}' asks for the approval of somebody else than who registered the version. ${ONE_PERSON}`,
         );
       const approvals = await this.approvals.approve(tx, actor, version, { policy, reason });
       return approvedEnough(policy.policy, approvals, version.registeredBy) ? 'approved' : 'validated';
