@@ -238,7 +238,11 @@ function checkPolicyPrecondition(change: Precondition, { revision, etag }: Polic
   checkPrecondition(created ? { ifNoneMatch: '*' } : change, revision === 0 ? undefined : etag, 'policy');
 }
 
-function event(action: string, model: string, reason: string): Pick<ChangeRecord, 'action' | 'resource' | 'model' | 'reason'> {
+function event(
+  action: string,
+  model: string,
+  reason: string,
+): Pick<ChangeRecord, 'action' | 'resource' | 'model' | 'reason'> {
   return { action, resource: { type: 'model_policy', id: model }, model: { name: model }, reason };
 }
 

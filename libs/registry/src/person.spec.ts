@@ -30,7 +30,11 @@ describe('two actors are one person', () => {
   it.each([
     ['with keys of their own', key('1', { person: '1' }), key('2', { person: '2' })],
     ['where the server did it, and a person', systemActor('start'), key('start', { person: '1' })],
-    ['where the server did it for another', { ...systemActor('mlflow-sync'), person: '1' }, key('9', { person: OPERATOR })],
+    [
+      'where the server did it for another',
+      { ...systemActor('mlflow-sync'), person: '1' },
+      key('9', { person: OPERATOR }),
+    ],
   ])('and are not: %s', (_, a, b) => {
     expect(both(a, b)).toEqual([false, false]);
   });

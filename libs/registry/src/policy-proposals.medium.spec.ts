@@ -9,7 +9,14 @@ beforeAll(async () => (at = await registryFixture()));
 afterAll(() => at.end());
 beforeEach(() => (at.changes.length = 0));
 
-const key = (id: string, owner: string, person = id): Actor => ({ type: 'key', id, keyId: id, name: id, owner, person });
+const key = (id: string, owner: string, person = id): Actor => ({
+  type: 'key',
+  id,
+  keyId: id,
+  name: id,
+  owner,
+  person,
+});
 const ANN = key('k1', 'Ann');
 /** Issued by Ann, who may write what she likes as its owner. */
 const FORGED = key('k2', 'Somebody', 'k1');

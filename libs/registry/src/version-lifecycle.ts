@@ -7,6 +7,7 @@ import type { ModelPolicies, PolicyRevision } from './model-policies';
 import { checkReason, versionNotFound } from './names';
 import { ONE_PERSON, samePerson } from './person';
 import { concludeChange, requireModel, versionResource } from './registry-change';
+import { refuseUnderway } from './validation-underway';
 import { approvedEnough, type Grounds, type VersionApprovals } from './version-approvals';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
@@ -20,9 +21,10 @@ export interface VersionDecision {
 export class VersionLifecycle {
   constructor(
     private readonly database: Database,
-    private readonly clock: Clock,
+    readonly clock: Clock,
     private readonly policies: ModelPolicies,
     private readonly approvals: VersionApprovals,
+    readonly abandonedAfterMs: number,
   ) {}
 
   /**
@@ -44,17 +46,23 @@ export class VersionLifecycle {
     });
   }
 
-  /** Takes a version out of use, and its approvals back; in_use while an alias points at it. */
+  /** Takes a version out of use, and its approvals back; in_use while an alias points at it, or it is being validated. */
   archive(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.decide('model.archive', { actor, ...decision }, record, async (tx, version, { policy, reason }) => {
-      if (version.aliases.length > 0) {
-        const aliases = version.aliases.map((alias) => `'${alias}'`).join(', ');
-        const detail = `Version ${version.version} of model '${version.model}' is in use by the alias ${aliases}.`;
-        throw new DomainError('in_use', detail);
-      }
-      await this.approvals.void(tx, actor, version, { policy, reason });
-      return 'archived';
-    });
+    return this.decide(
+      'model.archive',
+      { actor, ...decision },
+      record,
+      async (tx, version, { policy, reason, row }) => {
+        refuseUnderway(row, this);
+        if (version.aliases.length > 0) {
+          const aliases = version.aliases.map((alias) => `'${alias}'`).join(', ');
+          const detail = `Version ${version.version} of model '${version.model}' is in use by the alias ${aliases}.`;
+          throw new DomainError('in_use', detail);
+        }
+        await this.approvals.void(tx, actor, version, { policy, reason });
+        return 'archived';
+      },
+    );
   }
 
   /** Holds the versions that may serve to a policy that was just set: part of its transaction. */
@@ -77,7 +85,11 @@ export class VersionLifecycle {
     action: string,
     decision: VersionDecision & { readonly actor: Actor },
     record: RecordChange,
-    judge: (tx: EntityManager, version: ModelVersion, by: Grounds) => Promise<StoredStatus>,
+    judge: (
+      tx: EntityManager,
+      version: ModelVersion,
+      by: Grounds & { readonly row: VersionRow },
+    ) => Promise<StoredStatus>,
   ): Promise<ModelVersion> {
     const reason = checkReason(decision.reason);
     const { model, actor } = decision;
@@ -87,7 +99,7 @@ export class VersionLifecycle {
       const before = row && versionOf(row);
       if (!row || !before) throw versionNotFound(model, decision.version);
       const policy = await this.policies.of(tx, model);
-      const status = await judge(tx, before, { policy, reason });
+      const status = await judge(tx, before, { policy, reason, row });
       // Also where only the number of its approvals has changed, which its ETag stands for too.
       const changed =
         row.status === status && action !== 'model.approve' ? before : await this.setStatus(tx, actor, before, status);

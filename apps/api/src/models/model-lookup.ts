@@ -20,9 +20,7 @@ export class ModelLookup {
       {
         ...(name === undefined ? {} : { model: name }),
         ...(loaded === 'true' ? { among } : {}),
-        ...(caller.models === undefined
-          ? {}
-          : { accepts: (model) => allowsModel(caller, 'models:read', model) }),
+        ...(caller.models === undefined ? {} : { accepts: (model) => allowsModel(caller, 'models:read', model) }),
       },
       { ...(limit === undefined ? {} : { limit }), ...(cursor === undefined ? {} : { cursor }) },
     );

@@ -1,10 +1,4 @@
-import {
-  ruleText,
-  type ModelPolicy,
-  type PolicyProposal,
-  type PolicyRevision,
-  type SyncRule,
-} from '@sibyl/registry';
+import { ruleText, type ModelPolicy, type PolicyProposal, type PolicyRevision, type SyncRule } from '@sibyl/registry';
 import { known, toActorView, toGivenApproval } from './model.view';
 
 function toSyncView(sync: SyncRule): Record<string, unknown> {

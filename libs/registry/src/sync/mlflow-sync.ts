@@ -185,12 +185,17 @@ export class MlflowSync {
     const { signal } = this.abort;
     try {
       const request = { uri, pointer: '/sync', name: model, call: { signal } };
-      const { version } = await this.parts.importer.importRemote(following(setBy), request, this.host.record, async (until) => {
-        const remote = await source.openVersion(found.version, until);
-        const { registryUri } = rule;
-        const facts = { ...remote.facts, ...(registryUri === undefined ? {} : { registryUri }) };
-        return { remote: { ...remote, facts }, close: () => undefined };
-      });
+      const { version } = await this.parts.importer.importRemote(
+        following(setBy),
+        request,
+        this.host.record,
+        async (until) => {
+          const remote = await source.openVersion(found.version, until);
+          const { registryUri } = rule;
+          const facts = { ...remote.facts, ...(registryUri === undefined ? {} : { registryUri }) };
+          return { remote: { ...remote, facts }, close: () => undefined };
+        },
+      );
       return version;
     } catch (error) {
       if (error instanceof DomainError && OF_THE_PACKAGE.has(error.code)) return error;
