@@ -8,27 +8,12 @@ import { checkPolicy, mayPromote, ModelPolicy } from './model-policy';
 import { checkReason, lookupName, modelNameFault, modelNotFound } from './names';
 import { definedOnly } from './optional';
 import { ONE_PERSON, samePerson } from './person';
-import { PolicyProposals, type PolicyProposal } from './policy-proposals';
+import { PolicyProposals } from './policy-proposals';
+import type { PolicyRevision } from './policy-revision';
 import { weakened } from './policy-weakening';
 import { concludeChange, lockModel, requireModel } from './registry-change';
 import { counting } from './version-approvals';
 import { rfc3339 } from './version-rows';
-
-/** The policy of a model as it was set; revision 0 is that of a model whose policy nobody has set. */
-export interface PolicyRevision {
-  readonly model: string;
-  readonly revision: number;
-  /** For If-Match, with its quotes. */
-  readonly etag: string;
-  readonly policy: ModelPolicy;
-  readonly at?: string;
-  readonly actor?: Actor;
-  readonly reason?: string;
-  /** Who approved it, where it was weaker than the one before. */
-  readonly approvals?: readonly GivenApproval[];
-  /** A weaker one that waits for approvals; only where it was asked for. */
-  readonly proposal?: PolicyProposal | undefined;
-}
 
 export interface PolicyChange extends Precondition {
   readonly model: string;

@@ -1,5 +1,5 @@
 import { DomainError, type Actor } from '@sibyl/kernel';
-import type { PolicyRevision } from './model-policies';
+import type { PolicyRevision } from './policy-revision';
 import { ModelPolicy } from './model-policy';
 import { packageFolder } from './testing';
 import { registryFixture, type RegistryFixture } from './testing/registry-fixture';

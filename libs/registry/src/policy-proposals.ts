@@ -2,23 +2,9 @@ import type { EntityManager } from 'typeorm';
 import { invariant, timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import type { GivenApproval } from './alias-event';
 import { ModelPolicy } from './model-policy';
-import type { PolicyRevision } from './model-policies';
+import type { PolicyProposal, PolicyRevision } from './policy-revision';
 import { weakened } from './policy-weakening';
 import { rfc3339 } from './version-rows';
-
-/** A weaker policy that waits for as many approvals as the one in force asks for. */
-export interface PolicyProposal {
-  readonly number: number;
-  /** For If-Match, with its quotes; belongs to this proposal and the revision that it would replace. */
-  readonly etag: string;
-  readonly policy: ModelPolicy;
-  /** The members in which it asks for less. */
-  readonly weakens: readonly (keyof ModelPolicy)[];
-  readonly at: string;
-  readonly actor: Actor;
-  readonly reason: string;
-  readonly approvals: readonly GivenApproval[];
-}
 
 interface ProposalRow {
   readonly number: number;

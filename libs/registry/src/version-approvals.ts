@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import { samePerson } from './person';
 import type { ModelPolicy } from './model-policy';
-import type { PolicyRevision } from './model-policies';
+import type { PolicyRevision } from './policy-revision';
 import type { Approval } from './model-version';
 import type { PackageDigest } from './package-digest';
 

@@ -101,8 +101,8 @@ describe('approving and archiving', () => {
     at.runtime.before = async () =>
       void refused.push((await failure(at.registry[how](ALICE, decision, at.record))).code);
     const folder = await packageFolder({ manifest: { name: model } });
-    const { version } = await at.registry.registerFolder(ALICE, folder, {}, at.record);
-    expect([refused, version.status]).toEqual([['in_use'], 'validated']);
+    const registered = await at.registry.registerFolder(ALICE, folder, {}, at.record);
+    expect([refused, registered.version.status]).toEqual([['in_use'], 'validated']);
     expect(at.changes.map(({ action }) => action)).toEqual(['model.register']);
     expect((await at.registry[how](ALICE, decision, at.record)).status).toBe('archived');
   });

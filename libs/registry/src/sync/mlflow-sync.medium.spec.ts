@@ -1,9 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { DomainError, type Actor } from '@sibyl/kernel';
+import { DomainError } from '@sibyl/kernel';
 import { ModelPolicy } from '../model-policy';
 import type { ModelRegistry } from '../model-registry';
-import type { ModelVersion } from '../model-version';
 import { SourceOptions } from '../sources/source-options';
 import { MlflowServer } from '../testing/mlflow-server';
 import { packageFolder } from '../testing/package-folder';
@@ -186,39 +185,6 @@ describe('a model that follows MLflow', () => {
     await dueNow();
     await sync.tick();
     expect(results).toEqual(['refused', 'unchanged', 'imported']);
-  });
-
-  it('registers in the name of who made it follow, who then approves nothing of it', async () => {
-    const bob: Actor = { type: 'key', id: 'key-2', keyId: 'key-2', name: 'bob', owner: 'Bob', person: 'key-2' };
-    const sync = readSync({ name: 'churn' });
-    const edits: [Actor, Partial<ModelPolicy>][] = [
-      [bob, { sync: readSync({ name: 'other' }) }],
-      [ALICE, { sync }],
-      // Who edits another member has not made it follow.
-      [bob, { sync, approvals: 1 }],
-    ];
-    for (const [actor, policy] of edits) {
-      const { etag: ifMatch } = await registry.policies.of(undefined, model);
-      const change = { model, policy: ModelPolicy.of(policy), reason: 'r', ifMatch };
-      await registry.setPolicy(actor, change, at.record);
-    }
-    mlflow.register('churn', 'Production', await files());
-    await syncOf().sync.tick();
-    const approve = (actor: Actor): Promise<ModelVersion> =>
-      registry.approve(actor, { model, version: '1', reason: 'r' }, at.record);
-    expect((await registry.find(model, '1')).registeredBy).toMatchObject({ type: 'system', owner: 'alice' });
-    const subkey: Actor = { ...bob, id: 'key-9', keyId: 'key-9', owner: 'Eve', person: ALICE.id };
-    for (const actor of [ALICE, subkey])
-      await expect(approve(actor)).rejects.toMatchObject({ code: 'policy_forbidden' });
-    expect((await approve(bob)).status).toBe('approved');
-    // So that the model follows nothing any more when the test is over: this needs somebody else.
-    await setPolicy(undefined);
-    const { proposal } = await registry.policies.find(model);
-    await registry.approvePolicy(
-      bob,
-      { model, reason: 'r', ...(proposal ? { ifMatch: proposal.etag } : {}) },
-      at.record,
-    );
   });
 
   it('waits for people where the policy wants them', async () => {
