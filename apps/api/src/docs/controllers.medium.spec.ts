@@ -83,6 +83,7 @@ const registry = standIn({
   archive: VERSION,
   revalidate: VERSION,
   setPolicy: POLICY,
+  approvePolicy: POLICY,
   importUri: { version: VERSION, created: true },
 });
 const untilCancelled = (signal: AbortSignal): Promise<never> =>
