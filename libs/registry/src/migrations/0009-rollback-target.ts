@@ -2,7 +2,8 @@ import type { Migration } from '@sibyl/database';
 
 /**
  * Where a rollback leads, for all who need to know: the state nearest before an event whose version may serve, and is another one. What
- * was archived or rejected since is passed over, or nobody could roll back past it. Each step is a look by primary key.
+ * was archived or rejected since is passed over, or nobody could roll back past it. Each step is a look by primary key, and every look at the
+ * registry asks for every alias: what lies more than a hundred states back is named by who wants it.
  */
 export const rollbackTargetMigration: Migration = {
   id: '0009_rollback_target',
@@ -15,7 +16,7 @@ DECLARE
   next bigint;
 BEGIN
   SELECT e.version, e.returns_to INTO present, next FROM registry.alias_event e WHERE e.id = event;
-  FOR step IN 1..1000 LOOP
+  FOR step IN 1..100 LOOP
     IF next IS NULL THEN
       RETURN NULL;
     END IF;
