@@ -5,15 +5,15 @@ import { DomainError, invariant, timestamp, type Actor, type Clock, type FieldFa
 import {
   ALIAS_EVENT_COLUMNS,
   aliasEventOf,
-  type AliasApproval,
+  type GivenApproval,
   type AliasEvent,
   type AliasEventRow,
 } from './alias-event';
-import { presentOf, stepBack, type Look, type StepBack, type Target } from './alias-state';
+import { presentOf, stepBack, type StepBack, type Target } from './alias-state';
 import { checkCallers } from './breaking-move';
 import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
-import { isModel, lockModel, REGISTRY_CHANNEL } from './registry-change';
+import { isModel, modelNames, REGISTRY_CHANNEL, requireModel, type Look } from './registry-change';
 import { isServable } from './model-version';
 import { requirePromoter, type PromotionRules } from './promotion-rules';
 import { versionsOf } from './version-rows';
@@ -40,7 +40,7 @@ interface Step {
   readonly to: Target;
   readonly returnsTo: string | number | null;
   readonly breaking?: readonly FieldFault[] | undefined;
-  readonly approvals?: readonly AliasApproval[];
+  readonly approvals?: readonly GivenApproval[];
   /** What was found of the version's signature, kept with the version. */
   readonly signed?: SignatureRecord | undefined;
 }
@@ -57,7 +57,7 @@ interface Prepared {
   readonly present: AliasEventRow | undefined;
   readonly to: Target;
   readonly breaking: readonly FieldFault[] | undefined;
-  readonly approvals: readonly AliasApproval[];
+  readonly approvals: readonly GivenApproval[];
   readonly signed: SignatureRecord | undefined;
 }
 
@@ -101,7 +101,7 @@ export class ModelAliases {
     });
   }
 
-  /** Points an alias back at what it pointed at before its present state. */
+  /** Points an alias back at what it pointed at before its present state, past versions that may serve no more. */
   async rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
     checkAlias(rollback.alias);
     const reason = checkReason(rollback.reason);
@@ -171,17 +171,11 @@ export class ModelAliases {
     const { model, alias } = rollback;
     const step = await stepBack(look, model, alias);
     if (!step) throw modelNotFound(model, await modelNames(look));
-    const { present, to, returnsTo, policy } = step;
+    const { present, to, returnsTo, policy, last } = step;
     requirePromoter(policy, actor, { model, alias });
     if (!present) throw aliasNotFound(model, alias);
     checkPrecondition(rollback, `"${present.revision}"`);
-    if (!to) {
-      throw new DomainError(
-        'version_not_servable',
-        `Alias '${alias}' of model '${model}' has no version before ${present.version}.`,
-      );
-    }
-    requireServable(model, to);
+    if (!to) throw nothingBefore(present, last);
     const signed = await this.rules.signatureOf({ model, ...to }, policy);
     return { present, to, returnsTo, signed };
   }
@@ -261,23 +255,21 @@ function audited(breaking: readonly FieldFault[] | undefined): Record<string, un
 
 const BREAKING_AUDITED = 20;
 
-/** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
-export async function requireModel(tx: EntityManager, model: string, find = lockModel): Promise<void> {
-  if (await find(tx, model)) return;
-  throw modelNotFound(model, await modelNames((sql, params) => tx.query(sql, params)));
-}
-
-/** For near names. */
-async function modelNames(look: Look): Promise<string[]> {
-  const rows = await look<{ name: string }>('SELECT name FROM registry.model ORDER BY name LIMIT 10000', []);
-  return rows.map((row) => row.name);
-}
-
 // A version that an alias kept in service although it failed its last validation is not promoted again.
 function requireServable(model: string, { version, status, passed }: Target): void {
   if (isServable(status) && passed === true) return;
-  const why = isServable(status) ? 'failed its last validation' : `is ${status}`;
+  const why = servableFault({ status });
   throw new DomainError('version_not_servable', `Version ${version} of model '${model}' ${why} and cannot serve.`);
+}
+
+function nothingBefore({ model, alias, version }: AliasEventRow, last: StepBack['last']): DomainError {
+  const why = !last || last.version === version ? '' : ` that may serve: ${last.version} ${servableFault(last)}`;
+  const detail = `Alias '${alias}' of model '${model}' has no version before ${version}${why}.`;
+  return new DomainError('version_not_servable', detail);
+}
+
+function servableFault({ status }: Pick<Target, 'status'>): string {
+  return isServable(status) ? 'failed its last validation' : `is ${status}`;
 }
 
 // A request names versions and aliases in one place, where the version would hide the alias.

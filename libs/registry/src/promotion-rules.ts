@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { DomainError, type Actor, type FieldFault } from '@sibyl/kernel';
-import type { AliasApproval } from './alias-event';
+import type { GivenApproval } from './alias-event';
 import { mayPromote, signatureRules, type ModelPolicy } from './model-policy';
 import type { ModelPolicies } from './model-policies';
 import { lacking, metricFaults } from './policy-check';
@@ -18,7 +18,7 @@ export interface PromotedVersion {
 
 /** What a version has and lacks of what the policy of its model asks for. */
 interface Judged {
-  readonly approvals: readonly AliasApproval[];
+  readonly approvals: readonly GivenApproval[];
   readonly lacks: readonly FieldFault[];
 }
 
@@ -34,7 +34,7 @@ export class PromotionRules {
   }
 
   /** The approvals that the version is promoted with; version_not_servable with all that it lacks. */
-  require(step: PromotedVersion): readonly AliasApproval[] {
+  require(step: PromotedVersion): readonly GivenApproval[] {
     const { approvals, lacks } = judge(step);
     if (lacks.length > 0) throw lacking(step.to.model, step.to.version, lacks);
     return approvals;

@@ -59,7 +59,7 @@ interface LightSnapshot {
 }
 
 const ALIASES = `SELECT a.model, a.alias, a.version, e.revision, before.version AS previous FROM registry.model_alias a
-  JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = e.returns_to
+  JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = registry.rollback_target(e.id)
   ORDER BY a.model, a.alias`;
 
 const POLICIES = `SELECT DISTINCT ON (model) model, COALESCE((policy->>'approvals')::integer, 0) AS approvals,

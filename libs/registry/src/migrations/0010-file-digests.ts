@@ -2,7 +2,7 @@ import type { Migration } from '@sibyl/database';
 
 /** Which versions have a file of some content, without reading the lists of all of them. */
 export const fileDigestsMigration: Migration = {
-  id: '0008_file_digests',
+  id: '0010_file_digests',
   schema: 'registry',
   sql: `
 CREATE FUNCTION registry.file_digests(files json) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$

@@ -2,7 +2,7 @@ import type { Migration } from '@sibyl/database';
 
 /** Version numbers say nothing without the registry that counts them. */
 export const syncServerMigration: Migration = {
-  id: '0009_sync_server',
+  id: '0011_sync_server',
   schema: 'registry',
   sql: `
 -- The MLflow server whose registry_version is meant.
