@@ -78,7 +78,8 @@ describe('a signed package', () => {
     expect(await failure(take('require', name))).toMatchObject(refused);
     await take('verify', name);
     const move = { model: name, alias: 'production', version: '1.0.0', reason: 'r', ifNoneMatch: '*' };
-    expect(await failure(at.registry.aliases.move(ALICE, move, at.record))).toMatchObject(refused);
+    const unservable = { ...refused, code: 'version_not_servable' };
+    expect(await failure(at.registry.aliases.move(ALICE, move, at.record))).toMatchObject(unservable);
     await under('verify').aliases.move(ALICE, move, at.record);
   });
 
