@@ -26,9 +26,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function storeAt(root: string, artifactPrefix = ''): ArtifactStore {
+function storeAt(root: string, artifactPrefix = '', pace: Partial<SourceOptions> = {}): ArtifactStore {
   const given = { artifactFolder: root, artifactBucket: server.bucket, artifactPrefix };
-  const sources = { s3Endpoint: server.url, s3AccessKeyId: 'id', s3SecretAccessKey: 'secret', retryMs: 1 };
+  const sources = { s3Endpoint: server.url, s3AccessKeyId: 'id', s3SecretAccessKey: 'secret', retryMs: 1, ...pace };
   return artifactStoreOf({
     options: Object.assign(new RegistryOptions(), given),
     ids: new UuidV7Source(new SystemClock()),
@@ -165,6 +165,15 @@ describe('a store with a bucket', () => {
       code: 'model_not_ready',
       cause: expect.objectContaining({ code: 'source_unavailable' }) as Error,
     });
+  });
+
+  it('does not wait for a bucket that takes requests and never answers', async () => {
+    const { digest } = await storePackage(store(), await source(), FILES);
+    const hasty = storeAt(path.join(folder, 'two'), '', { stallMs: 50 });
+    server.ignores = () => true;
+    await expect(hasty.has(digest)).rejects.toMatchObject({ code: 'source_unavailable' });
+    server.ignores = ({ key }) => key.endsWith('/model.onnx');
+    await expect(hasty.artifactFolder(digest)).rejects.toMatchObject({ code: 'model_not_ready' });
   });
 
   it('never sends bytes that are not those of the digest', async () => {
