@@ -29,7 +29,11 @@ export class BucketObjects {
     const sizes = new Map<string, number>();
     let token: string | undefined;
     do {
-      const command = new this.sdk.ListObjectsV2Command({ Bucket: this.bucket, Prefix: prefix, ContinuationToken: token });
+      const command = new this.sdk.ListObjectsV2Command({
+        Bucket: this.bucket,
+        Prefix: prefix,
+        ContinuationToken: token,
+      });
       const page = await this.send((options) => this.client.send(command, options), signal);
       for (const { Key, Size = 0 } of page.Contents ?? []) if (Key?.startsWith(prefix) === true) sizes.set(Key, Size);
       token = page.NextContinuationToken;
@@ -63,7 +67,11 @@ export class BucketObjects {
         const { ETag } = await this.send((options) => this.client.send(command, options), signal);
         done.push({ ...part, ETag });
       }
-      const complete = new this.sdk.CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts: done } });
+      const complete = new this.sdk.CompleteMultipartUploadCommand({
+        ...target,
+        UploadId,
+        MultipartUpload: { Parts: done },
+      });
       await this.send((options) => this.client.send(complete, options), signal);
     } catch (error) {
       const abort = new this.sdk.AbortMultipartUploadCommand({ ...target, UploadId });

@@ -76,7 +76,7 @@ export function assembleRegistry(given: RegistryParts) {
   const lifecycle = new VersionLifecycle(database, clock, policies, approvals);
   const exchange = new VersionExchange(database, store, clock, options, given.proof);
   const released = new ReleasedArtifacts(database, [store, derived], clock);
-  const uploads = new UploadedFiles(options, clock);
+  const uploads = new UploadedFiles(options, clock, ids);
   const registrarParts = {
     database,
     exchange,

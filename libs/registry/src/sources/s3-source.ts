@@ -149,7 +149,9 @@ class S3Objects {
 
   private async openEmpty(file: string, signal: AbortSignal): Promise<RemoteBody> {
     const whole = await this.answer(signal, () =>
-      this.client.send(new this.sdk.GetObjectCommand({ Bucket: this.bucket, Key: this.prefix + file }), { abortSignal: signal }),
+      this.client.send(new this.sdk.GetObjectCommand({ Bucket: this.bucket, Key: this.prefix + file }), {
+        abortSignal: signal,
+      }),
     );
     return { bytes: whole.Body as Readable, from: 0, total: whole.ContentLength ?? 0 };
   }
