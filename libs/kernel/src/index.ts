@@ -6,7 +6,7 @@ export { Clock, SystemClock, timestamp } from './clock';
 export { systemActor, type Actor } from './actor';
 export { nearestWords } from './nearest';
 export { SingleFlight } from './single-flight';
-export { isStorageFull, orStorageFull } from './storage-full';
+export { isStorageFull, orStorageFull, storageFull } from './storage-full';
 export { digestFile } from './file-digest';
 export { atomicWriteFile, syncFolder } from './files';
 export { TURNS, type Pace } from './turns';

@@ -14,8 +14,11 @@ export async function orStorageFull<T>(write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {
-    if (error instanceof DomainError || !isStorageFull(error)) throw error;
-    const options = { cause: error, retryAfterSeconds: RETRY_SECONDS };
-    throw new DomainError('storage_full', 'The disk of the server has no room for this.', options);
+    throw !(error instanceof DomainError) && isStorageFull(error) ? storageFull(error) : error;
   }
+}
+
+export function storageFull(cause: unknown): DomainError {
+  const options = { cause, retryAfterSeconds: RETRY_SECONDS };
+  return new DomainError('storage_full', 'The disk of the server has no room for this.', options);
 }

@@ -89,6 +89,7 @@ export function assembleRegistry(given: RegistryParts) {
     signatures,
     policies,
     approvals,
+    released,
     queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
   };
   const registrar = new ModelRegistrar(registrarParts);
