@@ -69,7 +69,10 @@ describe('deleting the bytes of a version', () => {
     const { models } = await fixture.registry.snapshot();
     expect(models[0]?.warm).toEqual(['3.0.0', '2.0.0']);
     const received = 'keep_warm of the policy is 2, and keeps it';
-    await expect(remove('2.0.0')).rejects.toMatchObject({ code: 'in_use', faults: [expect.objectContaining({ received })] });
+    await expect(remove('2.0.0')).rejects.toMatchObject({
+      code: 'in_use',
+      faults: [expect.objectContaining({ received })],
+    });
     expect((await remove('1.0.0')).deletion).toBeDefined();
     await fixture.registry.archive(ALICE, { model: 'linear', version: '2.0.0', reason: 'given up' }, fixture.record);
     expect((await remove('2.0.0')).deletion).toBeDefined();

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { DomainError } from '@sibyl/kernel';
 import { packageFolder } from './testing/package-folder';
 import { ALICE, registryFixture, type RegistryFixture } from './testing/registry-fixture';
-import { canonicalJson, encodeHeader, PRELUDE_BYTES, type VersionFileHeader } from './version-file';
+import { canonicalJson } from './canonical-json';
+import { encodeHeader, PRELUDE_BYTES, type VersionFileHeader } from './version-file';
 import { packageDigest } from './package-digest';
 
 const BOB = { ...ALICE, id: 'key-2', keyId: 'key-2', name: 'bob' };

@@ -15,12 +15,12 @@ function ofLength(bytes: number): VersionFileHeader {
 }
 
 describe('the header of a version file', () => {
-  it('may have 4 MiB when it is written, as when it is read', () => {
+  it('may have 4 MiB when it is written, as when it is read', async () => {
     const most = encodeHeader(ofLength(HEADER_BYTES));
     expect(most.text).toHaveLength(HEADER_BYTES);
     const prelude = readPrelude(most.prelude);
     expect(prelude).toEqual({ headerBytes: HEADER_BYTES, sha256: most.sha256 });
-    expect(readHeader(most.text, prelude, LIMITS)).toEqual(ofLength(HEADER_BYTES));
+    expect(await readHeader(most.text, prelude, LIMITS)).toEqual(ofLength(HEADER_BYTES));
   });
 
   it('of one byte more is refused when it is written', () => {
@@ -30,6 +30,11 @@ describe('the header of a version file', () => {
         faults: [{ pointer: '/record', expected: `at most ${HEADER_BYTES} bytes`, received: `${HEADER_BYTES + 1}` }],
       }),
     );
+  });
+
+  it('may have no more values than are read in one go', () => {
+    const many = { ...header(''), record: { model: 'm', version: '1', zeros: Array<number>(300_000).fill(0) } };
+    expect(() => encodeHeader(many)).toThrow(expect.objectContaining({ code: 'model_rejected' }));
   });
 
   it('of one byte more is refused when it is read, before any of it is', () => {
