@@ -145,7 +145,8 @@ describe('thousands of version files that are not quite one', () => {
   async function opened(folder: string): Promise<string> {
     try {
       const { folder: unpacked, close } = await exchange.open(folder, { name: 'linear' });
-      for (const [name, bytes] of originals) expect([name, (await readFile(path.join(unpacked, name))).equals(bytes)]).toEqual([name, true]);
+      for (const [name, bytes] of originals)
+        expect([name, (await readFile(path.join(unpacked, name))).equals(bytes)]).toEqual([name, true]);
       const found = await readdir(unpacked, { recursive: true, withFileTypes: true });
       expect(found.filter((entry) => entry.isFile())).toHaveLength(originals.size);
       await close();
