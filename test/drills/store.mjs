@@ -43,16 +43,6 @@ async function call(server, method, route, body, type) {
   return { status: answer.status, body: text.startsWith('{') ? JSON.parse(text) : {} };
 }
 
-/** A connection on which a body was refused in the middle may be closed under the next call: that one is made again. */
-async function ask(server, ...args) {
-  try {
-    return await server.call(...args);
-  } catch (error) {
-    if (error.cause?.code !== 'ECONNRESET') throw error;
-    return server.call(...args);
-  }
-}
-
 const json = (server, route, body) => call(server, 'POST', route, JSON.stringify(body), 'application/json');
 
 /** Every way in: each answers the first refusal, or the version. */
@@ -90,7 +80,7 @@ async function leftovers(server, models) {
   const digests = new Set();
   const found = [];
   for (const model of models) {
-    const { body } = await ask(server, 'GET', `/v1/models/${model}/versions`);
+    const { body } = await server.call('GET', `/v1/models/${model}/versions`);
     for (const { version, status, digest } of body.versions ?? []) {
       digests.add(digest.slice('sha256:'.length));
       if (!['validated', 'active', 'archived'].includes(status)) found.push(`${model} ${version} is ${status}`);
@@ -132,7 +122,7 @@ async function scene(server, level, together) {
     };
     if (together) await Promise.all(jobs.map(attempt));
     else for (const job of jobs) await attempt(job);
-    const answer = await ask(server, 'POST', '/predict', { body: { features: { features: 0 }, model: 'serving' } });
+    const answer = await server.call('POST', '/predict', { body: { features: { features: 0 }, model: 'serving' } });
     if (answer.status !== 200) misses.push(`a prediction on a full disk: ${answer.status} ${answer.body.code}`);
   } finally {
     fs.rmSync(filler);
@@ -149,7 +139,7 @@ async function scene(server, level, together) {
   misses.push(...(await leftovers(server, ['serving', ...models])).map((left) => `afterwards: ${left}`));
   // The disk is small: what has been looked at goes.
   for (const model of models)
-    await ask(server, 'DELETE', `/v1/models/${model}/versions/1`, { body: { reason: 'the next scene' } });
+    await server.call('DELETE', `/v1/models/${model}/versions/1`, { body: { reason: 'the next scene' } });
 }
 
 /** The job's version as a file, which its own server made and has forgotten since. */
@@ -159,7 +149,7 @@ async function exportOf(server, { model, files }) {
     headers: { 'x-api-key': server.adminKey },
   });
   const file = Buffer.from(await answer.arrayBuffer());
-  await ask(server, 'DELETE', `/v1/models/${model}/versions/1`, { body: { reason: 'it comes back as a file' } });
+  await server.call('DELETE', `/v1/models/${model}/versions/1`, { body: { reason: 'it comes back as a file' } });
   return file;
 }
 
