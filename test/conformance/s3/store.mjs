@@ -172,6 +172,7 @@ async function severalWorkers() {
     const digests = registered.map((answer) => answer.body.digest);
     for (const digest of digests)
       checks.check('each with its list', (await keysOf(digest, 'of/workers')).includes('.json'));
+    for (const name of models) await server.call('DELETE', `/v1/models/${name}/1.0.0`);
     fs.rmSync(packages, { recursive: true });
     fs.mkdirSync(packages, { mode: 0o700 });
     // Each connection may be dealt to either worker, so that both fetch the same packages at once.
