@@ -38,7 +38,8 @@ function packageOf(model, version) {
 
 async function call(server, method, route, body, type) {
   const headers = { 'x-api-key': server.adminKey, ...(type === undefined ? {} : { 'content-type': type }) };
-  const answer = await fetch(server.url + route, { method, headers, body, signal: AbortSignal.timeout(60_000) });
+  const init = { method, headers, body, signal: AbortSignal.timeout(60_000) };
+  const answer = await fetch(server.url + route, init);
   const text = await answer.text();
   return { status: answer.status, body: text.startsWith('{') ? JSON.parse(text) : {} };
 }
@@ -115,7 +116,7 @@ async function scene(server, level, together) {
   });
   for (const job of jobs) if (job.bring === WAYS.exported) job.exported = await exportOf(server, job);
   const filler = fillUp(folderOf(server, ''), level * WEIGHTS_BYTES);
-  let open = [];
+  const open = [];
   try {
     const attempt = async (job) => {
       if (!judge(job.where, await job.bring(server, job.model, job.files, job))) open.push(job);
