@@ -196,7 +196,7 @@ export class ModelRegistrar {
 async function decidedElsewhere(tx: EntityManager, { contents, digest }: Candidate): Promise<ModelVersion> {
   const { name, version } = contents.manifest;
   const row = await versionRow(tx, name, version);
-  if (row && row.digest === digest && row.status !== 'registered') return versionOf(row);
+  if (row && row.digest === digest && row.status !== 'registered' && row.report !== null) return versionOf(row);
   throw new DomainError(
     'version_conflict',
     `Version ${version} of model '${name}' was registered by somebody else meanwhile.`,

@@ -75,7 +75,7 @@ export function assembleRegistry(given: RegistryParts) {
   );
   const signatures = new PackageSignatures({ store, clock, options, ...rulesFrom(database, policies) });
   const aliases = new ModelAliases(database, clock, new PromotionRules(policies, signatures));
-  const lifecycle = new VersionLifecycle(database, clock, policies, approvals);
+  const lifecycle = new VersionLifecycle(database, clock, policies, approvals, options.abandonedAfterMs);
   const exchange = new VersionExchange(database, store, clock, options, given.proof);
   const released = new ReleasedArtifacts(database, [store, derived], clock);
   const uploads = new UploadedFiles(options, clock, ids);

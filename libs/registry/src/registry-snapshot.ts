@@ -72,7 +72,7 @@ export class SnapshotReader {
   private aliases(): Promise<AliasRow[]> {
     return this.database.query<AliasRow>(
       `SELECT a.model, a.alias, a.version, e.revision, before.version AS previous FROM registry.model_alias a
-       JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = e.returns_to
+       JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = registry.rollback_target(e.id)
        ORDER BY a.model, a.alias`,
     );
   }

@@ -2,13 +2,13 @@ import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, timestamp, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
-import { requireModel } from './model-aliases';
 import type { ModelPolicies } from './model-policies';
 import { isServable, type ModelVersion } from './model-version';
 import { checkReason, versionNotFound } from './names';
-import { concludeChange, versionResource } from './registry-change';
+import { concludeChange, requireModel, versionResource } from './registry-change';
 import type { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
+import { refuseUnderway } from './validation-underway';
 import type { VersionApprovals } from './version-approvals';
 import { warmVersions } from './warm-versions';
 import type { VersionDecision } from './version-lifecycle';
@@ -23,7 +23,7 @@ export interface DeletionParts {
   readonly policies: ModelPolicies;
   readonly approvals: VersionApprovals;
   readonly clock: Clock;
-  readonly options: Pick<RegistryOptions, 'keepPredictedDays'>;
+  readonly options: Pick<RegistryOptions, 'keepPredictedDays' | 'abandonedAfterMs'>;
   readonly lastPrediction: LastPrediction | undefined;
 }
 
@@ -47,6 +47,8 @@ export class VersionDeletion {
       if (!row) throw versionNotFound(model, version);
       const before = versionOf(row);
       if (before.deletion !== undefined) return before;
+      const { clock, options } = this.parts;
+      refuseUnderway(row, { clock, abandonedAfterMs: options.abandonedAfterMs });
       refuse(before, [...(await this.pointers(tx, before)), ...predicted]);
       // What comes back one day is approved anew.
       const policy = await this.parts.policies.of(tx, model);
@@ -87,7 +89,7 @@ export class VersionDeletion {
     if (!isServable(status)) return faults;
     const rows = await tx.query<{ alias: string }[]>(
       `SELECT a.alias FROM registry.model_alias a JOIN registry.alias_event e ON e.id = a.event
-       JOIN registry.alias_event before ON before.id = e.returns_to
+       JOIN registry.alias_event before ON before.id = registry.rollback_target(e.id)
        WHERE a.model = $1 AND before.version = $2 ORDER BY a.alias`,
       [model, version],
     );

@@ -8,6 +8,7 @@ import type { PackageDigest, PackageFile } from './package-digest';
 import { lockArtifact, type ReleasedArtifacts } from './released-artifacts';
 import type { SignatureRecord } from './signing/signature-policy';
 import type { VersionSource } from './sources/remote-package';
+import { isAbandoned } from './validation-underway';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
 /** A version that somebody brings: what was read from its package. */
@@ -45,8 +46,8 @@ export interface VersionVerdict {
 /** The rows of versions on their way from registered to validated or rejected. */
 export class VersionRegister {
   constructor(
-    private readonly clock: Clock,
-    private readonly abandonedAfterMs: number,
+    readonly clock: Clock,
+    readonly abandonedAfterMs: number,
     private readonly released: Pick<ReleasedArtifacts, 'release'>,
   ) {}
 
@@ -103,9 +104,7 @@ export class VersionRegister {
 
   private isReplaceable(row: VersionRow): boolean {
     if (row.validated_at !== null) return false;
-    const age = this.clock.now() - new Date(row.changed_at).getTime();
-    const refused = row.status === 'rejected' || row.status === 'archived';
-    return refused || (row.status === 'registered' && age > this.abandonedAfterMs);
+    return row.status === 'rejected' || row.status === 'archived' || isAbandoned(row, this);
   }
 
   private async insert(tx: EntityManager, candidate: Candidate): Promise<number> {
@@ -129,9 +128,9 @@ export class VersionRegister {
     const released = reopen && row.digest !== candidate.digest;
     if (released) await this.released.release(tx, row.digest);
     const rows = await tx.query<{ revision: number }[]>(
-      `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1 ${reopen ? `, ${fresh}` : ''}
+      `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1, ${reopen ? fresh : 'changed_at = $3, changed_by = $4'}
          WHERE model = $1 AND version = $2 RETURNING revision) SELECT revision FROM v`,
-      reopen ? [name, version, ...this.columns(candidate)] : [name, version],
+      [name, version, ...(reopen ? this.columns(candidate) : [this.now(), JSON.stringify(candidate.actor)])],
     );
     return { revision: revisionOf(rows), released };
   }

@@ -1,12 +1,11 @@
 import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import { DomainError, orStorageFull, timestamp, type Actor, type Clock } from '@sibyl/kernel';
-import { requireModel } from './model-aliases';
 import { rejection, summaryOf, type RegistrarParts } from './model-registrar';
 import type { Validation, ValidationCall } from './model-validation';
 import { isServable, type ModelVersion, type StoredStatus } from './model-version';
 import { checkReason, versionNotFound } from './names';
-import { concludeChange, versionResource } from './registry-change';
+import { concludeChange, requireModel, versionResource } from './registry-change';
 import { stepBegins } from './validation-steps';
 import type { VersionDecision } from './version-lifecycle';
 import { versionOf, versionRow, type VersionRow } from './version-rows';
