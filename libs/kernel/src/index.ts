@@ -7,6 +7,7 @@ export { OPERATOR, systemActor, type Actor } from './actor';
 export { NEAR_MODELS, nearestWords } from './nearest';
 export { Permits } from './permits';
 export { SingleFlight } from './single-flight';
+export { isStorageFull, orStorageFull, storageFull } from './storage-full';
 export { digestFile } from './file-digest';
 export { atomicWriteFile, syncFolder } from './files';
 export { TURNS, type Pace } from './turns';

@@ -1,6 +1,7 @@
 import type { Database } from '@sibyl/database';
 import { invariant } from '@sibyl/kernel';
 import { isServable, type ModelVersion, type StoredStatus } from './model-version';
+import { WARM_VERSIONS, type WarmVersion } from './warm-versions';
 import { VERSION_COLUMNS, versionOf, type VersionRow } from './version-rows';
 
 /** Everything that serving needs to know of the registry at one moment. */
@@ -44,18 +45,12 @@ interface PolicyRow {
   readonly keep: number;
 }
 
-interface WarmRow {
-  readonly model: string;
-  readonly version: string;
-}
-
 /** All of them at one moment. */
 interface LightSnapshot {
   readonly aliases: readonly AliasRow[];
   readonly policies: readonly PolicyRow[];
   readonly versions: readonly LightRow[];
-  /** The versions that aliases pointed at last, as many of each model as its policy keeps. */
-  readonly warm: readonly WarmRow[];
+  readonly warm: readonly WarmVersion[];
 }
 
 const ALIASES = `SELECT a.model, a.alias, a.version, e.revision, before.version AS previous FROM registry.model_alias a
@@ -68,20 +63,12 @@ const POLICIES = `SELECT DISTINCT ON (model) model, COALESCE((policy->>'approval
 
 const VERSIONS = 'SELECT model, version, status, revision FROM registry.model_version ORDER BY model, arrival';
 
-const WARM = `SELECT p.model, w.version FROM policies p CROSS JOIN LATERAL (
-    SELECT e.from_version AS version, max(e.id) AS last FROM registry.alias_event e
-    JOIN registry.model_version v ON v.model = e.model AND v.version = e.from_version
-    WHERE e.model = p.model AND v.status IN ('validated', 'approved') AND NOT EXISTS (
-      SELECT FROM registry.model_alias a WHERE a.model = e.model AND a.version = e.from_version)
-    GROUP BY e.from_version ORDER BY last DESC LIMIT p.keep) w
-  WHERE p.keep > 0`;
-
 const listOf = (sql: string): string => `(SELECT COALESCE(json_agg(o), '[]') FROM (${sql}) o)`;
 
 // One statement sees one moment, so that every alias finds its version; and whoever moves an alias waits for one answer.
-const LIGHT = `WITH policies AS MATERIALIZED (${POLICIES})
+const LIGHT = `WITH policies AS MATERIALIZED (${POLICIES}), keeping AS (SELECT model, keep FROM policies WHERE keep > 0)
   SELECT ${listOf(ALIASES)} AS aliases, ${listOf('SELECT * FROM policies')} AS policies, ${listOf(VERSIONS)} AS versions,
-    ${listOf(WARM)} AS warm`;
+    ${listOf(WARM_VERSIONS)} AS warm`;
 
 /**
  * Reads snapshots. Reconcilers ask every few seconds, so what a row holds beside its status is read once per revision of

@@ -10,6 +10,7 @@ import type { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
 import { refuseUnderway } from './validation-underway';
 import type { VersionApprovals } from './version-approvals';
+import { warmVersions } from './warm-versions';
 import type { VersionDecision } from './version-lifecycle';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
@@ -96,7 +97,21 @@ export class VersionDeletion {
     return [
       ...faults,
       ...rows.map(({ alias }) => ({ pointer: '/version', expected, received: `a rollback of '${alias}' leads to it` })),
+      ...(aliases.length === 0 ? await this.warmth(tx, { model, version }) : []),
     ];
+  }
+
+  /** Whether the policy keeps it loaded, as one of those that aliases pointed at last. */
+  private async warmth(
+    tx: EntityManager,
+    { model, version }: Pick<ModelVersion, 'model' | 'version'>,
+  ): Promise<FieldFault[]> {
+    const { policy } = await this.parts.policies.of(tx, model);
+    const warm = await warmVersions((sql, values) => tx.query(sql, values), [{ model, keep: policy.keepWarm }]);
+    if (!warm.some((row) => row.version === version)) return [];
+    const expected = 'a version that keep_warm of the policy does not keep; archive it first to give that up';
+    const received = `keep_warm of the policy is ${policy.keepWarm}, and keeps it`;
+    return [{ pointer: '/version', expected, received }];
   }
 
   private async mark(

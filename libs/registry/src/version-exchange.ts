@@ -75,7 +75,7 @@ export class VersionExchange {
         `The bytes of version ${found.version} of '${model}' were deleted.`,
       );
     const folder = await this.store.artifactFolder(found.digest);
-    const audit = (await this.proof?.(model, found.version)) ?? { events: [], heads: [] };
+    const audit = (await this.proof?.(model, found.version)) ?? { events: [], events_count: 0, heads: [] };
     const header = await this.database.transaction(async (tx) => {
       await requireModel(tx, model);
       const facts = await recordOf(tx, found, { actor, atMs: this.clock.now(), audit });

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
-import { DomainError, timestamp, type Actor, type Clock } from '@sibyl/kernel';
+import { DomainError, orStorageFull, timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import { rejection, summaryOf, type RegistrarParts } from './model-registrar';
 import type { Validation, ValidationCall } from './model-validation';
 import { isServable, type ModelVersion, type StoredStatus } from './model-version';
@@ -47,7 +47,7 @@ export class VersionRevalidation {
     const { signal } = call;
     const validate = async (): Promise<ModelVersion> => {
       const row = await this.row(decision);
-      const result = await this.validate(row, call);
+      const result = await orStorageFull(() => this.validate(row, call));
       const changed = await this.conclude(actor, row, result, { reason, record });
       if (!result.report.passed) throw rejection(result.report);
       return changed;

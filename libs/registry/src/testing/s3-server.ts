@@ -26,6 +26,8 @@ export class S3Server extends LoopbackServer {
   readonly calls: Pick<Call, 'method' | 'key'>[] = [];
   /** Called with each request first; what it answers true to is refused with 503. */
   refuses: (call: Call) => boolean = () => false;
+  /** What it answers true to is never answered. */
+  ignores: (call: Call) => boolean = () => false;
   private readonly uploads = new Map<string, Map<number, Buffer>>();
 
   static start(): Promise<S3Server> {
@@ -49,6 +51,7 @@ export class S3Server extends LoopbackServer {
     const { method = '', headers } = request;
     const call = { method, key: rest.join('/'), query: url.searchParams, headers, body: Buffer.concat(chunks) };
     this.calls.push(call);
+    if (this.ignores(call)) return;
     const refused = bucket === this.bucket ? this.refuses(call) && fault(503, 'ServiceUnavailable') : noBucket();
     const { status, headers: own = {}, body = '' } = refused || this.answer(call);
     response
