@@ -175,6 +175,18 @@ describe('room for long bodies', () => {
     expect(got).toBe(code);
   }
 
+  interface Refused {
+    readonly reason?: string;
+    readonly status: number;
+    readonly outcome: string;
+    readonly count?: number;
+  }
+
+  async function refusedEvents(): Promise<Refused[]> {
+    const { body } = await server.call('GET', '/v1/audit/events?action=prediction.create&outcome=failed&limit=1000');
+    return (body as { items: Refused[] }).items.filter(({ reason }) => reason === 'queue_full');
+  }
+
   /** Begins a request and never ends it. */
   async function begin(...pieces: string[]): Promise<net.Socket> {
     const { hostname, port } = new URL(server.url);
@@ -216,6 +228,28 @@ describe('room for long bodies', () => {
     holder.destroy();
     await until(LONG, 'model_not_found');
   });
+
+  it('records a flood of refused ones in events of their own and shared ones, and each of them once', async () => {
+    const holder = await begin(head(`Content-Length: ${LONG}`));
+    await until(LONG, 'queue_full');
+    const before = await refusedEvents();
+    const [flood, ofOne] = [20, 10];
+    for (let i = 0; i < flood; i++) {
+      const refused = await Promise.all(Array.from({ length: ofOne }, () => post(LONG)));
+      expect(refused).toEqual(refused.map(() => [503, 'queue_full']));
+    }
+    holder.destroy();
+    const counted = (events: readonly Refused[]): number => events.reduce((sum, { count = 1 }) => sum + count, 0);
+    const expected = counted(before) + flood * ofOne;
+    let events = before;
+    for (const deadline = Date.now() + 20_000; counted(events) < expected && Date.now() < deadline;) {
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      events = await refusedEvents();
+    }
+    expect(counted(events)).toBe(expected);
+    expect(events.length - before.length).toBeLessThanOrEqual(101);
+    expect(events.every(({ status, outcome }) => status === 503 && outcome === 'failed')).toBe(true);
+  }, 60_000);
 
   it('gives the room of answered and failed ones back once', async () => {
     for (let i = 0; i < 10; i++) {
