@@ -18,9 +18,6 @@ import { RunnerLostError, type Runner } from './runner';
 import { whileYielding } from './runner-process';
 import type { ServedVersion } from './served-version';
 
-/** How work is done that takes a processor from others: all at once, or after them. */
-type Courtesy = (work: () => Promise<RunnerFrame>) => Promise<RunnerFrame>;
-
 export interface SessionLoaderDeps {
   readonly options: InferenceOptions;
   readonly clock: Clock;
@@ -55,27 +52,20 @@ export class SessionLoader {
     const load = (): Promise<RunnerFrame> => runner.call(FRAME_TYPES.load, version.session, message, limitAt);
     // Others in it, and callers of this version, would wait the longer for it.
     const nobodyWaits = runner.sessions.size === 0 && version.waiting === 0;
-    const yielding: Courtesy = (work) => (nobodyWaits ? whileYielding(runner.pid, options.niceness, work) : work());
-    const loaded = loadedMessage(await yielding(load));
+    const answer = nobodyWaits ? await whileYielding(runner.pid, options.niceness, load) : await load();
+    const loaded = loadedMessage(answer);
     version.describe(loaded);
-    for (const inputs of samples) if (!(await this.warm(runner, version, inputs, yielding))) break;
+    for (const inputs of samples) if (!(await this.warm(runner, version, inputs))) break;
     if (needsProof(loaded.provider)) await this.prove(runner, version, loaded.provider);
     runner.sessions.add(version.session);
   }
 
   /** Runs a sample twice: a first run prepares what later ones find, the second tells what they take. False where it cannot run. */
-  private async warm(
-    runner: Runner,
-    version: ServedVersion,
-    inputs: readonly Tensor[],
-    yielding: Courtesy,
-  ): Promise<boolean> {
+  private async warm(runner: Runner, version: ServedVersion, inputs: readonly Tensor[]): Promise<boolean> {
     const { clock, options } = this.deps;
     for (const prepared of [false, true]) {
       const begun = clock.monotonic();
-      const run = (): Promise<RunnerFrame> =>
-        runner.run(version.session, inputs, version.inputNames, begun + options.warmupLimitMs);
-      const frame = await (prepared ? run() : yielding(run));
+      const frame = await runner.run(version.session, inputs, version.inputNames, begun + options.warmupLimitMs);
       if (frame.type !== FRAME_TYPES.outputs) {
         if (version.loadOptions.warmupIsGuess === true) return false;
         const cause = new Error((frameMessage(frame) as FailedMessage).message);
