@@ -152,6 +152,11 @@ export const ERROR_CODES = {
     title: 'The place that the package should come from does not answer',
     help: 'The registry, bucket or server that the URI names, or the bucket that keeps packages, could not be reached, or broke off too often. Nothing became valid. Retry after `Retry-After` seconds.',
   },
+  storage_full: {
+    kind: 'unavailable',
+    title: 'The disk of the server is full',
+    help: 'There is no room for what was sent or for what has to be made of it. What came was dropped and nothing became valid. Retry after `Retry-After` seconds, when the operator has made room.',
+  },
   execution_provider_unavailable: {
     kind: 'unavailable',
     title: 'The required execution provider is missing',

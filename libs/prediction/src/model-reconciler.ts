@@ -84,6 +84,12 @@ export class ModelReconciler {
     await this.refresh().catch((error: unknown) => this.stale(error));
   }
 
+  /** Packages that are in memory here, or on their way. */
+  loadedDigests(): string[] {
+    const loaded = [...this.needs.all()].filter((served) => served.loaded !== undefined || served.state === 'loading');
+    return loaded.map((served) => served.facts.digest);
+  }
+
   /**
    * What is missing of what should serve since the start; empty when ready, and from then on: a version that arrives later,
    * or a runner that is being replaced, is no reason to take this instance out of its load balancer.

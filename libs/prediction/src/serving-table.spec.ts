@@ -58,7 +58,7 @@ describe('ServingTable.resolve', () => {
 
   it('refuses what is unknown, with near names, and what may not serve', () => {
     expect(codeOf(() => full.resolve('n', undefined))).toBe('model_not_found');
-    expect(() => full.resolve('mm', undefined)).toThrow(/Near names: m/);
+    expect(() => full.resolve('mm', undefined)).toThrow(expect.objectContaining({ nearModels: ['m'] }) as Error);
     expect(codeOf(() => full.resolve('m', '3'))).toBe('version_not_found');
     expect(() => full.resolve('m', '1.0.1')).toThrow(/1\.0\.0/);
     expect(codeOf(() => full.resolve('m', '0.9'))).toBe('version_not_servable');

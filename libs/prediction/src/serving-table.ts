@@ -1,5 +1,5 @@
 /** Hot path. See docs/paths/predict.md. */
-import { DomainError, nearestWords } from '@sibyl/kernel';
+import { DomainError, NEAR_MODELS, nearestWords } from '@sibyl/kernel';
 import type { ServedVersion } from './served-version';
 
 /** A model of the snapshot: its versions, where its aliases point and rollbacks lead, and the version that `latest` means. */
@@ -45,11 +45,8 @@ export class ServingTable {
   }
 
   private unknownModel(model: string): DomainError {
-    const near = nearestWords(model, this.models.keys(), 3);
-    const hint = near.length ? ` Near names: ${near.join(', ')}.` : '';
-    return new DomainError('model_not_found', `There is no model with this name.${hint}`, {
-      ...(near.length ? { faults: [{ pointer: '/model', hint: near.join(', ') }] } : {}),
-    });
+    const nearModels = nearestWords(model, this.models.keys(), NEAR_MODELS);
+    return new DomainError('model_not_found', 'There is no model with this name.', { nearModels });
   }
 }
 

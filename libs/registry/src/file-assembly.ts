@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Database } from '@sibyl/database';
-import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { DomainError, orStorageFull, type FieldFault } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
 import type { PackageDigest } from './package-digest';
 import { copyHashed, openPlain } from './package-files';
@@ -55,9 +55,11 @@ export class FileAssembly {
     if (missing.length > 0) throw notThere(missing);
     const folder = await this.store.uploadFolder();
     try {
-      let left = this.limits.artifactBytes;
-      for (const [name, sha256] of wanted)
-        left -= await this.copy(places.get(sha256), path.join(folder, name), sha256, left);
+      await orStorageFull(async () => {
+        let left = this.limits.artifactBytes;
+        for (const [name, sha256] of wanted)
+          left -= await this.copy(places.get(sha256), path.join(folder, name), sha256, left);
+      });
       return folder;
     } catch (error) {
       await this.store.discard(folder);

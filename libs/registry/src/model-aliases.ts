@@ -5,15 +5,15 @@ import { DomainError, invariant, timestamp, type Actor, type Clock, type FieldFa
 import {
   ALIAS_EVENT_COLUMNS,
   aliasEventOf,
-  type AliasApproval,
+  type GivenApproval,
   type AliasEvent,
   type AliasEventRow,
 } from './alias-event';
-import { presentOf, stepBack, type Target } from './alias-state';
+import { presentOf, stepBack, type StepBack, type Target } from './alias-state';
 import { checkCallers } from './breaking-move';
 import { checkPrecondition, type Precondition } from './etag';
-import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
-import { concludeChange, isModel, lockModel } from './registry-change';
+import { aliasNotFound, checkAlias, checkReason, lookupName, versionNotFound } from './names';
+import { concludeChange, isModel, requireModel } from './registry-change';
 import { isServable } from './model-version';
 import type { PromotionRules } from './promotion-rules';
 import { auditedSignature, type SignatureRecord } from './signing/signature-policy';
@@ -40,7 +40,7 @@ interface Step {
   readonly to: Target;
   readonly returnsTo: string | number | null;
   readonly breaking?: readonly FieldFault[] | undefined;
-  readonly approvals?: readonly AliasApproval[];
+  readonly approvals?: readonly GivenApproval[];
 }
 
 interface Why {
@@ -55,7 +55,7 @@ interface Prepared {
   readonly present: AliasEventRow | undefined;
   readonly to: Target;
   readonly breaking: readonly FieldFault[] | undefined;
-  readonly approvals: readonly AliasApproval[];
+  readonly approvals: readonly GivenApproval[];
   readonly signed: SignatureRecord | undefined;
 }
 
@@ -103,7 +103,7 @@ export class ModelAliases {
     });
   }
 
-  /** Points an alias back at what it pointed at before its present state. */
+  /** Points an alias back at what it pointed at before its present state, past versions that may serve no more. */
   async rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
     checkAlias(rollback.alias);
     const reason = checkReason(rollback.reason);
@@ -112,16 +112,10 @@ export class ModelAliases {
       await requireModel(tx, model);
       // What it goes back to was let through by the policy of its time: in need it is not held to a later one.
       await this.rules.requirePromoter(tx, actor, model, alias);
-      const { present, to, returnsTo } = await stepBack(tx, model, alias);
+      const { present, to, returnsTo, last } = await stepBack(tx, model, alias);
       if (!present) throw aliasNotFound(model, alias);
       checkPrecondition(rollback, `"${present.revision}"`);
-      if (!to) {
-        throw new DomainError(
-          'version_not_servable',
-          `Alias '${alias}' of model '${model}' has no version before ${present.version}.`,
-        );
-      }
-      requireServable(model, to);
+      if (!to) throw nothingBefore(present, last);
       const signed = await this.rules.requireSignature(tx, model, to.version);
       const step: Step = { kind: 'rollback', to, returnsTo };
       const event = await this.append(tx, { actor, reason, model, alias }, present, step);
@@ -133,7 +127,8 @@ export class ModelAliases {
   async rollbackTarget(model: string, alias: string): Promise<string | undefined> {
     const [row] = await this.database.query<{ readonly version: string }>(
       `SELECT before.version FROM registry.model_alias a
-       JOIN registry.alias_event e ON e.id = a.event JOIN registry.alias_event before ON before.id = e.returns_to
+       JOIN registry.alias_event e ON e.id = a.event
+       JOIN registry.alias_event before ON before.id = registry.rollback_target(e.id)
        WHERE a.model = $1 AND a.alias = $2`,
       [model, alias],
     );
@@ -250,21 +245,21 @@ function audited(breaking: readonly FieldFault[] | undefined): Record<string, un
 
 const BREAKING_AUDITED = 20;
 
-/** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
-export async function requireModel(tx: EntityManager, model: string, find = lockModel): Promise<void> {
-  if (await find(tx, model)) return;
-  const rows = await tx.query<{ name: string }[]>('SELECT name FROM registry.model ORDER BY name LIMIT 10000');
-  throw modelNotFound(
-    model,
-    rows.map((row) => row.name),
-  );
-}
-
 // A version that an alias kept in service although it failed its last validation is not promoted again.
 function requireServable(model: string, { version, status, passed }: Target): void {
   if (isServable(status) && passed === true) return;
-  const why = isServable(status) ? 'failed its last validation' : `is ${status}`;
+  const why = servableFault({ status });
   throw new DomainError('version_not_servable', `Version ${version} of model '${model}' ${why} and cannot serve.`);
+}
+
+function nothingBefore({ model, alias, version }: AliasEventRow, last: StepBack['last']): DomainError {
+  const why = !last || last.version === version ? '' : ` that may serve: ${last.version} ${servableFault(last)}`;
+  const detail = `Alias '${alias}' of model '${model}' has no version before ${version}${why}.`;
+  return new DomainError('version_not_servable', detail);
+}
+
+function servableFault({ status }: Pick<Target, 'status'>): string {
+  return isServable(status) ? 'failed its last validation' : `is ${status}`;
 }
 
 // A request names versions and aliases in one place, where the version would hide the alias.

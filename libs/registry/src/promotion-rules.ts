@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { DomainError, type Actor, type FieldFault } from '@sibyl/kernel';
-import type { AliasApproval } from './alias-event';
+import type { GivenApproval } from './alias-event';
 import { mayPromote } from './model-policy';
 import type { ModelPolicies } from './model-policies';
 import { lacking, metricFaults } from './policy-check';
@@ -19,7 +19,7 @@ export interface PromotedVersion {
 
 /** What a version has and lacks of what the policy of its model asks for. */
 interface Judged {
-  readonly approvals: readonly AliasApproval[];
+  readonly approvals: readonly GivenApproval[];
   readonly lacks: readonly FieldFault[];
 }
 
@@ -39,7 +39,7 @@ export class PromotionRules {
   }
 
   /** The approvals that the version is promoted with; version_not_servable with all that it lacks. */
-  async require(tx: EntityManager, step: PromotedVersion): Promise<readonly AliasApproval[]> {
+  async require(tx: EntityManager, step: PromotedVersion): Promise<readonly GivenApproval[]> {
     const { approvals, lacks } = await this.judge(tx, step);
     if (lacks.length > 0) throw lacking(step.model, step.version, lacks);
     return approvals;

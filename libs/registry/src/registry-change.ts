@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { ChangeRecord, RecordChange } from '@sibyl/audit';
-import { lookupName } from './names';
+import { lookupName, modelNotFound } from './names';
 
 /** NOTIFY channel that every change of the registry is announced on; the payload is the model's name. */
 export const REGISTRY_CHANNEL = 'sibyl_registry';
@@ -27,6 +27,16 @@ export async function lockModel(tx: EntityManager, model: string): Promise<boole
     lookupName(model),
   ]);
   return rows.length > 0;
+}
+
+/** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
+export async function requireModel(tx: EntityManager, model: string, find = lockModel): Promise<void> {
+  if (await find(tx, model)) return;
+  const rows = await tx.query<{ name: string }[]>('SELECT name FROM registry.model ORDER BY name LIMIT 10000');
+  throw modelNotFound(
+    model,
+    rows.map((row) => row.name),
+  );
 }
 
 /** Whether there is such a model; nothing keeps others from changing it. */

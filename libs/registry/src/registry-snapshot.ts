@@ -1,5 +1,6 @@
 import type { Database } from '@sibyl/database';
 import { isServable, type ModelVersion, type StoredStatus } from './model-version';
+import { warmVersions, type WarmVersion } from './warm-versions';
 import { VERSION_COLUMNS, versionOf, type VersionRow } from './version-rows';
 
 /** Everything that serving needs to know of the registry at one moment. */
@@ -43,14 +44,9 @@ interface PolicyRow {
   readonly keep_warm: number;
 }
 
-interface WarmRow {
-  readonly model: string;
-  readonly version: string;
-}
-
 interface Rules {
   readonly policies: ReadonlyMap<string, PolicyRow>;
-  readonly warm: readonly WarmRow[];
+  readonly warm: readonly WarmVersion[];
 }
 
 /**
@@ -76,7 +72,7 @@ export class SnapshotReader {
   private aliases(): Promise<AliasRow[]> {
     return this.database.query<AliasRow>(
       `SELECT a.model, a.alias, a.version, e.revision, before.version AS previous FROM registry.model_alias a
-       JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = e.returns_to
+       JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = registry.rollback_target(e.id)
        ORDER BY a.model, a.alias`,
     );
   }
@@ -95,19 +91,9 @@ export class SnapshotReader {
     );
   }
 
-  /** The versions that aliases pointed at last, as many of each model as its policy keeps. */
-  private warm(policies: readonly PolicyRow[]): Promise<WarmRow[]> {
-    const keeping = policies.filter((row) => row.keep_warm > 0);
-    if (keeping.length === 0) return Promise.resolve([]);
-    return this.database.query<WarmRow>(
-      `SELECT p.model, w.version FROM unnest($1::text[], $2::integer[]) AS p(model, keep) CROSS JOIN LATERAL (
-         SELECT e.from_version AS version, max(e.id) AS last FROM registry.alias_event e
-         JOIN registry.model_version v ON v.model = e.model AND v.version = e.from_version
-         WHERE e.model = p.model AND v.status IN ('validated', 'approved') AND NOT EXISTS (
-           SELECT FROM registry.model_alias a WHERE a.model = e.model AND a.version = e.from_version)
-         GROUP BY e.from_version ORDER BY last DESC LIMIT p.keep) w`,
-      [keeping.map((row) => row.model), keeping.map((row) => row.keep_warm)],
-    );
+  private warm(policies: readonly PolicyRow[]): Promise<readonly WarmVersion[]> {
+    const keeping = policies.map(({ model, keep_warm: keep }) => ({ model, keep }));
+    return warmVersions((sql, values) => this.database.query(sql, values), keeping);
   }
 
   private async facts(rows: readonly LightRow[]): Promise<Map<string, ModelVersion>> {

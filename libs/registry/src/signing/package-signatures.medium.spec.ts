@@ -63,6 +63,25 @@ describe('a signed package', () => {
     expect(at.changes[0]?.changes?.['package_signature']).toMatchObject(record);
   });
 
+  it.each([
+    ['has no manifest', {}],
+    ['has one without a name', { files: { 'sibyl.json': '{"version":"1.0.0"}' } }],
+  ])('that %s is nobody in particular, and refused where signatures are required', async (_, parts) => {
+    const folder = await signed({ manifest: undefined, golden: null, ...parts });
+    const take = (policy: SignaturePolicy, name: string): Promise<unknown> =>
+      under(policy).registerFolder(ALICE, folder, { name, version: '1.0.0' }, at.record);
+    const name = fresh();
+    const refused = {
+      code: 'model_rejected',
+      faults: [expect.objectContaining({ pointer: '/sibyl.json/name', expected: name }) as unknown],
+    };
+    expect(await failure(take('require', name))).toMatchObject(refused);
+    await take('verify', name);
+    const move = { model: name, alias: 'production', version: '1.0.0', reason: 'r', ifNoneMatch: '*' };
+    expect(await failure(at.registry.aliases.move(ALICE, move, at.record))).toMatchObject(refused);
+    await under('verify').aliases.move(ALICE, move, at.record);
+  });
+
   it('is the same package whatever the policy', async () => {
     const folder = await signed({ files: { 'train.py': 'print()' } });
     const first = await register(folder, under('none'));

@@ -1,4 +1,4 @@
-import { DomainError, timestamp, type Clock } from '@sibyl/kernel';
+import { DomainError, orStorageFull, timestamp, type Clock } from '@sibyl/kernel';
 import type { OnnxLimits } from '@sibyl/onnx';
 import type { ArtifactStore } from '../artifact-store';
 import type { ExpectedIdentity } from '../manifest-reader';
@@ -56,7 +56,7 @@ export class RemoteImport {
       const signal = request.signal ? AbortSignal.any([request.signal, late]) : late;
       const folder = await this.parts.store.uploadFolder();
       try {
-        const fetched = await this.into(folder, request, open, signal).catch((error: unknown) => {
+        const fetched = await orStorageFull(() => this.into(folder, request, open, signal)).catch((error: unknown) => {
           throw late.aborted && !request.signal?.aborted ? tooLong(this.parts.sourceOptions.importMs, error) : error;
         });
         return await use(fetched);

@@ -180,17 +180,22 @@ export class MlflowSync {
 
   /** Imports; what the package itself is refused for is an answer and no failure. */
   private async fetch(due: DueSync, { source }: OpenedMlflow, found: Found): Promise<ModelVersion | DomainError> {
-    const { model, rule } = due;
+    const { model, rule, setBy } = due;
     const uri = `models:/${rule.name}/${found.version.version}`;
     const { signal } = this.abort;
     try {
       const request = { uri, pointer: '/sync', name: model, call: { signal } };
-      const { version } = await this.parts.importer.importRemote(ACTOR, request, this.host.record, async (until) => {
-        const remote = await source.openVersion(found.version, until);
-        const { registryUri } = rule;
-        const facts = { ...remote.facts, ...(registryUri === undefined ? {} : { registryUri }) };
-        return { remote: { ...remote, facts }, close: () => undefined };
-      });
+      const { version } = await this.parts.importer.importRemote(
+        following(setBy),
+        request,
+        this.host.record,
+        async (until) => {
+          const remote = await source.openVersion(found.version, until);
+          const { registryUri } = rule;
+          const facts = { ...remote.facts, ...(registryUri === undefined ? {} : { registryUri }) };
+          return { remote: { ...remote, facts }, close: () => undefined };
+        },
+      );
       return version;
     } catch (error) {
       if (error instanceof DomainError && OF_THE_PACKAGE.has(error.code)) return error;
@@ -237,6 +242,11 @@ const OF_THE_PACKAGE: ReadonlySet<string> = new Set([
   'version_conflict',
   'invalid_parameter',
 ]);
+
+/** What comes is registered in the name of who made the model follow: whoever else approves it is a second person. */
+function following({ id, person = id, owner, name }: Actor): Actor {
+  return { ...ACTOR, person, owner: owner ?? name };
+}
 
 function spread(ms: number): number {
   return Math.round(ms * (1 + JITTER * (Math.random() - 0.5)));

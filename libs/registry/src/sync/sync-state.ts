@@ -1,4 +1,5 @@
 import type { Database } from '@sibyl/database';
+import { invariant, type Actor } from '@sibyl/kernel';
 import type { ModelPolicy } from '../model-policy';
 import type { SyncRule } from './sync-rule';
 
@@ -8,6 +9,8 @@ export interface DueSync {
   readonly rule: SyncRule;
   /** Of the policy that the rule is from. */
   readonly revision: number;
+  /** Who made the model follow as it does. */
+  readonly setBy: Actor;
   readonly failures: number;
   /** The version of the registry that was dealt with last, and why it could not become one here. */
   readonly registryVersion: string | null;
@@ -58,7 +61,8 @@ export class SyncState {
       const state = await this.take(model, revision);
       if (!state) continue;
       const { failures, registry_version: registryVersion, detail } = state;
-      yield { model, rule: policy.sync, revision, failures, registryVersion, detail };
+      const setBy = await this.setBy(model, revision);
+      yield { model, rule: policy.sync, revision, setBy, failures, registryVersion, detail };
     }
   }
 
@@ -72,6 +76,20 @@ export class SyncState {
         ...[outcome.version ?? null, outcome.detail ?? null],
       ],
     );
+  }
+
+  /** Who set the first of the revisions that follow the same in the same way up to this one: who edits another member is not it. */
+  private async setBy(model: string, revision: number): Promise<Actor> {
+    const [row] = await this.database.query<{ readonly actor: Actor }>(
+      `SELECT p.actor FROM registry.model_policy p WHERE p.model = $1 AND p.revision > COALESCE((
+         SELECT max(q.revision) FROM registry.model_policy q
+         JOIN registry.model_policy r ON r.model = q.model AND r.revision = $2
+         WHERE q.model = $1 AND q.revision < $2 AND q.policy->>'sync' IS DISTINCT FROM r.policy->>'sync'), 0)
+       ORDER BY p.revision LIMIT 1`,
+      [model, revision],
+    );
+    invariant(row, 'a revision that was read is there');
+    return row.actor;
   }
 
   /** A new policy is due at once; it begins anew where what it follows has changed, not where a person only edited another member. */

@@ -27,6 +27,8 @@ export class S3Server {
   readonly calls: Pick<Call, 'method' | 'key'>[] = [];
   /** Called with each request first; what it answers true to is refused with 503. */
   refuses: (call: Call) => boolean = () => false;
+  /** What it answers true to is never answered. */
+  ignores: (call: Call) => boolean = () => false;
   private readonly uploads = new Map<string, Map<number, Buffer>>();
   private readonly sockets = new Set<Socket>();
   private readonly server = http.createServer((request, response) => void this.serve(request, response));
@@ -70,6 +72,7 @@ export class S3Server {
     const { method = '', headers } = request;
     const call = { method, key: rest.join('/'), query: url.searchParams, headers, body: Buffer.concat(chunks) };
     this.calls.push(call);
+    if (this.ignores(call)) return;
     const refused = bucket === this.bucket ? this.refuses(call) && fault(503, 'ServiceUnavailable') : noBucket();
     const { status, headers: own = {}, body = '' } = refused || this.answer(call);
     response
