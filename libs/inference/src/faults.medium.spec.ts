@@ -289,7 +289,7 @@ describe('a runner process', () => {
     const [pid] = pids();
     const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean);
     expect(new Set(environment.map((line) => line.split('=')[0]))).toEqual(
-      new Set(['LC_ALL', 'MALLOC_ARENA_MAX', 'TZ']),
+      new Set(['GLIBC_TUNABLES', 'LC_ALL', 'MALLOC_ARENA_MAX', 'TZ']),
     );
     const cwd = readlinkSync(`/proc/${pid}/cwd`);
     expect(cwd).toBe(test.options.workFolder);
