@@ -670,7 +670,7 @@ describe('Promotion', () => {
         return Promise.resolve(event);
       },
     };
-    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options, new ManifestDefaults());
     await promotion.promote(actor, move, () => Promise.resolve());
     expect(loadedAtMove).toBe(true);
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
@@ -702,7 +702,7 @@ describe('Promotion', () => {
       },
     };
     const elsewhere = { warm: () => Promise.resolve(), follow: () => Promise.resolve() };
-    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options, new ManifestDefaults());
     let before = fixture.snapshots;
     await promotion.promote(actor, { ...move, reason: 'told' }, () => Promise.resolve());
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
@@ -728,7 +728,7 @@ describe('Promotion', () => {
       warm: () => Promise.reject(new DomainError('model_not_ready', 'no memory')).finally(() => steps.push('asked')),
       follow: () => Promise.resolve(),
     };
-    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options, new ManifestDefaults());
     expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('etag_mismatch');
     expect(await code(promotion.rollback(actor, move, () => Promise.resolve()))).toBe('policy_forbidden');
     expect(fixture.reconciler.table.resolve('m', '2').served.loaded).toBeUndefined();
@@ -753,6 +753,7 @@ describe('Promotion', () => {
       fixture.reconciler,
       { warm: () => Promise.resolve(), follow: () => Promise.resolve() },
       fixture.options,
+      new ManifestDefaults(),
     );
     expect(await code(promotion.promote(actor, { ...move, version: '9' }, () => Promise.resolve()))).toBe(
       'alias_not_found',

@@ -1,8 +1,17 @@
 import type { Database } from '@sibyl/database';
-import { DefinitionCompiler, DefinitionSnapshot, DefinitionStore, FeatureLog } from '@sibyl/features';
+import {
+  DefinitionCompiler,
+  DefinitionSnapshot,
+  DefinitionStore,
+  FeatureLog,
+  LogHistory,
+  OnlineFeatures,
+} from '@sibyl/features';
 import type { Clock } from '@sibyl/kernel';
+import { featureSetsInService } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
+import { SetFeatureReader } from './set-feature-reader';
 
 export type Features = Awaited<ReturnType<typeof startFeatures>>;
 
@@ -13,19 +22,37 @@ interface Foundation {
   readonly metrics: Metrics;
 }
 
-/** The feature service: what is published, and the log of events. */
+/** The feature service: what is published, the log of events, and values for predictions. */
 export async function startFeatures({ config, log, clock, metrics }: Foundation, database: Database) {
   const compiler = new DefinitionCompiler();
-  const snapshot = new DefinitionSnapshot({ database, compiler, log });
+  const snapshot = new DefinitionSnapshot({ database, compiler, log, onChange: () => online.follow() });
+  const online: OnlineFeatures = new OnlineFeatures(
+    {
+      snapshot,
+      compiler,
+      history: new LogHistory(database, snapshot, clock),
+      now: () => clock.now() * 1000,
+      counter: { count: (tier, result, times) => metrics.features.countCache(tier, result, times) },
+    },
+    config.online,
+  );
   await snapshot.start();
+  metrics.features.read({ entities: () => online.stateCount, bytes: () => online.stateBytes });
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.server.featureEvents.inc({ stream, result }, events);
-  const logParts = { database, clock, streams: snapshot, listeners: [], log, onResults };
+  const logParts = { database, clock, streams: snapshot, listeners: [online.listener], log, onResults };
   const featureLog = await FeatureLog.start(logParts, config.features);
   return {
     featureLog,
-    // No version of a model names a set yet, so none needs one.
-    featureStore: new DefinitionStore({ database, clock, compiler, snapshot, modelsOf: () => Promise.resolve([]) }),
+    onlineFeatures: online,
+    featureReader: new SetFeatureReader({ online, clock, metrics }),
+    featureStore: new DefinitionStore({
+      database,
+      clock,
+      compiler,
+      snapshot,
+      setsInService: featureSetsInService,
+    }),
     stopFeatures: async () => {
       snapshot.stop();
       await featureLog.stop();

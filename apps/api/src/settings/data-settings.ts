@@ -1,6 +1,7 @@
 import { AUDIT_DURABILITIES, AuditOptions } from '@sibyl/audit';
 import { AuthOptions } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
+import { OnlineOptions } from '@sibyl/features';
 import { choice, optionalText, whole } from './setting';
 import { lostByACrash, weakDatabasePassword } from './unsafe';
 
@@ -11,6 +12,7 @@ const GIBIBYTE = 1024 * MEBIBYTE;
 const AUDIT = new AuditOptions();
 const AUTH = new AuthOptions();
 const DATABASE = new DatabaseOptions();
+const ONLINE = new OnlineOptions();
 
 /** Where data lies. */
 export const DATA = {
@@ -50,6 +52,13 @@ export const DATA = {
     max: 60_000,
     fallback: DATABASE.statementTimeoutMs,
     meaning: 'How long one statement may take.',
+  }),
+  featureStateBytes: whole({
+    name: 'SIBYL_FEATURE_STATE_BYTES',
+    min: MEBIBYTE,
+    max: 1024 * GIBIBYTE,
+    fallback: ONLINE.stateBytes,
+    meaning: 'Memory for the latest events of entities, in each worker; what does not fit is read from PostgreSQL.',
   }),
   redisUrl: optionalText({
     name: 'REDIS_URL',

@@ -108,6 +108,15 @@ export class DefinitionSnapshot implements StreamCatalog {
     return row && !('members' in row.resolved) ? this.keep(row.resolved) : undefined;
   }
 
+  /** A version of a set that was published at any time, with the versions of its views; undefined where there is none. */
+  async olderSet(name: string, prefix: string): Promise<FeatureSet | undefined> {
+    const rows = await versionsOf(this.ask, 'set', name, prefix);
+    const [found] = rows;
+    if (found === undefined || rows.length > 1 || !('members' in found.resolved)) return undefined;
+    for (const { view, viewHash } of found.resolved.members) await this.olderView(view, viewHash);
+    return found.resolved;
+  }
+
   /** The current views, and those that a document names by the beginning of their hashes. */
   async viewsNamedIn(document: unknown): Promise<KnownViews> {
     const older = new Map<string, FeatureView>();
