@@ -4,7 +4,7 @@ import type { FilledRow, VersionFeatures } from './feature-reader';
 import type { FeatureRows, JsonObject } from './feature-rows';
 import { fillMissing } from './missing-features';
 import type { FeatureSlot, ModelContract } from './model-contract';
-import type { RowRequest } from './prediction-service';
+import type { RowRequest } from './call-parts';
 import { asDomainError, type RowFill } from './row-inference';
 
 /** A row, and what a feature source has for what it leaves out. */

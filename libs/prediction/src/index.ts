@@ -1,6 +1,7 @@
 export { PredictionOptions } from './prediction-options';
 export { PredictCall } from './predict-call';
-export { PredictionService, type RowRequest } from './prediction-service';
+export type { RowRequest } from './call-parts';
+export { PredictionService } from './prediction-service';
 export type { RowPrediction } from './decision';
 export type { Receiver, RowAnswer, RowFill, TensorAnswer } from './row-inference';
 /** @public The port of feature sources. */

@@ -14,7 +14,8 @@ import type { JsonObject } from './feature-rows';
 import { ModelReconciler } from './model-reconciler';
 import { PredictionOptions } from './prediction-options';
 import { PredictCall } from './predict-call';
-import { PredictionService, type RowRequest } from './prediction-service';
+import type { RowRequest } from './call-parts';
+import { PredictionService } from './prediction-service';
 import type { RowAnswer, TensorAnswer } from './row-inference';
 import { Promotion } from './promotion';
 import { ServedVersion } from './served-version';
@@ -431,7 +432,7 @@ describe('PredictionService', () => {
     });
     expect(await fixture.predictRow(served, row({ a: 1 }), fixture.call())).toMatchObject({
       json: '{"value":11}',
-      defaulted: ['b'],
+      fill: { defaulted: ['b'] },
     });
     expect(JSON.parse(served.infoJson)).toEqual({
       name: 'm',

@@ -1,17 +1,18 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest } from '@sibyl/inference';
-import { areLong, type PlainScanner, type Tensor } from '@sibyl/protocol';
+import { areLong, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
 import { runInFixedBatches } from './fixed-batch';
-import type { FeatureQuery, FeatureReader, FilledRow } from './feature-reader';
-import { FeatureRows, type JsonObject } from './feature-rows';
+import type { FeatureReader, FilledRow } from './feature-reader';
+import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
 import { addRow, fillOf, leavesOut, orThrow, supply, tryAdd, type FillingRow } from './filling-rows';
 import { fillMissing } from './missing-features';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
+import type { LongParts, PlainCall, RowRequest, TensorCall } from './call-parts';
 import type { PredictCall } from './predict-call';
 import {
   asDomainError,
@@ -27,14 +28,6 @@ import {
 import type { ServedVersion } from './served-version';
 import type { Resolution } from './serving-table';
 import { decodeTensorInputs, rowsOf } from './tensor-inputs';
-
-/** One row that a caller asks about. */
-export interface RowRequest {
-  readonly features: JsonObject;
-  readonly query: FeatureQuery;
-  /** Where the features stand in the request, for errors. */
-  readonly pointer: string;
-}
 
 /** Answers for features or tensors with the version that the serving table names. */
 export class PredictionService {
@@ -282,25 +275,6 @@ const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_cra
 
 /** A row among those of a run, or what is wrong with it. */
 type Placed = { readonly fill: RowFill | undefined } | DomainError;
-
-/** Where nested arrays may be in a call. */
-export interface LongParts {
-  readonly inputs?: JsonObject | undefined;
-  readonly rows: readonly Pick<RowRequest, 'features' | 'pointer'>[];
-}
-
-/** Tensors that a caller asks about. */
-export interface TensorCall {
-  readonly inputs: JsonObject;
-  readonly call: PredictCall;
-  readonly rowsMax: number;
-}
-
-/** A call whose features or tensors are still the bytes at a scanner. */
-export interface PlainCall extends Pick<TensorCall, 'call' | 'rowsMax'> {
-  readonly scanner: PlainScanner;
-  readonly query: FeatureQuery;
-}
 
 function isOneRow(tensors: readonly Tensor[]): boolean {
   for (const tensor of tensors) if (tensor.shape[0] !== 1) return false;

@@ -100,6 +100,28 @@ export class OnlineFeatures {
     return moment === undefined ? this.live.read(query) : this.past.read(query, moment);
   }
 
+  /**
+   * What a read came to then, computed again: `known` says, of each entity on each stream, the latest arrival that was known, as the
+   * record of the read has it. Nothing that came since can change it, as long as the events are kept.
+   */
+  readAgain(
+    { programs: views, set }: SetProgram,
+    rows: readonly OnlineRow[],
+    at: Micros,
+    known: (stream: string, entity: string) => Micros,
+  ): Promise<OnlineAnswer> {
+    const { history, now, counter } = this.parts;
+    const log: EventHistory = {
+      read: (queries, deadline) =>
+        history.read(
+          queries.map((query) => ({ ...query, knownAt: known(query.stream, query.entity) })),
+          deadline,
+        ),
+    };
+    const past = new PastReads({ log, now, counter, cacheBytes: 1 });
+    return past.read({ views, rows, keepStale: set.onStale === 'degrade' }, { at, knownAt: at, corrected: false });
+  }
+
   private compile(set: FeatureSet): SetProgram | undefined {
     const { snapshot, compiler } = this.parts;
     if (set.members.some(({ view, viewHash }) => snapshot.view(view, viewHash) === undefined)) return undefined;
