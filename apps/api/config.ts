@@ -3,7 +3,7 @@ import { validateSync } from 'class-validator';
 import { AuditOptions } from '@sibyl/audit';
 import { AuthOptions, parseKey } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
-import { LogOptions, OnlineOptions } from '@sibyl/features';
+import { LogOptions, ReadOptions } from '@sibyl/features';
 import { InferenceOptions } from '@sibyl/inference';
 import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
@@ -41,7 +41,7 @@ export interface ApiConfig {
   readonly audit: AuditOptions;
   readonly database: DatabaseOptions;
   readonly features: LogOptions;
-  readonly online: OnlineOptions;
+  readonly featureReads: ReadOptions;
   readonly inference: InferenceOptions;
   readonly registry: RegistryOptions;
   readonly sources: SourceOptions;
@@ -112,10 +112,10 @@ function edgeOptions(settings: Settings): Pick<ApiConfig, 'telemetry' | 'http' |
   };
 }
 
-function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features' | 'online'> {
+function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features' | 'featureReads'> {
   return {
-    online: frozen(new OnlineOptions(), { stateBytes: settings.featureStateBytes }),
     features: frozen(new LogOptions(), settings.redisUrl === undefined ? {} : { redisUrl: settings.redisUrl }),
+    featureReads: frozen(new ReadOptions(), { stateBytes: settings.featureMemoryBytes }),
     auth: frozen(new AuthOptions(), {
       keys: settings.keysMax,
       failedAuthentications: settings.authFailures,

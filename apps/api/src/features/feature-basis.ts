@@ -1,4 +1,4 @@
-import type { Frame, SetProgram } from '@sibyl/features';
+import { instantText, type Frame, type SetProgram } from '@sibyl/features';
 import type { FeatureBasis } from '@sibyl/prediction';
 
 /** What the values of one prediction were made from. With the log of events it is enough to make them again, to the last bit. */
@@ -32,9 +32,9 @@ export class PredictionBasis implements FeatureBasis {
       for (const [name, slot] of slots) if (gave[slot] !== undefined) given[`${plan.view.name}:${name}`] = gave[slot];
     });
     const streams = frames.flatMap(({ basis }) => basis.map((one) => streamOf(one, at)));
-    const known = knownAt === undefined ? {} : { known_at: instant(knownAt) };
+    const known = knownAt === undefined ? {} : { known_at: instantText(knownAt) };
     const gave = Object.keys(given).length === 0 ? {} : { given };
-    return { set: program.reference, at: instant(at), ...known, values, statuses, ...gave, streams };
+    return { set: program.reference, at: instantText(at), ...known, values, statuses, ...gave, streams };
   }
 }
 
@@ -43,14 +43,8 @@ function streamOf({ stream, entity, eventTime, eventId, arrived }: Frame['basis'
   return {
     stream,
     entity,
-    ...(none ? {} : { event_id: eventId, event_time: instant(eventTime), age_seconds: (at - eventTime) / 1e6 }),
+    ...(none ? {} : { event_id: eventId, event_time: instantText(eventTime), age_seconds: (at - eventTime) / 1e6 }),
     // Also of what does not count yet, or any more: everything that was known is known again.
-    ...(Number.isFinite(arrived) ? { ingested_at: instant(arrived) } : {}),
+    ...(Number.isFinite(arrived) ? { ingested_at: instantText(arrived) } : {}),
   };
-}
-
-/** RFC 3339 with microseconds. */
-function instant(micros: number): string {
-  const ms = Math.floor(micros / 1000);
-  return `${new Date(ms).toISOString().slice(0, -1)}${String(micros - ms * 1000).padStart(3, '0')}Z`;
 }

@@ -4,8 +4,14 @@ import {
   DefinitionSnapshot,
   DefinitionStore,
   FeatureLog,
+  FeatureReads,
+  LiveReads,
   LogHistory,
-  OnlineFeatures,
+  PastReads,
+  Selections,
+  SetReads,
+  StateStore,
+  type CacheTier,
 } from '@sibyl/features';
 import type { Clock } from '@sibyl/kernel';
 import { featureSetsInService } from '@sibyl/registry';
@@ -22,37 +28,34 @@ interface Foundation {
   readonly metrics: Metrics;
 }
 
-/** The feature service: what is published, the log of events, and values for predictions. */
+/** The feature service: what is published, the log of events, and reads of what they come to. */
 export async function startFeatures({ config, log, clock, metrics }: Foundation, database: Database) {
   const compiler = new DefinitionCompiler();
-  const snapshot = new DefinitionSnapshot({ database, compiler, log, onChange: () => online.follow() });
-  const online: OnlineFeatures = new OnlineFeatures(
-    {
-      snapshot,
-      compiler,
-      history: new LogHistory(database, snapshot, clock),
-      now: () => clock.now() * 1000,
-      counter: { count: (tier, result, times) => metrics.features.countCache(tier, result, times) },
-    },
-    config.online,
-  );
+  const now = (): number => clock.now() * 1000;
+  const states = new StateStore(config.featureReads.stateBytes, now);
+  const snapshot = new DefinitionSnapshot({ database, compiler, log, onChange: () => reads.usePublished() });
+  const store = new DefinitionStore({ database, clock, compiler, snapshot, setsInService: featureSetsInService });
+  const history = new LogHistory(database, snapshot, clock);
+  const counter = {
+    count: (tier: CacheTier, result: 'hit' | 'miss', times: number): void =>
+      metrics.features.countCache(tier, result, times),
+  };
+  const selections = new Selections({ compiler, snapshot, store });
+  const live = new LiveReads({ store: states, log: history, now, counter });
+  const past = new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes });
+  const reads = new FeatureReads({ selections, snapshot, store: states, live, past, now }, config.featureReads);
+  const sets = new SetReads({ snapshot, selections, live, past, history, now });
+  metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
-  metrics.features.read({ entities: () => online.stateCount, bytes: () => online.stateBytes });
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.server.featureEvents.inc({ stream, result }, events);
-  const logParts = { database, clock, streams: snapshot, listeners: [online.listener], log, onResults };
+  const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults };
   const featureLog = await FeatureLog.start(logParts, config.features);
   return {
     featureLog,
-    onlineFeatures: online,
-    featureReader: new SetFeatureReader({ online, clock, metrics }),
-    featureStore: new DefinitionStore({
-      database,
-      clock,
-      compiler,
-      snapshot,
-      setsInService: featureSetsInService,
-    }),
+    featureStore: store,
+    featureReads: reads,
+    featureReader: new SetFeatureReader({ sets, clock, metrics }),
     stopFeatures: async () => {
       snapshot.stop();
       await featureLog.stop();

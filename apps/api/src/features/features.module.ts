@@ -2,11 +2,13 @@ import { Module } from '@nestjs/common';
 import { Definitions } from './definitions';
 import { PushController } from './push.controller';
 import { Pushes } from './pushes';
+import { ReadBody } from './read-body';
+import { ReadsController } from './reads.controller';
 import { SetsController } from './sets.controller';
 import { ViewsController } from './views.controller';
 
 @Module({
-  controllers: [PushController, ViewsController, SetsController],
-  providers: [Pushes, Definitions],
+  controllers: [PushController, ReadsController, ViewsController, SetsController],
+  providers: [Pushes, Definitions, ReadBody],
 })
 export class FeaturesModule {}

@@ -1,4 +1,4 @@
-import { readEntityKey, type SetProgram } from '@sibyl/features';
+import { entityKey, type SetProgram } from '@sibyl/features';
 import { DomainError } from '@sibyl/kernel';
 import { pointerTo, type FeatureAsk, type FeatureQuery } from '@sibyl/prediction';
 
@@ -10,7 +10,7 @@ export function keysOf({ views }: SetProgram, { query, pointer }: FeatureAsk): r
   const keys: string[] = [];
   for (const { entity } of views) {
     const [given, at] = givenKey(query, entity.name, names.size === 1);
-    const key = readEntityKey(entity, given);
+    const key = entityKey(entity, given);
     if (typeof key === 'string') {
       keys.push(key);
       continue;

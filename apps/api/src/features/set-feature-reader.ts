@@ -24,7 +24,7 @@ export class SetFeatureReader extends FeatureReader {
   async check(served: ServedVersion): Promise<void> {
     const reference = served.facts.manifest.featureSet;
     if (reference === undefined) return;
-    const program = await this.parts.online.prepare(reference);
+    const program = await this.parts.sets.prepare(reference);
     if (program === undefined) {
       const detail = `Version ${served.version} of model '${served.model}' names the feature set '${reference}', which is not published.`;
       throw new DomainError('version_not_servable', detail, {

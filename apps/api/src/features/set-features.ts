@@ -1,6 +1,6 @@
 /** Hot path: predictions with features of a set. */
-import type { FeatureValue, OnlineAnswer, OnlineFeatures, OnlineRow, PastMoment, SetProgram } from '@sibyl/features';
-import { readGiven, readInstant } from '@sibyl/features';
+import type { FeatureValue, OnlineAnswer, OnlineRow, PastMoment, SetProgram, SetReads } from '@sibyl/features';
+import { instantText, readGiven, readInstant } from '@sibyl/features';
 import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
 import {
   pointerTo,
@@ -16,7 +16,7 @@ import { keysOf } from './row-keys';
 import { bindMembers, PolicyRow, type BoundMember } from './set-policy';
 
 export interface SetFeatureParts {
-  readonly online: OnlineFeatures;
+  readonly sets: SetReads;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
@@ -85,10 +85,10 @@ export class SetFeatures implements VersionFeatures {
 
   /** A version of a set that is named by its hash may have to be read first; without a set nothing is known. */
   private async readUnknown(rows: readonly FeatureAsk[], startedAt: number): Promise<FilledRows> {
-    const { online } = this.parts;
+    const { sets } = this.parts;
     if (this.reference.includes('@') && startedAt >= this.lookAgainAt) {
       this.lookAgainAt = startedAt + LOOK_AGAIN_MS;
-      await online.prepare(this.reference).catch(() => undefined);
+      await sets.prepare(this.reference).catch(() => undefined);
       const binding = this.bound();
       if (binding !== undefined) return this.readBound(binding, rows);
     }
@@ -96,7 +96,7 @@ export class SetFeatures implements VersionFeatures {
   }
 
   private bound(): Binding | undefined {
-    const program = this.parts.online.find(this.reference);
+    const program = this.parts.sets.find(this.reference);
     if (program === undefined) return undefined;
     if (this.binding?.program !== program) this.binding = bind(program, this.served, this.parts.metrics);
     return this.binding;
@@ -114,7 +114,7 @@ export class SetFeatures implements VersionFeatures {
     });
     if (past.size === 0 && now.length <= ROWS) {
       if (now.length === 0) return filled;
-      const answer = this.parts.online.read(binding.program, { rows: now.map(({ row }) => row) });
+      const answer = this.parts.sets.read(binding.program, { rows: now.map(({ row }) => row) });
       if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
       return answer.then((read) => this.fill(binding, now, read, filled));
     }
@@ -127,19 +127,19 @@ export class SetFeatures implements VersionFeatures {
     { now, past }: { readonly now: readonly Asked[]; readonly past: ReadonlyMap<number, readonly Asked[]> },
     filled: (FilledRow | DomainError)[],
   ): Promise<FilledRows> {
-    const { online, clock } = this.parts;
+    const { sets, clock } = this.parts;
     const { program } = binding;
     const endsAt = clock.monotonic() + PAST_LIMIT_MS;
     for (let i = 0; i < now.length; i += ROWS) {
       const part = now.slice(i, i + ROWS);
-      this.fill(binding, part, await online.read(program, { rows: part.map(({ row }) => row) }), filled);
+      this.fill(binding, part, await sets.read(program, { rows: part.map(({ row }) => row) }), filled);
     }
     for (const [at, all] of past) {
       for (let i = 0; i < all.length; i += ROWS) {
         const part = all.slice(i, i + ROWS);
         const moment = { at, knownAt: at, corrected: false };
         const deadlineMs = Math.max(0, endsAt - clock.monotonic());
-        const answer = await online.read(program, { rows: part.map(({ row }) => row), moment, deadlineMs });
+        const answer = await sets.read(program, { rows: part.map(({ row }) => row), moment, deadlineMs });
         this.fill(binding, part, answer, filled, moment);
       }
     }
@@ -223,11 +223,14 @@ function momentOf({ views }: SetProgram, { query, pointer }: FeatureAsk, now: nu
   const at = readInstant(query.timestamp) ?? 0;
   if (at >= now && at <= now + AHEAD_MICROS) return undefined;
   const kept = Math.min(...views.flatMap(({ streams }) => streams.map(({ retention }) => retention)));
-  const expected = at > now ? 'a time that has come' : 'a time within the retention of the streams';
   if (at <= now && at >= now - kept) return at;
-  throw new DomainError('invalid_parameter', `'timestamp' must be ${expected}.`, {
-    faults: [{ pointer: `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp`, expected }],
-  });
+  const fault = { pointer: `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp` };
+  if (at > now) {
+    const faults = [{ ...fault, expected: `a time that has come: it is ${instantText(now)}` }];
+    throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults });
+  }
+  const faults = [{ ...fault, expected: `a time from ${instantText(now - kept)}` }];
+  throw new DomainError('timestamp_before_retention', 'The events of that time are not kept any more.', { faults });
 }
 
 function attempt<T>(work: () => T): T | DomainError {

@@ -1,8 +1,8 @@
 import { nearestWords, type FieldFault } from '@sibyl/kernel';
-import { readEntityKey } from '../definitions/entity-key';
 import type { EntityRule, FieldDefinition } from '../definitions/feature-view';
 import type { FeatureValue, ValueType } from '../feature-value';
 import type { Micros } from '../time';
+import { entityKey } from './entity-key';
 import { uuidOfGivenId, uuidOfName } from './event-id';
 import { INSTANT_EXPECTED, readInstant } from './instant';
 import type { LoggedStream } from './stream-catalog';
@@ -74,7 +74,7 @@ export function idOf(
 }
 
 function readEntity(rule: EntityRule, given: unknown): string {
-  const key = readEntityKey(rule, given);
+  const key = entityKey(rule, given);
   return typeof key === 'string' ? key : refuse('/entity', key.expected, given);
 }
 

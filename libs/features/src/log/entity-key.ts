@@ -1,24 +1,19 @@
 import { RE2JS } from 're2js';
-import type { EntityRule } from './feature-view';
+import type { EntityRule } from '../definitions/feature-view';
 
-/** Longest key in UTF-8. */
-const KEY_BYTES = 256;
+const ENTITY_BYTES = 256;
 
-/** Why something cannot be the key of an entity. */
-export interface KeyFault {
-  readonly expected: string;
-}
-
-/** Reads the key of an entity as its rule says; numbers are keys by their digits. */
-export function readEntityKey(rule: EntityRule, given: unknown): string | KeyFault {
+/** The key of an entity as it lies in the log, or what was expected of it. */
+export function entityKey(rule: EntityRule, given: unknown): string | { readonly expected: string } {
   const { type, pattern, maxLength } = rule;
   if (type === 'int') {
     const number = typeof given === 'string' && /^-?\d{1,16}$/.test(given) ? Number(given) : given;
-    return Number.isSafeInteger(number) ? String(number) : { expected: 'a whole number' };
+    if (typeof number !== 'number' || !Number.isSafeInteger(number)) return { expected: 'a whole number' };
+    return String(number);
   }
   if (typeof given !== 'string' || given === '') return { expected: 'text' };
-  if (given.length > maxLength || Buffer.byteLength(given) > KEY_BYTES)
-    return { expected: `at most ${Math.min(maxLength, KEY_BYTES)} characters and ${KEY_BYTES} bytes` };
+  if (given.length > maxLength || Buffer.byteLength(given) > ENTITY_BYTES)
+    return { expected: `at most ${Math.min(maxLength, ENTITY_BYTES)} characters and ${ENTITY_BYTES} bytes` };
   if (given.includes('\0') || !given.isWellFormed()) return { expected: 'well-formed text' };
   if (pattern !== undefined && !matcher(pattern).matches(given)) return { expected: `text like ${pattern}` };
   return given;
