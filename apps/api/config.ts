@@ -155,6 +155,7 @@ function modelOptions(settings: Settings): Pick<ApiConfig, 'inference' | 'regist
       artifactFolder: path.join(settings.dataDir, 'artifacts'),
       ...(settings.s3Bucket === undefined ? {} : { artifactBucket: settings.s3Bucket }),
       artifactPrefix: settings.artifactPrefix,
+      artifactCopyBytes: settings.artifactCopyBytes,
       artifactBytes: settings.artifactBytes,
       files: settings.packageFiles,
       importFolders: [...settings.importFolders],

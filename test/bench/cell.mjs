@@ -4,6 +4,8 @@ import { median, quantile, table } from './figures.mjs';
 import { meanBatch, scrape } from './metrics.mjs';
 
 const SLICE_MS = 1_000;
+const WARM_CONNECTIONS = 64;
+const WARM_MS = 4_000;
 const FSYNCS_PER_ROUND = 40;
 
 /** CPU of the server and its runners, and of PostgreSQL, by process, so that one that ends in between is no credit. */
@@ -17,10 +19,16 @@ export function spent(before, after, isCounted) {
   return sum;
 }
 
-/** Gives the load generator the requests of a subject, for both servers. */
-export function prepareRequests(load, subject, body, key) {
-  load.prepare(`sibyl ${subject.label} ${body}`, subject.requests(body, { 'x-api-key': key }));
-  load.prepare(`limit ${subject.label} ${body}`, subject.requests(body, {}));
+/**
+ * Gives the load generator the requests of a subject, for both servers, and has them compile their code: the first cell has one
+ * caller, who would take minutes to have them do that, and would be charged with it.
+ */
+export async function prepareRequests(subject, body, key, { server, limit, load }) {
+  const name = `${subject.label} ${body}`;
+  load.prepare(`sibyl ${name}`, subject.requests(body, { 'x-api-key': key }));
+  load.prepare(`limit ${name}`, subject.requests(body, {}));
+  await load.run(`sibyl ${name}`, server.port, WARM_CONNECTIONS, WARM_MS);
+  await load.run(`limit ${name}`, limit.port, WARM_CONNECTIONS, WARM_MS);
 }
 
 async function measureRound({ subject, body, connections }, { server, limit, load }) {

@@ -18,7 +18,7 @@ async function measureSubject({ subject, bodies }, stand, { key, rounds }) {
     const cells = [];
     for (const body of bodies) {
       await compareAnswers(stand.server, limit, key, { subject, body });
-      prepareRequests(stand.load, subject, body, key);
+      await prepareRequests(subject, body, key, { ...stand, limit });
       for (const connections of CONNECTIONS) {
         const measured = await measureCell(
           { subject, body, connections, rounds, audit: 'durable' },

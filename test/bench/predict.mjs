@@ -75,11 +75,11 @@ async function measureTree(stand, key) {
   await upload(stand.server, subject);
   const limit = await startLimitServer(subject);
   try {
+    if (stand.cores) pin(limit.pid, stand.cores.server);
     for (const body of ['tensors', 'features']) {
       await compareAnswers(stand.server, limit, key, { subject, body });
-      prepareRequests(stand.load, subject, body, key);
+      await prepareRequests(subject, body, key, { ...stand, limit });
     }
-    if (stand.cores) pin(limit.pid, stand.cores.server);
     const cells = [];
     for (const cell of CELLS)
       cells.push(await measureCell({ ...cell, subject, audit: 'durable' }, { ...stand, limit }));

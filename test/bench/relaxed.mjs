@@ -22,7 +22,7 @@ export async function measureRelaxed({ load, writes, cores }, rounds) {
     try {
       pinStand({ server, load, limit }, cores);
       await compareAnswers(server, limit, key, { subject, body: 'tensors' });
-      prepareRequests(load, subject, 'tensors', key);
+      await prepareRequests(subject, 'tensors', key, { server, limit, load });
       const before = await auditOf(server);
       const cell = { body: 'tensors', connections: 1, rounds, subject, audit: 'relaxed' };
       const measured = await measureCell(cell, { server, limit, load, writes, cores });

@@ -50,7 +50,7 @@ ${markdownTable([['', ''], ...where(measured)])}
 **F** is CPU time per request of the limit server (bare \`node:http\`, \`JSON.parse\`, one ONNX run for whatever waits,
 \`JSON.stringify\`; no key, no checks, no record) divided by Sibyl's, runners included and PostgreSQL left out. Both run
 the same model on the same bodies on one core and take turns in slices of a second; medians of ${rounds} rounds, after one
-that warms up. F is a ratio taken within one run and moves little; rates and latencies move with the machine and with
+that warms up and four seconds of each body that have both compile their code. F is a ratio taken within one run and moves little; rates and latencies move with the machine and with
 whoever else uses it. A slice of a slow model with many connections is a handful of batches, and F is coarse
 there. Sibyl checks the key and the limit, validates, and answers after the event is on the disk; with \`relaxed\` audit
 (\`SIBYL_AUDIT_DURABILITY\`, refused in production) after the kernel has it, with a sync for each
@@ -69,7 +69,7 @@ ${markdownTable(wholeRows(cells))}
 | --- | --- |
 | \`npm run bench\`, with and without \`--full\` | tree, tensors: F at 64 connections at least 0.45, at one connection with relaxed audit at least 0.4; p50 of one connection at most 1 ms over the disk's; idle memory below 450 MiB |
 | \`npm run bench:mixed\` | beside a heavy model the tree's p50 is at most the sum of what both models have alone |
-| \`npm run bench:load\` | while a model of 200 MB is registered and loaded: no request for the tree fails, its p99 at most doubles, the event loop's p99 delay is at most 20 ms |
+| \`npm run bench:load\` | while a model of 400 MB is registered and loaded: no request for the tree fails, its p99 beside the loads is at most 1.1 times that between them, the event loop's p99 delay is at most 20 ms |
 | \`npm run bench:bodies\` | for no body, request or answer, up to 64 MiB is the event loop held for more than 25 ms |
 | \`npm run drill:overload\` | at 3 and 10 times the peak rate: goodput at least 90 % of the peak (what others took of the runner's core left out), p99 of the accepted at most twice that of a full queue, p99 of refusals at most 20 ms, memory at most 1.1 times, as before within 5 s |
 `;

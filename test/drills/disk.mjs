@@ -1,7 +1,6 @@
 // npm run drill:disk: the file system under the audit spool is full while PostgreSQL takes nothing. Predictions must be
 // refused with 503 audit_unavailable as long as they cannot be recorded, nothing that was answered may be lost, and with
 // room on the disk everything goes on without a restart. It mounts a small file system and therefore needs root.
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,28 +8,13 @@ import { startServer } from '../support/server.mjs';
 import { freeze, thaw } from './postgres-faults.mjs';
 import { compare, readUntilComplete } from './recorded-events.mjs';
 import { RecordedLoad } from './recorded-load.mjs';
+import { fillUp, moveToSmallDisk, unmountAll } from './small-disk.mjs';
 
 const CONNECTIONS = 16;
 const DISK_MIB = 96;
 const FULL_LIMIT_MS = 120_000; // the segments made ahead take events for a while
 const FULL_FOR_MS = 3_000;
 const RECOVERY_GOAL_MS = 10_000;
-const FILL_BLOCK = Buffer.alloc(64 * 1024, 0x66);
-
-const mounted = new Set();
-
-function mount(folder) {
-  const done = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m,mode=0700`, 'sibyl-drill', folder], {
-    encoding: 'utf8',
-  });
-  if (done.status !== 0) return false;
-  mounted.add(folder);
-  return true;
-}
-
-function unmount(folder) {
-  if (spawnSync('umount', [folder]).status === 0) mounted.delete(folder);
-}
 
 /** The folder directly below the data folder in which the spool has its segments. */
 function spoolTop(dataDir) {
@@ -38,34 +22,6 @@ function spoolTop(dataDir) {
   const segment = files.find((file) => file.endsWith('.seg') && !/(^|\/)(pg_|base|postgres)/.test(file));
   if (!segment) throw new Error(`no spool segment below ${dataDir}`);
   return path.join(dataDir, segment.split(path.sep)[0]);
-}
-
-/** Puts a small file system of its own under a folder and brings its files there. */
-function moveToSmallDisk(folder) {
-  const aside = `${folder}.aside`;
-  fs.renameSync(folder, aside);
-  fs.mkdirSync(folder, { mode: 0o700 });
-  if (!mount(folder)) {
-    fs.rmdirSync(folder);
-    fs.renameSync(aside, folder);
-    return false;
-  }
-  fs.cpSync(aside, folder, { recursive: true, preserveTimestamps: true });
-  fs.rmSync(aside, { recursive: true });
-  return true;
-}
-
-function fillUp(folder) {
-  const file = path.join(folder, 'filler');
-  const fd = fs.openSync(file, 'a');
-  try {
-    for (;;) fs.writeSync(fd, FILL_BLOCK);
-  } catch (error) {
-    if (error.code !== 'ENOSPC') throw error;
-  } finally {
-    fs.closeSync(fd);
-  }
-  return file;
 }
 
 async function until(condition, limitMs) {
@@ -123,7 +79,7 @@ async function main() {
     const issued = await server.call('POST', '/v1/keys', { body: { name: 'drill', role: 'team' } });
     const folder = spoolTop(server.dataDir); // while it runs: a spool that was shipped whole is removed at the end
     await server.terminate();
-    if (!moveToSmallDisk(folder)) {
+    if (!moveToSmallDisk(folder, DISK_MIB)) {
       console.log('skipped: this user may not mount a file system, so no disk was filled and nothing was checked');
       return true;
     }
@@ -149,7 +105,7 @@ async function main() {
     return list.length === 0;
   } finally {
     await server.terminate();
-    for (const folder of mounted) unmount(folder);
+    unmountAll();
     await server.stop();
   }
 }

@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { sendAndHangUp, sendRaw, type RawAnswer } from '../support/raw-http';
-import { checkProblem, RecordedCalls, type ListedEvent, type RecordedAnswer } from '../support/recorded-calls';
+import { checkProblem } from '../support/problem';
+import { RecordedClient, type AuditEvent, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
 
 const FEATURES = { price: 45000, volume: 1000000, rsi: 65.5 };
@@ -13,10 +14,11 @@ const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(level
 
 describe('bad input', () => {
   let server: TestServer;
-  const calls = new RecordedCalls(() => server, 'bad');
+  let calls: RecordedClient;
 
   beforeAll(async () => {
     server = await startServer({ env: { SIBYL_HEADERS_SECONDS: '1', SIBYL_BODY_SECONDS: '2' } });
+    calls = new RecordedClient(server, 'bad');
   }, 90_000);
   afterAll(async () => {
     await server.stop();
@@ -39,12 +41,12 @@ describe('bad input', () => {
     checkProblem('a raw request', {
       status: answer.status,
       text: answer.body,
-      contentType: answer.headers.get('content-type') ?? '',
+      contentType: answer.headers.get('content-type') ?? null,
     });
     expect([answer.status, (JSON.parse(answer.body) as { code: string }).code]).toEqual([status, code]);
   }
 
-  const refused = (answer: RecordedAnswer, status: number, code: string, pointer?: string): void => {
+  const refused = (answer: Reply, status: number, code: string, pointer?: string): void => {
     const { errors } = answer.body as { errors?: readonly { pointer: string }[] };
     expect([answer.status, answer.body.code, ...(pointer === undefined ? [] : [errors?.[0]?.pointer])]).toEqual([
       status,
@@ -534,8 +536,8 @@ describe('bad input', () => {
           `${text}{"features":`,
           () => new Promise((resolve) => setTimeout(resolve, 100)),
         );
-        await eventually(async () => (await calls.events(`&request_id=${id}`)).length > 0);
-        expect(await calls.events(`&request_id=${id}`)).toMatchObject([{ status: 499, outcome: 'failed' }]);
+        await eventually(async () => (await calls.events(`request_id=${id}`)).length > 0);
+        expect(await calls.events(`request_id=${id}`)).toMatchObject([{ status: 499, outcome: 'failed' }]);
       },
     );
 
@@ -553,7 +555,7 @@ describe('bad input', () => {
           await sendAndHangUp(server.url, text + bytes, () => new Promise((resolve) => setTimeout(resolve, i)));
         }
       }
-      const recorded = async (): Promise<ListedEvent[]> =>
+      const recorded = async (): Promise<AuditEvent[]> =>
         (await calls.events()).filter(({ request_id: id }) => ids.includes(id));
       await eventually(async () => (await recorded()).length >= ids.length);
       const events = await recorded();
@@ -587,7 +589,7 @@ describe('bad input', () => {
   it('after all this the server answers, and every request left exactly one event', async () => {
     expect((await calls.post('/predict', { features: FEATURES })).status).toBe(200);
     expect(await server.call('GET', '/ready')).toMatchObject({ status: 200, body: { ready: true } });
-    expect(await calls.wrongEvents()).toEqual([]);
+    expect(await calls.unrecorded()).toEqual([]);
     expect(server.log).not.toMatch(/failed unexpectedly|unhandled/i);
   });
 });

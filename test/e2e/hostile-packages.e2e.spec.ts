@@ -132,7 +132,7 @@ describe('hostile packages', () => {
       expect(fs.readdirSync(path.join(artifacts, 'staging'))).toEqual([]);
       expect(fs.readdirSync(path.join(artifacts, 'uploads'))).toEqual([]);
       expect(fs.readdirSync(path.join(artifacts, 'packages'))).toHaveLength(tried.length + 1);
-      expect(fs.existsSync('/tmp/owned')).toBe(false);
+      expect(fs.existsSync('/srv/owned')).toBe(false);
     });
 
     it('each request has one event with the status of its answer', async () => {

@@ -1,6 +1,6 @@
 import { newKeyText } from '@sibyl/auth/testing';
 import { sendRaw } from '../support/raw-http';
-import { RecordedCalls, type CallOptions, type RecordedAnswer } from '../support/recorded-calls';
+import { RecordedClient, type Request, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
 
 const UUID7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -26,25 +26,26 @@ const TRANSPORTS: readonly (readonly [string, (key: string) => Record<string, st
 
 describe('keys', () => {
   let server: TestServer;
-  const calls = new RecordedCalls(() => server, 'keys');
+  let calls: RecordedClient;
 
   beforeAll(async () => {
     server = await startServer();
+    calls = new RecordedClient(server, 'keys');
   }, 90_000);
   afterAll(async () => {
     await server.stop();
   }, 30_000);
 
-  async function issue(parts: Record<string, unknown>, options: CallOptions = {}): Promise<Issued> {
+  async function issue(parts: Record<string, unknown>, options: Request = {}): Promise<Issued> {
     const answer = await calls.post('/v1/keys', { name: 'a key', ...parts }, options);
     expect([answer.status, answer.text]).toEqual([201, answer.text]);
     return answer.body as Issued;
   }
 
-  const whoami = (key: string | null, headers: Record<string, string> = {}): Promise<RecordedAnswer> =>
+  const whoami = (key: string | null, headers: Record<string, string> = {}): Promise<Reply> =>
     calls.get('/v1/whoami', { key, headers });
 
-  const is = (answer: RecordedAnswer, status: number, code: string): void => {
+  const is = (answer: Reply, status: number, code: string): void => {
     expect([answer.status, answer.body.code]).toEqual([status, code]);
   };
 
@@ -289,11 +290,11 @@ describe('keys', () => {
     it('a grant is an event of its own kind', async () => {
       const answer = await calls.post('/v1/keys', { name: 'exporter', role: 'compliance' });
       expect(answer.status).toBe(201); // audit:export is more than the administrator has
-      expect(await calls.events(`&request_id=${answer.requestId}`)).toMatchObject([
+      expect(await calls.events(`request_id=${answer.requestId}`)).toMatchObject([
         { action: 'key.grant', outcome: 'succeeded', status: 201 },
       ]);
       const ordinary = await calls.post('/v1/keys', { name: 'ordinary', role: 'team' });
-      expect(await calls.events(`&request_id=${ordinary.requestId}`)).toMatchObject([
+      expect(await calls.events(`request_id=${ordinary.requestId}`)).toMatchObject([
         { action: 'key.issue', resource: { type: 'key', id: ordinary.body.id } },
       ]);
     });
@@ -376,7 +377,7 @@ describe('keys', () => {
 
   describe('Idempotency-Key', () => {
     const body = { name: 'once', role: 'team' };
-    const once = (text: string, key: string, options: CallOptions = {}): Promise<RecordedAnswer> =>
+    const once = (text: string, key: string, options: Request = {}): Promise<Reply> =>
       calls.post('/v1/keys', text, { ...options, headers: { 'Idempotency-Key': key, ...options.headers } });
 
     it('the same request gets the same answer, the key itself too', async () => {
@@ -420,7 +421,7 @@ describe('keys', () => {
   });
 
   it('each of these requests left exactly one event, which never tells a key', async () => {
-    expect(await calls.wrongEvents()).toEqual([]);
+    expect(await calls.unrecorded()).toEqual([]);
     expect(JSON.stringify(await calls.events())).not.toMatch(/sk_[0-9A-Za-z]{12}_/);
     expect(server.log).not.toMatch(/sk_[0-9A-Za-z]{12}_/);
   });

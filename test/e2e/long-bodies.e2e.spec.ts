@@ -166,13 +166,34 @@ describe('room for long bodies', () => {
     return [answer.status, ((await answer.json()) as { code: string }).code];
   }
 
-  async function until(bytes: number, code: string): Promise<void> {
+  /** `held` for what became of the request that is held open, should the wait be in vain. */
+  async function until(bytes: number, code: string, held?: net.Socket): Promise<void> {
     let got = '';
     for (let tries = 0; tries < 200 && got !== code; tries++) {
       [, got] = await post(bytes);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    expect(got).toBe(code);
+    expect({ got, held: String((held?.read() as Buffer | null) ?? '') }).toEqual({ got: code, held: '' });
+  }
+
+  interface Refused {
+    readonly reason?: string;
+    readonly status: number;
+    readonly outcome: string;
+    readonly count?: number;
+  }
+
+  async function refusedEvents(): Promise<Refused[]> {
+    const { body } = await server.call('GET', '/v1/audit/events?action=prediction.create&outcome=failed&limit=1000');
+    return (body as { items: Refused[] }).items.filter(({ reason }) => reason === 'queue_full');
+  }
+
+  /** The status of the answer to the head of a long request. */
+  async function announced(): Promise<string> {
+    const socket = await begin(head(`Content-Length: ${LONG}`));
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    socket.destroy();
+    return answer.toString().split(' ')[1] ?? '';
   }
 
   /** Begins a request and never ends it. */
@@ -199,7 +220,7 @@ describe('room for long bodies', () => {
 
   it.each(WIRES)('counts what is %s until its client hangs up', async (_, pieces) => {
     const socket = await begin(...pieces());
-    await until(LONG, 'queue_full');
+    await until(LONG, 'queue_full', socket);
     expect(await post(1_000)).toEqual([404, 'model_not_found']);
     expect(await post(200_000)).toEqual([404, 'model_not_found']);
     socket.destroy();
@@ -216,6 +237,27 @@ describe('room for long bodies', () => {
     holder.destroy();
     await until(LONG, 'model_not_found');
   });
+
+  it('records a flood of refused ones in events of their own and shared ones, and each of them once', async () => {
+    const holder = await begin(head(`Content-Length: ${LONG}`));
+    await until(LONG, 'queue_full');
+    const before = await refusedEvents();
+    const flood = 300;
+    for (let sent = 0; sent < flood; sent += 20)
+      expect(await Promise.all(Array.from({ length: 20 }, announced))).toEqual(Array(20).fill('503'));
+    holder.destroy();
+    const counted = (events: readonly Refused[]): number => events.reduce((sum, { count = 1 }) => sum + count, 0);
+    const expected = counted(before) + flood;
+    let events = before;
+    for (const deadline = Date.now() + 20_000; counted(events) < expected && Date.now() < deadline;) {
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      events = await refusedEvents();
+    }
+    expect(counted(events)).toBe(expected);
+    // A hundred of them in each ten seconds have their own.
+    expect(events.length - before.length).toBeLessThan(flood);
+    expect(events.every(({ status, outcome }) => status === 503 && outcome === 'failed')).toBe(true);
+  }, 60_000);
 
   it('gives the room of answered and failed ones back once', async () => {
     for (let i = 0; i < 10; i++) {

@@ -48,7 +48,11 @@ describe('moving a version to another installation', () => {
     const header = JSON.parse(file.toString('utf8', 48, 48 + file.readUInt32LE(12)));
     expect(header.record).toMatchObject({
       alias_history: [{ alias: 'production', reason: 'approved by the board' }],
-      audit: { events: [{ action: 'model.register' }, { action: 'model.promote' }], heads: expect.any(Array) },
+      audit: {
+        events: [{ action: 'model.register' }, { action: 'model.promote' }],
+        events_count: 2,
+        heads: expect.any(Array),
+      },
     });
     const [event] = header.record.audit.events;
     expect((await here.get(`/v1/audit/events/${event.id}`)).body).toMatchObject({ chain: event.chain, seq: event.seq });

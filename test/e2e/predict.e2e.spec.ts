@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { addModel, identityModel, linearModel, unaryModel } from '@sibyl/onnx/testing';
 import { packageForm } from '../support/package-form';
-import { RecordedCalls, type RecordedAnswer } from '../support/recorded-calls';
+import { RecordedClient, type Reply } from '../support/recorded-client';
 import { REPOSITORY, startServer, type TestServer } from '../support/server.mjs';
 
 const UUID7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -31,10 +31,11 @@ function example(model: string, file: string): unknown {
 
 describe('predictions', () => {
   let server: TestServer;
-  const calls = new RecordedCalls(() => server, 'predict');
+  let calls: RecordedClient;
 
   beforeAll(async () => {
     server = await startServer();
+    calls = new RecordedClient(server, 'predict');
   }, 90_000);
   afterAll(async () => {
     await server.stop();
@@ -335,7 +336,7 @@ describe('predictions', () => {
       });
     }, 90_000);
 
-    const infer = (model: string, inputs: unknown): Promise<RecordedAnswer> =>
+    const infer = (model: string, inputs: unknown): Promise<Reply> =>
       calls.post(`/models/${model}/predict`, typeof inputs === 'string' ? `{"inputs":${inputs}}` : { inputs });
 
     it('INT64 keeps all its digits, from strings and numbers', async () => {
@@ -540,7 +541,7 @@ describe('predictions', () => {
       ['/models/fraud_detection/predict', { inputs: { features: [[1, 2]] } }],
     ])('shows what %s answered', async (route, body) => {
       const { requestId, body: answer } = await calls.post(route, body);
-      const [event] = await calls.events(`&request_id=${requestId}`);
+      const [event] = await calls.events(`request_id=${requestId}`);
       expect(await calls.get(`/v1/predictions/${event?.['prediction_id'] as string}`)).toMatchObject({
         status: 200,
         body: { request: body, answer },
@@ -549,6 +550,6 @@ describe('predictions', () => {
   });
 
   it('each of these requests left exactly one event', async () => {
-    expect(await calls.wrongEvents()).toEqual([]);
+    expect(await calls.unrecorded()).toEqual([]);
   });
 });

@@ -58,6 +58,7 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['GET', '/v1/models/{name}/history', 'models:read'],
   ['GET', '/v1/models/{name}/policy', 'models:read'],
   ['PUT', '/v1/models/{name}/policy', 'models:promote'],
+  ['POST', '/v1/models/{name}/policy/approve', 'models:promote'],
 
   ['POST', '/v1/keys', 'keys:write'],
   ['GET', '/v1/keys', 'keys:read'],

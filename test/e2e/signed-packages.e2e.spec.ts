@@ -112,17 +112,21 @@ describe('signed packages', () => {
     distrust();
     try {
       expect(await client.promote('kept', 'champion', '1.0.0')).toMatchObject({
-        status: 422,
-        body: { code: 'model_rejected' },
+        status: 409,
+        body: { code: 'version_not_servable' },
       });
       expect((await predict('kept')).status).toBe(200);
       await client.call('DELETE', '/v1/models/kept/1.0.0');
       const load = { model_id: 'kept', version: '1.0.0' };
       expect(await client.post('/v1/models/load', load)).toMatchObject({
-        status: 422,
-        body: { code: 'model_rejected' },
+        status: 409,
+        body: { code: 'version_not_servable', errors: [{ pointer: expect.stringMatching('^/model.sig') }] },
       });
-      expect((await predict('kept')).status).toBe(422);
+      // Nothing is wrong with what the caller sent.
+      expect(await predict('kept')).toMatchObject({
+        status: 409,
+        body: { code: 'version_not_servable', detail: expect.stringContaining('1.0.0') },
+      });
       trust('not_after: 2020-01-01T00:00:00Z\n');
       const expired = await client.post('/v1/models/load', load);
       expect(expired.body.errors[0].received).toContain('has expired');

@@ -1,36 +1,56 @@
 import type { TestServer } from './server.mjs';
+import { checkProblem } from './problem';
 import { MULTIPART, multipart, partsOf, type PackageFiles, type Part } from './model-packages';
 
+/** An answer to a request that was sent under an id of its own. */
 export interface Reply {
+  readonly requestId: string;
   readonly status: number;
   readonly headers: Headers;
+  readonly text: string;
   /** Parsed where the answer is JSON. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   readonly body: any;
 }
 
+/** An event as `GET /v1/audit/events` lists it. */
 export interface AuditEvent {
   readonly id: string;
+  readonly recorded_at: string;
+  readonly request_id: string;
+  readonly prediction_id: string;
   readonly action: string;
   readonly outcome: string;
   readonly status: number;
-  readonly request_id: string;
-  readonly prediction_id: string;
+  readonly actor: { readonly type: string; readonly id: string; readonly key_id?: string; readonly name: string };
   readonly reason?: string;
+  readonly count?: number;
+  readonly chain: string;
+  readonly seq: number;
+  readonly [other: string]: unknown;
 }
 
 export interface Request {
   /** Defaults to the admin key; null sends none. */
   readonly key?: string | null;
-  readonly headers?: Record<string, string>;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Strings, bytes and forms are sent as they are, anything else as JSON. */
   readonly body?: unknown;
   readonly timeoutMs?: number;
+  /** How many events it must leave; by itself one, where its route is not public. */
+  readonly events?: 0 | 1;
 }
 
-/** A client whose every request has an id of its own, so that a test can ask for the event of each. */
+/** What was sent under an id, the status of its answer, and how many events that must have; undefined: any number. */
+interface Sent {
+  readonly what: string;
+  readonly status: number;
+  readonly events?: 0 | 1 | undefined;
+}
+
+/** A client whose every request has an id of its own, so that what was sent can be compared with what was recorded. */
 export class RecordedClient {
-  /** Requests to private routes: id → what it was and the status of its answer. */
-  readonly sent = new Map<string, { readonly what: string; readonly status: number }>();
+  readonly sent = new Map<string, Sent>();
   private requests = 0;
 
   constructor(
@@ -38,26 +58,29 @@ export class RecordedClient {
     private readonly name: string,
   ) {}
 
+  /** An id that no other request has. */
+  nextId(): string {
+    return `${this.name}-${++this.requests}`;
+  }
+
+  /** Sends a request; an error must be the problem document that every caller may rely on. */
   async call(method: string, route: string, request: Request = {}): Promise<Reply> {
-    const { key = this.server.adminKey, headers = {}, body, timeoutMs = 60_000 } = request;
-    const id = `${this.name}-${++this.requests}`;
-    const raw = body === undefined || typeof body === 'string' || Buffer.isBuffer(body);
+    const { body, timeoutMs = 60_000, events = isPublic(`${method} ${route}`) ? undefined : 1 } = request;
+    const headers = this.headersOf(request);
     const answer = await fetch(this.server.url + route, {
       method,
-      headers: {
-        ...(key === null ? {} : { 'x-api-key': key }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        'x-request-id': id,
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: (raw ? body : JSON.stringify(body)) as RequestInit['body'] & string }),
+      headers,
+      ...(body === undefined ? {} : { body: bodyOf(body) }),
       signal: AbortSignal.timeout(timeoutMs),
     });
     const text = await answer.text();
-    const isJson = /\bjson\b/.test(answer.headers.get('content-type') ?? '') && text !== '';
-    const reply = { status: answer.status, headers: answer.headers, body: isJson ? JSON.parse(text) : text };
-    this.sent.set(id, { what: `${method} ${route}`, status: reply.status });
-    return reply;
+    const { status } = answer;
+    const requestId = headers.get('x-request-id') ?? '';
+    const type = answer.headers.get('content-type');
+    this.sent.set(answer.headers.get('x-request-id') ?? requestId, { what: `${method} ${route}`, status, events });
+    if (status >= 400 && method !== 'HEAD') checkProblem(`${method} ${route}`, { status, text, contentType: type });
+    const isJson = /\bjson\b/.test(type ?? '') && text !== '';
+    return { requestId, status, headers: answer.headers, text, body: isJson ? JSON.parse(text) : text };
   }
 
   get(route: string, request: Request = {}): Promise<Reply> {
@@ -106,7 +129,8 @@ export class RecordedClient {
     const found: AuditEvent[] = [];
     for (let cursor: string | undefined; ;) {
       const page = cursor === undefined ? '' : `&cursor=${encodeURIComponent(cursor)}`;
-      const { status, body } = await this.get(`/v1/audit/events?order=asc&limit=1000${filter && `&${filter}`}${page}`);
+      const route = `/v1/audit/events?order=asc&limit=1000${filter && `&${filter}`}${page}`;
+      const { status, body } = await this.get(route);
       if (status !== 200) throw new Error(`the audit log answered ${status}: ${JSON.stringify(body)}`);
       found.push(...body.items);
       if (body.next === undefined) return found;
@@ -121,17 +145,25 @@ export class RecordedClient {
     return event;
   }
 
-  /** Requests that do not have exactly one event, or whose event has another status than the answer: none, when all is well. */
+  /** Requests whose events are not those that they must leave: too few, too many, or with another status than the answer's. */
   async unrecorded(): Promise<string[]> {
-    const sent = [...this.sent].filter(([, { what }]) => !isPublic(what));
-    const events = await this.events();
-    const statuses = new Map<string, number[]>();
-    for (const { request_id: id, status } of events) statuses.set(id, [...(statuses.get(id) ?? []), status]);
-    return sent
-      .filter(([id, { status }]) => String(statuses.get(id)) !== String([status]))
-      .map(
-        ([id, { what, status }]) => `${id} ${what} ${status}: events with ${statuses.get(id)?.join(', ') ?? 'none'}`,
-      );
+    const sent = [...this.sent].filter(([, { events }]) => events !== undefined);
+    const recorded = new Map<string, AuditEvent[]>();
+    for (const event of await this.events())
+      recorded.set(event.request_id, [...(recorded.get(event.request_id) ?? []), event]);
+    return sent.flatMap(([id, { what, status, events }]) => {
+      const found = recorded.get(id) ?? [];
+      const fits = found.every((event) => event.status === status && event.outcome === outcomeOf(status));
+      return found.length === events && fits ? [] : [`${id} ${what} ${status}: ${JSON.stringify(found)}`];
+    });
+  }
+
+  private headersOf({ key = this.server.adminKey, headers = {}, body }: Request): Headers {
+    const all = new Headers({ 'x-request-id': this.nextId() });
+    if (key !== null) all.set('x-api-key', key);
+    if (body !== undefined && !(body instanceof FormData)) all.set('content-type', 'application/json');
+    for (const [name, value] of Object.entries(headers)) all.set(name, value);
+    return all;
   }
 }
 
@@ -139,4 +171,14 @@ const PUBLIC = /^\w+ \/(?:(?:health(?:\/live|\/ready|\/model)?|ready)?\/?(?:\?|$
 
 function isPublic(what: string): boolean {
   return PUBLIC.test(what);
+}
+
+function bodyOf(body: unknown): string | Uint8Array<ArrayBuffer> | FormData {
+  if (typeof body === 'string' || body instanceof FormData) return body;
+  return body instanceof Uint8Array ? new Uint8Array(body) : JSON.stringify(body);
+}
+
+function outcomeOf(status: number): string {
+  if (status < 400) return 'succeeded';
+  return [401, 403, 429].includes(status) ? 'denied' : 'failed';
 }

@@ -217,6 +217,7 @@ async function startModels(
     onnxLimits: config.onnx,
     proof: (model, version) => auditLog.traceOf(model, version),
     lastPrediction: (model, version, fromMs) => lastPrediction(auditLog, { model, version, fromMs }),
+    loaded: () => reconciler.loadedDigests(),
     sourceOptions: config.sources,
     onChange: async () => {
       await Promise.all([reconciler.follow(), registryChanged(siblings)]);

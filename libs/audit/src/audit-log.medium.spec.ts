@@ -193,3 +193,24 @@ it('a search for rare events uses an index instead of reading all', async () => 
     expect(JSON.stringify(plan)).toMatch(/Index Cond|Bitmap Index/);
   }
 });
+
+describe('AuditLog.traceOf', () => {
+  it('tells the newest changes of a version, and how many there are', async () => {
+    const model = { name: 'traced', version: '1' };
+    const drafts = (count: number, from: number): Partial<AuditEventDraft>[] =>
+      Array.from({ length: count }, (_, i) => ({ action: 'model.promote', model, actor: actorOf(from + i) }));
+    const actorOf = (i: number) => ({ type: 'key' as const, id: 'a', name: `mover-${i}` });
+    await trail.commit(anEvent({ action: 'model.register', model, actor: actorOf(-1) }));
+    await commitAll(drafts(1000, 0));
+    await trail.commit(anEvent({ action: 'model.archive', model, actor: actorOf(1000) }));
+    await trail.commit(anEvent({ action: 'prediction.create', model }));
+    const { events, events_count: count, heads } = await log.traceOf('traced', '1');
+    expect([events.length, count]).toEqual([1000, 1002]);
+    expect(events.at(-1)).toMatchObject({ action: 'model.archive', actor_name: 'mover-1000' });
+    expect(events.some(({ action }) => action === 'model.register')).toBe(false);
+    const times = events.map((event) => event.recorded_at);
+    expect(times).toEqual([...times].sort());
+    expect(heads.length).toBeGreaterThan(0);
+    expect((await log.traceOf('traced', '2')).events_count).toBe(0);
+  });
+});

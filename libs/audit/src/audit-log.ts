@@ -48,7 +48,10 @@ export interface ChainHead {
 }
 
 export interface EventTrace {
+  /** The newest, oldest of them first. */
   readonly events: readonly TracedEvent[];
+  /** Of all there are. */
+  readonly events_count: number;
   readonly heads: readonly ChainHead[];
 }
 
@@ -131,22 +134,27 @@ export class AuditLog {
     return row && { event: parseBody(row), payload: this.openPayload(row) };
   }
 
-  /** Changes of a version, oldest first, with the hashes by which each is found and proven here, and the chains as they end now. */
+  /** The newest changes of a version, with the hashes by which each is found and proven here, and the chains as they end now. */
   async traceOf(model: string, version: string): Promise<EventTrace> {
     await this.parts.trail.flush();
     const { database } = this.parts;
-    const events = await database.auditQuery<TracedEvent>(
+    const where = `model_name = $1 AND model_version = $2 AND action IN (${TRACED})`;
+    const newest = await database.auditQuery<TracedEvent>(
       `SELECT id, to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS recorded_at, action, outcome, actor_name,
          chain_id AS chain, seq::double precision, encode(leaf, 'hex') AS leaf,
          encode(chain_hash, 'hex') AS chain_hash
-       FROM audit.event WHERE model_name = $1 AND model_version = $2 AND action IN (${TRACED}) ORDER BY event.recorded_at, id LIMIT ${MOST_LIMIT}`,
+       FROM audit.event WHERE ${where} ORDER BY event.recorded_at DESC, id DESC LIMIT ${MOST_LIMIT}`,
+      [model, version],
+    );
+    const [counted] = await database.auditQuery<{ count: string }>(
+      `SELECT count(*) AS count FROM audit.event WHERE ${where}`,
       [model, version],
     );
     const heads = await database.auditQuery<ChainHead>(
       `SELECT chain_id AS chain, kind, last_seq::double precision AS seq, encode(head, 'hex') AS head FROM audit.chain
        ORDER BY opened_at DESC LIMIT ${HEADS_MOST}`,
     );
-    return { events, heads };
+    return { events: newest.reverse(), events_count: Number(counted?.count ?? 0), heads };
   }
 
   private async newest(): Promise<EventInstant | undefined> {

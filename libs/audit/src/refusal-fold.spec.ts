@@ -36,6 +36,17 @@ describe('RefusalFold', () => {
     expect(fold.singly(aRefusal('r', '10.0.0.2'), 'key_unknown')).toBe(true);
   });
 
+  it('counts each caller and each model by itself, because the shared event names one of each', () => {
+    const ofCaller = (id: string, model?: string): AuditEventDraft =>
+      anEvent({ actor: { type: 'key', id, name: id }, model: model === undefined ? undefined : { name: model } });
+    for (let i = 0; i < 4; i++) fold.singly(ofCaller('a', 'tree'), 'queue_full');
+    expect(fold.singly(ofCaller('a', 'tree'), 'queue_full')).toBe(false);
+    expect(fold.singly(ofCaller('b', 'tree'), 'queue_full')).toBe(true);
+    expect(fold.singly(ofCaller('a', 'lstm'), 'queue_full')).toBe(true);
+    fold.close();
+    expect(emitted).toEqual([{ ...ofCaller('a', 'tree'), count: 2 }]);
+  });
+
   it('begins anew after the window, also when no sweep came between', () => {
     for (let i = 0; i < 5; i++) fold.singly(aRefusal(`r-${i}`), 'key_unknown');
     clock.advance(10_001);

@@ -3,10 +3,10 @@ import type { AuditEventDraft } from './audit-event';
 
 /** Limits of the folding of refused requests. */
 export interface RefusalLimits {
-  /** Refusals with one code from one address that get an event each, in one window. */
+  /** Refusals of one source, with one code, that get an event each in one window. */
   readonly singly: number;
   readonly windowMs: number;
-  /** Addresses and codes watched at once; beyond it every refusal gets its own event. */
+  /** Sources and codes watched at once; beyond it every refusal gets its own event. */
   readonly sources: number;
 }
 
@@ -21,7 +21,10 @@ interface Window {
   count: number;
 }
 
-/** Keeps a flood of refused requests from flooding the audit log: those past the first hundred share one event. */
+/**
+ * Keeps a flood of refused requests from flooding the audit log: those past the first hundred share one event. Only those of one
+ * caller for one model do, so that the shared event names the right ones.
+ */
 export class RefusalFold {
   private readonly windows = new Map<string, Window>();
   private readonly timer: NodeJS.Timeout;
@@ -38,7 +41,7 @@ export class RefusalFold {
   /** Whether this refusal is to be committed now; otherwise it is counted and will be in the event of its window. */
   singly(event: AuditEventDraft, code: string): boolean {
     const now = this.clock.monotonic();
-    const source = `${code} ${event.ip}`;
+    const source = `${code} ${event.ip} ${event.actor.id} ${event.model?.name ?? ''}`;
     let window = this.windows.get(source);
     if (window && window.endsAt <= now) {
       this.end(source, window);

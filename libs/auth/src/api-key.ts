@@ -32,6 +32,8 @@ export interface ApiKey extends KeyRights {
   readonly createdAtMs: number;
   /** Id of the key, or name of the system part, that issued it. */
   readonly createdBy: string;
+  /** Whose it is, as `Actor.person` says. Never changes. */
+  readonly person: string;
   readonly revokedAtMs?: number;
   readonly lastUsedAtMs?: number;
   /** Number of the change that made it what it is; grows over all keys. Good for an ETag. */

@@ -1,9 +1,11 @@
 import { Client } from 'pg';
-import { DomainError } from '@sibyl/kernel';
+import { DomainError, OPERATOR } from '@sibyl/kernel';
 import { createTestDatabase, type TestDatabase } from '@sibyl/database/testing';
 import type { KeyDraft } from './api-key';
 import { AuthOptions } from './auth-options';
+import { newKeyText } from './key-text';
 import { authMigrations } from './migrations';
+import type { Principal } from './principal';
 import { ROLES } from './scopes';
 import { type Auth, anAuth, aPrincipal, ChangeLog, ROOT, ROOT_ACTOR } from './testing';
 
@@ -49,6 +51,30 @@ describe('ApiKeys', () => {
       models: ['fraud_*'],
     });
     expect(await auth.keys.find(key.id)).toMatchObject({ ...key, lastUsedAtMs: expect.any(Number) as number });
+  });
+
+  it('gives each key the person behind it: who is issued one by the operator, whatever else is written of owners', async () => {
+    const preset = newKeyText();
+    await auth.adminKey.ensure({ presetKey: preset, file: '' }, log.record);
+    const operator = auth.gate.authenticate(preset, '192.0.2.1');
+    const issue = async (by: Principal, owner: string): Promise<Principal> => {
+      const draft = { name: owner, owner, scopes: ['keys:write', 'models:promote'] };
+      return auth.gate.authenticate((await auth.keys.issue(by.actor, by, draft, log.record)).text, '192.0.2.1');
+    };
+    const ann = await issue(operator, 'Ann');
+    const ben = await issue(operator, 'Ben');
+    const forged = await issue(await issue(ann, 'Carl'), 'Dora');
+    const persons = [operator, ann, ben, forged].map(({ actor }) => actor.person);
+    expect(persons).toEqual([OPERATOR, ann.keyId, ben.keyId, ann.keyId]);
+    // Nor does a change of the key, or of its row.
+    await auth.keys.change(ann.actor, ann, { id: forged.keyId, patch: { owner: 'Eve' } }, log.record);
+    expect((await auth.keys.find(forged.keyId)).person).toBe(ann.keyId);
+    for (const change of [`person = '${ben.keyId}'`, `created_by = '${ben.keyId}'`, "origin = 'preset'"])
+      await expect(db.database.query(`UPDATE auth.keys SET ${change} WHERE id = $1`, [forged.keyId])).rejects.toThrow();
+    // Another process reads the same.
+    const beside = anAuth({ database: db.database });
+    await beside.snapshot.refresh();
+    expect(beside.snapshot.key(forged.keyId)?.principal.actor.person).toBe(ann.keyId);
   });
 
   it('records who got what with the change, and never the secret', async () => {

@@ -62,7 +62,15 @@ describe('what a connection has proven', () => {
     const text = door.add();
     enter(text);
     const prefix = parseKey(text)?.prefix ?? '';
-    const key = { id: 'key-1', prefix, name: 'key-1', scopes: ['predict' as const], createdAtMs: 0, createdBy: 'test' };
+    const key = {
+      id: 'key-1',
+      prefix,
+      name: 'key-1',
+      scopes: ['predict' as const],
+      createdAtMs: 0,
+      createdBy: 'test',
+      person: 'operator',
+    };
     const secret = { prefix, keyId: 'key-1', digest: Buffer.alloc(32), expiresAtMs: Infinity };
     door.snapshot.apply({ ...key, version: 99 }, [secret]);
     expect(codeOf(text)).toBe('key_unknown');
@@ -77,7 +85,15 @@ describe('what a connection has proven', () => {
     enter(text);
     const prefix = parseKey(text)?.prefix ?? '';
     const secret = door.snapshot.secret(prefix)!;
-    const key = { id: 'key-2', prefix, name: 'key-2', scopes: ['predict' as const], createdAtMs: 0, createdBy: 'test' };
+    const key = {
+      id: 'key-2',
+      prefix,
+      name: 'key-2',
+      scopes: ['predict' as const],
+      createdAtMs: 0,
+      createdBy: 'test',
+      person: 'operator',
+    };
     door.snapshot.apply({ ...key, version: 99, revokedAtMs: 1 }, [{ ...secret, prefix }]);
     expect(codeOf(text)).toBe('key_revoked');
   });

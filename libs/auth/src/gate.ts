@@ -1,8 +1,8 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Actor, type Clock } from '@sibyl/kernel';
+import { allowsModel } from './allowed-models';
 import type { AuthOptions } from './auth-options';
 import type { ConnectionProof } from './connection-proof';
-import { matchesGlob } from './glob';
 import type { LimitExchange, Taking } from './limit-exchange';
 import type { KeyDigest } from './key-digest';
 import type { KeyEntry, KeyTable, SecretEntry } from './key-snapshot';
@@ -11,7 +11,7 @@ import type { KeyUsage } from './key-usage';
 import { addressBlock } from './networks';
 import type { Principal } from './principal';
 import { RateLimiter, type LimitState, type RateLimit } from './rate-limiter';
-import { holdsScope, holdsScopeOn, type Scope } from './scopes';
+import { holdsScope, type Scope } from './scopes';
 
 /**
  * The one gate of every transport: who calls, whether they may, and whether not too often. Synchronous and without
@@ -67,20 +67,12 @@ export class Gate {
       const names = (typeof scope === 'string' ? [scope] : scope).map((one) => `\`${one}\``).join(' or ');
       throw new DomainError('scope_missing', `The key lacks the scope ${names}.`);
     }
-    if (model !== undefined && !this.allowsModel(principal, held, model)) {
+    if (model !== undefined && !allowsModel(principal, held, model)) {
       throw new DomainError('model_forbidden', `The key may not use the model \`${model.slice(0, 128)}\`.`);
     }
     if (held !== 'predict' && this.keys.ageMs() > this.options.staleLimitMs) {
       throw new DomainError('database_unavailable', 'Keys could not be checked against the database for too long.');
     }
-  }
-
-  /** Whether the key allows `scope` on this model: for leaving out of lists what its holder may not see. */
-  allowsModel(principal: Principal, scope: Scope, model: string): boolean {
-    if (!holdsScopeOn(principal.scopes, scope, model)) return false;
-    const { models } = principal;
-    if (models === undefined || !(scope === 'predict' || scope.startsWith('models:'))) return true;
-    return models.some((glob) => matchesGlob(glob, model));
   }
 
   /** Takes one request off the key's limit and quota; what it returns goes into the RateLimit headers. */

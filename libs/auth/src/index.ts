@@ -1,3 +1,4 @@
+export { allowsModel } from './allowed-models';
 export { AdminKey } from './admin-key';
 export { AnswerSeal } from './answer-seal';
 export { type ApiKey, type KeyDraft, type KeyPatch, type KeyRights } from './api-key';

@@ -3,7 +3,7 @@ import { scopesOfRole } from './scopes';
 
 /** Columns of a key, for statements that call the table `k`. */
 export const KEY_COLUMNS = `k.id, k.prefix, k.name, k.owner, k.role, k.scopes, k.models, k.cidrs, k.expires_at,
-  k.rate_requests, k.rate_seconds, k.quota_requests, k.quota_period, k.created_at, k.created_by, k.revoked_at, k.version`;
+  k.rate_requests, k.rate_seconds, k.quota_requests, k.quota_period, k.created_at, k.created_by, k.person, k.revoked_at, k.version`;
 
 /** A row as pg gives it: bigint as text. */
 export interface KeyRow {
@@ -22,6 +22,7 @@ export interface KeyRow {
   readonly quota_period: QuotaPeriod | null;
   readonly created_at: Date;
   readonly created_by: string;
+  readonly person: string;
   readonly revoked_at: Date | null;
   readonly version: string;
   readonly last_used_at?: Date | null;
@@ -46,6 +47,7 @@ export function keyOfRow(row: KeyRow): ApiKey {
       : { quota: Object.freeze({ requests: Number(row.quota_requests), period: row.quota_period }) }),
     createdAtMs: row.created_at.getTime(),
     createdBy: row.created_by,
+    person: row.person,
     ...(row.revoked_at === null ? {} : { revokedAtMs: row.revoked_at.getTime() }),
     ...(row.last_used_at ? { lastUsedAtMs: row.last_used_at.getTime() } : {}),
     version: Number(row.version),

@@ -18,6 +18,7 @@ const KEY: ApiKey = {
   quota: { requests: 1, period: 'day' },
   createdAtMs: 0,
   createdBy: 'x',
+  person: 'operator',
   version: 1,
 };
 

@@ -1,4 +1,4 @@
-import { invariant, timestamp, type Clock, type IdSource } from '@sibyl/kernel';
+import { invariant, OPERATOR, timestamp, type Clock, type IdSource } from '@sibyl/kernel';
 import type { EntityManager } from 'typeorm';
 import type { ApiKey } from './api-key';
 import type { KeyDigest } from './key-digest';
@@ -65,8 +65,8 @@ export class KeyStore {
       tx.query(
         `WITH k AS (
            INSERT INTO auth.keys (id, prefix, name, owner, role, scopes, models, cidrs, expires_at, rate_requests,
-             rate_seconds, quota_requests, quota_period, origin, created_at, created_by, version)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING *)
+             rate_seconds, quota_requests, quota_period, origin, created_at, created_by, version, person)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, ${PERSON}) RETURNING *)
          SELECT ${KEY_COLUMNS} FROM k`,
         [this.ids.next(), parsed.prefix, ...settingColumns(settings), origin, now, createdBy, version],
       ),
@@ -120,6 +120,10 @@ export class KeyStore {
     return row.epoch;
   }
 }
+
+/** The operator's keys are the operator's; each key that those issue is a person's, and so is all that is issued with that one. */
+const PERSON = `CASE WHEN $14 <> 'issued' THEN '${OPERATOR}' ELSE COALESCE(
+  (SELECT i.person FROM auth.keys i WHERE i.id::text = $16 AND i.person <> '${OPERATOR}'), $1::uuid::text) END`;
 
 /** Gives the untyped rows of `EntityManager.query` their type. */
 export async function rowsOf<T>(query: Promise<unknown>): Promise<T[]> {

@@ -1,4 +1,5 @@
 import type { Migration } from '@sibyl/database';
+import { personsMigration } from './persons-migration';
 
 /**
  * Schema `auth`. Secrets have a table of their own because a key may have two while it is being rotated; usage has
@@ -83,4 +84,5 @@ GRANT SELECT, INSERT, UPDATE ON auth.key_usage, auth.key_quota_usage TO sibyl_ap
 GRANT SELECT, INSERT, UPDATE, DELETE ON auth.idempotency TO sibyl_app;
 `,
   },
+  personsMigration,
 ];

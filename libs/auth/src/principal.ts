@@ -12,7 +12,7 @@ export interface Principal extends KeyRights {
 }
 
 export function principalOf(key: ApiKey): Principal {
-  const { id, prefix, name, owner, role, scopes, models, cidrs, expiresAtMs, rateLimit, quota } = key;
+  const { id, prefix, name, owner, role, person, scopes, models, cidrs, expiresAtMs, rateLimit, quota } = key;
   return Object.freeze({
     keyId: id,
     prefix,
@@ -32,6 +32,7 @@ export function principalOf(key: ApiKey): Principal {
       name,
       ...(owner === undefined ? {} : { owner }),
       ...(role === undefined ? {} : { role }),
+      person,
     }),
   });
 }

@@ -165,6 +165,7 @@ export class Door<C extends Clock> {
       scopes: ['predict'],
       createdAtMs: 0,
       createdBy: 'test',
+      person: 'operator',
       version: this.count,
       ...overrides,
     };

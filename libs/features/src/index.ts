@@ -10,3 +10,8 @@ export { DefinitionCompiler, type DefinitionKind, type ViewSummary } from './sto
 export type { NamedDefinition, Publication } from './store/definition-rows';
 export { DefinitionSnapshot } from './store/definition-snapshot';
 export { DefinitionStore, type FoundDefinition, type Published } from './store/definition-store';
+export type { CacheCounter, CacheTier } from './engine/cache-counter';
+export type { Explanation } from './engine/explain';
+export type { Frame, Given, StreamBasis } from './engine/frame';
+export type { GivenFault } from './engine/given';
+export type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from './engine/online-query';

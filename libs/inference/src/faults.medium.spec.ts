@@ -5,6 +5,7 @@ import {
   attribute,
   encodeModel,
   endlessModel,
+  externalDataModel,
   graph,
   hugeOutputModel,
   loopModel,
@@ -13,6 +14,7 @@ import {
   unaryModel,
   value,
 } from '@sibyl/onnx/testing';
+import type { DomainError } from '@sibyl/kernel';
 import type { Tensor } from '@sibyl/protocol';
 import type { InferenceOptions } from './inference-options';
 import { NO_OBSERVER, type RunnerLoss } from './inference-observer';
@@ -287,7 +289,7 @@ describe('a runner process', () => {
     const [pid] = pids();
     const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean);
     expect(new Set(environment.map((line) => line.split('=')[0]))).toEqual(
-      new Set(['LC_ALL', 'MALLOC_ARENA_MAX', 'TZ']),
+      new Set(['GLIBC_TUNABLES', 'LC_ALL', 'MALLOC_ARENA_MAX', 'TZ']),
     );
     const cwd = readlinkSync(`/proc/${pid}/cwd`);
     expect(cwd).toBe(test.options.workFolder);
@@ -319,6 +321,26 @@ describe('a trial', () => {
     expect(JSON.stringify([trial, (trial as Error).message])).not.toContain(folder);
     expect(await negate(model, 1)).toBe(-1);
     expect(lost).toEqual([]);
+  });
+
+  it('says what the runtime said of a model that it refuses, in bounds and without a path of this machine', async () => {
+    await start();
+    const heard = async (bytes: Buffer, samples: Tensor[][] = []): Promise<string> => {
+      const error = await test.runtime.trial(file('refused', bytes), { samples }).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'model_rejected' });
+      const { received = '' } = (error as DomainError).faults?.[0] ?? {};
+      expect(received).not.toContain(folder);
+      expect(received.length).toBeLessThanOrEqual(301);
+      return received;
+    };
+    expect(await heard(unaryModel('NoSuchOperator'))).toMatch(/NoSuchOperator/);
+    expect(await heard(Buffer.alloc(5000, 'garbage '))).toMatch(/refused\.onnx.*Protobuf parsing failed/);
+    expect(await heard(externalDataModel({ location: 'weights.bin', offset: '0', length: '8' }))).toMatch(
+      /weights\.bin/,
+    );
+    expect(
+      await heard(unaryModel('Neg'), [[{ name: 'x', datatype: 'FP32', shape: [1, 1], data: Float32Array.of(1) }]]),
+    ).toMatch(/rank/);
   });
 
   it('rejects a model that takes too long, and kills its process', async () => {

@@ -15,6 +15,7 @@ import { BatchTimes } from './batch-times';
 import type { RunnerLoss } from './inference-observer';
 import { shuttingDown } from './runner-slot';
 import { BoundedRunner, type RunnerBounds } from './bounded-runner';
+import { runtimeWords } from './runtime-words';
 import { RunnerLostError, type Runner, type RunnerEnd, type RunnerSettings } from './runner';
 import { selectProviders } from './select-providers';
 import { signatureOfLoaded } from './served-version';
@@ -72,8 +73,8 @@ export class ModelTrial {
 
   async run(model: ModelFile, runs: TrialRuns): Promise<TrialReport> {
     return this.bounded.during((runner, limitAt) =>
-      this.try(runner, limitAt, model, runs).catch((error: unknown) => {
-        throw this.verdict(error);
+      this.try(runner, limitAt, model, runs).catch(async (error: unknown) => {
+        throw await this.verdict(error, model);
       }),
     );
   }
@@ -101,7 +102,7 @@ export class ModelTrial {
       const frame = runner.ended ? undefined : await runner.run(SESSION, inputs, names, limitAt).catch(ignore);
       return frame?.type === FRAME_TYPES.outputs ? outputsOf(frame, loaded) : undefined;
     };
-    const replayed = await this.timed('samples', () => this.replay(runner, loaded, samples, limitAt));
+    const replayed = await this.timed('samples', () => this.replay(runner, loaded, { model, samples }, limitAt));
     const probed = await this.timed('probes', () => oneByOne(probes, attempt));
     const times = new BatchTimes(this.clock, () => runner.rssBytes() ?? 0);
     const measured = await this.timed('batches', () => times.of(batches, attempt));
@@ -117,7 +118,7 @@ export class ModelTrial {
   private async replay(
     runner: Runner,
     loaded: LoadedMessage,
-    samples: readonly (readonly Tensor[])[],
+    { model, samples }: Pick<TrialRuns, 'samples'> & { readonly model: ModelFile },
     limitAt: number,
   ): Promise<Omit<TrialReport, 'probes' | 'batches' | 'last' | 'phaseMs'>> {
     const signature = signatureOfLoaded(loaded);
@@ -127,6 +128,7 @@ export class ModelTrial {
     for (const [index, sample] of samples.entries()) {
       const begun = this.clock.monotonic();
       const frame = await this.runSample(runner, sample, names, limitAt, index);
+      if (frame.type !== FRAME_TYPES.outputs) throw await refusedSample(frame, index, model);
       durationsMs.push(this.clock.monotonic() - begun);
       outputs.push(outputsOf(frame, loaded));
     }
@@ -159,28 +161,23 @@ export class ModelTrial {
     limitAt: number,
     index: number,
   ): Promise<RunnerFrame> {
-    const pointer = `/golden.json/samples/${index}`;
-    let frame: RunnerFrame;
+    const pointer = sampleAt(index);
     try {
-      frame = await runner.run(SESSION, sample, names, limitAt);
+      return await runner.run(SESSION, sample, names, limitAt);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       const fault = { pointer, expected: `inputs among ${names.join(', ')}`, received: 'inputs that do not fit' };
       throw rejected('A sample does not fit the inputs of the model.', fault, error);
     }
-    if (frame.type === FRAME_TYPES.outputs) return frame;
-    const { reason, message } = frameMessage(frame) as FailedMessage;
-    const received = reason === 'too_large' ? 'an answer over the limit' : 'an operator of the model refused';
-    const cause = new Error(message);
-    throw rejected('The model could not compute a sample.', { pointer, expected: 'outputs', received }, cause);
   }
 
   /** What a failure says about the model; before the load it says nothing about it. */
-  private verdict(error: unknown): unknown {
+  private async verdict(error: unknown, { path }: ModelFile): Promise<unknown> {
     if (error instanceof RunnerLostError && error.end.reason === 'stopped') return shuttingDown();
     if (error instanceof DomainError && error.code === 'model_not_ready') {
       const expected = 'a model that the runtime can load';
-      const fault = { pointer: '/model.onnx', expected, received: 'a file that it refuses' };
+      const received = error.cause instanceof Error ? await runtimeWords(error.cause.message, path) : '';
+      const fault = { pointer: '/model.onnx', expected, received: received || 'a file that it refuses' };
       return rejected('The model could not be loaded.', fault, error.cause);
     }
     if (error instanceof DomainError) return error;
@@ -201,6 +198,21 @@ export class ModelTrial {
     const [detail, expected, received] = reasons[reason];
     return rejected(detail, { pointer: '/model.onnx', expected, received }, error);
   }
+}
+
+function sampleAt(index: number): string {
+  return `/golden.json/samples/${index}`;
+}
+
+async function refusedSample(frame: RunnerFrame, index: number, { path }: ModelFile): Promise<DomainError> {
+  const { reason, message } = frameMessage(frame) as FailedMessage;
+  const received = reason === 'too_large' ? 'an answer over the limit' : await runtimeWords(message, path);
+  const cause = new Error(message);
+  return rejected(
+    'The model could not compute a sample.',
+    { pointer: sampleAt(index), expected: 'outputs', received },
+    cause,
+  );
 }
 
 function rejected(detail: string, fault: FieldFault, cause: unknown): DomainError {

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { DomainError, SingleFlight, type Clock } from '@sibyl/kernel';
+import { DomainError, Permits, SingleFlight, type Clock } from '@sibyl/kernel';
 import { BatchScheduler } from './batch-scheduler';
 import type { InferenceLog } from './inference-log';
 import { NO_OBSERVER, type InferenceObserver } from './inference-observer';
@@ -24,7 +24,6 @@ import { prepareWorkFolder } from './runner-process';
 import type { RuntimeStatus } from './runtime-status';
 import { chosenProviders, selectProviders, usableProviders } from './select-providers';
 import { ServedVersion, type ServedVersionHost, type VersionFlow } from './served-version';
-import { TrialPermits } from './trial-permits';
 import type { DropReason } from './version-queue';
 
 export interface OnnxRuntimeDeps {
@@ -50,7 +49,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
   private readonly pool: RunnerPool;
   private readonly scheduler: BatchScheduler;
   private readonly prepared: PreparedModels;
-  private readonly trials: TrialPermits;
+  private readonly trials: Permits;
   private readonly runningTrials = new Set<ModelTrial>();
   private readonly loads = new SingleFlight<ServedVersion>();
   /** By session: a version may be loaded anew while the one before it under its key still goes. */
@@ -73,7 +72,11 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     this.pool = new RunnerPool({ ...deps, settings: this.settings, observer: this.observer });
     this.scheduler = new BatchScheduler(this.pool.places, this.clock, this.observer, this.log);
     this.prepared = new PreparedModels({ ...deps, settings: this.settings, inUse: () => this.pool.preparedInUse() });
-    this.trials = new TrialPermits(this.options.trials, this.options.trialQueue);
+    this.trials = new Permits({
+      atOnce: this.options.trials,
+      waiting: this.options.trialQueue,
+      full: (many) => new DomainError('queue_full', `${many} models wait for their trial already.`),
+    });
   }
 
   /** Resolves once a runner is ready. Not awaiting it is fine: `load` and `trial` do. */
@@ -96,7 +99,6 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
     const { trialLimitMs, trialMemoryBytes } = this.options;
     const defaults = { limitMs: trialLimitMs, memoryBytes: trialMemoryBytes, devicePolicy: 'cpu_only' as const };
     return this.trials.run(async () => {
-      signal?.throwIfAborted();
       const trial = new ModelTrial(this.settings, this.clock, { ...defaults, ...given, onPhase });
       const stop = (): void => trial.stop();
       signal?.addEventListener('abort', stop);
@@ -110,7 +112,7 @@ export class OnnxRuntime extends ModelRuntime implements ServedVersionHost {
         signal?.removeEventListener('abort', stop);
         this.runningTrials.delete(trial);
       }
-    });
+    }, signal);
   }
 
   status(): RuntimeStatus {

@@ -5,6 +5,7 @@ import type { InferenceLog } from './inference-log';
 import type { InferenceObserver } from './inference-observer';
 import type { InferenceOptions } from './inference-options';
 import { RunnerLostError, type Runner, type RunnerEnd, type RunnerListener } from './runner';
+import { whileYielding } from './runner-process';
 import { RunnerSlot, type RunnerSlotHost } from './runner-slot';
 import type { ServedVersion } from './served-version';
 import { SessionLoader } from './session-loader';
@@ -95,7 +96,10 @@ export class RunnerGroup implements RunnerSlotHost {
 
   async prepare(runner: Runner): Promise<void> {
     const { options, clock } = this;
-    this.pool.onGreeting(await runner.started(clock.monotonic() + options.startLimitMs));
+    const start = (): Promise<ReadyMessage> => runner.started(clock.monotonic() + options.startLimitMs);
+    // Of a version that nobody asks for yet; the others serve.
+    const yields = this.only?.waiting === 0;
+    this.pool.onGreeting(await (yields ? whileYielding(runner.pid, options.niceness, start) : start()));
     // The others are loaded by and by: whoever waits shall not wait for models that nobody asks for.
     await this.loader.loadAwaited(runner);
   }

@@ -17,6 +17,8 @@ export interface DomainErrorOptions {
   readonly faults?: readonly FieldFault[];
   /** Seconds after which a retry makes sense; every 429 and 503 has one. */
   readonly retryAfterSeconds?: number;
+  /** Names of models like the one that is not there, nearest first. Callers are shown those that they may know of. */
+  readonly nearModels?: readonly string[];
 }
 
 /** The only error that libraries throw on purpose. `detail` is for the caller, `cause` for the log. */
@@ -24,6 +26,7 @@ export class DomainError extends Error {
   readonly code: ErrorCode;
   readonly faults: readonly FieldFault[] | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly nearModels: readonly string[] | undefined;
 
   constructor(code: ErrorCode, detail: string, options: DomainErrorOptions = {}) {
     // A stack costs ten times what a refusal does otherwise, and says nothing about it that the code does not: under a flood
@@ -35,6 +38,7 @@ export class DomainError extends Error {
     this.name = 'DomainError';
     this.code = code;
     this.faults = options.faults;
+    this.nearModels = options.nearModels;
     this.retryAfterSeconds = options.retryAfterSeconds ?? defaultRetryAfter(this.kind);
   }
 

@@ -15,7 +15,7 @@ export const ERROR_CODES = {
   version_not_servable: {
     kind: 'conflict',
     title: 'The version cannot serve',
-    help: 'A rejected or archived version cannot be promoted, loaded or asked for a prediction.',
+    help: 'A rejected or archived version cannot be promoted, loaded or asked for a prediction; nor one that is not loaded and whose signature the policy refuses now.',
   },
   in_use: {
     kind: 'conflict',
@@ -166,6 +166,11 @@ export const ERROR_CODES = {
     kind: 'unavailable',
     title: 'The place that the package should come from does not answer',
     help: 'The registry, bucket or server that the URI names, or the bucket that keeps packages, could not be reached, or broke off too often. Nothing became valid. Retry after `Retry-After` seconds.',
+  },
+  storage_full: {
+    kind: 'unavailable',
+    title: 'The disk of the server is full',
+    help: 'There is no room for what was sent or for what has to be made of it. What came was dropped and nothing became valid. Retry after `Retry-After` seconds, when the operator has made room.',
   },
   execution_provider_unavailable: {
     kind: 'unavailable',

@@ -2,6 +2,9 @@
 const WORD_MAX = 64;
 const KNOWN_MAX = 512;
 
+/** As many candidates as an error carries: of the nearest, its reader may know but a few. */
+export const NEAR_MODELS = 32;
+
 /** Up to `most` of the known words that are near `word` (Levenshtein distance up to a third of its length, at least 2). */
 export function nearestWords(word: string, known: Iterable<string>, most = 1): string[] {
   if (word.length > WORD_MAX) return [];

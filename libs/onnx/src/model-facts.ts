@@ -1,4 +1,5 @@
 import type { ValueKind } from './onnx-model';
+import { OperatorKeys } from './operator-key';
 
 /** How an operator is used in one body: how often, how deep, and with how many values at most. */
 export interface Use {
@@ -71,6 +72,7 @@ export class ModelFacts {
   readonly externalFiles = new Map<string, ExternalNeed>();
   readonly demands: SizeDemand[] = [];
   readonly main: Body = newBody('/graph');
+  readonly operatorKeys = new OperatorKeys();
 }
 
 /** A graph as names see it: its own constants, then those of the graphs around it. */

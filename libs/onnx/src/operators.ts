@@ -28,15 +28,10 @@ export function operatorLabel(domain: string, type: string): string {
   return domain === '' ? type : `${domain}:${type}`;
 }
 
-/** How calls find their function; lengths keep apart what only looks alike. */
-export function operatorKey(domain: string, type: string, overload: string): string {
-  return `${domain.length}:${domain}${type.length}:${type}${overload}`;
-}
-
-export function checkOperator(label: string, inspection: Inspection, pointer: () => string): void {
+export function checkOperator(label: string, inspection: Inspection, at: { readonly pointer: string }): void {
   if (!DANGEROUS_OPERATORS.has(label)) return;
   inspection.faults.add({
-    pointer: pointer(),
+    pointer: at.pointer,
     expected: 'operators that run no code but the runtime’s own',
     received: label,
     hint: 'Export the model itself, not what an execution provider compiled from it.',

@@ -38,7 +38,8 @@ export function followSnapshot(before: ServingTable, snapshot: RegistrySnapshot,
       const kept = versions.get(version);
       if (kept) previous.add(kept);
     }
-    models.set(model.name, { name: model.name, versions, aliases, previous, latest });
+    const revisions = new Map(model.aliases.map(({ alias, revision }) => [alias, revision]));
+    models.set(model.name, { name: model.name, versions, aliases, revisions, previous, latest });
   }
   return { table: new ServingTable(models), gone };
 }

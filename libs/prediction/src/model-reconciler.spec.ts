@@ -662,7 +662,7 @@ describe('Promotion', () => {
         fixture.aliases = [{ alias: 'production', version: '2', revision: 2, previous: null }];
         return Promise.resolve(event);
       },
-      rollbackTarget: () => Promise.resolve('1'),
+      foreseeRollback: () => Promise.resolve('1'),
       rollback: () => {
         others.push('move back');
         loadedAtMove = fixture.reconciler.table.resolve('m', '1').served.loaded !== undefined;
@@ -685,6 +685,35 @@ describe('Promotion', () => {
     expect(others).toEqual(['warm 2', 'move', 'follow', 'warm 1', 'move back', 'follow']);
   });
 
+  it('does not look again where a notification was quicker, and does where it only came between', async () => {
+    await fixture.reconciler.start();
+    let looks: Promise<void> = Promise.resolve();
+    const aliases = {
+      foresee: () => Promise.resolve(),
+      foreseeRollback: () => Promise.resolve('1'),
+      rollback: () => Promise.reject(new Error('not asked for')),
+      move: (_: unknown, { reason }: { reason: string }) => {
+        const revision = reason === 'told' ? 2 : 3;
+        // What is looked up first has this change, or only the one before.
+        if (reason === 'told') fixture.aliases = [{ alias: 'production', version: '2', revision, previous: '1' }];
+        looks = fixture.reconciler.follow();
+        if (reason !== 'told') fixture.aliases = [{ alias: 'production', version: '1', revision, previous: '2' }];
+        return Promise.resolve({ model: 'm', alias: 'production', revision } as AliasEvent);
+      },
+    };
+    const elsewhere = { warm: () => Promise.resolve(), follow: () => Promise.resolve() };
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
+    let before = fixture.snapshots;
+    await promotion.promote(actor, { ...move, reason: 'told' }, () => Promise.resolve());
+    expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
+    expect(fixture.snapshots - before).toBe(1);
+    before = fixture.snapshots;
+    await promotion.promote(actor, { ...move, version: '1', reason: 'told too early' }, () => Promise.resolve());
+    expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('1');
+    expect(fixture.snapshots - before).toBe(2);
+    await looks;
+  });
+
   it('loads nothing for a move that will be refused, and moves nothing that another process cannot load', async () => {
     await fixture.reconciler.start();
     await fixture.reconciler.unload(fixture.reconciler.table.resolve('m', '2').served);
@@ -693,7 +722,7 @@ describe('Promotion', () => {
       foresee: () => Promise.reject(new DomainError('etag_mismatch', 'no')),
       move: () => Promise.resolve(event).finally(() => steps.push('moved')),
       rollback: () => Promise.resolve(event).finally(() => steps.push('moved')),
-      rollbackTarget: () => Promise.resolve('1'),
+      foreseeRollback: (): Promise<string> => Promise.reject(new DomainError('policy_forbidden', 'no')),
     };
     const elsewhere = {
       warm: () => Promise.reject(new DomainError('model_not_ready', 'no memory')).finally(() => steps.push('asked')),
@@ -701,8 +730,10 @@ describe('Promotion', () => {
     };
     const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
     expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('etag_mismatch');
+    expect(await code(promotion.rollback(actor, move, () => Promise.resolve()))).toBe('policy_forbidden');
     expect(fixture.reconciler.table.resolve('m', '2').served.loaded).toBeUndefined();
     expect(steps).toEqual([]);
+    aliases.foreseeRollback = () => Promise.resolve('2');
     aliases.foresee = () => Promise.resolve() as Promise<never>;
     expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('model_not_ready');
     expect(await code(promotion.rollback(actor, { ...move }, () => Promise.resolve()))).toBe('model_not_ready');
@@ -717,7 +748,7 @@ describe('Promotion', () => {
         foresee: () => Promise.resolve(),
         move: () => Promise.reject(refused),
         rollback: () => Promise.reject(refused),
-        rollbackTarget: () => Promise.resolve(undefined),
+        foreseeRollback: () => Promise.reject(refused),
       },
       fixture.reconciler,
       { warm: () => Promise.resolve(), follow: () => Promise.resolve() },

@@ -79,9 +79,19 @@ export class ModelReconciler {
     return this.next;
   }
 
-  /** Reads the registry after a change that is already committed: if that fails now, the timer will see it. */
-  async follow(): Promise<void> {
-    await this.refresh().catch((error: unknown) => this.stale(error));
+  /**
+   * Reads the registry after a change that is already committed: if that fails now, the timer will see it. What is under way may
+   * have `seen` the change, where a notification was quicker than whoever made it; then that is enough.
+   */
+  async follow(seen?: () => boolean): Promise<void> {
+    if (seen) await this.running?.catch(() => undefined);
+    if (seen?.() !== true) await this.refresh().catch((error: unknown) => this.stale(error));
+  }
+
+  /** Packages that are in memory here, or on their way. */
+  loadedDigests(): string[] {
+    const loaded = [...this.needs.all()].filter((served) => served.loaded !== undefined || served.state === 'loading');
+    return loaded.map((served) => served.facts.digest);
   }
 
   /**

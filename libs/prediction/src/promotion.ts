@@ -15,7 +15,7 @@ export interface Elsewhere {
 /** Moves what callers get: the new version is warm everywhere before the alias moves, and all have switched before the answer. */
 export class Promotion {
   constructor(
-    private readonly aliases: Pick<ModelAliases, 'foresee' | 'move' | 'rollback' | 'rollbackTarget'>,
+    private readonly aliases: Pick<ModelAliases, 'foresee' | 'move' | 'foreseeRollback' | 'rollback'>,
     private readonly reconciler: ModelReconciler,
     private readonly elsewhere: Elsewhere,
     private readonly options: PredictionOptions,
@@ -26,17 +26,17 @@ export class Promotion {
     await this.aliases.foresee(actor, move);
     await this.warmEverywhere(move.model, move.version);
     const event = await this.aliases.move(actor, move, record);
-    await this.switchEverywhere();
+    await this.switchEverywhere(event);
     return event;
   }
 
   /** As a rule without a load: the version before is held in memory for it. */
   async rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
-    const target = await this.aliases.rollbackTarget(rollback.model, rollback.alias);
+    const target = await this.aliases.foreseeRollback(actor, rollback);
     // If the alias moves between this look and the rollback, If-Match no longer holds and nothing happens.
-    if (target !== undefined) await this.warmEverywhere(rollback.model, target);
+    await this.warmEverywhere(rollback.model, target);
     const event = await this.aliases.rollback(actor, rollback, record);
-    await this.switchEverywhere();
+    await this.switchEverywhere(event);
     return event;
   }
 
@@ -56,7 +56,8 @@ export class Promotion {
     await Promise.all([this.warm(model, version), this.elsewhere.warm(model, version)]);
   }
 
-  private async switchEverywhere(): Promise<void> {
-    await Promise.all([this.reconciler.follow(), this.elsewhere.follow()]);
+  private async switchEverywhere({ model, alias, revision }: AliasEvent): Promise<void> {
+    const seen = (): boolean => (this.reconciler.table.models.get(model)?.revisions.get(alias) ?? 0) >= revision;
+    await Promise.all([this.reconciler.follow(seen), this.elsewhere.follow()]);
   }
 }

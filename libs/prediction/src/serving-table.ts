@@ -1,5 +1,5 @@
 /** Hot path. See docs/paths/predict.md. */
-import { DomainError, nearestWords } from '@sibyl/kernel';
+import { DomainError, NEAR_MODELS, nearestWords } from '@sibyl/kernel';
 import type { ServedVersion } from './served-version';
 
 /** A model of the snapshot: its versions, where its aliases point and rollbacks lead, and the version that `latest` means. */
@@ -7,6 +7,8 @@ export interface ServedModel {
   readonly name: string;
   readonly versions: ReadonlyMap<string, ServedVersion>;
   readonly aliases: ReadonlyMap<string, ServedVersion>;
+  /** How often each alias has moved. */
+  readonly revisions: ReadonlyMap<string, number>;
   /** What a rollback of one of the aliases would lead to, and what the policy of the model keeps for one. */
   readonly previous: ReadonlySet<ServedVersion>;
   readonly latest: ServedVersion | undefined;
@@ -45,11 +47,8 @@ export class ServingTable {
   }
 
   private unknownModel(model: string): DomainError {
-    const near = nearestWords(model, this.models.keys(), 3);
-    const hint = near.length ? ` Near names: ${near.join(', ')}.` : '';
-    return new DomainError('model_not_found', `There is no model with this name.${hint}`, {
-      ...(near.length ? { faults: [{ pointer: '/model', hint: near.join(', ') }] } : {}),
-    });
+    const nearModels = nearestWords(model, this.models.keys(), NEAR_MODELS);
+    return new DomainError('model_not_found', 'There is no model with this name.', { nearModels });
   }
 }
 

@@ -22,10 +22,11 @@ export interface AliasEvent {
   /** In what it breaks callers of the version before, where the mover allowed that. */
   readonly breaking?: readonly FieldFault[];
   /** Who had approved the version when it was promoted. */
-  readonly approvals?: readonly AliasApproval[];
+  readonly approvals?: readonly GivenApproval[];
 }
 
-export interface AliasApproval {
+/** An approval that something was done with. */
+export interface GivenApproval {
   readonly actor: Actor;
   readonly at: string;
   readonly reason: string;
@@ -45,7 +46,7 @@ export interface AliasEventRow {
   readonly actor: Actor;
   readonly reason: string;
   readonly breaking: readonly FieldFault[] | null;
-  readonly approvals: readonly AliasApproval[] | null;
+  readonly approvals: readonly GivenApproval[] | null;
 }
 
 /** The columns of an AliasEventRow, for a table or CTE called `e`. */

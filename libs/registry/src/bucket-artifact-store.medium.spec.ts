@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { SystemClock, UuidV7Source } from '@sibyl/kernel';
-import type { ArtifactStore } from './artifact-store';
+import type { ArtifactStore, StoredPackage } from './artifact-store';
 import { artifactStoreOf } from './bucket-artifact-store';
 import { RegistryOptions } from './registry-options';
 import { SourceOptions } from './sources/source-options';
@@ -26,13 +26,22 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function storeAt(root: string, artifactPrefix = ''): ArtifactStore {
-  const given = { artifactFolder: root, artifactBucket: server.bucket, artifactPrefix };
-  const sources = { s3Endpoint: server.url, s3AccessKeyId: 'id', s3SecretAccessKey: 'secret', retryMs: 1 };
+type Hooks = Pick<Parameters<typeof artifactStoreOf>[0], 'loaded' | 'evicted'> & Partial<RegistryOptions>;
+
+function storeAt(
+  root: string,
+  artifactPrefix = '',
+  pace: Partial<SourceOptions> = {},
+  { loaded, evicted, ...own }: Hooks = {},
+): ArtifactStore {
+  const given = { artifactFolder: root, artifactBucket: server.bucket, artifactPrefix, ...own };
+  const sources = { s3Endpoint: server.url, s3AccessKeyId: 'id', s3SecretAccessKey: 'secret', retryMs: 1, ...pace };
   return artifactStoreOf({
     options: Object.assign(new RegistryOptions(), given),
     ids: new UuidV7Source(new SystemClock()),
     sourceOptions: Object.assign(new SourceOptions(), sources),
+    ...(loaded ? { loaded } : {}),
+    ...(evicted ? { evicted } : {}),
   });
 }
 
@@ -165,6 +174,85 @@ describe('a store with a bucket', () => {
       code: 'model_not_ready',
       cause: expect.objectContaining({ code: 'source_unavailable' }) as Error,
     });
+  });
+
+  describe('that may keep two packages on this machine', () => {
+    const LONG_AGO = 1_000_000;
+    let loaded: string[];
+    let evicted: string[];
+    let small: ArtifactStore;
+    const here = async (): Promise<string[]> =>
+      (await readdir(path.join(folder, 'small/packages'))).map((name) => `sha256:${name}`).sort();
+    const take = async (content: string): Promise<StoredPackage> => {
+      const from = await packageFolder({ files: { 'weights.bin': content.repeat(100_000) } });
+      return storePackage(small, from, ['model.onnx', 'weights.bin']);
+    };
+    /** Nobody has used it for long; the lower the number, the longer. */
+    const age = (digest: string, at: number): Promise<void> =>
+      utimes(small.folderOf(digest), LONG_AGO + at, LONG_AGO + at);
+    beforeEach(() => {
+      loaded = [];
+      evicted = [];
+      small = storeAt(
+        path.join(folder, 'small'),
+        '',
+        {},
+        {
+          artifactCopyBytes: 250_000,
+          loaded: () => loaded,
+          evicted: (digest) => Promise.resolve(void evicted.push(digest)),
+        },
+      );
+    });
+
+    it('lets the least recently used one go, and has it again when it is needed', async () => {
+      const [a, b] = [await take('a'), await take('b')];
+      await age(a.digest, 1);
+      await age(b.digest, 2);
+      await small.recheck(a.digest);
+      const c = await take('c');
+      expect(await here()).toEqual([a.digest, c.digest].sort());
+      expect(evicted).toEqual([b.digest]);
+      await age(a.digest, 3);
+      expect(await small.artifactFolder(b.digest)).toBe(small.folderOf(b.digest));
+      expect(await here()).toEqual([b.digest, c.digest].sort());
+    });
+
+    it('keeps what is loaded, was used of late, or is not in the bucket', async () => {
+      const [a, b, c] = [await take('a'), await take('b'), await take('c')];
+      // All of them have just come.
+      expect(await here()).toHaveLength(3);
+      for (const { digest } of [a, b, c]) await age(digest, 1);
+      loaded = [a.digest];
+      server.objects.delete(`packages/${b.digest.slice(7)}.json`);
+      await take('d');
+      expect(evicted).toEqual([c.digest]);
+      server.refuses = ({ method }) => method === 'HEAD';
+      await age(a.digest, 1);
+      loaded = [];
+      await take('e');
+      expect(evicted).toEqual([c.digest]);
+    });
+
+    it('does not fetch what went for the sake of looking at it, and misses what the bucket has lost', async () => {
+      const [a, b] = [await take('a'), await take('b')];
+      await age(a.digest, 1);
+      const c = await take('c');
+      expect(await here()).toEqual([b.digest, c.digest].sort());
+      expect(await small.reconcile(a, false)).toBe(true);
+      expect(await here()).toEqual([b.digest, c.digest].sort());
+      server.objects.delete(`packages/${a.digest.slice(7)}.json`);
+      expect(await small.reconcile(a, false)).toBe(false);
+    });
+  });
+
+  it('does not wait for a bucket that takes requests and never answers', async () => {
+    const { digest } = await storePackage(store(), await source(), FILES);
+    const hasty = storeAt(path.join(folder, 'two'), '', { stallMs: 50 });
+    server.ignores = () => true;
+    await expect(hasty.has(digest)).rejects.toMatchObject({ code: 'source_unavailable' });
+    server.ignores = ({ key }) => key.endsWith('/model.onnx');
+    await expect(hasty.artifactFolder(digest)).rejects.toMatchObject({ code: 'model_not_ready' });
   });
 
   it('never sends bytes that are not those of the digest', async () => {

@@ -2,6 +2,7 @@ import { DomainError, SingleFlight, type IdSource } from '@sibyl/kernel';
 import { ArtifactBucket, folderOfBucket } from './artifact-bucket';
 import { ArtifactStore, type StoredPackage } from './artifact-store';
 import { BucketObjects } from './bucket-objects';
+import { LocalCopies } from './local-copies';
 import { LocalArtifactStore } from './local-artifact-store';
 import type { PackageDigest } from './package-digest';
 import { RegistrationQueue } from './registration-queue';
@@ -22,11 +23,13 @@ class BucketArtifactStore extends ArtifactStore {
     private readonly local: LocalArtifactStore,
     private readonly bucket: ArtifactBucket,
     private readonly queue: RegistrationQueue,
+    private readonly copies: LocalCopies,
   ) {
     super();
   }
 
   start(): Promise<void> {
+    this.copies.start();
     return this.local.start();
   }
 
@@ -55,6 +58,7 @@ class BucketArtifactStore extends ArtifactStore {
       signal?.throwIfAborted();
       throw error;
     });
+    await this.copies.evict();
     return digest;
   }
 
@@ -66,11 +70,13 @@ class BucketArtifactStore extends ArtifactStore {
     return (await this.local.readFile(digest, file, bytesMax)) ?? this.bucket.readFile(digest, file, bytesMax);
   }
 
-  artifactFolder(digest: string): Promise<string> {
+  async artifactFolder(digest: string): Promise<string> {
+    await this.copies.use(digest);
     return this.orFetched(digest, () => this.local.artifactFolder(digest));
   }
 
-  recheck(digest: string): Promise<string> {
+  async recheck(digest: string): Promise<string> {
+    await this.copies.use(digest);
     return this.orFetched(digest, () => this.local.recheck(digest));
   }
 
@@ -84,11 +90,17 @@ class BucketArtifactStore extends ArtifactStore {
     return this.local.folderOf(digest);
   }
 
-  /** What is damaged here comes from the bucket, and what the bucket has not got, from before it was set, goes there. */
+  /**
+   * What is damaged here comes from the bucket, and what the bucket has not got, from before it was set, goes there. What is not here
+   * comes while there is room: for what was let go it is enough that the bucket has it.
+   */
   async reconcile(stored: StoredPackage, intact: boolean): Promise<boolean> {
-    if (intact) await this.bucket.put(this.folderOf(stored.digest), stored);
+    const { digest, files } = stored;
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    if (intact) await this.bucket.put(this.folderOf(digest), stored);
+    else if (!(await this.local.has(digest)) && !(await this.copies.hasRoomFor(bytes))) return this.bucket.has(digest);
     // Whoever verifies these files just now may have opened them before they were damaged: its word does not count.
-    else await this.fetched(stored.digest, () => this.fetch(stored.digest));
+    else await this.fetched(digest, () => this.fetch(digest));
     return true;
   }
 
@@ -119,6 +131,7 @@ class BucketArtifactStore extends ArtifactStore {
     } finally {
       await this.local.abandon(staged);
     }
+    await this.copies.evict();
   }
 
   private async isIntact(digest: string): Promise<boolean> {
@@ -137,17 +150,24 @@ interface StoreParts {
   readonly ids: IdSource;
   readonly sourceOptions?: SourceOptions;
   readonly resolve?: Resolve;
+  /** Digests of what this process has loaded, whose copies stay on this machine. */
+  readonly loaded?: () => Iterable<string>;
+  /** Called when the copy of a package has gone from this machine. */
+  readonly evicted?: (digest: string) => Promise<void>;
 }
 
 /** The store that the options describe: on this machine, or in a bucket too. */
-export function artifactStoreOf({ options, ids, sourceOptions, resolve }: StoreParts): ArtifactStore {
+export function artifactStoreOf({ options, ids, sourceOptions, resolve, ...hooks }: StoreParts): ArtifactStore {
   const local = new LocalArtifactStore(options, ids);
-  const { artifactBucket: bucket, artifactPrefix: prefix } = options;
-  if (bucket === undefined) return local;
+  const { artifactBucket, artifactPrefix: prefix } = options;
+  if (artifactBucket === undefined) return local;
   const sources = sourceOptions ?? new SourceOptions();
   const queue = new RegistrationQueue({ atOnce: sources.atOnce, waiting: options.registrationsWaiting });
-  const objects = new BucketObjects(s3Client(sources, '/source_uri', resolve), bucket);
-  return new BucketArtifactStore(local, new ArtifactBucket(objects, folderOfBucket(prefix), sources), queue);
+  const objects = new BucketObjects(s3Client(sources, '/source_uri', resolve), artifactBucket);
+  const bucket = new ArtifactBucket(objects, folderOfBucket(prefix), sources);
+  const { loaded = () => [], evicted = () => Promise.resolve() } = hooks;
+  const copies = new LocalCopies({ local, bucket, bytesMax: options.artifactCopyBytes, loaded, evicted });
+  return new BucketArtifactStore(local, bucket, queue, copies);
 }
 
 function isDamage(error: unknown): boolean {

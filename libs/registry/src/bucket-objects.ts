@@ -1,20 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  DeleteObjectsCommand,
-  GetObjectCommand,
-  HeadObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  S3ServiceException,
-  UploadPartCommand,
-  type CompletedPart,
-  type S3Client,
-} from '@aws-sdk/client-s3';
+import type { CompletedPart, S3Client } from '@aws-sdk/client-s3';
 import { DomainError } from '@sibyl/kernel';
+import { awsSdk } from './sources/aws-sdk';
 
 /** One request with its answer: a part of 16 MiB at 280 kB/s. */
 const REQUEST_MS = 60_000;
@@ -24,13 +12,15 @@ type Call<T> = (options: { readonly abortSignal: AbortSignal }) => Promise<T>;
 
 /** Objects of one bucket. Each request has its time; whatever goes wrong with one is source_unavailable. */
 export class BucketObjects {
+  private readonly sdk = awsSdk();
+
   constructor(
     readonly client: S3Client,
     readonly bucket: string,
   ) {}
 
   async has(key: string): Promise<boolean> {
-    const command = new HeadObjectCommand(this.at(key));
+    const command = new this.sdk.HeadObjectCommand(this.at(key));
     return (await this.send((options) => orMissing(this.client.send(command, options)))) !== undefined;
   }
 
@@ -39,7 +29,11 @@ export class BucketObjects {
     const sizes = new Map<string, number>();
     let token: string | undefined;
     do {
-      const command = new ListObjectsV2Command({ Bucket: this.bucket, Prefix: prefix, ContinuationToken: token });
+      const command = new this.sdk.ListObjectsV2Command({
+        Bucket: this.bucket,
+        Prefix: prefix,
+        ContinuationToken: token,
+      });
       const page = await this.send((options) => this.client.send(command, options), signal);
       for (const { Key, Size = 0 } of page.Contents ?? []) if (Key?.startsWith(prefix) === true) sizes.set(Key, Size);
       token = page.NextContinuationToken;
@@ -50,33 +44,37 @@ export class BucketObjects {
   /** A small object whole; undefined where there is none. */
   read(key: string, bytesMax: number, signal: AbortSignal): Promise<Buffer | undefined> {
     return this.send(async (options) => {
-      const answer = await orMissing(this.client.send(new GetObjectCommand(this.at(key)), options));
+      const answer = await orMissing(this.client.send(new this.sdk.GetObjectCommand(this.at(key)), options));
       return answer && readAtMost(answer.Body as Readable, bytesMax, key);
     }, signal);
   }
 
   async put(key: string, bytes: Buffer, signal: AbortSignal): Promise<void> {
-    const command = new PutObjectCommand({ ...this.at(key), Body: bytes, ...checksum(bytes) });
+    const command = new this.sdk.PutObjectCommand({ ...this.at(key), Body: bytes, ...checksum(bytes) });
     await this.send((options) => this.client.send(command, options), signal);
   }
 
   /** Makes one object of several parts; what `parts` throws leaves none. */
   async putParts(key: string, parts: AsyncIterable<Buffer>, signal: AbortSignal): Promise<void> {
     const target = this.at(key);
-    const create = new CreateMultipartUploadCommand({ ...target, ChecksumAlgorithm: 'SHA256' });
+    const create = new this.sdk.CreateMultipartUploadCommand({ ...target, ChecksumAlgorithm: 'SHA256' });
     const { UploadId } = await this.send((options) => this.client.send(create, options), signal);
     try {
       const done: CompletedPart[] = [];
       for await (const bytes of parts) {
         const part = { PartNumber: done.length + 1, ...checksum(bytes) };
-        const command = new UploadPartCommand({ ...target, UploadId, ...part, Body: bytes });
+        const command = new this.sdk.UploadPartCommand({ ...target, UploadId, ...part, Body: bytes });
         const { ETag } = await this.send((options) => this.client.send(command, options), signal);
         done.push({ ...part, ETag });
       }
-      const complete = new CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts: done } });
+      const complete = new this.sdk.CompleteMultipartUploadCommand({
+        ...target,
+        UploadId,
+        MultipartUpload: { Parts: done },
+      });
       await this.send((options) => this.client.send(complete, options), signal);
     } catch (error) {
-      const abort = new AbortMultipartUploadCommand({ ...target, UploadId });
+      const abort = new this.sdk.AbortMultipartUploadCommand({ ...target, UploadId });
       await this.send((options) => this.client.send(abort, options)).catch(() => undefined);
       throw error;
     }
@@ -86,7 +84,7 @@ export class BucketObjects {
   async remove(keys: readonly string[], signal: AbortSignal): Promise<void> {
     for (let i = 0; i < keys.length; i += KEYS_AT_ONCE) {
       const Objects = keys.slice(i, i + KEYS_AT_ONCE).map((Key) => ({ Key }));
-      const command = new DeleteObjectsCommand({ Bucket: this.bucket, Delete: { Objects, Quiet: true } });
+      const command = new this.sdk.DeleteObjectsCommand({ Bucket: this.bucket, Delete: { Objects, Quiet: true } });
       const { Errors: [first] = [] } = await this.send((options) => this.client.send(command, options), signal);
       if (first) throw unavailable(new Error(`${first.Key}: ${first.Code}`));
     }
@@ -127,7 +125,7 @@ async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
     return await answer;
   } catch (error) {
     // A bucket that is not there is another matter than an object.
-    const missing = error instanceof S3ServiceException && error.$metadata.httpStatusCode === 404;
+    const missing = error instanceof awsSdk().S3ServiceException && error.$metadata.httpStatusCode === 404;
     if (missing && error.name !== 'NoSuchBucket') return undefined;
     throw error;
   }

@@ -13,6 +13,12 @@ export function checkPrecondition(
   what = 'alias',
 ): void {
   const create = ifNoneMatch?.trim() === '*';
+  // It would hold wherever the thing is: a change that nobody has looked for is what the header is there to prevent.
+  if (ifMatch?.trim() === '*')
+    throw new DomainError(
+      'precondition_required',
+      `Send the ETag of the ${what} as If-Match; * would hold wherever it is.`,
+    );
   if (ifMatch === undefined && !create) {
     throw new DomainError(
       'precondition_required',
@@ -25,7 +31,7 @@ export function checkPrecondition(
 
 // Strong comparison (RFC 9110 §8.8.3.2): a weak tag never matches.
 function listed(header: string, present: string): boolean {
-  return header.trim() === '*' || header.split(',').some((tag) => tag.trim() === present);
+  return header.split(',').some((tag) => tag.trim() === present);
 }
 
 function mismatch(present: string | undefined, what: string): DomainError {

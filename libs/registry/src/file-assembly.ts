@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Database } from '@sibyl/database';
-import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { DomainError, orStorageFull, type FieldFault } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
 import type { PackageDigest } from './package-digest';
 import { copyHashed, openPlain } from './package-files';
@@ -24,6 +24,12 @@ interface StoredFile {
   readonly path: string;
   readonly bytes: number;
 }
+
+/** Only the lists of versions that have one of the files are read. */
+const STORED_FILES = `
+SELECT DISTINCT ON (v.model, f.sha256) f.sha256, v.model, v.digest, f.path, f.bytes FROM registry.model_version v,
+  json_to_recordset(v.files) AS f(path text, sha256 text, bytes double precision)
+WHERE registry.file_digests(v.files) && $1::text[] AND f.sha256 = ANY ($1) AND v.deletion IS NULL AND v.status NOT IN ('registered')`;
 
 /**
  * Packages out of files that are here already, named by their digests. Whoever knows a digest does not have the bytes: they are
@@ -55,9 +61,11 @@ export class FileAssembly {
     if (missing.length > 0) throw notThere(missing);
     const folder = await this.store.uploadFolder();
     try {
-      let left = this.limits.artifactBytes;
-      for (const [name, sha256] of wanted)
-        left -= await this.copy(places.get(sha256), path.join(folder, name), sha256, left);
+      await orStorageFull(async () => {
+        let left = this.limits.artifactBytes;
+        for (const [name, sha256] of wanted)
+          left -= await this.copy(places.get(sha256), path.join(folder, name), sha256, left);
+      });
       return folder;
     } catch (error) {
       await this.store.discard(folder);
@@ -97,12 +105,7 @@ export class FileAssembly {
 
   private async stored(digests: readonly string[], may: MayTake): Promise<readonly StoredFile[]> {
     if (digests.length === 0) return [];
-    const rows = await this.database.query<StoredFile>(
-      `SELECT DISTINCT ON (v.model, f.sha256) f.sha256, v.model, v.digest, f.path, f.bytes FROM registry.model_version v,
-         json_to_recordset(v.files) AS f(path text, sha256 text, bytes double precision)
-       WHERE f.sha256 = ANY ($1) AND v.deletion IS NULL AND v.status NOT IN ('registered')`,
-      [digests],
-    );
+    const rows = await this.database.query<StoredFile>(STORED_FILES, [digests]);
     return rows.filter((row) => may(row.model));
   }
 

@@ -23,13 +23,14 @@ export {
 } from './manifest';
 export { zipMapClasses, type DerivedModel } from './derived-model';
 export type { GoldenMiss, Tolerance } from './golden';
-export type { AliasEvent } from './alias-event';
+export type { AliasEvent, GivenApproval } from './alias-event';
 export { ModelAliases, type AliasMove, type AliasRollback } from './model-aliases';
 export type { Precondition } from './etag';
 export type { VersionDecision } from './version-lifecycle';
 export { ModelPolicy, POLICY_ENTRIES } from './model-policy';
 export { readRules, ruleText } from './metric-rule';
-export type { PolicyChange, PolicyRevision } from './model-policies';
+export type { PolicyChange } from './model-policies';
+export type { PolicyProposal, PolicyRevision } from './policy-revision';
 export { ModelCatalog, type VersionFilter } from './model-catalog';
 export type { ImportRequest } from './model-importer';
 export type { Registered, Registration } from './model-registrar';

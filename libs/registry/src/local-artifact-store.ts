@@ -119,6 +119,12 @@ export class LocalArtifactStore extends ArtifactStore {
     await this.setAside(this.folderOf(digest));
   }
 
+  /** What is here, whole or not. */
+  async digests(): Promise<PackageDigest[]> {
+    const names = (await readdir(this.packages).catch((error: unknown) => ignoreMissing(error))) ?? [];
+    return names.filter((name) => /^[0-9a-f]{64}$/.test(name)).map((hex): PackageDigest => `sha256:${hex}`);
+  }
+
   /** What is damaged here stays so until its bytes come again. */
   reconcile(_package: StoredPackage, intact: boolean): Promise<boolean> {
     return Promise.resolve(intact);

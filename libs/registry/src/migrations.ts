@@ -5,6 +5,10 @@ import { aliasFacts } from './migrations/0004-alias-facts';
 import { signaturesMigration } from './migrations/0005-signatures';
 import { sourcesMigration } from './migrations/0006-sources';
 import { storeMigration } from './migrations/0007-store';
+import { policyProposalsMigration } from './migrations/0008-policy-proposals';
+import { rollbackTargetMigration } from './migrations/0009-rollback-target';
+import { fileDigestsMigration } from './migrations/0010-file-digests';
+import { syncServerMigration } from './migrations/0011-sync-server';
 
 /**
  * Schema `registry`. Documents are `json`, not `jsonb`: it keeps their text as it came and takes every string that JSON has.
@@ -114,4 +118,8 @@ GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
   signaturesMigration,
   sourcesMigration,
   storeMigration,
+  policyProposalsMigration,
+  rollbackTargetMigration,
+  fileDigestsMigration,
+  syncServerMigration,
 ];

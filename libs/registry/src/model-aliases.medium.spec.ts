@@ -1,4 +1,5 @@
 import { DomainError } from '@sibyl/kernel';
+import { ModelPolicy } from './model-policy';
 import { packageFolder } from './testing';
 import { ALICE, registryFixture, type RegistryFixture } from './testing/registry-fixture';
 
@@ -79,7 +80,8 @@ describe('moving an alias', () => {
     expect((await failure(move(name, '2', 'W/"1"'))).code).toBe('etag_mismatch');
     expect((await failure(move(name, '2', '1'))).code).toBe('etag_mismatch');
     expect((await move(name, '2', '"7", "1"')).version).toBe('2');
-    expect((await move(name, '1', '*')).version).toBe('1');
+    // It would hold wherever somebody else has moved the alias meanwhile.
+    for (const any of ['*', ' * ']) expect((await failure(move(name, '1', any))).code).toBe('precondition_required');
   });
 
   it('lets exactly one of 50 movers with one ETag win', async () => {
@@ -174,7 +176,7 @@ describe('rolling back', () => {
   it('needs If-Match, an alias, and a version that may still serve', async () => {
     const name = await model('A', 'B');
     const request = { model: name, alias: 'champion', reason: 'worse' };
-    expect((await failure(at.registry.aliases.rollback(ALICE, { ...request, ifMatch: '*' }, at.record))).code).toBe(
+    expect((await failure(at.registry.aliases.rollback(ALICE, { ...request, ifMatch: '"1"' }, at.record))).code).toBe(
       'alias_not_found',
     );
     await move(name, 'A');
@@ -184,8 +186,86 @@ describe('rolling back', () => {
     await at.registry.archive(ALICE, { model: name, version: 'A', reason: 'old' }, at.record);
     expect(await failure(rollback(name, '"2"'))).toMatchObject({
       code: 'version_not_servable',
-      detail: expect.stringContaining('archived'),
+      detail: `Alias 'champion' of model '${name}' has no version before B that may serve: A is archived.`,
     });
+  });
+
+  it('goes past versions that may serve no more, where everybody expects it to go', async () => {
+    const name = await model('A', 'B', 'C', 'D');
+    await move(name, 'A');
+    for (const [i, version] of ['B', 'C', 'D'].entries()) await move(name, version, `"${i + 1}"`);
+    const target = async (): Promise<unknown> => {
+      const snapshot = await at.registry.snapshot();
+      const alias = snapshot.models.find((entry) => entry.name === name)?.aliases[0];
+      const { etag: ifMatch } = await at.registry.catalog.aliasAt(name, 'champion');
+      const champion = { model: name, alias: 'champion', reason: 'worse', ifMatch };
+      const foreseen = await at.registry.aliases.foreseeRollback(ALICE, champion).catch(() => null);
+      expect(alias?.previous).toBe(foreseen);
+      return alias?.previous;
+    };
+    expect(await target()).toBe('C');
+    await at.registry.archive(ALICE, { model: name, version: 'C', reason: 'it leaks' }, at.record);
+    // What failed its last validation may not serve again either.
+    at.runtime.before = () => {
+      throw new DomainError('model_rejected', 'It crashes now.', { faults: [] });
+    };
+    await failure(at.registry.revalidate(ALICE, { model: name, version: 'B', reason: 'upgrade' }, at.record));
+    at.runtime.before = undefined;
+    expect(await target()).toBe('A');
+    await expect(
+      at.registry.delete(ALICE, { model: name, version: 'A', reason: 'x' }, at.record),
+    ).rejects.toMatchObject({
+      code: 'in_use',
+    });
+    expect(await rollback(name, '"4"')).toMatchObject({ version: 'A', from: 'D', kind: 'rollback', etag: '"5"' });
+    expect(await target()).toBeNull();
+    // What comes back is where it was.
+    await move(name, 'D', '"5"');
+    await at.registry.archive(ALICE, { model: name, version: 'A', reason: 'old' }, at.record);
+    expect(await failure(rollback(name, '"6"'))).toMatchObject({ code: 'version_not_servable' });
+    await at.registry.approve(ALICE, { model: name, version: 'A', reason: 'after all' }, at.record);
+    expect(await rollback(name, '"6"')).toMatchObject({ version: 'A' });
+  });
+
+  it('does not go past a version to the one that is there', async () => {
+    const name = await model('A', 'B');
+    await move(name, 'A');
+    await move(name, 'B', '"1"');
+    await move(name, 'A', '"2"');
+    await at.registry.archive(ALICE, { model: name, version: 'B', reason: 'old' }, at.record);
+    expect(await failure(rollback(name, '"3"'))).toMatchObject({
+      code: 'version_not_servable',
+      detail: expect.stringContaining('B is archived') as string,
+    });
+  });
+});
+
+describe('a rollback that is foreseen', () => {
+  it('is refused for what the rollback is refused for, changes nothing, and says where it leads', async () => {
+    const name = await model('A', 'B');
+    const { aliases } = at.registry;
+    const both = async (ifMatch?: string, of = name): Promise<string> => {
+      const request = { model: of, alias: 'champion', reason: 'worse', ...(ifMatch === undefined ? {} : { ifMatch }) };
+      const foreseen = await failure(aliases.foreseeRollback(ALICE, request));
+      expect(await failure(aliases.rollback(ALICE, request, at.record))).toMatchObject({
+        code: foreseen.code,
+        detail: foreseen.detail,
+      });
+      return foreseen.code;
+    };
+    expect(await both('*', 'a-model-that-is-none')).toBe('model_not_found');
+    expect(await both('*')).toBe('alias_not_found');
+    await move(name, 'A');
+    expect(await both('"1"')).toBe('version_not_servable');
+    await move(name, 'B', '"1"');
+    expect(await both()).toBe('precondition_required');
+    expect(await both('"1"')).toBe('etag_mismatch');
+    const champion = { model: name, alias: 'champion', reason: 'worse', ifMatch: '"2"' };
+    expect(await aliases.foreseeRollback(ALICE, champion)).toBe('A');
+    expect((await at.registry.catalog.aliasAt(name, 'champion')).version).toBe('B');
+    const policy = ModelPolicy.of({ promoters: ['key:somebody-else'] });
+    await at.registry.setPolicy(ALICE, { model: name, policy, reason: 'four eyes', ifNoneMatch: '*' }, at.record);
+    expect(await both('"2"')).toBe('policy_forbidden');
   });
 });
 

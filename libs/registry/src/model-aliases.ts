@@ -5,19 +5,19 @@ import { DomainError, invariant, timestamp, type Actor, type Clock, type FieldFa
 import {
   ALIAS_EVENT_COLUMNS,
   aliasEventOf,
-  type AliasApproval,
+  type GivenApproval,
   type AliasEvent,
   type AliasEventRow,
 } from './alias-event';
-import { presentOf, stepBack, type Target } from './alias-state';
+import { presentOf, stepBack, type StepBack, type Target } from './alias-state';
 import { checkCallers } from './breaking-move';
 import { checkPrecondition, type Precondition } from './etag';
 import { aliasNotFound, checkAlias, checkReason, lookupName, modelNotFound, versionNotFound } from './names';
-import { concludeChange, isModel, lockModel } from './registry-change';
+import { isModel, modelNames, REGISTRY_CHANNEL, requireModel, type Look } from './registry-change';
 import { isServable } from './model-version';
-import type { PromotionRules } from './promotion-rules';
+import { requirePromoter, type PromotionRules } from './promotion-rules';
+import { versionsOf } from './version-rows';
 import { auditedSignature, type SignatureRecord } from './signing/signature-policy';
-import { keepSignature } from './signing/signature-row';
 
 export interface AliasMove extends Precondition {
   readonly model: string;
@@ -40,7 +40,9 @@ interface Step {
   readonly to: Target;
   readonly returnsTo: string | number | null;
   readonly breaking?: readonly FieldFault[] | undefined;
-  readonly approvals?: readonly AliasApproval[];
+  readonly approvals?: readonly GivenApproval[];
+  /** What was found of the version's signature, kept with the version. */
+  readonly signed?: SignatureRecord | undefined;
 }
 
 interface Why {
@@ -55,9 +57,12 @@ interface Prepared {
   readonly present: AliasEventRow | undefined;
   readonly to: Target;
   readonly breaking: readonly FieldFault[] | undefined;
-  readonly approvals: readonly AliasApproval[];
+  readonly approvals: readonly GivenApproval[];
   readonly signed: SignatureRecord | undefined;
 }
+
+/** A rollback whose conditions hold. */
+type PreparedBack = Required<Pick<StepBack, 'present' | 'to' | 'returnsTo'>> & { readonly signed: SignatureRecord };
 
 /**
  * Moves aliases. Each move is one row of a history that only grows, linked to the state before it: a rollback goes back
@@ -78,16 +83,9 @@ export class ModelAliases {
       await requireModel(tx, move.model);
       const { present, to, breaking, approvals, signed } = await this.prepare(tx, actor, move);
       // A move to where the alias is already changes nothing, and must not take the place of a rollback's target.
+      const step = { kind: 'move', to, returnsTo: present?.id ?? null, breaking, approvals, signed } as const;
       const event =
-        present && present.version === to.version
-          ? present
-          : await this.append(tx, { ...move, actor, reason }, present, {
-              kind: 'move',
-              to,
-              returnsTo: present?.id ?? null,
-              breaking,
-              approvals,
-            });
+        present?.version === to.version ? present : await this.append(tx, { ...move, actor, reason }, present, step);
       return this.conclude(tx, 'model.promote', event, { reason, from: present?.version, breaking, signed }, record);
     });
   }
@@ -103,41 +101,26 @@ export class ModelAliases {
     });
   }
 
-  /** Points an alias back at what it pointed at before its present state. */
+  /** Points an alias back at what it pointed at before its present state, past versions that may serve no more. */
   async rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
     checkAlias(rollback.alias);
     const reason = checkReason(rollback.reason);
     return this.database.transaction(async (tx) => {
       const { model, alias } = rollback;
       await requireModel(tx, model);
-      // What it goes back to was let through by the policy of its time: in need it is not held to a later one.
-      await this.rules.requirePromoter(tx, actor, model, alias);
-      const { present, to, returnsTo } = await stepBack(tx, model, alias);
-      if (!present) throw aliasNotFound(model, alias);
-      checkPrecondition(rollback, `"${present.revision}"`);
-      if (!to) {
-        throw new DomainError(
-          'version_not_servable',
-          `Alias '${alias}' of model '${model}' has no version before ${present.version}.`,
-        );
-      }
-      requireServable(model, to);
-      const signed = await this.rules.requireSignature(tx, model, to.version);
-      const step: Step = { kind: 'rollback', to, returnsTo };
-      const event = await this.append(tx, { actor, reason, model, alias }, present, step);
+      const step = await this.lookBack((sql, params) => tx.query(sql, params), actor, rollback);
+      const { present, signed } = step;
+      const event = await this.append(tx, { actor, reason, model, alias }, present, { kind: 'rollback', ...step });
       return this.conclude(tx, 'model.rollback', event, { reason, from: present.version, signed }, record);
     });
   }
 
-  /** The version that a rollback would lead to at this moment; undefined where there is none, or no such alias. */
-  async rollbackTarget(model: string, alias: string): Promise<string | undefined> {
-    const [row] = await this.database.query<{ readonly version: string }>(
-      `SELECT before.version FROM registry.model_alias a
-       JOIN registry.alias_event e ON e.id = a.event JOIN registry.alias_event before ON before.id = e.returns_to
-       WHERE a.model = $1 AND a.alias = $2`,
-      [model, alias],
-    );
-    return row?.version;
+  /** Throws what `rollback` would throw at this moment, before anything is loaded for it; else the version that it leads to. */
+  async foreseeRollback(actor: Actor, rollback: AliasRollback): Promise<string> {
+    checkAlias(rollback.alias);
+    checkReason(rollback.reason);
+    const { to } = await this.lookBack((sql, params) => this.database.query(sql, params), actor, rollback);
+    return to.version;
   }
 
   /**
@@ -152,8 +135,9 @@ export class ModelAliases {
     if (await presentOf(tx, first.model, first.alias)) return undefined;
     const to = await this.target(tx, first.model, first.version);
     const { model, alias } = first;
-    if (!(await this.rules.lets(tx, actor, { model, alias, version: to.version, replaces: undefined })))
-      return undefined;
+    const policy = await this.rules.policyOf(tx, model);
+    const [version] = await versionsOf(tx, model, [to.version]);
+    if (!version || !this.rules.lets(actor, alias, { policy, to: version, replaces: undefined })) return undefined;
     const row = await this.append(tx, { ...first, actor }, undefined, { kind: 'move', to, returnsTo: null });
     return aliasEventOf(row);
   }
@@ -164,17 +148,36 @@ export class ModelAliases {
     // First, with as little as can be under the model's lock: of many who move an alias at once, all but one end here.
     const present = await presentOf(tx, model, alias);
     checkPrecondition(move, present && `"${present.revision}"`);
-    await this.rules.requirePromoter(tx, actor, model, alias);
+    const policy = await this.rules.policyOf(tx, model);
+    requirePromoter(policy, actor, { model, alias });
     const to = await this.target(tx, model, move.version);
     await refuseVersionName(tx, model, alias);
     requireServable(model, to);
     // A move to where the alias is already changes nothing, so nothing is asked of it.
     if (present?.version === to.version) return { present, to, breaking: undefined, approvals: [], signed: undefined };
-    const approvals = await this.rules.require(tx, { model, alias, version: to.version, replaces: present?.version });
-    const signed = await this.rules.requireSignature(tx, model, to.version);
-    if (!present) return { present, to, breaking: undefined, approvals, signed };
-    const step = { model, from: present.version, to: to.version, allowBreaking };
-    return { present, to, breaking: await checkCallers(tx, step), approvals, signed };
+    const [version, replaces] = await versionsOf(tx, model, [to.version, ...(present ? [present.version] : [])]);
+    if (!version) throw versionNotFound(model, to.version);
+    const approvals = this.rules.require({ policy, to: version, replaces });
+    const signed = await this.rules.signatureOf(version, policy);
+    const breaking = replaces && checkCallers(replaces, version, allowBreaking);
+    return { present, to, breaking, approvals, signed };
+  }
+
+  /**
+   * Holds a rollback to what it must satisfy. What it goes back to was let through by the policy of its time: in need it is not
+   * held to a later one.
+   */
+  private async lookBack(look: Look, actor: Actor, rollback: AliasRollback): Promise<PreparedBack> {
+    const { model, alias } = rollback;
+    const step = await stepBack(look, model, alias);
+    if (!step) throw modelNotFound(model, await modelNames(look));
+    const { present, to, returnsTo, policy, last } = step;
+    requirePromoter(policy, actor, { model, alias });
+    if (!present) throw aliasNotFound(model, alias);
+    checkPrecondition(rollback, `"${present.revision}"`);
+    if (!to) throw nothingBefore(present, last);
+    const signed = await this.rules.signatureOf({ model, ...to }, policy);
+    return { present, to, returnsTo, signed };
   }
 
   private async conclude(
@@ -185,8 +188,7 @@ export class ModelAliases {
     record: RecordChange,
   ): Promise<AliasEvent> {
     const { model, alias, version, digest, revision } = row;
-    if (signed) await keepSignature(tx, { model, version }, signed);
-    await concludeChange(tx, model, record, {
+    await record(tx, {
       action,
       resource: { type: 'model_alias', id: `${model}/${alias}` },
       model: { name: model, version, digest, alias },
@@ -205,23 +207,26 @@ export class ModelAliases {
     tx: EntityManager,
     by: { readonly actor: Actor; readonly reason: string; readonly model: string; readonly alias: string },
     present: AliasEventRow | undefined,
-    { kind, to, returnsTo, breaking, approvals = [] }: Step,
+    { kind, to, returnsTo, breaking, approvals = [], signed }: Step,
   ): Promise<AliasEventRow> {
     // Clocks of replicas differ, and history may not run backwards: whoever holds the model's lock comes later.
     const at = Math.max(this.clock.now(), present ? new Date(present.at).getTime() : 0);
     const revision = (present?.revision ?? 0) + 1;
-    // Both in one statement: an alias is where its last event says, whoever looks.
+    // All in one statement: an alias is where its last event says, whoever looks, and whoever waits for a rollback waits once.
     const [row] = await tx.query<AliasEventRow[]>(
       `WITH e AS (INSERT INTO registry.alias_event
            (model, alias, revision, kind, from_version, version, digest, returns_to, at, actor, reason, breaking, approvals)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *),
        a AS (INSERT INTO registry.model_alias (model, alias, version, event) SELECT model, alias, version, id FROM e
-         ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, event = excluded.event)
-       SELECT ${ALIAS_EVENT_COLUMNS} FROM e`,
+         ON CONFLICT (model, alias) DO UPDATE SET version = excluded.version, event = excluded.event),
+       s AS (UPDATE registry.model_version SET package_signature = $14::json
+         WHERE model = $1 AND version = $6 AND $14::json IS NOT NULL)
+       SELECT ${ALIAS_EVENT_COLUMNS}, pg_notify('${REGISTRY_CHANNEL}', e.model) FROM e`,
       [
         ...[by.model, by.alias, revision, kind, present?.version ?? null, to.version, to.digest, returnsTo],
         ...[timestamp(at), JSON.stringify(by.actor), by.reason, breaking ? JSON.stringify(breaking) : null],
         approvals.length > 0 ? JSON.stringify(approvals) : null,
+        signed ? JSON.stringify(signed) : null,
       ],
     );
     invariant(row, 'an inserted row comes back');
@@ -250,21 +255,21 @@ function audited(breaking: readonly FieldFault[] | undefined): Record<string, un
 
 const BREAKING_AUDITED = 20;
 
-/** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
-export async function requireModel(tx: EntityManager, model: string, find = lockModel): Promise<void> {
-  if (await find(tx, model)) return;
-  const rows = await tx.query<{ name: string }[]>('SELECT name FROM registry.model ORDER BY name LIMIT 10000');
-  throw modelNotFound(
-    model,
-    rows.map((row) => row.name),
-  );
-}
-
 // A version that an alias kept in service although it failed its last validation is not promoted again.
 function requireServable(model: string, { version, status, passed }: Target): void {
   if (isServable(status) && passed === true) return;
-  const why = isServable(status) ? 'failed its last validation' : `is ${status}`;
+  const why = servableFault({ status });
   throw new DomainError('version_not_servable', `Version ${version} of model '${model}' ${why} and cannot serve.`);
+}
+
+function nothingBefore({ model, alias, version }: AliasEventRow, last: StepBack['last']): DomainError {
+  const why = !last || last.version === version ? '' : ` that may serve: ${last.version} ${servableFault(last)}`;
+  const detail = `Alias '${alias}' of model '${model}' has no version before ${version}${why}.`;
+  return new DomainError('version_not_servable', detail);
+}
+
+function servableFault({ status }: Pick<Target, 'status'>): string {
+  return isServable(status) ? 'failed its last validation' : `is ${status}`;
 }
 
 // A request names versions and aliases in one place, where the version would hide the alias.

@@ -40,7 +40,7 @@ describe('finding a version', () => {
   });
 
   it('names near models, and refuses every name that is none without an error of the database', async () => {
-    expect((await failure(at.registry.find('chrun', '1.0.0'))).detail).toContain("'churn'");
+    expect((await failure(at.registry.find('chrun', '1.0.0'))).nearModels).toContain('churn');
     for (const name of ['../x', 'a\0b', '', 'x'.repeat(5000), "'; DROP TABLE registry.model", '．．/']) {
       expect((await failure(at.registry.find(name, '1.0.0'))).code).toBe('model_not_found');
       expect((await failure(at.registry.find('churn', name))).code).toBe('version_not_found');

@@ -1,7 +1,8 @@
 import { DomainError, type Actor } from '@sibyl/kernel';
 import { readRules } from './metric-rule';
 import { ModelPolicy } from './model-policy';
-import type { PolicyChange, PolicyRevision } from './model-policies';
+import type { PolicyChange } from './model-policies';
+import type { PolicyRevision } from './policy-revision';
 import { ALICE, registryFixture, type RegistryFixture } from './testing/registry-fixture';
 
 let at: RegistryFixture;

@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
-import { DomainError, type Actor } from '@sibyl/kernel';
+import { DomainError, orStorageFull, type Actor } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
 import { derivedRecord } from './derived-model';
 import type { DerivedModels } from './derived-models';
@@ -15,6 +15,7 @@ import type { PackageReader } from './package-reader';
 import { openSource } from './package-source';
 import type { RegistrationQueue } from './registration-queue';
 import { announce, concludeChange, lockModel, versionResource } from './registry-change';
+import type { ReleasedArtifacts } from './released-artifacts';
 import type { PackageSignatures } from './signing/package-signatures';
 import { auditedSignature } from './signing/signature-policy';
 import type { VersionSource } from './sources/remote-package';
@@ -39,6 +40,7 @@ export interface RegistrarParts {
   readonly queue: RegistrationQueue;
   readonly exchange: VersionExchange;
   readonly signatures: PackageSignatures;
+  readonly released: ReleasedArtifacts;
 }
 
 export interface Registration extends ExpectedIdentity {
@@ -75,15 +77,15 @@ export class ModelRegistrar {
    */
   async registerFolder(actor: Actor, folder: string, expect: Registration, record: RecordChange): Promise<Registered> {
     const { queue, exchange } = this.parts;
-    return queue.turn(async () => {
+    const register = async (): Promise<Registered> => {
       const opened = await exchange.open(folder, expect);
       try {
-        expect.call?.signal?.throwIfAborted();
         return await this.take(actor, opened, expect, record);
       } finally {
         await opened.close();
       }
-    });
+    };
+    return queue.turn(() => orStorageFull(register), expect.call?.signal);
   }
 
   private async take(
@@ -108,7 +110,7 @@ export class ModelRegistrar {
       const signed = await signatures.checkIncoming({ model: name, folder: staging, files, unsignedFiles });
       const candidate: Candidate = { actor, contents, digest, files, signed, scanMs, source: from };
       const how: Admission = { record, aliasFirst, origin, call };
-      return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, how));
+      return await queue.alone(`${name}\0${version}`, () => this.admit(candidate, staged, how), call?.signal);
     } finally {
       await store.abandon(staged);
     }
@@ -132,7 +134,12 @@ export class ModelRegistrar {
     const { contents, digest, files, scanMs } = candidate;
     const file = await this.parts.derived.modelFile(folder, { ...contents, digest, files });
     const result = await validation.run(contents, file, digest, { ...how.call, scanMs });
-    return this.decide(candidate, begun.revision, result, how);
+    try {
+      return await this.decide(candidate, begun.revision, result, how);
+    } finally {
+      // The bytes of a rejected version that this one has replaced. What cannot go now does so with the next look.
+      if (begun.released) await this.parts.released.collect().catch(() => undefined);
+    }
   }
 
   private async decide(
@@ -148,7 +155,8 @@ export class ModelRegistrar {
       const status = result.report.passed ? 'validated' : 'rejected';
       const decided = await register.decide(tx, candidate.actor, { model: name, version, revision, status }, result);
       if (!decided) return { version: await decidedElsewhere(tx, candidate), created: false };
-      if (origin !== undefined) await exchange.keep(tx, candidate.actor, decided, origin);
+      // A rejected version may come again with other bytes, and from elsewhere; its event names the record.
+      if (origin !== undefined && result.report.passed) await exchange.keep(tx, candidate.actor, decided, origin);
       const alias = aliasFirst && result.report.passed ? await this.aliasFirst(tx, candidate) : undefined;
       await concludeChange(tx, name, record, {
         action: 'model.register',
@@ -187,7 +195,7 @@ export class ModelRegistrar {
 async function decidedElsewhere(tx: EntityManager, { contents, digest }: Candidate): Promise<ModelVersion> {
   const { name, version } = contents.manifest;
   const row = await versionRow(tx, name, version);
-  if (row && row.digest === digest && row.status !== 'registered') return versionOf(row);
+  if (row && row.digest === digest && row.status !== 'registered' && row.report !== null) return versionOf(row);
   throw new DomainError(
     'version_conflict',
     `Version ${version} of model '${name}' was registered by somebody else meanwhile.`,

@@ -7,11 +7,12 @@ import { ArtifactScrubber, type ScrubberParts } from './artifact-scrubber';
 import { ModelAliases } from './model-aliases';
 import { ModelCatalog } from './model-catalog';
 import type { ImportRequest } from './model-importer';
-import { ModelPolicies, type PolicyChange, type PolicyRevision } from './model-policies';
+import { ModelPolicies, type PolicyApproval, type PolicyChange } from './model-policies';
 import type { Registered, Registration } from './model-registrar';
 import type { ValidationCall } from './model-validation';
 import type { ModelVersion } from './model-version';
 import { definedOnly } from './optional';
+import type { PolicyRevision } from './policy-revision';
 import { assembleRegistry, type RegistryParts } from './registry-parts';
 import type { RegistrySnapshot } from './registry-snapshot';
 import { MlflowSync, type SyncHost } from './sync/mlflow-sync';
@@ -143,6 +144,11 @@ export class ModelRegistry {
     return this.told(this.policies.set(actor, change, record));
   }
 
+  /** Approves the weaker policy that was proposed. */
+  approvePolicy(actor: Actor, approval: PolicyApproval, record: RecordChange): Promise<PolicyRevision> {
+    return this.told(this.policies.approve(actor, approval, record));
+  }
+
   revalidate(
     actor: Actor,
     decision: VersionDecision,
@@ -178,8 +184,8 @@ export class ModelRegistry {
   }
 
   /** Refuses what the signature policy refuses by the keys that are trusted now: called before a version is loaded. */
-  async checkSignature({ model, digest, files }: ModelVersion): Promise<void> {
-    await this.desks.signatures.checkForLoad({ model, digest, files });
+  async checkSignature(version: ModelVersion): Promise<void> {
+    await this.desks.signatures.checkForLoad(version);
   }
 
   /** What cannot be read where the trusted keys lie. */

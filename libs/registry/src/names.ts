@@ -1,4 +1,4 @@
-import { DomainError, nearestWords } from '@sibyl/kernel';
+import { DomainError, NEAR_MODELS, nearestWords } from '@sibyl/kernel';
 
 const MODEL_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/;
 const VERSION = /^[A-Za-z0-9.+_-]{1,64}$/;
@@ -63,11 +63,10 @@ export function checkReason(reason: string): string {
   return text;
 }
 
-/** model_not_found with up to three names that look alike. */
+/** model_not_found with the names that look alike. */
 export function modelNotFound(name: string, known: Iterable<string>): DomainError {
-  const near = nearestWords(name, known, 3);
-  const hint = near.length ? ` Did you mean ${near.map((word) => `'${word}'`).join(', ')}?` : '';
-  return new DomainError('model_not_found', `There is no model '${name.slice(0, 128)}'.${hint}`);
+  const nearModels = nearestWords(name, known, NEAR_MODELS);
+  return new DomainError('model_not_found', `There is no model '${name.slice(0, 128)}'.`, { nearModels });
 }
 
 /** version_not_found, naming both. */

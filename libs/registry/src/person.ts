@@ -1,14 +1,25 @@
-import type { Actor } from '@sibyl/kernel';
+import { OPERATOR, type Actor } from '@sibyl/kernel';
+
+/** For whoever is refused for it. */
+export const ONE_PERSON = 'Keys that stem from one key which the operator issued are one person.';
 
 /**
- * Whether two actors may be one person: the same key, or keys whose owners, or names where they have no owner, read alike. One
- * person with two keys is found by their owner; where in doubt two keys are one person, because then an approval more is needed.
+ * Whether two actors may be one person. They are where their keys stem from one key that the operator issued, which nobody can
+ * choose; and where their owners, or the names of keys without one, read alike: in doubt they are one, because then an approval
+ * more is needed. What the server does by itself the operator answers for.
  */
 export function samePerson(a: Actor, b: Actor): boolean {
-  if (a.type !== b.type) return false;
-  return a.id === b.id || (a.type === 'key' && labelOf(a) === labelOf(b));
+  const persons = personsOf(a);
+  if (personsOf(b).some((person) => persons.includes(person))) return true;
+  const label = labelOf(a);
+  return label !== undefined && label === labelOf(b);
 }
 
-function labelOf({ owner, name }: Actor): string {
-  return (owner ?? name).normalize('NFKC').trim().toLowerCase();
+// A key is its own person's: what was written down before persons were known names the key alone.
+function personsOf({ type, id, person }: Actor): string[] {
+  return type === 'system' ? [person ?? OPERATOR] : person === undefined ? [id] : [id, person];
+}
+
+function labelOf({ type, owner, name }: Actor): string | undefined {
+  return (owner ?? (type === 'key' ? name : undefined))?.normalize('NFKC').trim().toLowerCase();
 }

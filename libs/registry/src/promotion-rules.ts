@@ -1,25 +1,24 @@
 import type { EntityManager } from 'typeorm';
 import { DomainError, type Actor, type FieldFault } from '@sibyl/kernel';
-import type { AliasApproval } from './alias-event';
-import { mayPromote } from './model-policy';
+import type { GivenApproval } from './alias-event';
+import { mayPromote, signatureRules, type ModelPolicy } from './model-policy';
 import type { ModelPolicies } from './model-policies';
 import { lacking, metricFaults } from './policy-check';
 import { counting } from './version-approvals';
-import type { PackageSignatures } from './signing/package-signatures';
+import type { PackageSignatures, StoredVersion } from './signing/package-signatures';
 import type { SignatureRecord } from './signing/signature-policy';
-import { versionOf, versionRow } from './version-rows';
+import type { ModelVersion } from './model-version';
 
-/** Where an alias shall go, and what it points at now. */
+/** A version that an alias shall go to, the one that it points at now, and the policy of now: all that a promotion depends on. */
 export interface PromotedVersion {
-  readonly model: string;
-  readonly alias: string;
-  readonly version: string;
-  readonly replaces: string | undefined;
+  readonly policy: ModelPolicy;
+  readonly to: ModelVersion;
+  readonly replaces: ModelVersion | undefined;
 }
 
 /** What a version has and lacks of what the policy of its model asks for. */
 interface Judged {
-  readonly approvals: readonly AliasApproval[];
+  readonly approvals: readonly GivenApproval[];
   readonly lacks: readonly FieldFault[];
 }
 
@@ -27,60 +26,60 @@ interface Judged {
 export class PromotionRules {
   constructor(
     private readonly policies: ModelPolicies,
-    private readonly signatures: Pick<PackageSignatures, 'checkStored'>,
+    private readonly signatures: Pick<PackageSignatures, 'checkServable'>,
   ) {}
 
-  /** Throws policy_forbidden to whom the policy does not name. */
-  async requirePromoter(tx: EntityManager, actor: Actor, model: string, alias: string): Promise<void> {
-    const { policy } = await this.policies.of(tx, model);
-    if (mayPromote(policy, actor, alias)) return;
-    const detail = `Only those whom the policy of model '${model}' names as promoters may move its alias '${alias}'.`;
-    throw new DomainError('policy_forbidden', detail);
+  async policyOf(tx: EntityManager, model: string): Promise<ModelPolicy> {
+    return (await this.policies.of(tx, model)).policy;
   }
 
   /** The approvals that the version is promoted with; version_not_servable with all that it lacks. */
-  async require(tx: EntityManager, step: PromotedVersion): Promise<readonly AliasApproval[]> {
-    const { approvals, lacks } = await this.judge(tx, step);
-    if (lacks.length > 0) throw lacking(step.model, step.version, lacks);
+  require(step: PromotedVersion): readonly GivenApproval[] {
+    const { approvals, lacks } = judge(step);
+    if (lacks.length > 0) throw lacking(step.to.model, step.to.version, lacks);
     return approvals;
   }
 
   /**
-   * What is found of the version's signature; model_rejected where the policy refuses it. A version whose signer is trusted no
+   * What is found of the version's signature; version_not_servable where the policy refuses it. A version whose signer is trusted no
    * more is not promoted, though it goes on where it serves.
    */
-  async requireSignature(tx: EntityManager, model: string, version: string): Promise<SignatureRecord | undefined> {
-    const row = await versionRow(tx, model, version);
-    return row && this.signatures.checkStored({ model, digest: row.digest, files: row.files }, tx);
+  signatureOf(stored: StoredVersion, policy: ModelPolicy): Promise<SignatureRecord> {
+    return this.signatures.checkServable(stored, signatureRules(policy));
   }
 
   /** Whether the actor may promote the version as it is. */
-  async lets(tx: EntityManager, actor: Actor, step: PromotedVersion): Promise<boolean> {
-    const { policy } = await this.policies.of(tx, step.model);
-    return mayPromote(policy, actor, step.alias) && (await this.judge(tx, step)).lacks.length === 0;
+  lets(actor: Actor, alias: string, step: PromotedVersion): boolean {
+    return mayPromote(step.policy, actor, alias) && judge(step).lacks.length === 0;
   }
+}
 
-  private async judge(tx: EntityManager, { model, version, replaces }: PromotedVersion): Promise<Judged> {
-    const { policy } = await this.policies.of(tx, model);
-    const row = await versionRow(tx, model, version);
-    if (!row) return { approvals: [], lacks: [] };
-    const { approvals, registeredBy, manifest } = versionOf(row);
-    const counted = counting(approvals, registeredBy);
-    const missing =
-      counted.length < policy.approvals
-        ? [
-            {
-              pointer: '/approvals',
-              expected: `${policy.approvals} of persons other than who registered it`,
-              received: String(counted.length),
-            },
-          ]
-        : [];
-    const current = replaces === undefined ? undefined : await versionRow(tx, model, replaces);
-    const replaced = current && { version: current.version, metrics: versionOf(current).manifest.metrics ?? {} };
-    return {
-      approvals: counted.map(({ actor, at, reason }) => ({ actor, at, reason })),
-      lacks: [...missing, ...metricFaults(policy, manifest.metrics ?? {}, replaced)],
-    };
-  }
+function judge({ policy, to, replaces }: PromotedVersion): Judged {
+  const counted = counting(to.approvals, to.registeredBy);
+  const missing =
+    counted.length < policy.approvals
+      ? [
+          {
+            pointer: '/approvals',
+            expected: `${policy.approvals} of persons other than who registered it`,
+            received: String(counted.length),
+          },
+        ]
+      : [];
+  const replaced = replaces && { version: replaces.version, metrics: replaces.manifest.metrics ?? {} };
+  return {
+    approvals: counted.map(({ actor, at, reason }) => ({ actor, at, reason })),
+    lacks: [...missing, ...metricFaults(policy, to.manifest.metrics ?? {}, replaced)],
+  };
+}
+
+/** Throws policy_forbidden to whom the policy does not name. */
+export function requirePromoter(
+  policy: ModelPolicy,
+  actor: Actor,
+  { model, alias }: { readonly model: string; readonly alias: string },
+): void {
+  if (mayPromote(policy, actor, alias)) return;
+  const detail = `Only those whom the policy of model '${model}' names as promoters may move its alias '${alias}'.`;
+  throw new DomainError('policy_forbidden', detail);
 }

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import type { ChangeRecord, RecordChange } from '@sibyl/audit';
-import { lookupName } from './names';
+import { lookupName, modelNotFound } from './names';
 
 /** NOTIFY channel that every change of the registry is announced on; the payload is the model's name. */
 export const REGISTRY_CHANNEL = 'sibyl_registry';
@@ -27,6 +27,21 @@ export async function lockModel(tx: EntityManager, model: string): Promise<boole
     lookupName(model),
   ]);
   return rows.length > 0;
+}
+
+/** Locks the model for the rest of the transaction; model_not_found with near names where there is none. */
+export async function requireModel(tx: EntityManager, model: string, find = lockModel): Promise<void> {
+  if (await find(tx, model)) return;
+  throw modelNotFound(model, await modelNames((sql, params) => tx.query(sql, params)));
+}
+
+/** One statement, in a transaction or not. */
+export type Look = <T>(sql: string, params: unknown[]) => Promise<T[]>;
+
+/** For near names. */
+export async function modelNames(look: Look): Promise<string[]> {
+  const rows = await look<{ name: string }>('SELECT name FROM registry.model ORDER BY name LIMIT 10000', []);
+  return rows.map((row) => row.name);
 }
 
 /** Whether there is such a model; nothing keeps others from changing it. */

@@ -63,6 +63,11 @@ export class RegistryOptions extends PackageLimits {
   @IsString()
   artifactPrefix = '';
 
+  /** With a bucket: bytes of packages that this machine keeps copies of, beside those in use (SIBYL_ARTIFACT_COPY_BYTES); 16 of the largest. */
+  @IsInt()
+  @Min(0)
+  artifactCopyBytes = 64 * 1024 * MEBIBYTE;
+
   /** Folders that `source_uri` may read; start-up packages named by the operator are not bound to them. */
   @IsArray()
   @IsString({ each: true })

@@ -57,6 +57,8 @@ export interface RegistryParts {
   readonly onChange?: () => Promise<void>;
   /** What the audit log can prove of a version, for those that leave. */
   readonly proof?: ProofReader;
+  /** Digests of what this process has loaded. */
+  readonly loaded?: () => Iterable<string>;
   /** When a version answered last, as far as the audit log knows. */
   readonly lastPrediction?: LastPrediction;
 }
@@ -64,8 +66,8 @@ export interface RegistryParts {
 /** Everything that the registry is made of, in the order in which one needs the other. */
 export function assembleRegistry(given: RegistryParts) {
   const { database, clock, ids, options, onnxLimits = new OnnxLimits() } = given;
-  const store = artifactStoreOf(given);
   const derived = new DerivedModels(options, ids, onnxLimits);
+  const store = artifactStoreOf({ ...given, evicted: (digest) => derived.remove(digest) });
   const catalog = new ModelCatalog(database, clock, options);
   const approvals = new VersionApprovals(clock);
   const policies: ModelPolicies = new ModelPolicies(database, clock, (tx, actor, set) =>
@@ -73,10 +75,10 @@ export function assembleRegistry(given: RegistryParts) {
   );
   const signatures = new PackageSignatures({ store, clock, options, ...rulesFrom(database, policies) });
   const aliases = new ModelAliases(database, clock, new PromotionRules(policies, signatures));
-  const lifecycle = new VersionLifecycle(database, clock, policies, approvals);
+  const lifecycle = new VersionLifecycle(database, clock, policies, approvals, options.abandonedAfterMs);
   const exchange = new VersionExchange(database, store, clock, options, given.proof);
   const released = new ReleasedArtifacts(database, [store, derived], clock);
-  const uploads = new UploadedFiles(options, clock);
+  const uploads = new UploadedFiles(options, clock, ids);
   const registrarParts = {
     database,
     exchange,
@@ -89,6 +91,7 @@ export function assembleRegistry(given: RegistryParts) {
     signatures,
     policies,
     approvals,
+    released,
     queue: new RegistrationQueue({ atOnce: options.registrationsAtOnce, waiting: options.registrationsWaiting }),
   };
   const registrar = new ModelRegistrar(registrarParts);

@@ -1,5 +1,7 @@
 import type { Database } from '@sibyl/database';
+import { invariant } from '@sibyl/kernel';
 import { isServable, type ModelVersion, type StoredStatus } from './model-version';
+import { WARM_VERSIONS, type WarmVersion } from './warm-versions';
 import { VERSION_COLUMNS, versionOf, type VersionRow } from './version-rows';
 
 /** Everything that serving needs to know of the registry at one moment. */
@@ -40,18 +42,33 @@ interface AliasRow extends SnapshotAlias {
 interface PolicyRow {
   readonly model: string;
   readonly approvals: number;
-  readonly keep_warm: number;
+  readonly keep: number;
 }
 
-interface WarmRow {
-  readonly model: string;
-  readonly version: string;
+/** All of them at one moment. */
+interface LightSnapshot {
+  readonly aliases: readonly AliasRow[];
+  readonly policies: readonly PolicyRow[];
+  readonly versions: readonly LightRow[];
+  readonly warm: readonly WarmVersion[];
 }
 
-interface Rules {
-  readonly policies: ReadonlyMap<string, PolicyRow>;
-  readonly warm: readonly WarmRow[];
-}
+const ALIASES = `SELECT a.model, a.alias, a.version, e.revision, before.version AS previous FROM registry.model_alias a
+  JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = registry.rollback_target(e.id)
+  ORDER BY a.model, a.alias`;
+
+const POLICIES = `SELECT DISTINCT ON (model) model, COALESCE((policy->>'approvals')::integer, 0) AS approvals,
+    COALESCE((policy->>'keepWarm')::integer, 0) AS keep
+  FROM registry.model_policy ORDER BY model, revision DESC`;
+
+const VERSIONS = 'SELECT model, version, status, revision FROM registry.model_version ORDER BY model, arrival';
+
+const listOf = (sql: string): string => `(SELECT COALESCE(json_agg(o), '[]') FROM (${sql}) o)`;
+
+// One statement sees one moment, so that every alias finds its version; and whoever moves an alias waits for one answer.
+const LIGHT = `WITH policies AS MATERIALIZED (${POLICIES}), keeping AS (SELECT model, keep FROM policies WHERE keep > 0)
+  SELECT ${listOf(ALIASES)} AS aliases, ${listOf('SELECT * FROM policies')} AS policies, ${listOf(VERSIONS)} AS versions,
+    ${listOf(WARM_VERSIONS)} AS warm`;
 
 /**
  * Reads snapshots. Reconcilers ask every few seconds, so what a row holds beside its status is read once per revision of
@@ -63,51 +80,10 @@ export class SnapshotReader {
   constructor(private readonly database: Database) {}
 
   async read(): Promise<RegistrySnapshot> {
-    // Aliases first: versions are never deleted, so that every alias finds its version in what is read after it. What does
-    // not depend on each other is asked at once, for whoever moves an alias waits for it.
-    const [aliases, policies] = await Promise.all([this.aliases(), this.policies()]);
-    const [rows, warm] = await Promise.all([this.versions(), this.warm(policies)]);
-    this.known = await this.facts(rows);
-    return {
-      models: groups(rows, aliases, this.known, { policies: new Map(policies.map((row) => [row.model, row])), warm }),
-    };
-  }
-
-  private aliases(): Promise<AliasRow[]> {
-    return this.database.query<AliasRow>(
-      `SELECT a.model, a.alias, a.version, e.revision, before.version AS previous FROM registry.model_alias a
-       JOIN registry.alias_event e ON e.id = a.event LEFT JOIN registry.alias_event before ON before.id = e.returns_to
-       ORDER BY a.model, a.alias`,
-    );
-  }
-
-  private versions(): Promise<LightRow[]> {
-    return this.database.query<LightRow>(
-      'SELECT model, version, status, revision FROM registry.model_version ORDER BY model, arrival',
-    );
-  }
-
-  private policies(): Promise<PolicyRow[]> {
-    return this.database.query<PolicyRow>(
-      `SELECT DISTINCT ON (model) model, COALESCE((policy->>'approvals')::integer, 0) AS approvals,
-         COALESCE((policy->>'keepWarm')::integer, 0) AS keep_warm
-       FROM registry.model_policy ORDER BY model, revision DESC`,
-    );
-  }
-
-  /** The versions that aliases pointed at last, as many of each model as its policy keeps. */
-  private warm(policies: readonly PolicyRow[]): Promise<WarmRow[]> {
-    const keeping = policies.filter((row) => row.keep_warm > 0);
-    if (keeping.length === 0) return Promise.resolve([]);
-    return this.database.query<WarmRow>(
-      `SELECT p.model, w.version FROM unnest($1::text[], $2::integer[]) AS p(model, keep) CROSS JOIN LATERAL (
-         SELECT e.from_version AS version, max(e.id) AS last FROM registry.alias_event e
-         JOIN registry.model_version v ON v.model = e.model AND v.version = e.from_version
-         WHERE e.model = p.model AND v.status IN ('validated', 'approved') AND NOT EXISTS (
-           SELECT FROM registry.model_alias a WHERE a.model = e.model AND a.version = e.from_version)
-         GROUP BY e.from_version ORDER BY last DESC LIMIT p.keep) w`,
-      [keeping.map((row) => row.model), keeping.map((row) => row.keep_warm)],
-    );
+    const [light] = await this.database.query<LightSnapshot>(LIGHT);
+    invariant(light, 'a row of lists');
+    this.known = await this.facts(light.versions);
+    return { models: groups(light, this.known) };
   }
 
   private async facts(rows: readonly LightRow[]): Promise<Map<string, ModelVersion>> {
@@ -143,14 +119,13 @@ interface Group {
 }
 
 function groups(
-  rows: readonly LightRow[],
-  aliases: readonly AliasRow[],
+  { versions, aliases, policies: given, warm }: LightSnapshot,
   facts: ReadonlyMap<string, ModelVersion>,
-  { policies, warm }: Rules,
 ): SnapshotModel[] {
+  const policies = new Map(given.map((row) => [row.model, row]));
   const pointing = byVersion(aliases);
   const models = new Map<string, Group>();
-  for (const row of rows) {
+  for (const row of versions) {
     const version = facts.get(keyOf(row));
     if (!version) continue;
     const model = models.get(row.model) ?? { name: row.model, versions: [], aliases: [], warm: [] };

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import type { IdSource } from '@sibyl/kernel';
 import { ignoreMissing } from './package-files';
+import { ownerOf, processMark } from './process-mark';
 
 /** A folder this old was left by a process that is gone, whatever its name says; no upload or copy takes a day. */
 const LEFT_BEHIND_MS = 24 * 3_600_000;
@@ -13,15 +12,13 @@ const OWN = new Set<string>();
 
 /** Folders for work that is not finished. Their names say which process made them, so that others know what a crash left. */
 export class TemporaryFolders {
-  private readonly host = createHash('sha256').update(os.hostname()).digest('hex').slice(0, 8);
-
   constructor(
     private readonly root: string,
     private readonly ids: IdSource,
   ) {}
 
   async make(): Promise<string> {
-    const folder = path.join(this.root, `${this.host}-${process.pid}-${this.ids.next()}`);
+    const folder = path.join(this.root, `${processMark()}-${this.ids.next()}`);
     // Before it is there: a sweep that sees it must know whose it is.
     OWN.add(folder);
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -40,27 +37,10 @@ export class TemporaryFolders {
       const folder = path.join(this.root, name);
       const stats = await stat(folder).catch((error: unknown) => ignoreMissing(error));
       if (!stats || OWN.has(folder)) continue;
-      if (Date.now() - stats.mtimeMs < LEFT_BEHIND_MS && this.inUse(name)) continue;
+      if (Date.now() - stats.mtimeMs < LEFT_BEHIND_MS && ownerOf(name) !== 'gone') continue;
       await rm(folder, { recursive: true, force: true });
       removed++;
     }
     return removed;
-  }
-
-  private inUse(name: string): boolean {
-    const [host, pid] = name.split('-');
-    if (host !== this.host) return true;
-    // What carries this process's own number and is not its own comes from a predecessor: in a container it is always 1.
-    return Number(pid) !== process.pid && isAlive(Number(pid));
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -1,12 +1,21 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, stat, truncate, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { DomainError, digestFile, invariant, syncFolder, type Clock } from '@sibyl/kernel';
+import {
+  DomainError,
+  digestFile,
+  invariant,
+  isStorageFull,
+  orStorageFull,
+  syncFolder,
+  type Clock,
+  type IdSource,
+} from '@sibyl/kernel';
 import { openPlain, ignoreMissing } from './package-files';
 import type { RegistryOptions } from './registry-options';
+import { UploadParts } from './upload-parts';
 
 const HEX = /^[0-9a-f]{64}$/;
-const PART = '.part';
 
 /** What is there of a file that is being sent. */
 export interface UploadState {
@@ -28,23 +37,27 @@ export type UploadLimits = Pick<
 
 /**
  * Files that are sent one by one, each under its SHA-256, and go on where they broke off. They belong to the model for which they
- * were sent: a digest opens nothing that was sent for another.
+ * were sent: a digest opens nothing that was sent for another. Several processes share the folder.
  */
 export class UploadedFiles {
   private readonly root: string;
+  private readonly parts: UploadParts;
   private readonly writing = new Set<string>();
 
   constructor(
     private readonly limits: UploadLimits,
     private readonly clock: Clock,
+    ids: IdSource,
   ) {
     this.root = path.join(path.resolve(limits.artifactFolder), 'files');
+    this.parts = new UploadParts(clock, ids);
   }
 
   async state(model: string, sha256: string): Promise<UploadState> {
-    const whole = await sizeOf(this.fileOf(model, sha256));
+    const file = this.fileOf(model, sha256);
+    const whole = await sizeOf(file);
     if (whole !== undefined) return { offset: whole, complete: true };
-    return { offset: (await sizeOf(this.fileOf(model, sha256) + PART)) ?? 0, complete: false };
+    return { offset: (await this.parts.of(file))?.bytes ?? 0, complete: false };
   }
 
   /** Adds what comes to what is there. Where it breaks off, what came stays; a whole file whose bytes are others is dropped. */
@@ -61,12 +74,7 @@ export class UploadedFiles {
     if (this.writing.has(file) || this.writing.size >= this.limits.uploadsAtOnce) throw busy();
     this.writing.add(file);
     try {
-      await this.makeRoom(range.total ?? this.limits.artifactBytes, present.offset);
-      await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-      const size = await this.append(file + PART, range, chunks);
-      if (range.total !== undefined && size < range.total) return { offset: size, complete: false };
-      await this.conclude(file, sha256);
-      return { offset: size, complete: true };
+      return await orStorageFull(() => this.write(file, sha256, range, chunks));
     } finally {
       this.writing.delete(file);
     }
@@ -82,64 +90,96 @@ export class UploadedFiles {
     for (const sha256 of digests) await rm(this.fileOf(model, sha256), { force: true });
   }
 
-  /** Removes what nobody has added to for its time; answers what is left. */
+  /** Removes what nobody has added to for its time; answers what is left, with what is still to come of it. */
   async sweep(): Promise<{ readonly files: number; readonly bytes: number }> {
     const before = this.clock.now() - this.limits.uploadKeepMs;
     const left = { files: 0, bytes: 0 };
     const entries = await readdir(this.root, { recursive: true, withFileTypes: true }).catch(ignoreMissing);
-    for (const entry of entries ?? []) {
-      if (!entry.isFile()) continue;
-      const file = path.join(entry.parentPath, entry.name);
-      const stats = await stat(file).catch(ignoreMissing);
-      if (stats === undefined) continue;
-      if (stats.mtimeMs < before && !this.writing.has(file.replace(/\.part$/, ''))) {
-        await rm(file, { force: true });
-        continue;
+    for (const { parentPath, name } of (entries ?? []).filter((entry) => entry.isFile())) {
+      for (const { path: file, reserved, changedMs, claimed } of await this.parts.entry(parentPath, name)) {
+        if (changedMs < before && !claimed) {
+          await rm(file, { force: true });
+          continue;
+        }
+        left.files++;
+        left.bytes += reserved;
       }
-      left.files++;
-      left.bytes += stats.size;
     }
     return left;
   }
 
-  private async append(
-    part: string,
-    { offset, total }: UploadRange,
+  private async write(
+    file: string,
+    sha256: string,
+    range: UploadRange,
     chunks: AsyncIterable<Uint8Array>,
-  ): Promise<number> {
-    // From the beginning: what is there is sent anew.
-    const handle = await open(part, offset === 0 ? 'w' : 'a', 0o600);
-    let size = offset;
-    const most = total ?? this.limits.artifactBytes;
+  ): Promise<UploadState> {
+    const total = range.total ?? this.limits.artifactBytes;
+    if (total > this.limits.artifactBytes) throw tooMany(this.limits.artifactBytes);
+    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+    // Another process is at it. Where two see this too late, each has a part of its own, and one is more than was needed.
+    if ((await this.parts.of(file))?.claimed === true) throw busy();
+    const { part, handle } = await this.claim(file, range.offset, total);
     try {
-      for await (const chunk of chunks) {
-        if (size + chunk.length > most) throw tooMany(most);
-        await handle.writeFile(chunk);
-        size += chunk.length;
-      }
-      return size;
+      await this.requireRoom();
+      const size = await append(handle, { offset: range.offset, total }, chunks);
+      const complete = range.total === undefined || size >= range.total;
+      if (complete) await this.conclude(file, part, sha256);
+      else await this.parts.leave(file, part);
+      return { offset: size, complete };
+    } catch (error) {
+      // What came stays, but on a full disk, where nobody could go on with it.
+      if (isStorageFull(error)) await truncate(part, range.offset).catch(ignoreMissing);
+      await this.putBack(file, part);
+      throw error;
     } finally {
-      await handle.sync().catch(() => undefined);
       await handle.close();
     }
   }
 
-  private async conclude(file: string, sha256: string): Promise<void> {
-    const found = await hashOf(file + PART);
+  /** A part that nobody else writes to; from the beginning, what is there is left alone until the file is whole. */
+  private async claim(file: string, offset: number, total: number): Promise<{ part: string; handle: FileHandle }> {
+    if (offset === 0) {
+      const part = this.parts.begin(file, total);
+      return { part, handle: await this.opened(file, part, 'wx') };
+    }
+    const resumed = await this.parts.resume(file, total);
+    if (resumed === undefined) throw busy();
+    if (resumed.bytes === offset) return { part: resumed.path, handle: await this.opened(file, resumed.path, 'a') };
+    await this.parts.leave(file, resumed.path);
+    throw wrongOffset(offset, resumed.bytes);
+  }
+
+  private async opened(file: string, part: string, flags: string): Promise<FileHandle> {
+    try {
+      return await open(part, flags, 0o600);
+    } catch (error) {
+      await this.putBack(file, part);
+      throw error;
+    }
+  }
+
+  private async putBack(file: string, part: string): Promise<void> {
+    if ((await stat(part).catch(ignoreMissing))?.size) await this.parts.leave(file, part);
+    else await this.parts.drop(part);
+  }
+
+  private async conclude(file: string, part: string, sha256: string): Promise<void> {
+    const found = await hashOf(part);
     if (found !== sha256) {
-      await rm(file + PART, { force: true });
+      await this.parts.drop(part);
       throw new DomainError('invalid_parameter', 'The bytes that came have another SHA-256; they were dropped.', {
         faults: [{ pointer: '/sha256', expected: sha256, received: found }],
       });
     }
-    await rename(file + PART, file);
+    await this.parts.complete(file, part);
     syncFolder(path.dirname(file));
   }
 
-  private async makeRoom(total: number, present: number): Promise<void> {
-    if (total > this.limits.artifactBytes) throw tooMany(this.limits.artifactBytes);
+  /** With what this call has claimed: of several that come at once, none overlooks the others. */
+  private async requireRoom(): Promise<void> {
     const { files, bytes } = await this.sweep();
-    if (files < this.limits.uploadsKept && bytes - present + total <= this.limits.uploadBytes) return;
+    if (files <= this.limits.uploadsKept && bytes <= this.limits.uploadBytes) return;
     throw new DomainError('queue_full', 'Too many files were sent and not registered yet.', { retryAfterSeconds: 60 });
   }
 
@@ -157,6 +197,24 @@ export function sha256Of(text: string, pointer: string): string {
   throw new DomainError('invalid_parameter', 'This is no SHA-256.', {
     faults: [{ pointer, expected: '64 hex digits in lower case', received: text.slice(0, 80) }],
   });
+}
+
+async function append(
+  handle: FileHandle,
+  { offset, total }: Required<UploadRange>,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<number> {
+  let size = offset;
+  try {
+    for await (const chunk of chunks) {
+      if (size + chunk.length > total) throw tooMany(total);
+      await handle.writeFile(chunk);
+      size += chunk.length;
+    }
+    return size;
+  } finally {
+    await handle.sync();
+  }
 }
 
 async function hashOf(file: string): Promise<string> {

@@ -1,4 +1,4 @@
-import { DomainError, type Actor } from '@sibyl/kernel';
+import { DomainError, OPERATOR, systemActor, type Actor } from '@sibyl/kernel';
 import { ModelPolicy } from './model-policy';
 import type { ModelVersion } from './model-version';
 import { packageFolder } from './testing';
@@ -75,6 +75,32 @@ describe('approvals', () => {
       [approved.digest, 1, 'looks right'],
     ]);
     await promote(name, '1');
+  });
+
+  it('are given by nobody who could have forged the other: by the chain of keys, whatever is written of owners', async () => {
+    const person = (id: string, of: string): Actor => ({ ...key(id, id), person: of });
+    const name = await modelWith({ approvals: 2 });
+    const folder = await packageFolder({ manifest: { name, version: '1' } });
+    await at.registry.registerFolder(person('Dan', 'dan'), folder, {}, at.record);
+    expect((await failure(approve(name, person('Not Dan', 'dan')))).code).toBe('policy_forbidden');
+    await approve(name, person('Eve', 'eve'));
+    expect((await approve(name, person('Not Eve', 'eve'))).approvals).toHaveLength(1);
+    expect((await approve(name, person('Fay', 'fay'))).status).toBe('approved');
+  });
+
+  it('of what the server took in at its start are for others than the operator', async () => {
+    const name = await modelWith({ approvals: 1 });
+    const folder = await packageFolder({ manifest: { name, version: '1' } });
+    await at.registry.registerAtStart(systemActor('start'), [folder], at.record);
+    expect((await failure(approve(name, { ...key('admin'), person: OPERATOR }))).code).toBe('policy_forbidden');
+    expect((await approve(name, BEN)).status).toBe('approved');
+  });
+
+  it('of one version from all sides at once count once a person', async () => {
+    const name = await modelWith({ approvals: 2 }, '1');
+    const all = await Promise.all([BEN, BEN, BEN, CAT, CAT_TOO, CAT].map((actor) => approve(name, actor)));
+    expect(all.filter(({ status }) => status === 'approved').length).toBeGreaterThan(0);
+    expect((await at.registry.find(name, '1')).approvals).toHaveLength(2);
   });
 
   it('are what latest waits for, in the catalog and in what is served', async () => {

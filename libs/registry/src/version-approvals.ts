@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import { samePerson } from './person';
 import type { ModelPolicy } from './model-policy';
-import type { PolicyRevision } from './model-policies';
+import type { PolicyRevision } from './policy-revision';
 import type { Approval } from './model-version';
 import type { PackageDigest } from './package-digest';
 
@@ -55,11 +55,11 @@ export class VersionApprovals {
   }
 }
 
-/** The approvals that count: one a person, and none of the person who registered the version. */
-export function counting(approvals: readonly Approval[], registeredBy: Actor): Approval[] {
-  const counted: Approval[] = [];
+/** The approvals that count: one a person, and none of the person who brought what is approved. */
+export function counting<T extends { readonly actor: Actor }>(approvals: readonly T[], by: Actor): T[] {
+  const counted: T[] = [];
   for (const approval of approvals) {
-    const known = [registeredBy, ...counted.map(({ actor }) => actor)];
+    const known = [by, ...counted.map(({ actor }) => actor)];
     if (!known.some((actor) => samePerson(actor, approval.actor))) counted.push(approval);
   }
   return counted;

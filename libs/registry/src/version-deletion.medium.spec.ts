@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { linearModel } from '@sibyl/onnx/testing';
+import { ModelPolicy } from './model-policy';
 import { packageFolder } from './testing/package-folder';
 import { ALICE, registryFixture, type RegistryFixture } from './testing/registry-fixture';
 
@@ -55,6 +56,26 @@ describe('deleting the bytes of a version', () => {
     const given = { model: 'linear', version: '1.0.0', reason: 'never again' };
     await fixture.registry.archive(ALICE, given, fixture.record);
     expect((await remove('1.0.0')).deletion).toBeDefined();
+  });
+
+  it('is refused while the policy keeps it warm', async () => {
+    for (const [i, version] of ['1.0.0', '2.0.0', '3.0.0', '4.0.0'].entries()) {
+      await take(version, i);
+      await move(version);
+    }
+    const policy = ModelPolicy.of({ keepWarm: 2 });
+    const set = { model: 'linear', policy, reason: 'two are enough', ifNoneMatch: '*' as const };
+    await fixture.registry.setPolicy(ALICE, set, fixture.record);
+    const { models } = await fixture.registry.snapshot();
+    expect(models[0]?.warm).toEqual(['3.0.0', '2.0.0']);
+    const received = 'keep_warm of the policy is 2, and keeps it';
+    await expect(remove('2.0.0')).rejects.toMatchObject({
+      code: 'in_use',
+      faults: [expect.objectContaining({ received })],
+    });
+    expect((await remove('1.0.0')).deletion).toBeDefined();
+    await fixture.registry.archive(ALICE, { model: 'linear', version: '2.0.0', reason: 'given up' }, fixture.record);
+    expect((await remove('2.0.0')).deletion).toBeDefined();
   });
 
   it('keeps bytes that another version has too', async () => {
@@ -141,9 +162,20 @@ describe('deleting the bytes of a version', () => {
     const rejected = fixture.registry.registerFolder(ALICE, wrong, {}, fixture.record);
     await expect(rejected).rejects.toMatchObject({ code: 'model_rejected' });
     expect(await packages()).toHaveLength(1);
-    await take('1.0.0', 1);
-    await fixture.another().start();
-    expect(await packages()).toHaveLength(1);
+    const { version } = await take('1.0.0', 1);
+    expect(await packages()).toEqual([version.digest.slice('sha256:'.length)]);
+    expect(await fixture.database.query('SELECT * FROM registry.released_artifact')).toEqual([]);
+  });
+
+  it('takes the bytes of a rejected version also with those that are rejected in its place', async () => {
+    fixture.runtime.answer = (features) => ({ ...features, name: 'variable', shape: [1, 1], data: Float32Array.of(9) });
+    for (const bias of [8, 9]) {
+      const wrong = await packageFolder({ model: linearModel({ weights: [[0, 0]], bias: [bias] }) });
+      const rejected = fixture.registry.registerFolder(ALICE, wrong, {}, fixture.record);
+      await expect(rejected).rejects.toMatchObject({ code: 'model_rejected' });
+      const { digest } = await fixture.registry.find('linear', '1.0.0');
+      expect(await packages()).toEqual([digest.slice('sha256:'.length)]);
+    }
   });
 
   it('is refused where the version has answered of late', async () => {

@@ -2,14 +2,15 @@ import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, timestamp, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
-import { requireModel } from './model-aliases';
 import type { ModelPolicies } from './model-policies';
 import { isServable, type ModelVersion } from './model-version';
 import { checkReason, versionNotFound } from './names';
-import { concludeChange, versionResource } from './registry-change';
+import { concludeChange, requireModel, versionResource } from './registry-change';
 import type { ReleasedArtifacts } from './released-artifacts';
 import type { RegistryOptions } from './registry-options';
+import { refuseUnderway } from './validation-underway';
 import type { VersionApprovals } from './version-approvals';
+import { warmVersions } from './warm-versions';
 import type { VersionDecision } from './version-lifecycle';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
@@ -22,7 +23,7 @@ export interface DeletionParts {
   readonly policies: ModelPolicies;
   readonly approvals: VersionApprovals;
   readonly clock: Clock;
-  readonly options: Pick<RegistryOptions, 'keepPredictedDays'>;
+  readonly options: Pick<RegistryOptions, 'keepPredictedDays' | 'abandonedAfterMs'>;
   readonly lastPrediction: LastPrediction | undefined;
 }
 
@@ -46,6 +47,8 @@ export class VersionDeletion {
       if (!row) throw versionNotFound(model, version);
       const before = versionOf(row);
       if (before.deletion !== undefined) return before;
+      const { clock, options } = this.parts;
+      refuseUnderway(row, { clock, abandonedAfterMs: options.abandonedAfterMs });
       refuse(before, [...(await this.pointers(tx, before)), ...predicted]);
       // What comes back one day is approved anew.
       const policy = await this.parts.policies.of(tx, model);
@@ -86,7 +89,7 @@ export class VersionDeletion {
     if (!isServable(status)) return faults;
     const rows = await tx.query<{ alias: string }[]>(
       `SELECT a.alias FROM registry.model_alias a JOIN registry.alias_event e ON e.id = a.event
-       JOIN registry.alias_event before ON before.id = e.returns_to
+       JOIN registry.alias_event before ON before.id = registry.rollback_target(e.id)
        WHERE a.model = $1 AND before.version = $2 ORDER BY a.alias`,
       [model, version],
     );
@@ -94,7 +97,21 @@ export class VersionDeletion {
     return [
       ...faults,
       ...rows.map(({ alias }) => ({ pointer: '/version', expected, received: `a rollback of '${alias}' leads to it` })),
+      ...(aliases.length === 0 ? await this.warmth(tx, { model, version }) : []),
     ];
+  }
+
+  /** Whether the policy keeps it loaded, as one of those that aliases pointed at last. */
+  private async warmth(
+    tx: EntityManager,
+    { model, version }: Pick<ModelVersion, 'model' | 'version'>,
+  ): Promise<FieldFault[]> {
+    const { policy } = await this.parts.policies.of(tx, model);
+    const warm = await warmVersions((sql, values) => tx.query(sql, values), [{ model, keep: policy.keepWarm }]);
+    if (!warm.some((row) => row.version === version)) return [];
+    const expected = 'a version that keep_warm of the policy does not keep; archive it first to give that up';
+    const received = `keep_warm of the policy is ${policy.keepWarm}, and keeps it`;
+    return [{ pointer: '/version', expected, received }];
   }
 
   private async mark(

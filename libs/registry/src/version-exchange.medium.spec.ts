@@ -5,7 +5,8 @@ import path from 'node:path';
 import { DomainError } from '@sibyl/kernel';
 import { packageFolder } from './testing/package-folder';
 import { ALICE, registryFixture, type RegistryFixture } from './testing/registry-fixture';
-import { canonicalJson, encodeHeader, PRELUDE_BYTES, type VersionFileHeader } from './version-file';
+import { canonicalJson } from './canonical-json';
+import { encodeHeader, PRELUDE_BYTES, type VersionFileHeader } from './version-file';
 import { packageDigest } from './package-digest';
 
 const BOB = { ...ALICE, id: 'key-2', keyId: 'key-2', name: 'bob' };
@@ -169,6 +170,60 @@ describe('a version as one file', () => {
     for await (const chunk of leaving.chunks()) chunks.push(chunk);
     const { record } = JSON.parse(chunks[1]?.toString() ?? '') as VersionFileHeader;
     expect(record['origins']).toMatchObject([{ imported_by: BOB, header: { record: { registered_by: ALICE } } }]);
+  });
+});
+
+describe('where a version came from', () => {
+  let here: RegistryFixture;
+  beforeEach(async () => (here = await registryFixture()));
+  afterEach(() => here.end());
+
+  const linear = { model: 'linear', version: '1.0.0' };
+  const register = (folder: string) => here.registry.registerFolder(ALICE, folder, {}, here.record);
+  const exported = async (): Promise<Buffer> => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of (await here.registry.export(ALICE, linear, here.record)).chunks()) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  };
+  const originsOf = (bytes: Buffer): unknown[] => {
+    const length = bytes.readUInt32LE(12);
+    const header = JSON.parse(bytes.toString('utf8', PRELUDE_BYTES, PRELUDE_BYTES + length)) as VersionFileHeader;
+    return header.record['origins'] as unknown[];
+  };
+  const origin = (digest: string, sha256: string, letters: number): Promise<unknown> =>
+    here.database.query(
+      `INSERT INTO registry.version_origin (model, version, digest, record_sha256, header, at, actor)
+       VALUES ('linear', '1.0.0', $1, $2, $3, now(), '{}')`,
+      [digest, sha256.repeat(64), JSON.stringify({ notes: 'x'.repeat(letters) })],
+    );
+
+  it('is kept of no import that was rejected: its event names the record', async () => {
+    await register(await packageFolder());
+    const file = await exported();
+    const there = await registryFixture();
+    there.runtime.answer = (features) => ({ ...features, name: 'variable', shape: [1, 1], data: Float32Array.of(9) });
+    const folder = await folderWith('linear.sibyl', file);
+    const rejected = there.registry.registerFolder(BOB, folder, {}, there.record);
+    await expect(rejected).rejects.toMatchObject({ code: 'model_rejected' });
+    expect(await there.database.query('SELECT * FROM registry.version_origin')).toEqual([]);
+    const record_sha256 = here.changes.at(-1)?.changes?.['record_sha256'];
+    expect(there.changes.at(-1)).toMatchObject({ action: 'model.register', changes: { origin: { record_sha256 } } });
+    await there.end();
+  });
+
+  it('is told of its own bytes only, and no longer than a file has room for', async () => {
+    const { version } = await register(await packageFolder());
+    await origin(`sha256:${'0'.repeat(64)}`, 'a', 10);
+    expect(originsOf(await exported())).toEqual([]);
+    for (const [sha256, letters] of [
+      ['b', 600_000],
+      ['c', 600_000],
+    ] as const)
+      await origin(version.digest, sha256, letters);
+    expect(originsOf(await exported())).toMatchObject([
+      { sha256: 'b'.repeat(64), header: { notes: expect.stringMatching(/^x+$/) as string } },
+      { sha256: 'c'.repeat(64), header: null },
+    ]);
   });
 });
 

@@ -8,10 +8,9 @@ import type { ArtifactStore } from './artifact-store';
 import type { ExpectedIdentity } from './manifest-reader';
 import type { ModelVersion } from './model-version';
 import { versionNotFound } from './names';
-import { requireModel } from './model-aliases';
 import { definedOnly } from './optional';
 import { openPlain } from './package-files';
-import { concludeChange, versionResource } from './registry-change';
+import { concludeChange, requireModel, versionResource } from './registry-change';
 import type { RegistryOptions } from './registry-options';
 import { encodeHeader, VERSION_FILE_ENDING, type EncodedHeader, type VersionRecord } from './version-file';
 import { unpackVersionFile } from './version-file-reader';
@@ -76,7 +75,7 @@ export class VersionExchange {
         `The bytes of version ${found.version} of '${model}' were deleted.`,
       );
     const folder = await this.store.artifactFolder(found.digest);
-    const audit = (await this.proof?.(model, found.version)) ?? { events: [], heads: [] };
+    const audit = (await this.proof?.(model, found.version)) ?? { events: [], events_count: 0, heads: [] };
     const header = await this.database.transaction(async (tx) => {
       await requireModel(tx, model);
       const facts = await recordOf(tx, found, { actor, atMs: this.clock.now(), audit });

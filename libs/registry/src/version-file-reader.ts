@@ -51,7 +51,7 @@ async function openVersionFile(
   const prelude = readPrelude(await readExactly(source, 0, PRELUDE_BYTES));
   const begin = PRELUDE_BYTES + prelude.headerBytes;
   if (begin > size) throw refused('a file that ends within its header');
-  const header = readHeader(await readExactly(source, PRELUDE_BYTES, prelude.headerBytes), prelude, limits);
+  const header = await readHeader(await readExactly(source, PRELUDE_BYTES, prelude.headerBytes), prelude, limits);
   const end = header.files.reduce((sum, file) => sum + file.bytes, begin);
   if (end !== size) throw refused(`${size} bytes`, `${end} bytes, as the header says`);
   return { header, sha256: prelude.sha256, begin };

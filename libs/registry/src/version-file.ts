@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { DomainError } from '@sibyl/kernel';
+import { canonicalFault, canonicalJson, countValues } from './canonical-json';
 import { isObject, parseJsonObject, type JsonObject } from './json-document';
 import { digestHex, packageDigest, type PackageDigest, type PackageFile } from './package-digest';
 import { isPackagePath } from './package-path';
@@ -20,9 +21,10 @@ const FORMAT_VERSION = 1;
 const FORMAT = 'sibyl.version/1';
 /** Magic, version, length of the header, SHA-256 of the header. */
 export const PRELUDE_BYTES = 8 + 4 + 4 + 32;
-/** Reading one holds up the event loop, so it is four manifests of the largest size and no more. */
+/** It is held in memory: four manifests of the largest size and no more. */
 const HEADER_BYTES = 4 * 1024 * 1024;
-const HEADER_DEPTH = 64;
+/** Its last step, JSON.parse, holds up the event loop for their number: some 20 ms. */
+const HEADER_LIMITS = { depth: 64, values: 300_000 };
 const MEMBERS = ['digest', 'files', 'format', 'record'];
 
 /** What the file says of the version: as its origin's registry and audit log had it. */
@@ -56,23 +58,12 @@ export interface Prelude {
   readonly sha256: string;
 }
 
-/** JSON with sorted members and no space, as RFC 8785 has it: one document has one text. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join()}]`;
-  if (!isObject(value)) return JSON.stringify(value);
-  const present = Object.keys(value).filter((name) => value[name] !== undefined);
-  return `{${present
-    .sort()
-    .map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name])}`)
-    .join()}}`;
-}
-
 export function encodeHeader({ digest, files, record }: VersionFileHeader): EncodedHeader {
-  const text = Buffer.from(canonicalJson({ format: FORMAT, digest, files, record }));
-  if (text.length > HEADER_BYTES)
-    throw new DomainError('model_rejected', 'The record of this version is too long for one file.', {
-      faults: [{ pointer: '/record', expected: `at most ${HEADER_BYTES} bytes`, received: `${text.length}` }],
-    });
+  const document = { format: FORMAT, digest, files, record };
+  const text = Buffer.from(canonicalJson(document));
+  if (text.length > HEADER_BYTES) throw tooLong(`at most ${HEADER_BYTES} bytes`, text.length);
+  const values = countValues(document);
+  if (values > HEADER_LIMITS.values) throw tooLong(`at most ${HEADER_LIMITS.values} values`, values);
   const sha256 = createHash('sha256').update(text).digest();
   const prelude = Buffer.alloc(PRELUDE_BYTES);
   MAGIC.copy(prelude);
@@ -92,10 +83,16 @@ export function readPrelude(bytes: Buffer): Prelude {
 }
 
 /** The header, every statement of it checked that can be checked without the files. */
-export function readHeader(text: Buffer, { sha256 }: Prelude, limits: VersionFileLimits): VersionFileHeader {
+export async function readHeader(
+  text: Buffer,
+  { sha256 }: Prelude,
+  limits: VersionFileLimits,
+): Promise<VersionFileHeader> {
   if (createHash('sha256').update(text).digest('hex') !== sha256) throw refused('a header that was changed');
-  const document = parseJsonObject(text, 'header', HEADER_DEPTH);
-  if (!Buffer.from(canonicalJson(document)).equals(text)) throw refused('a header that is not canonical JSON');
+  // What is not UTF-8 is found with the JSON: a replaced character is as canonical as another.
+  const fault = await canonicalFault(text.toString('utf8'), HEADER_LIMITS);
+  if (fault !== undefined) throw refused(`a header with ${fault}`, 'canonical JSON');
+  const document = parseJsonObject(text, 'header', HEADER_LIMITS.depth);
   if (Object.keys(document).join() !== MEMBERS.join()) throw refused('a header with other members', MEMBERS.join(', '));
   const { format, digest, files, record } = document;
   if (format !== FORMAT) throw refused('another format', FORMAT);
@@ -134,6 +131,12 @@ function checkNames(files: readonly PackageFile[]): void {
     for (let cut = name.indexOf('/'); cut > 0; cut = name.indexOf('/', cut + 1))
       if (all.has(name.slice(0, cut))) throw refused('a file that is also a folder');
   if (!all.has(MODEL_FILE)) throw refused(`no ${MODEL_FILE}`, MODEL_FILE);
+}
+
+function tooLong(expected: string, received: number): DomainError {
+  return new DomainError('model_rejected', 'The record of this version is too long for one file.', {
+    faults: [{ pointer: '/record', expected, received: `${received}` }],
+  });
 }
 
 /** The file is not what it must be. */

@@ -94,6 +94,34 @@ describe('approving and archiving', () => {
     expect((await at.registry.approve(ALICE, free, at.record)).status).toBe('approved');
   });
 
+  it.each(['archive', 'delete'] as const)('takes no version away from under its validation: %s', async (how) => {
+    const model = `l${++models}`;
+    const decision = { model, version: '1.0.0', reason: 'not wanted' };
+    const refused: string[] = [];
+    at.runtime.before = async () =>
+      void refused.push((await failure(at.registry[how](ALICE, decision, at.record))).code);
+    const folder = await packageFolder({ manifest: { name: model } });
+    const registered = await at.registry.registerFolder(ALICE, folder, {}, at.record);
+    expect([refused, registered.version.status]).toEqual([['in_use'], 'validated']);
+    expect(at.changes.map(({ action }) => action)).toEqual(['model.register']);
+    expect((await at.registry[how](ALICE, decision, at.record)).status).toBe('archived');
+  });
+
+  it('takes away what a crash left without a verdict, and says so to whoever was at it after all', async () => {
+    const model = `l${++models}`;
+    const decision = { model, version: '1.0.0', reason: 'left by a crash' };
+    at.runtime.before = async () => {
+      at.clock.advance(at.options.abandonedAfterMs + 1);
+      expect((await at.registry.archive(ALICE, decision, at.record)).status).toBe('archived');
+    };
+    const folder = await packageFolder({ manifest: { name: model } });
+    const ended = await failure(at.registry.registerFolder(ALICE, folder, {}, at.record));
+    expect(ended.code).toBe('version_conflict');
+    at.runtime.before = undefined;
+    expect((await failure(at.registry.approve(ALICE, decision, at.record))).code).toBe('version_not_servable');
+    expect((await at.registry.registerFolder(ALICE, folder, {}, at.record)).version.status).toBe('validated');
+  });
+
   it('is refused as a whole when the event cannot be written', async () => {
     const decision = await version();
     const unwritable = (): Promise<void> => Promise.reject(new DomainError('audit_unavailable', 'Full.'));

@@ -2,12 +2,13 @@ import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, invariant, timestamp, type Actor, type Clock } from '@sibyl/kernel';
-import { requireModel } from './model-aliases';
 import type { ModelVersion, StoredStatus } from './model-version';
-import type { ModelPolicies, PolicyRevision } from './model-policies';
+import type { ModelPolicies } from './model-policies';
 import { checkReason, versionNotFound } from './names';
-import { samePerson } from './person';
-import { concludeChange, versionResource } from './registry-change';
+import { ONE_PERSON, samePerson } from './person';
+import type { PolicyRevision } from './policy-revision';
+import { concludeChange, requireModel, versionResource } from './registry-change';
+import { refuseUnderway } from './validation-underway';
 import { approvedEnough, type Grounds, type VersionApprovals } from './version-approvals';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
@@ -21,9 +22,10 @@ export interface VersionDecision {
 export class VersionLifecycle {
   constructor(
     private readonly database: Database,
-    private readonly clock: Clock,
+    readonly clock: Clock,
     private readonly policies: ModelPolicies,
     private readonly approvals: VersionApprovals,
+    readonly abandonedAfterMs: number,
   ) {}
 
   /**
@@ -38,24 +40,30 @@ export class VersionLifecycle {
       if (policy.policy.approvals > 0 && samePerson(version.registeredBy, actor))
         throw new DomainError(
           'policy_forbidden',
-          `The policy of model '${version.model}' asks for the approval of somebody else than who registered the version.`,
+          `The policy of model '${version.model}' asks for the approval of somebody else than who registered the version. ${ONE_PERSON}`,
         );
       const approvals = await this.approvals.approve(tx, actor, version, { policy, reason });
       return approvedEnough(policy.policy, approvals, version.registeredBy) ? 'approved' : 'validated';
     });
   }
 
-  /** Takes a version out of use, and its approvals back; in_use while an alias points at it. */
+  /** Takes a version out of use, and its approvals back; in_use while an alias points at it, or it is being validated. */
   archive(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
-    return this.decide('model.archive', { actor, ...decision }, record, async (tx, version, { policy, reason }) => {
-      if (version.aliases.length > 0) {
-        const aliases = version.aliases.map((alias) => `'${alias}'`).join(', ');
-        const detail = `Version ${version.version} of model '${version.model}' is in use by the alias ${aliases}.`;
-        throw new DomainError('in_use', detail);
-      }
-      await this.approvals.void(tx, actor, version, { policy, reason });
-      return 'archived';
-    });
+    return this.decide(
+      'model.archive',
+      { actor, ...decision },
+      record,
+      async (tx, version, { policy, reason, row }) => {
+        refuseUnderway(row, this);
+        if (version.aliases.length > 0) {
+          const aliases = version.aliases.map((alias) => `'${alias}'`).join(', ');
+          const detail = `Version ${version.version} of model '${version.model}' is in use by the alias ${aliases}.`;
+          throw new DomainError('in_use', detail);
+        }
+        await this.approvals.void(tx, actor, version, { policy, reason });
+        return 'archived';
+      },
+    );
   }
 
   /** Holds the versions that may serve to a policy that was just set: part of its transaction. */
@@ -78,7 +86,11 @@ export class VersionLifecycle {
     action: string,
     decision: VersionDecision & { readonly actor: Actor },
     record: RecordChange,
-    judge: (tx: EntityManager, version: ModelVersion, by: Grounds) => Promise<StoredStatus>,
+    judge: (
+      tx: EntityManager,
+      version: ModelVersion,
+      by: Grounds & { readonly row: VersionRow },
+    ) => Promise<StoredStatus>,
   ): Promise<ModelVersion> {
     const reason = checkReason(decision.reason);
     const { model, actor } = decision;
@@ -88,7 +100,7 @@ export class VersionLifecycle {
       const before = row && versionOf(row);
       if (!row || !before) throw versionNotFound(model, decision.version);
       const policy = await this.policies.of(tx, model);
-      const status = await judge(tx, before, { policy, reason });
+      const status = await judge(tx, before, { policy, reason, row });
       // Also where only the number of its approvals has changed, which its ETag stands for too.
       const changed =
         row.status === status && action !== 'model.approve' ? before : await this.setStatus(tx, actor, before, status);

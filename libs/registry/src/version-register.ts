@@ -8,6 +8,7 @@ import type { PackageDigest, PackageFile } from './package-digest';
 import { lockArtifact, type ReleasedArtifacts } from './released-artifacts';
 import type { SignatureRecord } from './signing/signature-policy';
 import type { VersionSource } from './sources/remote-package';
+import { isAbandoned } from './validation-underway';
 import { VERSION_COLUMNS, versionOf, versionRow, type VersionRow } from './version-rows';
 
 /** A version that somebody brings: what was read from its package. */
@@ -25,7 +26,14 @@ export interface Candidate {
 }
 
 /** The version that the same bytes became before, or the revision of the row that now waits for its validation. */
-export type Begun = { readonly known: ModelVersion } | { readonly known?: undefined; readonly revision: number };
+export type Begun =
+  | { readonly known: ModelVersion }
+  | {
+      readonly known?: undefined;
+      readonly revision: number;
+      /** Other bytes were given up for these. */
+      readonly released: boolean;
+    };
 
 /** The status that a validation led to, of the row as it was when the validation began. */
 export interface VersionVerdict {
@@ -38,8 +46,8 @@ export interface VersionVerdict {
 /** The rows of versions on their way from registered to validated or rejected. */
 export class VersionRegister {
   constructor(
-    private readonly clock: Clock,
-    private readonly abandonedAfterMs: number,
+    readonly clock: Clock,
+    readonly abandonedAfterMs: number,
     private readonly released: Pick<ReleasedArtifacts, 'release'>,
   ) {}
 
@@ -56,7 +64,7 @@ export class VersionRegister {
     const row = await versionRow(tx, name, version);
     if (!row) {
       await refuseTwin(tx, name, version);
-      return { revision: await this.insert(tx, candidate) };
+      return { revision: await this.insert(tx, candidate), released: false };
     }
     // What never was valid may come again, whatever has become of it meanwhile.
     const decided = row.status !== 'registered' && row.status !== 'rejected' && row.validated_at !== null;
@@ -65,11 +73,11 @@ export class VersionRegister {
       const stays = row.deletion === null || candidate.actor.type === 'system';
       if (decided) return { known: versionOf(stays ? row : await restored(tx, row)) };
       // Another process may be trying the same bytes just now: both go on, and whoever decides first has decided.
-      if (row.status === 'registered') return { revision: row.revision };
+      if (row.status === 'registered') return { revision: row.revision, released: false };
     } else if (!this.isReplaceable(row)) {
       throw conflict(versionOf(row), candidate.digest);
     }
-    return { revision: await this.replace(tx, row, candidate) };
+    return this.replace(tx, row, candidate);
   }
 
   /** Writes what validation found; undefined where somebody else has changed the row meanwhile. The model must be locked. */
@@ -96,9 +104,7 @@ export class VersionRegister {
 
   private isReplaceable(row: VersionRow): boolean {
     if (row.validated_at !== null) return false;
-    const age = this.clock.now() - new Date(row.changed_at).getTime();
-    const refused = row.status === 'rejected' || row.status === 'archived';
-    return refused || (row.status === 'registered' && age > this.abandonedAfterMs);
+    return row.status === 'rejected' || row.status === 'archived' || isAbandoned(row, this);
   }
 
   private async insert(tx: EntityManager, candidate: Candidate): Promise<number> {
@@ -113,19 +119,20 @@ export class VersionRegister {
   }
 
   /** A rejected version comes again. One that was valid once keeps its bytes, so there only the status goes back. */
-  private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<number> {
+  private async replace(tx: EntityManager, row: VersionRow, candidate: Candidate): Promise<Begun> {
     const { name, version } = candidate.contents.manifest;
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
       package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11, source = $12,
       deletion = NULL`;
     const reopen = row.validated_at === null;
-    if (reopen && row.digest !== candidate.digest) await this.released.release(tx, row.digest);
+    const released = reopen && row.digest !== candidate.digest;
+    if (released) await this.released.release(tx, row.digest);
     const rows = await tx.query<{ revision: number }[]>(
-      `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1 ${reopen ? `, ${fresh}` : ''}
+      `WITH v AS (UPDATE registry.model_version SET status = 'registered', revision = revision + 1, ${reopen ? fresh : 'changed_at = $3, changed_by = $4'}
          WHERE model = $1 AND version = $2 RETURNING revision) SELECT revision FROM v`,
-      reopen ? [name, version, ...this.columns(candidate)] : [name, version],
+      [name, version, ...(reopen ? this.columns(candidate) : [this.now(), JSON.stringify(candidate.actor)])],
     );
-    return revisionOf(rows);
+    return { revision: revisionOf(rows), released };
   }
 
   private columns({ actor, contents, digest, files, signed, source }: Candidate): unknown[] {

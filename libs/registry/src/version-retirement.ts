@@ -28,7 +28,7 @@ export class VersionRetirement {
        WHERE v.place > $2
          AND NOT EXISTS (SELECT FROM registry.model_alias a WHERE a.model = $1 AND a.version = v.version)
          AND NOT EXISTS (SELECT FROM registry.model_alias a JOIN registry.alias_event e ON e.id = a.event
-           JOIN registry.alias_event b ON b.id = e.returns_to WHERE a.model = $1 AND b.version = v.version)
+           JOIN registry.alias_event b ON b.id = registry.rollback_target(e.id) WHERE a.model = $1 AND b.version = v.version)
          AND v.version NOT IN (SELECT e.from_version FROM registry.alias_event e WHERE e.model = $1 AND e.from_version IS NOT NULL
            GROUP BY e.from_version ORDER BY max(e.id) DESC LIMIT $3)
        ORDER BY v.arrival LIMIT ${AT_ONCE}`,

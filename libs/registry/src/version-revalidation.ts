@@ -1,12 +1,11 @@
 import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
-import { DomainError, timestamp, type Actor, type Clock } from '@sibyl/kernel';
-import { requireModel } from './model-aliases';
+import { DomainError, orStorageFull, timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import { rejection, summaryOf, type RegistrarParts } from './model-registrar';
 import type { Validation, ValidationCall } from './model-validation';
 import { isServable, type ModelVersion, type StoredStatus } from './model-version';
 import { checkReason, versionNotFound } from './names';
-import { concludeChange, versionResource } from './registry-change';
+import { concludeChange, requireModel, versionResource } from './registry-change';
 import { stepBegins } from './validation-steps';
 import type { VersionDecision } from './version-lifecycle';
 import { versionOf, versionRow, type VersionRow } from './version-rows';
@@ -45,16 +44,15 @@ export class VersionRevalidation {
     const reason = checkReason(decision.reason);
     const { model, version } = decision;
     const { queue } = this.parts;
-    return queue.turn(() =>
-      queue.alone(`${model}\0${version}`, async () => {
-        call.signal?.throwIfAborted();
-        const row = await this.row(decision);
-        const result = await this.validate(row, call);
-        const changed = await this.conclude(actor, row, result, { reason, record });
-        if (!result.report.passed) throw rejection(result.report);
-        return changed;
-      }),
-    );
+    const { signal } = call;
+    const validate = async (): Promise<ModelVersion> => {
+      const row = await this.row(decision);
+      const result = await orStorageFull(() => this.validate(row, call));
+      const changed = await this.conclude(actor, row, result, { reason, record });
+      if (!result.report.passed) throw rejection(result.report);
+      return changed;
+    };
+    return queue.turn(() => queue.alone(`${model}\0${version}`, validate, signal), signal);
   }
 
   private row({ model, version }: VersionDecision): Promise<VersionRow> {

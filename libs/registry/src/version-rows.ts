@@ -80,6 +80,22 @@ export async function versionRow(tx: EntityManager, model: string, version: stri
   return rows[0];
 }
 
+/** Exact versions of a model, in the order of their names here; undefined where there is none. */
+export async function versionsOf(
+  tx: EntityManager,
+  model: string,
+  versions: readonly string[],
+): Promise<(ModelVersion | undefined)[]> {
+  const rows = await tx.query<VersionRow[]>(
+    `SELECT ${VERSION_COLUMNS} FROM registry.model_version v WHERE v.model = $1 AND v.version = ANY ($2)`,
+    [model, versions],
+  );
+  return versions.map((version) => {
+    const row = rows.find((one) => one.version === version);
+    return row && versionOf(row);
+  });
+}
+
 /** The version that a row holds. */
 export function versionOf(row: VersionRow): ModelVersion {
   const derived = row.derived ?? undefined;

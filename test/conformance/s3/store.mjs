@@ -27,8 +27,8 @@ const startGateway = () =>
   });
 
 /** Keys of a package, without what is common to them. */
-async function keysOf(digest) {
-  const prefix = `of/tests/packages/${digest.slice('sha256:'.length)}`;
+async function keysOf(digest, place = 'of/tests') {
+  const prefix = `${place}/packages/${digest.slice('sha256:'.length)}`;
   const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: BUCKET, Prefix: prefix }));
   return Contents.map(({ Key }) => Key.slice(prefix.length)).sort();
 }
@@ -152,6 +152,72 @@ async function killedWhileSending(server) {
   checks.check('and comes back whole', looked.status === 200 && came, JSON.stringify(looked.body));
 }
 
+/** Two workers on one folder and one bucket, each with tables and runners of its own. */
+async function severalWorkers() {
+  const models = Array.from({ length: 6 }, (_, i) => `shared-${i}`);
+  const env = { ...settings, SIBYL_WORKERS: '2', SIBYL_ARTIFACT_PREFIX: 'of/workers' };
+  // Room for the example and little more: what nobody uses has to go.
+  const server = await startServer({
+    env: { ...env, SIBYL_ARTIFACT_COPY_BYTES: '400000', SIBYL_MODEL_IDLE_SECONDS: '1' },
+  });
+  try {
+    const body = (name, i) => packageOf(server.dataDir, name, { 'notes.bin': Buffer.alloc(100_000, String(i)) });
+    const register = (name, i) =>
+      server.call('POST', `/v1/models/${name}/versions`, { body: body(name, i), timeoutMs: 60_000 });
+    const registered = await Promise.all(models.map(register));
+    const statuses = registered.map(({ status }) => status).join();
+    checks.check('two workers register six versions at once', /^(201,?){6}$/.test(statuses), statuses);
+    const artifacts = path.join(server.dataDir, 'artifacts');
+    const packages = path.join(artifacts, 'packages');
+    const digests = registered.map((answer) => answer.body.digest);
+    for (const digest of digests)
+      checks.check('each with its list', (await keysOf(digest, 'of/workers')).includes('.json'));
+    for (const name of models) await server.call('DELETE', `/v1/models/${name}/1.0.0`);
+    fs.rmSync(packages, { recursive: true });
+    fs.mkdirSync(packages, { mode: 0o700 });
+    // Each connection may be dealt to either worker, so that both fetch the same packages at once.
+    const ask = (name) =>
+      server.call('POST', `/v1/models/${name}/predict`, {
+        headers: { connection: 'close' },
+        body: { inputs: { features: [[45000, 1e6, 65.5, 0]] } },
+        timeoutMs: 60_000,
+      });
+    const answers = await Promise.all(Array.from({ length: 36 }, (_, i) => ask(models[i % models.length])));
+    const failed = answers.filter(({ status }) => status !== 200);
+    checks.check(
+      'packages that are gone here serve from both',
+      failed.length === 0,
+      JSON.stringify(failed[0]?.body ?? ''),
+    );
+    const left = ['staging', 'uploads'].flatMap((name) => fs.readdirSync(path.join(artifacts, name)));
+    checks.check('and leave nothing unfinished', left.length === 0, left.join());
+    await evicts(server, packages, { digests, models, ask });
+    const gone = await Promise.all(
+      models.map((name) => server.call('DELETE', `/v1/models/${name}/versions/1.0.0`, { body: { reason: 'the end' } })),
+    );
+    const kept = gone.map(({ status }) => status).join();
+    checks.check('what has answered of late stays', /^(409,?){6}$/.test(kept), kept);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** What no worker has loaded and nobody has used for long goes from the disk when another package comes, and comes back. */
+async function evicts(server, packages, { digests, models, ask }) {
+  const folderOf = (digest) => path.join(packages, digest.slice('sha256:'.length));
+  for (const name of models) await server.call('DELETE', `/v1/models/${name}/1.0.0`);
+  const longAgo = new Date(Date.now() - 3_600_000);
+  for (const digest of digests) if (fs.existsSync(folderOf(digest))) fs.utimesSync(folderOf(digest), longAgo, longAgo);
+  const before = digests.filter((digest) => fs.existsSync(folderOf(digest))).length;
+  const body = packageOf(server.dataDir, 'another', { 'notes.bin': Buffer.alloc(100_000, 'x') });
+  await checks.imports(server, 'another', body, 201, 'another version comes');
+  const after = digests.filter((digest) => fs.existsSync(folderOf(digest))).length;
+  checks.check('past the limit copies go', before > 3 && after < before, `${before}, then ${after}`);
+  const answers = await Promise.all([...models, ...models].map((name) => ask(name)));
+  const failed = answers.filter(({ status }) => status !== 200);
+  checks.check('and come back when they are asked for', failed.length === 0, JSON.stringify(failed[0]?.body ?? ''));
+}
+
 fs.mkdirSync(path.join(folder, 'objects'));
 let gateway = await startGateway();
 await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
@@ -167,6 +233,7 @@ try {
   await servesFromTheBucket(server);
   gateway = await bucketAway(server, gateway);
   await killedWhileSending(server);
+  await severalWorkers();
 } finally {
   await server.stop();
   await gateway.stop();

@@ -14,8 +14,8 @@ const MODEL = file('model.onnx', identityModel());
 
 /** Names that should lead out of the package, or to something that is no file. */
 const NAMES: readonly (readonly [name: string, attack: string, file: string])[] = [
-  ['part-upwards', 'a file outside the upload', '../../../../tmp/owned'],
-  ['part-absolute', 'a file at the root', '/tmp/owned'],
+  ['part-upwards', 'a file outside the upload', '../../../../srv/owned'],
+  ['part-absolute', 'a file at the root', '/srv/owned'],
   ['part-windows', 'a file on a drive', 'C:\\\\owned'],
   ['part-backslash', 'a file outside, as Windows spells it', '..\\\\..\\\\owned'],
   ['part-device', 'a device of Windows', 'con.onnx'],

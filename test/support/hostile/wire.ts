@@ -55,8 +55,8 @@ export function zipBomb(): Buffer {
 }
 
 /** What `pickle.loads` would take for an order to run a program. */
-const PICKLE = Buffer.from("\x80\x04cposix\nsystem\n(S'touch /tmp/owned'\ntR.", 'latin1');
-const OLD_PICKLE = Buffer.from("cos\nsystem\n(S'touch /tmp/owned'\ntR.", 'latin1');
+const PICKLE = Buffer.from("\x80\x04cposix\nsystem\n(S'touch /srv/owned'\ntR.", 'latin1');
+const OLD_PICKLE = Buffer.from("cos\nsystem\n(S'touch /srv/owned'\ntR.", 'latin1');
 
 const FOREIGN: readonly (readonly [name: string, attack: string, bytes: () => Buffer, says: string])[] = [
   ['pickle', 'a pickle that runs a program when loaded', () => PICKLE, 'pickle'],
@@ -74,7 +74,7 @@ const FOREIGN: readonly (readonly [name: string, attack: string, bytes: () => Bu
   ['hdf5', 'a Keras file', () => Buffer.from('\x89HDF\r\n\x1a\n\0\0\0\0', 'latin1'), 'HDF5'],
   ['ort-format', 'a flatbuffer, which the runtime would load unchecked', () => Buffer.from('\x18\0\0\0ORTM'), '.ort'],
   ['native-library', 'a native library', () => Buffer.from('\x7fELF\x02\x01\x01', 'latin1'), 'native library'],
-  ['script', 'a program for a shell', () => Buffer.from('#!/bin/sh\ntouch /tmp/owned\n'), 'no field type 3'],
+  ['script', 'a program for a shell', () => Buffer.from('#!/bin/sh\ntouch /srv/owned\n'), 'no field type 3'],
   ['html', 'a page instead of a file', () => Buffer.from('<!DOCTYPE html><script>alert(1)</script>'), 'HTML'],
   ['lfs-pointer', 'a pointer instead of a file', () => Buffer.from('version https://git-lfs.github.com/'), 'Git LFS'],
 ];

@@ -25,6 +25,7 @@ const KEY: ApiKey = {
   scopes: ['predict'],
   createdAtMs: 0,
   createdBy: 'b',
+  person: 'operator',
   version: 3,
 };
 const VERSION = {
@@ -82,6 +83,7 @@ const registry = standIn({
   archive: VERSION,
   revalidate: VERSION,
   setPolicy: POLICY,
+  approvePolicy: POLICY,
   importUri: { version: VERSION, created: true },
 });
 const untilCancelled = (signal: AbortSignal): Promise<never> =>
@@ -281,6 +283,10 @@ describe('the controllers', () => {
         },
         record,
       ],
+    ],
+    [
+      ...['POST', '/v1/models/churn/policy/approve', { reason: 'r' }, { 'If-Match': '"3.1"' }, 200, 'approvePolicy'],
+      [actor, { model: 'churn', reason: 'r', ifMatch: '"3.1"' }, record],
     ],
     ['POST', '/health/model/reload', { model: 'churn' }, {}, 200, 'reload', ['churn']],
   ] as [string, string, object | undefined, Record<string, string>, number, string, unknown[]][])(

@@ -1,5 +1,6 @@
 import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
+import { orStorageFull } from '@sibyl/kernel';
 import { ModelRegistry, VERSION_FILE_TYPE } from '@sibyl/registry';
 import type { Logger } from '@sibyl/telemetry';
 import { createHash } from 'node:crypto';
@@ -54,10 +55,10 @@ export class BodyInterceptor implements NestInterceptor {
     receive: typeof receivePackage,
   ): Promise<Observable<unknown>> {
     const { artifactBytes: bytes, uploadParts: parts, uploadTimeoutMs: timeoutMs } = this.options;
-    const folder = await this.registry.uploadFolder();
+    const folder = await orStorageFull(() => this.registry.uploadFolder());
     const upload = new PackageUpload(folder, () => this.registry.discard(folder));
     try {
-      await receive(request, upload, { bytes, parts, timeoutMs });
+      await orStorageFull(() => receive(request, upload, { bytes, parts, timeoutMs }));
     } catch (error) {
       await upload.discard();
       throw error;

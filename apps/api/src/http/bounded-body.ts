@@ -26,6 +26,9 @@ export async function* boundedBody(request: IncomingMessage, limits: BodyLimits)
     throw error instanceof DomainError ? error : cutOff(error);
   } finally {
     clearTimeout(timer);
+    // It waits for more as long as it lives, and then what is left of the body could not be let pass. Not awaited: where nothing
+    // comes any more, it would not end.
+    chunks.return?.().catch(() => undefined);
   }
 }
 

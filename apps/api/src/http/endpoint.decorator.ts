@@ -19,7 +19,7 @@ export interface EndpointFacts {
   /** Status of success; 200 unless said otherwise. */
   readonly status?: number;
   /** Further successes, with what they mean. */
-  readonly also?: Readonly<Record<number, string>>;
+  readonly also?: Readonly<Record<number, string | AlsoFacts>>;
   /** Makes something: `Idempotency-Key` applies. */
   readonly creates?: boolean;
   /**
@@ -38,6 +38,11 @@ export interface EndpointFacts {
   readonly request?: unknown;
   /** Request headers with a meaning of their own, by name. */
   readonly headers?: Readonly<Record<string, string | HeaderFacts>>;
+}
+
+/** A further success that answers what the first one does. */
+export interface AlsoFacts {
+  readonly same: string;
 }
 
 /** A header whose values are not any text. */
@@ -73,12 +78,14 @@ export function Endpoint(facts: EndpointFacts): MethodDecorator {
     ),
     ...(facts.request === undefined ? [] : [ApiExtension('x-request-example', facts.request as object)]),
     ApiResponse({ status, description: 'Success', content: contentOf(facts) }),
-    ...Object.entries(facts.also ?? {}).map(([code, description]) =>
+    ...Object.entries(facts.also ?? {}).map(([code, also]) =>
       ApiResponse({
         status: Number(code),
-        description,
-        // Accepted: what is answered is the operation that goes on.
-        content: contentOf(code === '202' ? { ...facts, answer: 'Operation', example: undefined } : facts),
+        description: typeof also === 'string' ? also : also.same,
+        // Accepted: what is answered is mostly the operation that goes on.
+        content: contentOf(
+          code === '202' && typeof also === 'string' ? { ...facts, answer: 'Operation', example: undefined } : facts,
+        ),
       }),
     ),
     ...problemResponses(errorsOf(facts)),

@@ -1,9 +1,10 @@
 /** Hot path. See docs/paths/predict.md. */
-import { AuditTrail, RefusalFold, type CommitReceiver, type Payload } from '@sibyl/audit';
+import { AuditTrail, RefusalFold, type AuditEventDraft, type CommitReceiver, type Payload } from '@sibyl/audit';
 import type { Clock } from '@sibyl/kernel';
 import type { Metrics } from '@sibyl/telemetry';
 import type { Logger } from 'pino';
 import { eventDraft, NO_DIGESTS, type Digests } from './event-draft';
+import { statusOf } from './problem';
 import type { RequestContext } from './request-context';
 
 /** The one way from the end of a request to its event. */
@@ -39,7 +40,7 @@ export class EventRecorder {
     const draft = eventDraft(context, status, startedAt - context.startedAt, digests);
     this.metrics.server.countEvent(draft.outcome);
     // A flood of refusals must not become a flood of events: those past the first hundred share one.
-    if (draft.outcome === 'denied' && !this.refusals.singly(draft, context.problem ?? '')) {
+    if (isRefusal(draft, context) && !this.refusals.singly(draft, context.problem ?? '')) {
       receiver.durable();
       return;
     }
@@ -65,6 +66,11 @@ export class EventRecorder {
   close(): void {
     this.refusals.close();
   }
+}
+
+/** Turned away before anything was done for it, as many a request is under an overload, when events are dearest. */
+function isRefusal({ outcome, status }: AuditEventDraft, { problem }: RequestContext): boolean {
+  return outcome === 'denied' || (problem === 'queue_full' && status === statusOf('queue_full'));
 }
 
 /** How a request ended. */

@@ -50,6 +50,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       catchError((error: unknown) => {
         const { status, headers, body } = problemOf(error, {
           requestId: request.context.requestId,
+          caller: request.context.principal,
           instance: request.originalUrl,
         });
         return from(this.keep(lease, { status, headers: kept(headers), body })).pipe(

@@ -6,7 +6,7 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import busboy, { type Busboy } from 'busboy';
-import { DomainError } from '@sibyl/kernel';
+import { DomainError, isStorageFull, storageFull } from '@sibyl/kernel';
 import { packagePath, parentsOf } from '@sibyl/registry';
 import { refuseEncoding, tooLarge, tooSlow } from './body';
 
@@ -200,5 +200,6 @@ function asUploadError(error: unknown): DomainError {
   const fromParser = error instanceof Error && !('syscall' in error);
   if (fromParser)
     return new DomainError('invalid_parameter', 'The body is not a complete multipart body.', { cause: error });
+  if (isStorageFull(error)) return storageFull(error);
   return new DomainError('internal_error', 'The package could not be stored.', { cause: error });
 }

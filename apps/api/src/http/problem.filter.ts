@@ -36,7 +36,8 @@ export class ProblemFilter implements ExceptionFilter {
       response.destroy();
       return;
     }
-    const problem = problemOf(error, { requestId: request.context.requestId, instance: request.originalUrl, ...extra });
+    const { requestId, principal: caller } = request.context;
+    const problem = problemOf(error, { requestId, caller, instance: request.originalUrl, ...extra });
     response.removeHeader('ETag');
     response.set(refusalHeaders(this.gate, error, request.context));
     response.status(problem.status).set(problem.headers).end(problem.body);

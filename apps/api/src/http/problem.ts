@@ -1,3 +1,4 @@
+import { allowsModel, type KeyRights } from '@sibyl/auth';
 import { DomainError, errorSpec, type ErrorCode, type ErrorKind } from '@sibyl/kernel';
 
 /** The only place that knows which status a kind of failure has. */
@@ -29,6 +30,8 @@ export interface ProblemPlace {
   readonly requestId: string;
   /** Path of the request; a query is cut off, because it may hold what must not be repeated. */
   readonly instance: string;
+  /** Whose request it is, where that is known: errors name no model that they may not use. */
+  readonly caller?: KeyRights | undefined;
   /** Methods that the path takes, for 405. */
   readonly allow?: string;
 }
@@ -71,7 +74,7 @@ export function problemOf(thrown: unknown, place: ProblemPlace): Problem {
     status,
     code: error.code,
     // The detail of an internal error is whatever the code that failed thought of; callers get a fixed text.
-    detail: error.code === 'internal_error' ? INTERNAL_DETAIL : error.detail,
+    detail: error.code === 'internal_error' ? INTERNAL_DETAIL : error.detail + nearNames(error, place.caller),
     instance: pathOf(place.instance),
     request_id: place.requestId,
     ...(error.faults === undefined || error.faults.length === 0 ? {} : { errors: error.faults }),
@@ -79,6 +82,16 @@ export function problemOf(thrown: unknown, place: ProblemPlace): Problem {
     ...(error instanceof ExtendedProblem ? error.members : {}),
   });
   return { status, code: error.code, headers, body };
+}
+
+const NEAR_SHOWN = 3;
+
+function nearNames({ nearModels }: DomainError, caller: KeyRights | undefined): string {
+  if (nearModels === undefined || caller === undefined) return '';
+  const may = (model: string): boolean =>
+    allowsModel(caller, 'models:read', model) || allowsModel(caller, 'predict', model);
+  const shown = nearModels.filter(may).slice(0, NEAR_SHOWN);
+  return shown.length === 0 ? '' : ` Did you mean ${shown.map((name) => `'${name}'`).join(', ')}?`;
 }
 
 const INTERNAL_DETAIL = 'Something went wrong inside. The log has the reason under the request id.';

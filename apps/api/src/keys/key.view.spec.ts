@@ -16,6 +16,7 @@ const KEY: ApiKey = {
   scopes: ['predict'],
   createdAtMs: Date.UTC(2026, 0, 15),
   createdBy: 'bootstrap',
+  person: 'operator',
   version: 3,
 };
 

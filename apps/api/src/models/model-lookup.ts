@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Gate, type Principal } from '@sibyl/auth';
+import { allowsModel, type Principal } from '@sibyl/auth';
 import { isServable, ModelRegistry, PRODUCTION, type ModelVersion, type Page } from '@sibyl/registry';
 import type { ModelListQuery } from './model.dto';
 import { Serving } from './serving';
@@ -10,7 +10,6 @@ export class ModelLookup {
   constructor(
     private readonly registry: ModelRegistry,
     private readonly serving: Serving,
-    private readonly gate: Gate,
   ) {}
 
   /** A page of versions of the models that the caller may read. */
@@ -21,9 +20,7 @@ export class ModelLookup {
       {
         ...(name === undefined ? {} : { model: name }),
         ...(loaded === 'true' ? { among } : {}),
-        ...(caller.models === undefined
-          ? {}
-          : { accepts: (model) => this.gate.allowsModel(caller, 'models:read', model) }),
+        ...(caller.models === undefined ? {} : { accepts: (model) => allowsModel(caller, 'models:read', model) }),
       },
       { ...(limit === undefined ? {} : { limit }), ...(cursor === undefined ? {} : { cursor }) },
     );

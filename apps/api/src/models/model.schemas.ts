@@ -87,13 +87,14 @@ export const MODEL_SCHEMAS: Schemas = {
     files: listOf(object({ path: text(), sha256: text(), bytes: whole() })),
     onnx: ANYTHING,
     'source?': object({
-      uri: text('As it was asked for.'),
+      uri: text('As it was asked for, without the query of a web address.'),
       'resolved_uri?': text('With nothing left to look up: aliases and stages became versions.'),
       fetched_at: INSTANT,
       'etag?': text('Of the model file.'),
       'run_id?': text(),
       'logged_model_id?': text(),
-      'registry_version?': text(),
+      'registry_uri?': text('The MLflow server that it came from.'),
+      'registry_version?': text('Its number there.'),
       'instead_of?': text('The stage for which this version stands in.'),
     }),
     'derived?': object({

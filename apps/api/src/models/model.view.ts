@@ -1,6 +1,7 @@
 import type { Actor, FieldFault } from '@sibyl/kernel';
 import type { TensorSpec } from '@sibyl/protocol';
 import type {
+  GivenApproval,
   AliasEvent,
   Approval,
   DerivedModel,
@@ -128,6 +129,7 @@ function toSourceView(source: VersionSource): View {
     etag: source.etag,
     run_id: source.runId,
     logged_model_id: source.loggedModelId,
+    registry_uri: source.registryUri,
     registry_version: source.registryVersion,
     instead_of: source.insteadOf,
   });
@@ -235,10 +237,13 @@ export function toAliasView(event: AliasEvent): View {
     moved_by: toActorView(event.actor),
     reason: event.reason,
     breaking: event.breaking,
-    approvals: event.approvals?.map(({ actor, at, reason }) => {
-      return { approved_by: toActorView(actor), approved_at: at, reason };
-    }),
+    approvals: event.approvals?.map(toGivenApproval),
   });
+}
+
+/** An approval as what it led to keeps it. */
+export function toGivenApproval({ actor, at, reason }: GivenApproval): View {
+  return { approved_by: toActorView(actor), approved_at: at, reason };
 }
 
 export function toHistoryView(name: string, page: Page<AliasEvent>): View {

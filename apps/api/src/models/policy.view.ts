@@ -1,5 +1,5 @@
-import { ruleText, type PolicyRevision, type SyncRule } from '@sibyl/registry';
-import { known, toActorView } from './model.view';
+import { ruleText, type ModelPolicy, type PolicyProposal, type PolicyRevision, type SyncRule } from '@sibyl/registry';
+import { known, toActorView, toGivenApproval } from './model.view';
 
 function toSyncView(sync: SyncRule): Record<string, unknown> {
   return known({
@@ -14,19 +14,28 @@ function toSyncView(sync: SyncRule): Record<string, unknown> {
 }
 
 /** A policy with its members as a PUT takes them. */
-export function toPolicyView({
-  model,
-  revision,
-  etag,
-  policy,
-  at,
-  actor,
-  reason,
-}: PolicyRevision): Record<string, unknown> {
+export function toPolicyView(found: PolicyRevision): Record<string, unknown> {
+  const { model, revision, etag, policy, at, actor, reason, approvals, proposal } = found;
   return known({
     model,
     revision,
     etag,
+    ...membersOf(policy),
+    set_at: at,
+    set_by: actor && toActorView(actor),
+    reason,
+    set_approvals: approvals?.map(toGivenApproval),
+    proposed: proposal && toProposalView(proposal),
+  });
+}
+
+/** 202 where what was sent waits for approvals. */
+export function statusOfPolicy({ proposal }: PolicyRevision): number {
+  return proposal ? 202 : 200;
+}
+
+function membersOf(policy: ModelPolicy): Record<string, unknown> {
+  return {
     metrics: policy.metrics.map(ruleText),
     no_worse_than_current: policy.noWorseThanCurrent,
     approvals: policy.approvals,
@@ -37,8 +46,17 @@ export function toPolicyView({
     signature: policy.signature,
     signers: policy.signers,
     sync: policy.sync && toSyncView(policy.sync),
-    set_at: at,
-    set_by: actor && toActorView(actor),
+  };
+}
+
+function toProposalView({ etag, policy, weakens, at, actor, reason, approvals }: PolicyProposal): unknown {
+  return {
+    etag,
+    policy: known(membersOf(policy)),
+    weakens: weakens.map((member) => member.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)),
+    proposed_at: at,
+    proposed_by: toActorView(actor),
     reason,
-  });
+    approvals: approvals.map(toGivenApproval),
+  };
 }

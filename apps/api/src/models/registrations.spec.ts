@@ -201,12 +201,7 @@ describe('the lookup of models', () => {
       statuses: () => [{ model: 'churn', version: '1', loaded: true }],
       status: (_m: string, version: string) => ({ loaded: version === '1' }),
     };
-    const gate = { allowsModel: (_p: unknown, _s: string, model: string) => model === 'churn' };
-    return new ModelLookup(
-      { catalog } as unknown as ModelRegistry,
-      serving as unknown as Serving,
-      gate as unknown as Gate,
-    );
+    return new ModelLookup({ catalog } as unknown as ModelRegistry, serving as unknown as Serving);
   }
 
   it.each([
@@ -233,7 +228,7 @@ describe('the lookup of models', () => {
   it('lists no more than a key may see', async () => {
     const listed: { accepts?: (model: string) => boolean; among?: unknown }[] = [];
     const models = lookup(versions({ version: '1' }, { version: '2' }), listed);
-    await models.list({ models: ['churn'] } as unknown as Principal, {
+    await models.list({ scopes: ['models:read'], models: ['churn'] } as unknown as Principal, {
       loaded: 'true',
       name: 'churn',
       limit: 5,

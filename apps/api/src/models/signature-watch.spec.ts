@@ -20,7 +20,7 @@ function aTable(): Table {
 
 it('names what serves and would not load again, says so once, and takes it back', async () => {
   const said: string[] = [];
-  const refused = new DomainError('model_rejected', 'untrusted');
+  const refused = new DomainError('version_not_servable', 'untrusted');
   let answer: DomainError | undefined;
   const asked: string[] = [];
   const watch = new SignatureWatch({

@@ -77,7 +77,7 @@ export class SignatureWatch {
       } catch (error) {
         if (!(error instanceof DomainError)) throw error;
         // The database is away: what was known stays known.
-        if (error.code !== 'model_rejected') {
+        if (error.code !== 'version_not_servable') {
           if (this.found.has(key)) found.set(key, { model, version });
           continue;
         }

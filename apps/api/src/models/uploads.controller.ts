@@ -47,7 +47,7 @@ export class UploadsController {
     headers: { 'Content-Range': '`bytes first-last/total`: from the byte that `Upload-Offset` names' },
     answer: 'UploadState',
     also: { 201: 'The file is whole' },
-    errors: ['queue_full', 'database_unavailable'],
+    errors: ['queue_full', 'storage_full', 'database_unavailable'],
   })
   async receive(
     @Caller() caller: Principal,

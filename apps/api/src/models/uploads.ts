@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Gate, type Principal } from '@sibyl/auth';
+import { allowsModel, type Principal } from '@sibyl/auth';
 import { DomainError } from '@sibyl/kernel';
 import { modelNameFault, ModelRegistry, sha256Of, type UploadRange, type UploadState } from '@sibyl/registry';
 import { hasBody, refuseEncoding } from '../http/body';
@@ -16,7 +16,6 @@ const RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
 export class Uploads {
   constructor(
     private readonly registry: ModelRegistry,
-    private readonly gate: Gate,
     private readonly options: HttpOptions,
   ) {}
 
@@ -42,7 +41,7 @@ export class Uploads {
 
   /** What a key may register and take out, it may take into another package. */
   mayTake(caller: Principal): (model: string) => boolean {
-    return (model) => this.gate.allowsModel(caller, 'models:write', model);
+    return (model) => allowsModel(caller, 'models:write', model);
   }
 }
 

@@ -32,6 +32,7 @@ export class VersionFilesController {
       'model_not_found',
       'version_not_found',
       'version_not_servable',
+      'model_rejected',
       'model_not_ready',
       'queue_full',
       'database_unavailable',
@@ -51,7 +52,7 @@ export class VersionFilesController {
   @Endpoint({
     summary: 'Delete the bytes of a version that nobody needs',
     description:
-      'Refused while an alias points at it, a rollback leads to it, or it has answered within SIBYL_KEEP_PREDICTED_DAYS. The version becomes `archived`; its digest, report and history stay for ever, and the same bytes may be sent again.',
+      'Refused while an alias points at it, a rollback leads to it, `keep_warm` of the policy keeps it, or it has answered within SIBYL_KEEP_PREDICTED_DAYS. The version becomes `archived`; its digest, report and history stay for ever, and the same bytes may be sent again.',
     access: 'models:promote',
     action: 'model.delete',
     model: 'name',

@@ -54,6 +54,7 @@ export class VersionsController {
       'source_unavailable',
       'deadline_exceeded',
       'queue_full',
+      'storage_full',
       'execution_provider_unavailable',
       'database_unavailable',
     ],
@@ -106,6 +107,7 @@ export class VersionsController {
       'source_unavailable',
       'deadline_exceeded',
       'queue_full',
+      'storage_full',
       'database_unavailable',
     ],
   })
@@ -183,6 +185,7 @@ export class VersionsController {
       'model_rejected',
       'model_not_ready',
       'queue_full',
+      'storage_full',
       'database_unavailable',
     ],
   })

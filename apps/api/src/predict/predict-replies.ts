@@ -125,7 +125,8 @@ export class PredictReplies implements ExchangeEnd {
     exchange.decided = true;
     exchange.thrown = thrown;
     this.arrived(exchange);
-    const problem = problemOf(thrown, { requestId: context.requestId, instance: wire.target });
+    const { requestId, principal: caller } = context;
+    const problem = problemOf(thrown, { requestId, caller, instance: wire.target });
     exchange.problem = problem;
     context.problem = problem.code;
     context.predictionId = undefined;

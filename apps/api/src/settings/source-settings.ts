@@ -1,8 +1,9 @@
-import { SourceOptions } from '@sibyl/registry';
+import { RegistryOptions, SourceOptions } from '@sibyl/registry';
 import { list, optionalText, text, whole } from './setting';
 
 // Defaults are those of the options that the settings become, so that they are written once.
 const SOURCE = new SourceOptions();
+const REGISTRY = new RegistryOptions();
 const URL_PATTERN = /^https?:\/\/[^\s/@]+(\/\S*)?$/;
 
 /** Where packages come from beside folders. MLflow's and Amazon's own names, as their tools read them. */
@@ -62,6 +63,14 @@ export const SOURCES = {
     pattern: /^[A-Za-z0-9][A-Za-z0-9._=/-]{0,255}$/,
     fallback: '',
     meaning: 'Stands before the keys of packages in that bucket: one for each database.',
+  }),
+  artifactCopyBytes: whole({
+    name: 'SIBYL_ARTIFACT_COPY_BYTES',
+    min: 0,
+    max: 2 ** 50,
+    fallback: REGISTRY.artifactCopyBytes,
+    meaning:
+      'With that bucket: how much of it this machine keeps a copy of. Past it the least recently used packages go, but none that is loaded or was used in the last 15 minutes.',
   }),
   s3Endpoint: optionalText({
     name: 'AWS_ENDPOINT_URL_S3',

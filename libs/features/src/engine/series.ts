@@ -27,8 +27,16 @@ export interface Series {
   readonly cut: boolean;
 }
 
-/** Where the value at `t` of a feature lies in time, for its age and its record. */
-export interface Moment {
-  /** The time that is asked about. */
-  readonly at: Micros;
+/** First index of `[start, end)` whose time is after `time`. */
+export function indexAfter(times: Float64Array, time: Micros, start: number, end: number): number {
+  // Nearly always all events lie at or before the moment.
+  if (end === start || (times[end - 1] as number) <= time) return end;
+  let low = start;
+  let high = end;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((times[middle] as number) <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

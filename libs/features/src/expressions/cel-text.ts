@@ -8,6 +8,8 @@ import { compileRegex, type Regex } from './regex';
 const UNITS_PER_COMPARISON = 0.25;
 const UNITS_PER_REGEX_STEP = 50;
 const UNITS_PER_CONVERSION = 300;
+/** What a program may be so that its first search, which makes its tables, is short too. */
+const PROGRAM_MAX = 128;
 
 /** The pattern is a literal, compiled once; one that values choose could not be checked beforehand. */
 const re2Matches: CelFunction = {
@@ -28,7 +30,7 @@ const re2Matches: CelFunction = {
 
 function compiled({ node }: Term, pattern: string): Regex {
   try {
-    return compileRegex(pattern);
+    return compileRegex(pattern, PROGRAM_MAX);
   } catch (error) {
     throw typeFault(node, error instanceof Error ? error.message : 'the pattern cannot be read');
   }

@@ -36,14 +36,17 @@ export interface HistoryQuery {
   readonly knownAt: Micros;
   /** Late events that never were served count too: corrected history. */
   readonly corrected: boolean;
-  /** Newest events to take, and the oldest event time; the read ends where both are met. */
+  /** Newest events to take, and the oldest event time, which is one of them; the read ends where both are met. */
   readonly events: number;
   readonly since?: Micros;
 }
 
 /** The log as readers see it; implemented on PostgreSQL, and in memory by the oracle of the tests. */
 export interface EventHistory {
-  /** For each query its events, oldest first, corrections resolved; all in one statement. `whole`: nothing older exists. */
+  /**
+   * For each query its events, oldest first, corrections resolved; all in one statement. `whole`: nothing older exists. `cut`: more
+   * come after `since` than are read at one time, and the oldest of those were left out. Rejects at `deadline`, a moment.
+   */
   read(
     queries: readonly HistoryQuery[],
     deadline: Micros,

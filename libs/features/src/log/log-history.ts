@@ -1,13 +1,17 @@
 import type { Database } from '@sibyl/database';
 import { DomainError, type Clock } from '@sibyl/kernel';
+import { MAX_SERIES_EVENTS } from '../engine/series';
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
 import { plainArray, textArray } from './array-literal';
 import type { EventHistory, FeatureEvent, HistoryQuery } from './feature-event';
 import type { StreamCatalog } from './stream-catalog';
 
-/** Events of one entity on one stream that are ever read at once; more, and the older ones are left out (`cut`). */
-const MAX_SERIES_EVENTS = 16_384;
+/**
+ * Events of one entity on one stream that are ever read at once; more, and the older ones are left out (`cut`). One more than
+ * counts, so that whoever keeps them knows until when windows by time reach beyond what is kept.
+ */
+const MOST_EVENTS = MAX_SERIES_EVENTS + 1;
 
 interface Answer {
   readonly events: readonly FeatureEvent[];
@@ -76,7 +80,7 @@ export class LogHistory implements EventHistory {
     const byTime = definition.identity === 'event_time';
     const ask = { query, stream: id, retentionClass, byTime, fields: definition.fields.length };
     if (query.since === undefined) return byCount({ ...ask, since: 0, most: 0 });
-    return { ...ask, since: Math.max(query.since, 1), most: MAX_SERIES_EVENTS + 1 };
+    return { ...ask, since: Math.max(query.since, 1), most: MOST_EVENTS + 1 };
   }
 
   private async ask(asks: readonly Ask[], deadline: Micros): Promise<Answer[]> {
@@ -110,7 +114,7 @@ export class LogHistory implements EventHistory {
 }
 
 function byCount(ask: Ask): Ask {
-  return { ...ask, since: 0, most: Math.min(ask.query.events, MAX_SERIES_EVENTS) + 1 };
+  return { ...ask, since: 0, most: Math.min(ask.query.events, MOST_EVENTS) + 1 };
 }
 
 function answerOf({ query, since, most, fields }: Ask, found: readonly Row[]): Answer {
@@ -126,7 +130,7 @@ function answerOf({ query, since, most, fields }: Ask, found: readonly Row[]): A
       values: filled(values, fields),
     }))
     .reverse();
-  const cut = more && most > MAX_SERIES_EVENTS;
+  const cut = more && most > MOST_EVENTS;
   return { events, whole: since === 0 && !more, cut };
 }
 

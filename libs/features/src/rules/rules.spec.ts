@@ -84,6 +84,12 @@ describe('rules of a feature', () => {
     expect(rules.apply(10, { at: AT }).action).toBeUndefined();
   });
 
+  it('take patterns that count', () => {
+    const rule: ValueRule = { regex: '^[a-z0-9]{1,100}$', action: 'reject' };
+    expect(outcome(rule, 'a'.repeat(100), 'string').action).toBeUndefined();
+    expect(outcome(rule, 'a'.repeat(101), 'string').action).toBe('reject');
+  });
+
   it('do not search a text that is too long for their pattern', () => {
     expect(outcome({ regex: '[ab]{30}$', action: 'reject' }, 'ab'.repeat(2048), 'string').action).toBe('reject');
   });

@@ -27,8 +27,13 @@ const INTEGER_BYTES = 8;
 
 const SIZED_BY_ATTRIBUTE = new Set(['RandomNormal', 'RandomUniform']);
 
+/** Whether nodes of this operator hold constants, or are as large as constants say. */
+export function decidesSizes(type: string): boolean {
+  return type === 'Constant' || SIZED_BY_INPUTS.has(type) || SIZED_BY_ATTRIBUTE.has(type);
+}
+
 /** Remembers constants, and the sizes that constants may set; those are judged once the whole file is known. */
-export function noteSizes(node: NodeFacts, inspection: Inspection, pointer: () => string): void {
+export function noteSizes(node: NodeFacts, inspection: Inspection, at: { readonly pointer: string }): void {
   if (node.type === 'Constant') {
     noteConstant(node, inspection);
     return;
@@ -36,13 +41,13 @@ export function noteSizes(node: NodeFacts, inspection: Inspection, pointer: () =
   const places = SIZED_BY_INPUTS.get(node.type);
   if (places !== undefined) {
     const sizes = places.map((input) => node.inputs[input] ?? '');
-    const place = pointer();
+    const place = at.pointer;
     inspection.retain(place.length + sizes.join('').length);
     const { type: operator, scope } = node;
     inspection.facts.demands.push({ pointer: place, operator, sizes, scope, bytesPerElement: elementBytes(node) });
   } else if (SIZED_BY_ATTRIBUTE.has(node.type)) {
     const shape = node.attributes.find(({ name }) => name === 'shape');
-    if (shape !== undefined) judge(node.type, { sizes: shape.integers, bytesPerElement: 2 }, inspection, pointer());
+    if (shape !== undefined) judge(node.type, { sizes: shape.integers, bytesPerElement: 2 }, inspection, at.pointer);
   }
 }
 

@@ -1,7 +1,8 @@
 import type { FieldContent } from '../wire/field-content';
 import type { Inspection } from '../inspection';
 import { newBody, Scope, type Body } from '../model-facts';
-import { operatorKey, operatorLabel, plainDomain } from '../operators';
+import { operatorKey } from '../operator-key';
+import { operatorLabel, plainDomain } from '../operators';
 import { quote } from '../fault-list';
 import type { FieldShape } from '../schema';
 import { AttributeVisitor } from './attribute-visitor';

@@ -1,7 +1,7 @@
 import type { FieldContent } from '../wire/field-content';
-import { noteSizes } from '../checks/size-checks';
+import { decidesSizes, noteSizes } from '../checks/size-checks';
 import type { Inspection } from '../inspection';
-import { operatorKey, operatorLabel, isKnownDomain, plainDomain, checkOperator } from '../operators';
+import { operatorLabel, isKnownDomain, plainDomain, checkOperator } from '../operators';
 import type { FieldShape } from '../schema';
 import { AttributeVisitor, type AttributeFacts } from './attribute-visitor';
 import type { GraphContext } from './graph-context';
@@ -57,10 +57,10 @@ export class NodeVisitor extends MessageVisitor {
 
   override close(): void {
     this.register();
-    const { inspection } = this;
-    if (this.domain !== '') return;
-    const { type, inputs, output = '', attributes = [] } = this;
-    noteSizes({ type, inputs, output, attributes, scope: this.graph.scope }, inspection, () => this.pointer);
+    const { inspection, type } = this;
+    if (this.domain !== '' || !decidesSizes(type)) return;
+    const { inputs, output = '', attributes = [] } = this;
+    noteSizes({ type, inputs, output, attributes, scope: this.graph.scope }, inspection, this);
   }
 
   private register(): void {
@@ -68,7 +68,7 @@ export class NodeVisitor extends MessageVisitor {
     const { scope } = this.graph;
     const { facts } = inspection;
     const label = operatorLabel(this.domain, this.type);
-    const key = operatorKey(this.domain, this.type, this.overload);
+    const key = facts.operatorKeys.of(this.domain, this.type, this.overload);
     const before = facts.operators.get(label);
     if (before === undefined) {
       inspection.retain(label.length);
@@ -79,7 +79,7 @@ export class NodeVisitor extends MessageVisitor {
     this.use(key);
     if (!isKnownDomain(this.domain) && !facts.foreign.has(key))
       facts.foreign.set(key, { pointer: this.pointer, label });
-    checkOperator(label, inspection, () => this.pointer);
+    checkOperator(label, inspection, this);
   }
 
   private use(key: string): void {

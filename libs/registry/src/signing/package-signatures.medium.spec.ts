@@ -63,6 +63,26 @@ describe('a signed package', () => {
     expect(at.changes[0]?.changes?.['package_signature']).toMatchObject(record);
   });
 
+  it.each([
+    ['has no manifest', {}],
+    ['has one without a name', { files: { 'sibyl.json': '{"version":"1.0.0"}' } }],
+  ])('that %s is nobody in particular, and refused where signatures are required', async (_, parts) => {
+    const folder = await signed({ manifest: undefined, golden: null, ...parts });
+    const take = (policy: SignaturePolicy, name: string): Promise<unknown> =>
+      under(policy).registerFolder(ALICE, folder, { name, version: '1.0.0' }, at.record);
+    const name = fresh();
+    const refused = {
+      code: 'model_rejected',
+      faults: [expect.objectContaining({ pointer: '/sibyl.json/name', expected: name }) as unknown],
+    };
+    expect(await failure(take('require', name))).toMatchObject(refused);
+    await take('verify', name);
+    const move = { model: name, alias: 'production', version: '1.0.0', reason: 'r', ifNoneMatch: '*' };
+    const unservable = { ...refused, code: 'version_not_servable' };
+    expect(await failure(at.registry.aliases.move(ALICE, move, at.record))).toMatchObject(unservable);
+    await under('verify').aliases.move(ALICE, move, at.record);
+  });
+
   it('is the same package whatever the policy', async () => {
     const folder = await signed({ files: { 'train.py': 'print()' } });
     const first = await register(folder, under('none'));
@@ -170,13 +190,13 @@ describe('a key that is trusted no more', () => {
     });
     await at.registry.checkSignature(version);
     await distrust();
-    const refused = { code: 'model_rejected' };
+    const refused = { code: 'version_not_servable', faults: [{ pointer: expect.stringMatching('^/model.sig') }] };
     expect(await failure(at.registry.aliases.move(ALICE, { ...move, ifNoneMatch: '*' }, at.record))).toMatchObject(
       refused,
     );
     expect(await failure(at.registry.checkSignature(version))).toMatchObject(refused);
     const decision = { model, version: version.version, reason: 'test' };
-    expect(await failure(at.registry.revalidate(ALICE, decision, at.record))).toMatchObject(refused);
+    expect(await failure(at.registry.revalidate(ALICE, decision, at.record))).toMatchObject({ code: 'model_rejected' });
     // What serves goes on: the alias is where it was, and the version is not rejected.
     expect(await at.registry.find(model, version.version)).toMatchObject({ status: 'active', aliases: ['champion'] });
   });
@@ -184,7 +204,7 @@ describe('a key that is trusted no more', () => {
   it('stops what was taken before signatures were asked for', async () => {
     const folder = await packageFolder({ manifest: { name: fresh() } });
     const { version } = await register(folder, under('none'));
-    expect(await failure(at.registry.checkSignature(version))).toMatchObject({ code: 'model_rejected' });
+    expect(await failure(at.registry.checkSignature(version))).toMatchObject({ code: 'version_not_servable' });
   });
 });
 
@@ -226,7 +246,7 @@ describe('the policy of a model', () => {
     await lax.snapshot();
     const query = jest.spyOn(at.database, 'query').mockRejectedValue(new Error('a load asked the database'));
     try {
-      expect(await failure(lax.checkSignature(version))).toMatchObject({ code: 'model_rejected' });
+      expect(await failure(lax.checkSignature(version))).toMatchObject({ code: 'version_not_servable' });
     } finally {
       query.mockRestore();
     }

@@ -1,22 +1,26 @@
-import type { EntityManager } from 'typeorm';
-import { timestamp, type Clock } from '@sibyl/kernel';
+import { DomainError, timestamp, type Clock } from '@sibyl/kernel';
 import type { ArtifactStore } from '../artifact-store';
+import { MANIFEST_FILE } from '../manifest-reader';
 import type { PackageDigest, PackageFile } from '../package-digest';
 import { readSmall } from '../package-files';
 import type { RegistryOptions } from '../registry-options';
 import { verifyPackage } from './package-signature';
 import { badSignature, SIGNATURE_FILE, signatureRefused } from './signature-fault';
 import { stricter, type SignatureRecord, type SignatureRules } from './signature-policy';
+import { requireSignedName } from './signed-name';
 import { readTrustedKeys } from './trusted-keys';
 
-type SignatureOptions = Pick<RegistryOptions, 'signaturePolicy' | 'trustedKeys' | 'signatureBytes' | 'files'>;
+type SignatureOptions = Pick<
+  RegistryOptions,
+  'signaturePolicy' | 'trustedKeys' | 'signatureBytes' | 'files' | 'manifestBytes' | 'jsonDepth'
+>;
 
 export interface SignatureParts {
   readonly store: Pick<ArtifactStore, 'readFile'>;
   readonly clock: Clock;
   readonly options: SignatureOptions;
   /** What the policy of a model says of signatures. */
-  readonly rulesOf: (model: string, tx?: EntityManager) => Promise<SignatureRules>;
+  readonly rulesOf: (model: string) => Promise<SignatureRules>;
   /** The same of all models that have a policy. */
   readonly allRules: () => Promise<ReadonlyMap<string, SignatureRules>>;
 }
@@ -28,6 +32,10 @@ export interface StoredPackage {
   readonly files: readonly PackageFile[];
 }
 
+export interface StoredVersion extends StoredPackage {
+  readonly version: string;
+}
+
 /** A package on its way into the store. */
 export interface IncomingPackage {
   readonly model: string;
@@ -37,7 +45,7 @@ export interface IncomingPackage {
   readonly unsignedFiles: readonly string[];
 }
 
-type ReadSignature = () => Promise<Uint8Array | undefined>;
+type ReadFile = (file: string, bytesMax: number) => Promise<Uint8Array | undefined>;
 
 /**
  * Decides by the policy whether the signature of a package will do. Trusted keys are read anew each time, so that a key that
@@ -56,19 +64,28 @@ export class PackageSignatures {
 
   /** Checks a package that is about to be stored. Throws model_rejected with the names of the files. */
   async checkIncoming({ model, folder, files, unsignedFiles }: IncomingPackage): Promise<SignatureRecord> {
-    const read = (): ReturnType<ReadSignature> => readSmall(folder, SIGNATURE_FILE, this.parts.options.signatureBytes);
-    return this.judge({ files, unsignedFiles }, await this.parts.rulesOf(model), read);
+    const read: ReadFile = (file, bytesMax) => readSmall(folder, file, bytesMax);
+    return this.judge({ model, files, unsignedFiles }, await this.parts.rulesOf(model), read);
   }
 
   /** Checks a stored package by what is trusted now. Throws model_rejected. */
-  async checkStored(stored: StoredPackage, tx?: EntityManager): Promise<SignatureRecord> {
-    return this.judgeStored(stored, await this.parts.rulesOf(stored.model, tx));
+  async checkStored(stored: StoredPackage): Promise<SignatureRecord> {
+    return this.judgeStored(stored, await this.parts.rulesOf(stored.model));
   }
 
-  /** Checks a stored package before it is loaded, by what policies said when serving last looked: a load waits for no database. */
-  async checkForLoad(stored: StoredPackage): Promise<SignatureRecord> {
+  /** The same, by these rules, of a version that shall serve. Throws version_not_servable. */
+  async checkServable(stored: StoredVersion, rules: SignatureRules): Promise<SignatureRecord> {
+    try {
+      return await this.judgeStored(stored, rules);
+    } catch (error) {
+      throw error instanceof DomainError && error.code === 'model_rejected' ? notServable(stored, error) : error;
+    }
+  }
+
+  /** Checks a version before it is loaded, by what policies said when serving last looked: a load waits for no database. */
+  async checkForLoad(stored: StoredVersion): Promise<SignatureRecord> {
     const rules = this.known ? (this.known.get(stored.model) ?? {}) : await this.parts.rulesOf(stored.model);
-    return this.judgeStored(stored, rules);
+    return this.checkServable(stored, rules);
   }
 
   /** Reads anew what policies say; part of every look at the registry. */
@@ -76,16 +93,15 @@ export class PackageSignatures {
     this.known = await this.parts.allRules();
   }
 
-  private judgeStored({ digest, files }: StoredPackage, rules: SignatureRules): Promise<SignatureRecord> {
-    const { store, options } = this.parts;
-    const read = (): ReturnType<ReadSignature> => store.readFile(digest, SIGNATURE_FILE, options.signatureBytes);
-    return this.judge({ files, unsignedFiles: [] }, rules, read);
+  private judgeStored({ model, digest, files }: StoredPackage, rules: SignatureRules): Promise<SignatureRecord> {
+    const read: ReadFile = (file, bytesMax) => this.parts.store.readFile(digest, file, bytesMax);
+    return this.judge({ model, files, unsignedFiles: [] }, rules, read);
   }
 
   private async judge(
-    { files, unsignedFiles }: Pick<IncomingPackage, 'files' | 'unsignedFiles'>,
+    { model, files, unsignedFiles }: Omit<IncomingPackage, 'folder'>,
     rules: SignatureRules,
-    read: ReadSignature,
+    read: ReadFile,
   ): Promise<SignatureRecord> {
     const { options, clock } = this.parts;
     // Never weaker than the server's.
@@ -98,11 +114,24 @@ export class PackageSignatures {
       ]);
     if (!signed) return { status: 'unsigned', ...found };
     if (policy === 'none') return { status: 'unchecked', ...found };
-    const signature = await read();
+    const signature = await read(SIGNATURE_FILE, options.signatureBytes);
     if (!signature) throw badSignature('', 'the signature of the package', 'no such file');
     const { keys } = await readTrustedKeys(options.trustedKeys);
     const trust = { keys, signers: rules.signers, nowMs: clock.now(), filesMax: options.files };
     const { name, fingerprint, algorithm } = verifyPackage({ signature, files, unsignedFiles }, trust);
+    if (policy === 'require') {
+      const bytes = await read(MANIFEST_FILE, options.manifestBytes);
+      requireSignedName(model, { bytes, files, depthMax: options.jsonDepth });
+    }
     return { status: 'verified', ...found, signer: { name, fingerprint, algorithm } };
   }
+}
+
+/** What is wrong is the signature that is stored, not what anybody sends who needs the version. */
+function notServable({ model, version }: StoredVersion, cause: DomainError): DomainError {
+  const { detail, faults = [] } = cause;
+  return new DomainError('version_not_servable', `Version ${version} of model '${model}' may not serve: ${detail}`, {
+    faults,
+    cause,
+  });
 }

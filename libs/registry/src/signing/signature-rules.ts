@@ -1,4 +1,3 @@
-import type { EntityManager } from 'typeorm';
 import type { Database } from '@sibyl/database';
 import type { ModelPolicies } from '../model-policies';
 import { ModelPolicy, signatureRules } from '../model-policy';
@@ -13,7 +12,7 @@ interface RulesRow {
 /** What the policies of models say of signatures: of one as it is now, or of all in one query. */
 export function rulesFrom(database: Database, policies: ModelPolicies): Pick<SignatureParts, 'rulesOf' | 'allRules'> {
   return {
-    rulesOf: async (model: string, tx?: EntityManager) => signatureRules((await policies.of(tx, model)).policy),
+    rulesOf: async (model: string) => signatureRules((await policies.of(undefined, model)).policy),
     allRules: async () => {
       const rows = await database.query<RulesRow>(
         'SELECT DISTINCT ON (model) model, policy FROM registry.model_policy ORDER BY model, revision DESC',

@@ -219,6 +219,14 @@ describe('a package over HTTP', () => {
     await expect(cancelled).rejects.toThrow('enough');
   });
 
+  it('is remembered without the query of its address, which may be a signature', async () => {
+    await publish();
+    at.changes.length = 0;
+    const { version } = await importing({ uri: `${server.url}/p/sibyl.json?X-Amz-Signature=secret#x` });
+    expect(version.source).toMatchObject({ uri: `${server.url}/p/sibyl.json` });
+    expect(JSON.stringify([version, at.changes])).not.toContain('secret');
+  });
+
   it('follows redirects to hosts that are allowed, without end to none, and never to the address of credentials', async () => {
     const name = await publish('/q');
     const redirect = (location: string) => (_request: unknown, response: ServerResponse) =>

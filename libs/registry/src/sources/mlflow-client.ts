@@ -38,8 +38,17 @@ export class MlflowClient {
     private readonly pointer: string,
   ) {}
 
-  /** `path` under the tracking URI, which may have one itself. */
+  /** What tells this server from others, however its URI was written. */
+  get server(): string {
+    return serverOf(this.base);
+  }
+
+  /** `path` under the tracking URI, which may have one itself. What a model is called there must not lead out of it. */
   url(path: string, query: Readonly<Record<string, string>> = {}): URL {
+    if (path.split('/').some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment)))
+      throw new DomainError('model_rejected', 'MLflow names files of the model by a path that leads somewhere else.', {
+        faults: [{ pointer: this.pointer, expected: 'a path without . and ..', received: path.slice(0, MESSAGE_MAX) }],
+      });
     const url = new URL(`${this.base.pathname.replace(/\/$/, '')}/${path}`, this.base.origin);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     return url;
@@ -47,19 +56,19 @@ export class MlflowClient {
 
   async version(name: string, version: string, signal: AbortSignal): Promise<MlflowVersion> {
     const answer = await this.call(`${API}/model-versions/get`, { name, version }, signal);
-    return this.read(readVersion(answer['model_version']));
+    return this.read(named(readVersion(answer['model_version']), name, version));
   }
 
   async byAlias(name: string, alias: string, signal: AbortSignal): Promise<MlflowVersion> {
     const answer = await this.call(`${API}/registered-models/alias`, { name, alias }, signal);
-    return this.read(readVersion(answer['model_version']));
+    return this.read(named(readVersion(answer['model_version']), name));
   }
 
   /** The newest version in a stage, or of all; undefined where there is none. */
   async newest(name: string, stage: string | undefined, signal: AbortSignal): Promise<MlflowVersion | undefined> {
     const query = stage === undefined ? { name } : { name, stages: stage };
     const answer = await this.call(`${API}/registered-models/get-latest-versions`, query, signal);
-    const versions = entries(answer['model_versions']).flatMap((entry) => readVersion(entry) ?? []);
+    const versions = entries(answer['model_versions']).flatMap((entry) => named(readVersion(entry), name) ?? []);
     // MLflow reads stages by their exact words only in some of its releases.
     const matching = versions.filter((found) => stage === undefined || same(found.stage, stage));
     return matching.sort((a, b) => Number(b.version) - Number(a.version))[0];
@@ -133,6 +142,17 @@ const MESSAGE_MAX = 300;
 
 export function same(a: string | undefined, b: string): boolean {
   return a?.toLowerCase() === b.toLowerCase();
+}
+
+/** An MLflow server by its address: two on one host have paths of their own. */
+export function serverOf({ origin, pathname }: URL): string {
+  return `${origin}${pathname.replace(/\/+$/, '')}`;
+}
+
+/** The version, if it is of the model that was asked for: another one's name would become that of a model here. */
+function named(found: MlflowVersion | undefined, name: string, version = found?.version): MlflowVersion | undefined {
+  const asked = found?.name === name && version !== undefined && BigInt(found.version) === BigInt(version);
+  return asked ? found : undefined;
 }
 
 function readVersion(value: unknown): MlflowVersion | undefined {

@@ -1,17 +1,15 @@
 import { DomainError } from '@sibyl/kernel';
-import { parse as parseYaml } from 'yaml';
-import { isObject } from '../json-document';
-import { isPackagePath } from '../package-path';
 import { openHttp } from './http-source';
 import { checkListedName } from './listed-names';
 import type { MlflowClient, MlflowVersion } from './mlflow-client';
 import type { MlflowUri } from './mlflow-uri';
+import { onnxFileOf } from './mlmodel';
 import type { RemotePackage, VersionSource } from './remote-package';
 
 /** Opens a folder that lies in a store of its own, as S3; undefined where this server has no way to that store. */
 export type OpenStore = (artifactUri: string) => Pick<RemotePackage, 'list' | 'open'> | undefined;
 
-type Facts = Omit<VersionSource, 'uri' | 'fetchedAt'>;
+type Facts = Omit<VersionSource, 'uri' | 'fetchedAt' | 'registryUri'>;
 
 /** Where the files of a model lie, and how MLflow itself gives them out where we cannot read there. */
 interface Place {
@@ -25,7 +23,6 @@ interface Place {
 }
 
 const PROXY = 'api/2.0/mlflow-artifacts/artifacts';
-const MLMODEL_BYTES = 1024 * 1024;
 
 /** Finds what MLflow URIs mean, in the layouts of MLflow 2 and 3. */
 export class MlflowSource {
@@ -36,8 +33,8 @@ export class MlflowSource {
   ) {}
 
   async open(uri: MlflowUri, signal: AbortSignal): Promise<RemotePackage> {
-    if (uri.kind === 'run') return this.package(await this.runPlace(uri.id, uri.path, signal), signal);
-    if (uri.kind === 'logged') return this.package(await this.loggedPlace(uri.id, {}, signal), signal);
+    if (uri.kind === 'run') return this.package(await this.runPlace(uri.id, uri.path, signal));
+    if (uri.kind === 'logged') return this.package(await this.loggedPlace(uri.id, {}, signal));
     return this.openVersion(await this.version(uri, signal), signal);
   }
 
@@ -45,7 +42,7 @@ export class MlflowSource {
     if (version.status !== 'READY') {
       throw this.refused(`Version ${version.version} is ${version.status} in MLflow.`, 'a version that is READY');
     }
-    return this.package(await this.versionPlace(version, signal), signal);
+    return this.package(await this.versionPlace(version, signal));
   }
 
   /** The version that a URI names at this moment. */
@@ -129,31 +126,16 @@ export class MlflowSource {
     };
   }
 
-  private async package(place: Place, signal: AbortSignal): Promise<RemotePackage> {
-    const store = this.storeOf(place);
-    const model = await this.modelIn(store, signal);
-    const base = { facts: place.facts, ...(model === undefined ? {} : { model }) };
-    return { ...base, ...(place.identity ? { identity: place.identity } : {}), ...store };
+  private package({ facts, identity, ...place }: Place): RemotePackage {
+    return {
+      facts: { ...facts, registryUri: this.client.server },
+      modelIn: { file: 'MLmodel', find: onnxFileOf },
+      ...(identity ? { identity } : {}),
+      ...this.storeOf(place),
+    };
   }
 
-  /** Which file MLflow's own description calls the ONNX model; undefined where that says nothing of one. */
-  private async modelIn(store: Pick<RemotePackage, 'list' | 'open'>, signal: AbortSignal): Promise<string | undefined> {
-    const names = await store.list(signal);
-    if (names !== undefined && !names.includes('MLmodel')) return undefined;
-    const body = await store.open('MLmodel', undefined, signal);
-    if (body === undefined) return undefined;
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of body.bytes) {
-      length += (chunk as Buffer).length;
-      if (length > MLMODEL_BYTES) break;
-      chunks.push(chunk as Buffer);
-    }
-    const data = onnxFileOf(Buffer.concat(chunks).toString('utf8'));
-    return data !== undefined && isPackagePath(data) ? data : undefined;
-  }
-
-  private storeOf(place: Place): Pick<RemotePackage, 'list' | 'open'> {
+  private storeOf(place: Pick<Place, 'artifactUri' | 'file' | 'folder'>): Pick<RemotePackage, 'list' | 'open'> {
     const proxied = this.proxyPath(place.artifactUri);
     if (proxied !== undefined) return this.behind(proxied.file, proxied.folder);
     const own = this.openStore(place.artifactUri);
@@ -209,18 +191,4 @@ function runListing(id: string, path: string): Required<Place>['folder'] {
 
 function loggedArtifacts(id: string): string {
   return `mlflow/logged-models/${encodeURIComponent(id)}/artifacts`;
-}
-
-/** `flavors.onnx.data` of an MLmodel file. */
-export function onnxFileOf(document: string): string | undefined {
-  try {
-    // Aliases are counted, so that a small file cannot become a large one.
-    const value: unknown = parseYaml(document, { maxAliasCount: 10 });
-    const flavors = isObject(value) ? value['flavors'] : undefined;
-    const onnx = isObject(flavors) ? flavors['onnx'] : undefined;
-    const data = isObject(onnx) ? onnx['data'] : undefined;
-    return typeof data === 'string' ? data : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,5 +1,4 @@
 import { parseMlflowUri } from './mlflow-uri';
-import { onnxFileOf } from './mlflow-source';
 
 describe('URIs of MLflow', () => {
   it.each([
@@ -34,11 +33,5 @@ describe('URIs of MLflow', () => {
     'runs:/0123abc/%2e%2e/x',
   ])('%s is refused', (uri) => {
     expect(() => parseMlflowUri(uri, '/source_uri')).toThrow('not one that MLflow knows');
-  });
-
-  it('the ONNX file of an MLmodel is found, and nothing where there is none', () => {
-    expect(onnxFileOf('flavors:\n  onnx:\n    data: model.onnx\n')).toBe('model.onnx');
-    for (const text of ['', '[', 'flavors:\n  sklearn: {}\n', 'flavors: 3', 'flavors:\n  onnx:\n    data: [1]\n', '\0'])
-      expect(onnxFileOf(text)).toBeUndefined();
   });
 });

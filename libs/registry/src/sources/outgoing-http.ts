@@ -9,6 +9,12 @@ export interface OutgoingRequest {
   readonly signal: AbortSignal;
 }
 
+/** Sent with what lies at or below a URL, and with nothing else: others may have another path of the same host. */
+export interface Credentials {
+  readonly base: URL;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** An answer with its body still to be read. */
 export interface OutgoingAnswer {
   readonly status: number;
@@ -20,20 +26,20 @@ const REDIRECTS = 5;
 const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** From the first packet to the head of the answer; the bodies of files have limits of their own. */
 const HEAD_MS = 30_000;
+const UPWARDS = /(?:\/|%2f|%5c)(?:\.|%2e){2}(?:\/|%2f|%5c|$)/i;
 /** Connections to one host that wait for their next request. */
 const SOCKETS = 2;
 
 /**
  * GET, and nothing else, by the rules of the guard. Redirects are followed a few times, each checked as if it had been asked for;
- * headers with credentials go to the place they are for and no further.
+ * headers with credentials go to the place they are for and no further, nor to what that place redirects to elsewhere.
  */
 export class OutgoingHttp {
   private readonly agents: { readonly http: http.Agent; readonly https: https.Agent };
 
   constructor(
     private readonly guard: OutgoingGuard,
-    /** Sent to this origin only. */
-    private readonly credentials?: { readonly origin: string; readonly headers: Readonly<Record<string, string>> },
+    private readonly credentials?: Credentials,
   ) {
     const options = { keepAlive: true, maxSockets: SOCKETS, lookup: guard.lookup };
     this.agents = { http: new http.Agent(options), https: new https.Agent(options) };
@@ -79,7 +85,7 @@ export class OutgoingHttp {
   }
 
   private send(url: URL, { headers, signal }: OutgoingRequest): Promise<OutgoingAnswer> {
-    const own = url.origin === this.credentials?.origin ? this.credentials.headers : {};
+    const own = this.credentials && isBelow(url, this.credentials.base) ? this.credentials.headers : {};
     const secure = url.protocol === 'https:';
     const options = {
       // Without the dot at its end the name is the one that was checked.
@@ -112,6 +118,12 @@ export class OutgoingHttp {
       request.end();
     });
   }
+}
+
+/** The URL class has resolved what leads upwards, but for slashes that a server might decode. */
+function isBelow({ origin, pathname }: URL, base: URL): boolean {
+  const folder = base.pathname.replace(/\/*$/, '/');
+  return origin === base.origin && `${pathname}/`.startsWith(folder) && !UPWARDS.test(pathname);
 }
 
 function redirected(from: URL, location: string): URL {

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { DomainError } from '@sibyl/kernel';
 import { externalFilesOf, type OnnxLimits } from '@sibyl/onnx';
@@ -13,7 +13,7 @@ import { MODEL_FILE } from '../package-source';
 import type { PackageLimits } from '../registry-options';
 import { SIGNATURE_FILE } from '../signing/signature-fault';
 import { signedNames } from '../signing/signed-files';
-import { downloadFile } from './file-download';
+import { downloadFile, type Downloaded } from './file-download';
 import { checkListedName } from './listed-names';
 import type { OnProgress } from '../progress';
 import type { RemotePackage } from './remote-package';
@@ -30,6 +30,8 @@ export interface PackageDownloadParts {
   readonly onProgress: OnProgress | undefined;
 }
 
+/** Of a file that describes a package: many times what one has. */
+const DESCRIPTION_BYTES = 1024 * 1024;
 /** Names of a listing that are looked at; more is no folder of a package. */
 const NAMES = 4096;
 
@@ -58,11 +60,23 @@ export class PackageDownload {
     const bytes = await readSmall(folder, MANIFEST_FILE, limits.manifestBytes);
     const expect = this.identity(asked, bytes);
     const manifest = readManifest(bytes, expect, limits.jsonDepth);
-    const model = remote.model ?? modelAmong(names);
+    const model = remote.model ?? (await this.describedModel()) ?? modelAmong(names);
     await this.takeModel(model);
     for (const file of [...(manifest.files ?? []), ...(manifest.native?.files ?? [])]) await this.take(file);
     await this.takeRest(model);
     return expect;
+  }
+
+  /** What a description of the package calls the model. It is read and not kept: it is no file of a package. */
+  private async describedModel(): Promise<string | undefined> {
+    const { remote, folder } = this.parts;
+    if (remote.modelIn === undefined) return undefined;
+    const { file, find } = remote.modelIn;
+    if (this.listed?.has(file) === false) return undefined;
+    if (!(await this.download(file, { as: file, bytesMax: DESCRIPTION_BYTES }))) return undefined;
+    const text = await readSmall(folder, file, DESCRIPTION_BYTES);
+    await rm(path.join(folder, file));
+    return text && find(text.toString('utf8'));
   }
 
   private async takeModel(model: string): Promise<void> {
@@ -89,7 +103,8 @@ export class PackageDownload {
 
   /** What a listing does not name is not asked for; it is of the top only, where folders end with a slash. */
   private async optional(file: string, bytesMax?: number): Promise<void> {
-    if (this.listed?.has(file.replace(/\/.*/, '/')) !== false) await this.take(file, { bytesMax });
+    if (this.listed?.has(file.replace(/\/.*/, '/')) !== false)
+      await this.take(file, bytesMax === undefined ? {} : { bytesMax });
   }
 
   private identity(asked: ExpectedIdentity, bytes: Buffer | undefined): ExpectedIdentity {
@@ -110,24 +125,10 @@ export class PackageDownload {
 
   /** What is missing where something needs it is reported by whoever reads the package afterwards. */
   private async take(file: string, { as = file, bytesMax = Infinity }: TakeOptions = {}): Promise<boolean> {
-    const { remote, folder, limits, options, signal, onProgress } = this.parts;
+    const { limits } = this.parts;
     if (this.taken.has(as)) return true;
     if (this.taken.size >= limits.files) throw tooMany(this.taken.size + 1);
-    const target = path.join(folder, as);
-    await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
-    const before = this.bytes;
-    let announced = 0;
-    const got = await downloadFile((resume) => remote.open(file, resume, signal), {
-      file,
-      target,
-      bytesMax: Math.min(bytesMax, limits.artifactBytes - before),
-      signal,
-      pace: options,
-      onBytes: (bytes, total) => {
-        announced = Math.max(announced, total ?? bytes);
-        onProgress?.(before + bytes, this.announced + announced, `fetching ${as}`);
-      },
-    });
+    const got = await this.download(file, { as, bytesMax: Math.min(bytesMax, limits.artifactBytes - this.bytes) });
     if (!got) return false;
     this.taken.add(as);
     this.bytes += got.bytes;
@@ -135,11 +136,30 @@ export class PackageDownload {
     if (as === MODEL_FILE) this.validator = got.validator;
     return true;
   }
+
+  private async download(file: string, { as, bytesMax }: Required<TakeOptions>): Promise<Downloaded | undefined> {
+    const { remote, folder, options, signal, onProgress } = this.parts;
+    const target = path.join(folder, as);
+    await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
+    const before = this.bytes;
+    let announced = 0;
+    return downloadFile((resume) => remote.open(file, resume, signal), {
+      file,
+      target,
+      bytesMax,
+      signal,
+      pace: options,
+      onBytes: (bytes, total) => {
+        announced = Math.max(announced, total ?? bytes);
+        onProgress?.(before + bytes, this.announced + announced, `fetching ${as}`);
+      },
+    });
+  }
 }
 
 interface TakeOptions {
   readonly as?: string;
-  readonly bytesMax?: number | undefined;
+  readonly bytesMax?: number;
 }
 
 /** As for folders on this machine: `model.onnx`, else the only `.onnx` file. */

@@ -1,4 +1,4 @@
-import { DomainError, timestamp, type Clock } from '@sibyl/kernel';
+import { DomainError, orStorageFull, timestamp, type Clock } from '@sibyl/kernel';
 import type { OnnxLimits } from '@sibyl/onnx';
 import type { ArtifactStore } from '../artifact-store';
 import type { ExpectedIdentity } from '../manifest-reader';
@@ -56,14 +56,14 @@ export class RemoteImport {
       const signal = request.signal ? AbortSignal.any([request.signal, late]) : late;
       const folder = await this.parts.store.uploadFolder();
       try {
-        const fetched = await this.into(folder, request, open, signal).catch((error: unknown) => {
+        const fetched = await orStorageFull(() => this.into(folder, request, open, signal)).catch((error: unknown) => {
           throw late.aborted && !request.signal?.aborted ? tooLong(this.parts.sourceOptions.importMs, error) : error;
         });
         return await use(fetched);
       } finally {
         await this.parts.store.discard(folder);
       }
-    });
+    }, request.signal);
   }
 
   private async into(
@@ -89,7 +89,7 @@ export class RemoteImport {
       const expect = await download.run(request.expect);
       const etag = download.validator;
       const source = {
-        uri: request.uri,
+        uri: withoutQuery(request.uri),
         ...remote.facts,
         fetchedAt: timestamp(clock.now()),
         ...(etag === undefined ? {} : { etag }),
@@ -99,6 +99,11 @@ export class RemoteImport {
       opened.close();
     }
   }
+}
+
+/** What follows may be a signature, and a source is kept for ever. MLflow's and S3's URIs have no such part. */
+function withoutQuery(uri: string): string {
+  return /^https?:/i.test(uri) ? uri.replace(/[?#].*$/s, '') : uri;
 }
 
 function tooLong(limitMs: number, cause: unknown): DomainError {

@@ -21,7 +21,7 @@ export interface RemoteBody {
 
 /** What is kept with a version of where it came from. */
 export interface VersionSource {
-  /** As it was asked for. */
+  /** As it was asked for, without a query: that of a web address may be a signature, and this is kept and shown. */
   readonly uri: string;
   /** With nothing left to look up: aliases and stages became versions. */
   readonly resolvedUri?: string;
@@ -30,7 +30,7 @@ export interface VersionSource {
   readonly etag?: string;
   readonly runId?: string;
   readonly loggedModelId?: string;
-  /** Of the MLflow server, where it is not the one of the settings. */
+  /** The MLflow server that it came from. */
   readonly registryUri?: string;
   /** Version number in the registry it came from. */
   readonly registryVersion?: string;
@@ -41,8 +41,10 @@ export interface VersionSource {
 /** A package somewhere else, found and not fetched yet. */
 export interface RemotePackage {
   readonly facts: Omit<VersionSource, 'uri' | 'fetchedAt'>;
-  /** Path of the ONNX file, where the URI or the place names it. */
+  /** Path of the ONNX file, where the URI names it. */
   readonly model?: string;
+  /** Where not: the file of the package that may name it, and how to find it in there. */
+  readonly modelIn?: { readonly file: string; readonly find: (text: string) => string | undefined };
   /** Name and version that the place has, for a package whose manifest has none. */
   readonly identity?: { readonly name: string; readonly version: string };
   /** Names directly in the folder, those of folders with a slash at their end; undefined where the place cannot tell. */

@@ -2,8 +2,8 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { DomainError } from '@sibyl/kernel';
 import { HostRules } from './host-rules';
 import { httpPackage } from './http-source';
-import { MlflowClient } from './mlflow-client';
-import { MlflowSource } from './mlflow-source';
+import { MlflowClient, serverOf } from './mlflow-client';
+import { MlflowSource, type OpenStore } from './mlflow-source';
 import { parseMlflowUri } from './mlflow-uri';
 import { OutgoingGuard, type Resolve } from './outgoing-guard';
 import { OutgoingHttp } from './outgoing-http';
@@ -18,6 +18,8 @@ const REMOTE: ReadonlySet<string> = new Set(['http', 'https', 's3', 'models', 'r
 export function isRemote(uri: string): boolean {
   return REMOTE.has(SCHEME.exec(uri)?.[1]?.toLowerCase() ?? '');
 }
+
+type OpenedStore = ReturnType<OpenStore>;
 
 /** Every place that packages can be fetched from, each behind the guard with the rules that are its own. */
 export class RemoteSources {
@@ -47,23 +49,25 @@ export class RemoteSources {
 
   /**
    * An MLflow server: the configured one, or another by its URI, which must then be among the hosts that imports may reach. Only
-   * the configured one is sent its credentials.
+   * the configured one is sent its credentials, and only where that says that a model lies in S3 are ours for S3 used: another
+   * would choose what is read with them. One on the same host under another path is another one.
    */
   mlflow(registryUri: string | undefined, pointer: string): OpenedMlflow {
     const configured = this.options.mlflowUri === undefined ? undefined : new URL(this.options.mlflowUri);
     const asked = registryUri === undefined ? configured : urlOf(registryUri, pointer);
     if (asked === undefined) throw notConfigured(pointer, 'MLFLOW_TRACKING_URI');
-    const own = asked.origin === configured?.origin;
+    const own = configured !== undefined && serverOf(asked) === serverOf(configured);
     const rules = own ? HostRules.endpoint(asked) : HostRules.listed(this.options.hosts);
     const guard = new OutgoingGuard(rules, pointer, this.resolve);
     guard.check(asked);
     const headers = own ? this.mlflowCredentials() : undefined;
-    const http = new OutgoingHttp(guard, headers && { origin: asked.origin, headers });
+    const http = new OutgoingHttp(guard, headers && { base: asked, headers });
     const client = new MlflowClient(asked, http, pointer);
-    return { client, http, source: new MlflowSource(client, (uri) => this.openStore(uri, pointer), pointer) };
+    const openStore = (uri: string): OpenedStore => (own ? this.openStore(uri, pointer) : undefined);
+    return { client, http, source: new MlflowSource(client, openStore, pointer) };
   }
 
-  private openStore(artifactUri: string, pointer: string): Pick<RemotePackage, 'list' | 'open'> | undefined {
+  private openStore(artifactUri: string, pointer: string): OpenedStore {
     if (!artifactUri.startsWith('s3://') || !this.hasS3) return undefined;
     return this.s3Package(`${artifactUri.replace(/\/+$/, '')}/`, pointer);
   }

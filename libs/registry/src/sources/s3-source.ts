@@ -1,15 +1,10 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Readable } from 'node:stream';
-import {
-  GetObjectCommand,
-  ListObjectsV2Command,
-  S3Client,
-  S3ServiceException,
-  type GetObjectCommandOutput,
-} from '@aws-sdk/client-s3';
+import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
 import { DomainError } from '@sibyl/kernel';
 import { MANIFEST_FILE } from '../manifest-reader';
+import { awsSdk } from './aws-sdk';
 import { HostRules } from './host-rules';
 import { OutgoingGuard, type Resolve } from './outgoing-guard';
 import type { RemoteBody, RemotePackage, ResumeAt } from './remote-package';
@@ -19,7 +14,8 @@ const URI = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/(.*)$/i;
 /** Large objects come in ranges of so many bytes: what breaks costs no more than one. */
 const RANGE_BYTES = 64 * 1024 * 1024;
 const CONNECT_MS = 5_000;
-const ANSWER_MS = 30_000;
+/** For a request until its answer begins, the wait for a connection and what it sends included: a part of 16 MiB at 280 kB/s. */
+const STALLS_AN_ANSWER = 2;
 const SOCKETS = 4;
 /** Servers other than Amazon's have no regions, but signatures do. */
 const DEFAULT_REGION = 'us-east-1';
@@ -31,7 +27,7 @@ export function s3Client(options: SourceOptions, pointer: string, resolve?: Reso
   const guard = new OutgoingGuard(rules, pointer, resolve);
   const agent = { keepAlive: true, maxSockets: SOCKETS, lookup: guard.lookup };
   const { s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAccessKey, s3SessionToken: sessionToken } = options;
-  return new S3Client({
+  return new (awsSdk().S3Client)({
     region: options.s3Region ?? DEFAULT_REGION,
     ...(endpoint ? { endpoint: endpoint.href, forcePathStyle: true } : {}),
     ...(accessKeyId !== undefined && secretAccessKey !== undefined
@@ -43,7 +39,9 @@ export function s3Client(options: SourceOptions, pointer: string, resolve?: Reso
     maxAttempts: 2,
     requestHandler: {
       connectionTimeout: CONNECT_MS,
-      requestTimeout: ANSWER_MS,
+      requestTimeout: STALLS_AN_ANSWER * options.stallMs,
+      // Without it the SDK writes a warning and waits on.
+      throwOnRequestTimeout: true,
       httpAgent: new http.Agent(agent),
       httpsAgent: new https.Agent(agent),
     },
@@ -93,6 +91,8 @@ function refusePlace({ bucket, prefix }: S3Place, closed: S3Place | undefined, p
 }
 
 class S3Objects {
+  private readonly sdk = awsSdk();
+
   constructor(
     private readonly client: S3Client,
     private readonly bucket: string,
@@ -106,7 +106,7 @@ class S3Objects {
     do {
       const page = await this.answer(signal, () =>
         this.client.send(
-          new ListObjectsV2Command({
+          new this.sdk.ListObjectsV2Command({
             Bucket: this.bucket,
             Prefix: this.prefix,
             Delimiter: '/',
@@ -129,7 +129,7 @@ class S3Objects {
   async open(file: string, resume: ResumeAt | undefined, signal: AbortSignal): Promise<RemoteBody | undefined> {
     const from = resume?.offset ?? 0;
     try {
-      const command = new GetObjectCommand({
+      const command = new this.sdk.GetObjectCommand({
         Bucket: this.bucket,
         Key: this.prefix + file,
         Range: `bytes=${from}-${from + RANGE_BYTES - 1}`,
@@ -149,7 +149,9 @@ class S3Objects {
 
   private async openEmpty(file: string, signal: AbortSignal): Promise<RemoteBody> {
     const whole = await this.answer(signal, () =>
-      this.client.send(new GetObjectCommand({ Bucket: this.bucket, Key: this.prefix + file }), { abortSignal: signal }),
+      this.client.send(new this.sdk.GetObjectCommand({ Bucket: this.bucket, Key: this.prefix + file }), {
+        abortSignal: signal,
+      }),
     );
     return { bytes: whole.Body as Readable, from: 0, total: whole.ContentLength ?? 0 };
   }
@@ -173,7 +175,7 @@ class S3Objects {
           {
             pointer: this.pointer,
             expected: 'a bucket and prefix that the configured credentials may read',
-            received: `${status} ${error instanceof S3ServiceException ? error.name : ''}`.trim(),
+            received: `${status} ${error instanceof awsSdk().S3ServiceException ? error.name : ''}`.trim(),
           },
         ],
       });
@@ -202,5 +204,5 @@ function bodyOf({ Body, ETag, ContentRange, ContentLength: length }: GetObjectCo
 const NAMES = 5000;
 
 function statusOf(error: unknown): number | undefined {
-  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+  return error instanceof awsSdk().S3ServiceException ? error.$metadata.httpStatusCode : undefined;
 }

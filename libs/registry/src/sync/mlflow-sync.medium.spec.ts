@@ -227,58 +227,51 @@ describe('a model that follows MLflow', () => {
     expect(open.results).toEqual(['imported']);
     expect(mlflow.http.requests.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
-});
-
-describe('an import from MLflow', () => {
-  const importing = (own: ModelRegistry, uri = 'models:/churn/1', expect_ = {}) =>
-    own.importUri(ALICE, { uri, ...expect_ }, at.record);
-  const failure = (promise: Promise<unknown>): Promise<DomainError> =>
-    promise.then(
-      () => Promise.reject(new Error('it was accepted')),
-      (error: DomainError) => error,
-    );
-
-  it('sends credentials to MLflow, and to no place that it redirects to', async () => {
-    mlflow.register('churn', 'None', await files());
+  it('takes a version of that number at another server for another version', async () => {
+    mlflow.register('churn', 'Production', await files());
+    await setPolicy({ promote: 'production' });
+    const { sync, results } = syncOf();
+    await sync.tick();
+    const first = await registry.find(model, '1');
+    expect(first.source?.registryUri).toBe(mlflow.http.url);
     const other = await MlflowServer.start();
+    try {
+      // The settings name another server now, and the policy is what it was.
+      other.register('churn', 'Production', await files(3));
+      const moved = syncOf(withOptions({ mlflowUri: other.http.url }));
+      await dueNow();
+      await moved.sync.tick();
+      // A version is never replaced by other bytes.
+      expect(moved.results).toEqual(['refused']);
+      expect((await registry.find(model, '1')).digest).toBe(first.digest);
+      const [version] = other.versions.get('churn') ?? [];
+      if (version) version.stage = 'Archived';
+      other.register('churn', 'Production', await files(4));
+      await dueNow();
+      await moved.sync.tick();
+      expect(moved.results).toEqual(['refused', 'imported']);
+      expect(await aliased('production')).toBe('2');
+      // The first server again: what came of its version is known by what it came from.
+      await dueNow();
+      await sync.tick();
+      expect(results).toEqual(['imported', 'unchanged']);
+      expect(await aliased('production')).toBe('1');
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it('does not fetch again what is here already because somebody else had brought it', async () => {
+    mlflow.register('churn', 'Production', await files());
+    const folder = await packageFolder({ manifest: { name: model, version: undefined, metrics: { weights: 2 } } });
+    await registry.registerFolder(ALICE, folder, { version: '1' }, at.record);
+    await setPolicy({});
+    const { sync } = syncOf();
     const file = '/api/2.0/mlflow-artifacts/artifacts/churn/1/model.onnx';
-    mlflow.http.handlers.set(
-      file,
-      (_request, response) => void response.writeHead(302, { location: `${other.http.url}/x` }).end(),
-    );
-    const own = withOptions({ mlflowUsername: 'u', mlflowPassword: 'p' });
-    expect(await failure(importing(own))).toMatchObject({ code: 'invalid_parameter' });
-    expect(other.http.requests).toEqual([]);
-    expect(mlflow.http.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('u:p').toString('base64')}`);
-    await other.stop();
-  });
-
-  it.each(['../../etc/passwd', '/etc/passwd', 'a/../../b', '..%2fx', 'a\\..\\b', 'x\0y', 'C:/x', ''])(
-    'refuses a listing with %j in it',
-    async (name) => {
-      mlflow.register('churn', 'None', await files());
-      mlflow.listing = ['model.onnx', 'MLmodel', name].filter((entry) => entry !== '');
-      if (name === '') mlflow.listing = ['model.onnx', 'x'.repeat(2000)];
-      expect(await failure(importing(registry))).toMatchObject({ code: 'model_rejected' });
-    },
-  );
-
-  it('refuses 10,000 files, and versions that are not ready', async () => {
-    mlflow.register('churn', 'None', await files());
-    mlflow.listing = Array.from({ length: 10_000 }, (_, i) => `f${i}`);
-    expect(await failure(importing(registry))).toMatchObject({ code: 'model_rejected' });
-    const [version] = mlflow.versions.get('churn') ?? [];
-    if (version) version.status = 'PENDING_REGISTRATION';
-    expect(await failure(importing(registry))).toMatchObject({ code: 'invalid_parameter' });
-  });
-
-  it.each([
-    ['no JSON', '<html>'],
-    ['something else', '{"a": [1]}'],
-    ['too much', `{"a": "${'x'.repeat(9_000_000)}"}`],
-  ])('takes %s for no answer of MLflow', async (_what, body) => {
-    mlflow.register('churn', 'None', await files());
-    mlflow.http.handlers.set('/api/2.0/mlflow/model-versions/get', (_request, response) => void response.end(body));
-    expect(await failure(importing(registry))).toMatchObject({ code: 'source_unavailable' });
+    await sync.tick();
+    expect(mlflow.http.asked(file)).toBe(1);
+    await dueNow();
+    await sync.tick();
+    expect(mlflow.http.asked(file)).toBe(1);
   });
 });

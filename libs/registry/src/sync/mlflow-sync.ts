@@ -9,7 +9,7 @@ import { same, type MlflowVersion } from '../sources/mlflow-client';
 import type { OpenedMlflow, RemoteSources } from '../sources/remote-sources';
 import { markStandIn } from './stand-in';
 import type { SyncRule } from './sync-rule';
-import { SyncState, type DueSync } from './sync-state';
+import { SyncState, type DealtWith, type DueSync } from './sync-state';
 
 export interface SyncLog {
   info(fields: object, message: string): void;
@@ -99,15 +99,9 @@ export class MlflowSync {
   private async one(due: DueSync): Promise<void> {
     const { model, rule } = due;
     try {
-      const { result, registryVersion, version, detail } = await this.follow(due);
+      const { result, last } = await this.follow(due);
       this.host.onResult?.(model, result);
-      await this.state.finish(due, {
-        failures: 0,
-        dueInMs: spread(rule.ttlSeconds * 1000),
-        registryVersion,
-        version,
-        detail,
-      });
+      await this.state.finish(due, { failures: 0, dueInMs: spread(rule.ttlSeconds * 1000), last });
     } catch (error) {
       if (this.abort.signal.aborted) return;
       this.host.onResult?.(model, 'failed');
@@ -117,8 +111,7 @@ export class MlflowSync {
         { model, name: rule.name, err: error },
         'the registry that a model follows could not be asked',
       );
-      const detail = error instanceof DomainError ? error.detail : 'an error inside';
-      await this.state.finish(due, { failures, dueInMs, detail });
+      await this.state.finish(due, { failures, dueInMs });
     }
   }
 
@@ -127,24 +120,23 @@ export class MlflowSync {
     const mlflow = this.parts.sources.mlflow(rule.registryUri, '/sync/registry_uri');
     try {
       const found = await this.find(mlflow, rule);
-      const registryVersion = found.version.version;
-      const seen = due.registryVersion === registryVersion;
-      const known = await this.known(model, rule, registryVersion);
-      if (known === undefined && seen && due.detail !== null && due.failures === 0) {
-        // What was refused once is refused again: it is not fetched each time to find that out.
-        return { result: 'unchanged', registryVersion, detail: due.detail };
-      }
+      const asked = { registryUri: mlflow.client.server, registryVersion: found.version.version };
+      const last = isSame(due.last, asked) ? due.last : undefined;
+      const known = await this.known(due, asked, last?.version);
+      // What was refused once is refused again: it is not fetched each time to find that out.
+      if (known === undefined && last && last.detail !== null) return { result: 'unchanged', last };
       const version = known ?? (await this.fetch(due, mlflow, found));
       if (!(version instanceof DomainError)) {
         await markStandIn(this.parts, version, found.insteadOf, this.host.record);
-        const detail = seen ? due.detail : await this.promote(rule, version);
-        return { result: known ? 'unchanged' : 'imported', registryVersion, version: version.version, detail };
+        const detail = last ? last.detail : await this.promote(rule, version);
+        return { result: known ? 'unchanged' : 'imported', last: { ...asked, version: version.version, detail } };
       }
+      const { registryVersion } = asked;
       this.host.log.warn(
         { model, version: registryVersion, err: version },
         'a version that a model follows was refused',
       );
-      return { result: 'refused', registryVersion, detail: version.detail };
+      return { result: 'refused', last: { ...asked, version: null, detail: version.detail } };
     } finally {
       mlflow.http.close();
     }
@@ -167,30 +159,36 @@ export class MlflowSync {
     throw new DomainError('source_unavailable', `MLflow has no version of '${name}' in any stage that is asked for.`);
   }
 
-  /** The version here that this one became before. */
-  private async known(model: string, rule: SyncRule, registryVersion: string): Promise<ModelVersion | undefined> {
+  /** The version here that this one became before: of the same server, for others have a version of that number too. */
+  private async known(
+    { model, rule }: DueSync,
+    { registryUri, registryVersion }: RegistryVersion,
+    became: string | null | undefined,
+  ): Promise<ModelVersion | undefined> {
     const [row] = await this.parts.database.query<{ version: string }>(
-      `SELECT version FROM registry.model_version WHERE model = $1 AND source->>'resolvedUri' = $2
-         AND COALESCE(source->>'registryUri', '') = $3 AND status NOT IN ('registered', 'rejected')
-       ORDER BY arrival DESC LIMIT 1`,
-      [model, `models:/${rule.name}/${registryVersion}`, rule.registryUri ?? ''],
+      `SELECT version FROM registry.model_version WHERE model = $1 AND status NOT IN ('registered', 'rejected')
+         AND (version = $4 OR (source->>'resolvedUri' = $2 AND source->>'registryUri' = $3))
+       ORDER BY version IS NOT DISTINCT FROM $4 DESC, arrival DESC LIMIT 1`,
+      [model, `models:/${rule.name}/${registryVersion}`, registryUri, became ?? null],
     );
     return row && this.parts.catalog.find(model, row.version);
   }
 
   /** Imports; what the package itself is refused for is an answer and no failure. */
   private async fetch(due: DueSync, { source }: OpenedMlflow, found: Found): Promise<ModelVersion | DomainError> {
-    const { model, rule } = due;
+    const { model, rule, setBy } = due;
     const uri = `models:/${rule.name}/${found.version.version}`;
     const { signal } = this.abort;
     try {
       const request = { uri, pointer: '/sync', name: model, call: { signal } };
-      const { version } = await this.parts.importer.importRemote(ACTOR, request, this.host.record, async (until) => {
-        const remote = await source.openVersion(found.version, until);
-        const { registryUri } = rule;
-        const facts = { ...remote.facts, ...(registryUri === undefined ? {} : { registryUri }) };
-        return { remote: { ...remote, facts }, close: () => undefined };
-      });
+      const { version } = await this.parts.importer.importRemote(
+        following(setBy),
+        request,
+        this.host.record,
+        async (until) => {
+          return { remote: await source.openVersion(found.version, until), close: () => undefined };
+        },
+      );
       return version;
     } catch (error) {
       if (error instanceof DomainError && OF_THE_PACKAGE.has(error.code)) return error;
@@ -202,8 +200,8 @@ export class MlflowSync {
    * Moves the alias once for each version that comes: where somebody has moved it back since, it stays there. What the policy
    * refuses waits for people; returns why.
    */
-  private async promote({ promote: alias, name }: SyncRule, version: ModelVersion): Promise<string | undefined> {
-    if (alias === undefined || !isServable(version.status) || version.aliases.includes(alias)) return undefined;
+  private async promote({ promote: alias, name }: SyncRule, version: ModelVersion): Promise<string | null> {
+    if (alias === undefined || !isServable(version.status) || version.aliases.includes(alias)) return null;
     const { model, version: number } = version;
     const reason = `followed '${name}' of MLflow`;
     try {
@@ -211,7 +209,7 @@ export class MlflowSync {
       const precondition = present ? { ifMatch: present.etag } : { ifNoneMatch: '*' };
       await this.host.promote(ACTOR, { model, alias, version: number, reason, ...precondition });
       this.host.log.info({ model, version: number, name: alias }, 'a model followed its registry');
-      return undefined;
+      return null;
     } catch (error) {
       if (!(error instanceof DomainError) || error.kind === 'unavailable' || error.code === 'etag_mismatch')
         throw error;
@@ -226,17 +224,22 @@ export class MlflowSync {
 
 interface Done {
   readonly result: SyncResult;
-  readonly registryVersion: string;
-  readonly version?: string | undefined;
-  readonly detail?: string | null | undefined;
+  readonly last: DealtWith;
 }
 
-const OF_THE_PACKAGE: ReadonlySet<string> = new Set([
-  'model_rejected',
-  'manifest_mismatch',
-  'version_conflict',
-  'invalid_parameter',
-]);
+type RegistryVersion = Pick<DealtWith, 'registryUri' | 'registryVersion'>;
+
+function isSame(last: DealtWith | undefined, { registryUri, registryVersion }: RegistryVersion): boolean {
+  return last?.registryUri === registryUri && last.registryVersion === registryVersion;
+}
+
+/** What the bytes themselves are refused for; what may not be read today may be tomorrow. */
+const OF_THE_PACKAGE: ReadonlySet<string> = new Set(['model_rejected', 'manifest_mismatch', 'version_conflict']);
+
+/** What comes is registered in the name of who made the model follow: whoever else approves it is a second person. */
+function following({ id, person = id, owner, name }: Actor): Actor {
+  return { ...ACTOR, person, owner: owner ?? name };
+}
 
 function spread(ms: number): number {
   return Math.round(ms * (1 + JITTER * (Math.random() - 0.5)));

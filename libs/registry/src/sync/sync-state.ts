@@ -1,4 +1,5 @@
 import type { Database } from '@sibyl/database';
+import { invariant, type Actor } from '@sibyl/kernel';
 import type { ModelPolicy } from '../model-policy';
 import type { SyncRule } from './sync-rule';
 
@@ -8,18 +9,27 @@ export interface DueSync {
   readonly rule: SyncRule;
   /** Of the policy that the rule is from. */
   readonly revision: number;
+  /** Who made the model follow as it does. */
+  readonly setBy: Actor;
   readonly failures: number;
-  /** The version of the registry that was dealt with last, and why it could not become one here. */
-  readonly registryVersion: string | null;
+  /** What was dealt with last; undefined where nothing was, or another thing was followed then. */
+  readonly last: DealtWith | undefined;
+}
+
+/** A version of a registry, and what it became here or why it could not. */
+export interface DealtWith {
+  /** The server that counts the versions. */
+  readonly registryUri: string;
+  readonly registryVersion: string;
+  readonly version: string | null;
   readonly detail: string | null;
 }
 
 export interface SyncOutcome {
   readonly failures: number;
   readonly dueInMs: number;
-  readonly registryVersion?: string | null | undefined;
-  readonly version?: string | null | undefined;
-  readonly detail?: string | null | undefined;
+  /** Absent: the registry could not be asked, and what was dealt with before stands. */
+  readonly last?: DealtWith;
 }
 
 interface PolicyRow {
@@ -28,10 +38,13 @@ interface PolicyRow {
   readonly policy: Partial<ModelPolicy>;
 }
 
-type StateRow = Pick<DueSync, 'failures'> & {
+interface StateRow {
+  readonly failures: number;
+  readonly registry_uri: string | null;
   readonly registry_version: string | null;
+  readonly version: string | null;
   readonly detail: string | null;
-};
+}
 
 /** Whether the revision that was seen last and the one of now follow the same in the same way. */
 const SAME_SYNC = `(SELECT count(DISTINCT p.policy->>'sync') FROM registry.model_policy p
@@ -57,21 +70,35 @@ export class SyncState {
       if (!policy.sync) continue;
       const state = await this.take(model, revision);
       if (!state) continue;
-      const { failures, registry_version: registryVersion, detail } = state;
-      yield { model, rule: policy.sync, revision, failures, registryVersion, detail };
+      const setBy = await this.setBy(model, revision);
+      yield { model, rule: policy.sync, revision, setBy, failures: state.failures, last: dealtWith(state) };
     }
   }
 
-  async finish({ model }: DueSync, outcome: SyncOutcome): Promise<void> {
+  async finish({ model, last: before }: DueSync, { failures, dueInMs, last = before }: SyncOutcome): Promise<void> {
     await this.database.query(
       `UPDATE registry.model_sync SET lease_until = 'epoch', failures = $2, due_at = now() + $3 * interval '1 ms', checked_at = now(),
-         registry_version = COALESCE($4, registry_version), version = COALESCE($5, version), detail = $6
+         registry_uri = $4, registry_version = $5, version = $6, detail = $7
        WHERE model = $1`,
       [
-        ...[model, outcome.failures, outcome.dueInMs, outcome.registryVersion ?? null],
-        ...[outcome.version ?? null, outcome.detail ?? null],
+        ...[model, failures, dueInMs, last?.registryUri ?? null, last?.registryVersion ?? null],
+        ...[last?.version ?? null, last?.detail ?? null],
       ],
     );
+  }
+
+  /** Who set the first of the revisions that follow the same in the same way up to this one: who edits another member is not it. */
+  private async setBy(model: string, revision: number): Promise<Actor> {
+    const [row] = await this.database.query<{ readonly actor: Actor }>(
+      `SELECT p.actor FROM registry.model_policy p WHERE p.model = $1 AND p.revision > COALESCE((
+         SELECT max(q.revision) FROM registry.model_policy q
+         JOIN registry.model_policy r ON r.model = q.model AND r.revision = $2
+         WHERE q.model = $1 AND q.revision < $2 AND q.policy->>'sync' IS DISTINCT FROM r.policy->>'sync'), 0)
+       ORDER BY p.revision LIMIT 1`,
+      [model, revision],
+    );
+    invariant(row, 'a revision that was read is there');
+    return row.actor;
   }
 
   /** A new policy is due at once; it begins anew where what it follows has changed, not where a person only edited another member. */
@@ -83,9 +110,14 @@ export class SyncState {
          failures = CASE WHEN s.policy_revision = $2 THEN s.failures ELSE 0 END,
          registry_version = CASE WHEN ${SAME_SYNC} THEN s.registry_version END
        WHERE s.lease_until <= now() AND (s.due_at <= now() OR s.policy_revision <> $2)
-       RETURNING s.failures, s.registry_version, s.detail`,
+       RETURNING s.failures, s.registry_uri, s.registry_version, s.version, s.detail`,
       [model, revision, this.leaseMs],
     );
     return row;
   }
+}
+
+function dealtWith({ registry_uri: registryUri, registry_version: registryVersion, version, detail }: StateRow) {
+  if (registryUri === null || registryVersion === null) return undefined;
+  return { registryUri, registryVersion, version, detail };
 }

@@ -1,52 +1,26 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import http from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type http from 'node:http';
+import { LoopbackServer } from './loopback-server';
 
 type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
 /** An HTTP server on loopback with files by path, ranges and ETags, that can be made to misbehave. */
-export class FileServer {
+export class FileServer extends LoopbackServer {
   readonly requests: { readonly path: string; readonly headers: http.IncomingHttpHeaders }[] = [];
   /** By path, before the files. */
   readonly handlers = new Map<string, Handler>();
   readonly files = new Map<string, Buffer>();
-  private readonly sockets = new Set<Socket>();
-  private readonly server = http.createServer((request, response) => this.answer(request, response));
+  /** Under which paths of handlers and files are found too. */
+  prefix = '';
 
   static async start(files: Readonly<Record<string, string | Buffer>> = {}): Promise<FileServer> {
     const made = new FileServer();
     for (const [name, content] of Object.entries(files)) made.files.set(name, Buffer.from(content));
-    made.server.on('connection', (socket) => {
-      made.sockets.add(socket);
-      socket.on('error', () => undefined).once('close', () => made.sockets.delete(socket));
-    });
-    made.server.listen(0, '127.0.0.1');
-    await once(made.server, 'listening');
-    return made;
-  }
-
-  get port(): number {
-    return (this.server.address() as AddressInfo).port;
-  }
-
-  get host(): string {
-    return `127.0.0.1:${this.port}`;
-  }
-
-  get url(): string {
-    return `http://${this.host}`;
+    return made.listen();
   }
 
   asked(path: string): number {
     return this.requests.filter((request) => request.path === path).length;
-  }
-
-  async stop(): Promise<void> {
-    const closed = once(this.server, 'close');
-    this.server.close();
-    for (const socket of this.sockets) socket.destroy();
-    await closed;
   }
 
   /** Answers with a file, or the part of it that is asked for. */
@@ -63,11 +37,12 @@ export class FileServer {
     response.writeHead(206, { 'content-length': part.length, 'content-range': contentRange, etag }).end(part);
   }
 
-  private answer(request: http.IncomingMessage, response: http.ServerResponse): void {
+  protected override serve(request: http.IncomingMessage, response: http.ServerResponse): void {
     const path = decodeURIComponent((request.url ?? '').split('?')[0] ?? '');
     this.requests.push({ path, headers: request.headers });
-    const handler = this.handlers.get(path);
-    const file = this.files.get(path);
+    const inner = path.startsWith(`${this.prefix}/`) ? path.slice(this.prefix.length) : path;
+    const handler = this.handlers.get(inner);
+    const file = this.files.get(inner);
     if (handler) handler(request, response);
     else if (file) this.send(file, request, response);
     else response.writeHead(404).end('nothing here');

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import http from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type http from 'node:http';
+import { LoopbackServer } from './loopback-server';
 
 interface Call {
   readonly method: string;
@@ -21,29 +20,18 @@ interface Reply {
 const KEYS_A_PAGE = 2;
 
 /** A bucket on loopback: as much of S3, for one bucket addressed by path, as a store of packages asks for. */
-export class S3Server {
+export class S3Server extends LoopbackServer {
   readonly bucket = 'packages-of-tests';
   readonly objects = new Map<string, Buffer>();
   readonly calls: Pick<Call, 'method' | 'key'>[] = [];
   /** Called with each request first; what it answers true to is refused with 503. */
   refuses: (call: Call) => boolean = () => false;
+  /** What it answers true to is never answered. */
+  ignores: (call: Call) => boolean = () => false;
   private readonly uploads = new Map<string, Map<number, Buffer>>();
-  private readonly sockets = new Set<Socket>();
-  private readonly server = http.createServer((request, response) => void this.serve(request, response));
 
-  static async start(): Promise<S3Server> {
-    const made = new S3Server();
-    made.server.on('connection', (socket) => {
-      made.sockets.add(socket);
-      socket.on('error', () => undefined).once('close', () => made.sockets.delete(socket));
-    });
-    made.server.listen(0, '127.0.0.1');
-    await once(made.server, 'listening');
-    return made;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  static start(): Promise<S3Server> {
+    return new S3Server().listen();
   }
 
   /** Multipart uploads that were begun and neither completed nor given up. */
@@ -55,14 +43,7 @@ export class S3Server {
     return this.calls.filter((call) => call.method === method).length;
   }
 
-  async stop(): Promise<void> {
-    const closed = once(this.server, 'close');
-    this.server.close();
-    for (const socket of this.sockets) socket.destroy();
-    await closed;
-  }
-
-  private async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  protected override async serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const url = new URL(request.url ?? '', this.url);
@@ -70,6 +51,7 @@ export class S3Server {
     const { method = '', headers } = request;
     const call = { method, key: rest.join('/'), query: url.searchParams, headers, body: Buffer.concat(chunks) };
     this.calls.push(call);
+    if (this.ignores(call)) return;
     const refused = bucket === this.bucket ? this.refuses(call) && fault(503, 'ServiceUnavailable') : noBucket();
     const { status, headers: own = {}, body = '' } = refused || this.answer(call);
     response

@@ -1,0 +1,183 @@
+// Hot: the one function that makes values, for live reads, reads of the past and training sets alike.
+import type { ExpressionStep, OperatorStep, PlanStep, StaticStep } from '../definitions/view-plan';
+import type { FeatureValue, ValueStatus } from '../feature-value';
+import { MICROS_PER_MS, type Micros } from '../time';
+import type { EntityState } from './entity-state';
+import { StreamBasis, type Frame, type Given } from './frame';
+import type { Memo } from './memo';
+import type { Program, ProgramStep } from './program';
+import type { Series } from './series';
+import { settle } from './settle';
+
+/** What the values of one entity are computed from, besides the moment. */
+export interface Inputs {
+  readonly entity: string;
+  /** By the index of the stream; undefined where the events could not be read, and for tables that are looked up by key. */
+  readonly states: readonly (EntityState | undefined)[];
+  /** The row of a table by its key; undefined where it is not at hand. */
+  lookup(stream: number, key: string): EntityState | undefined;
+  readonly given?: Given | undefined;
+  readonly memo?: Memo | undefined;
+  /** Values that are too old are served all the same, with status STALE: for models that would rather have them than none. */
+  readonly keepStale?: boolean | undefined;
+}
+
+/** The status of an expression without a value is the gravest among those of its variables. */
+const GRAVITY: Readonly<Record<ValueStatus, number>> = {
+  PRESENT: 0,
+  DEFAULTED: 0,
+  NULL: 1,
+  WARMING_UP: 2,
+  NON_FINITE: 3,
+  STALE: 4,
+  NOT_FOUND: 5,
+  INVALID: 6,
+  TIMEOUT: 7,
+};
+
+export function evaluate(program: Program, inputs: Inputs, at: Micros): Frame {
+  return new Evaluation(program, inputs, at).run();
+}
+
+class Evaluation {
+  private readonly frame: Frame;
+  private readonly series: (Series | undefined)[] = [];
+
+  constructor(
+    private readonly program: Program,
+    private readonly inputs: Inputs,
+    private readonly at: Micros,
+  ) {
+    const slots = program.plan.outputs.length;
+    this.frame = {
+      at,
+      values: new Array<FeatureValue>(slots).fill(null),
+      statuses: new Array<ValueStatus>(slots).fill('NULL'),
+      times: new Array<number>(slots).fill(Number.NaN),
+      given: inputs.given,
+      basis: [],
+      from: program.timed ? at : Number.NEGATIVE_INFINITY,
+      until: program.timed ? at + 1 : Number.POSITIVE_INFINITY,
+    };
+  }
+
+  run(): Frame {
+    const { streams } = this.program.plan;
+    for (let i = 0; i < streams.length; i++) {
+      const { keyed, span } = streams[i] as (typeof streams)[number];
+      const state = keyed ? undefined : this.inputs.states[i];
+      this.series.push(state && this.seriesOf(state, span, this.inputs.entity));
+    }
+    for (const step of this.program.steps) this.step(step);
+    return this.frame;
+  }
+
+  private seriesOf(state: EntityState, span: Micros, entity: string): Series {
+    const series = state.series(this.at, span);
+    const { frame } = this;
+    frame.basis.push(new StreamBasis(state.need.definition.name, entity, state, series));
+    frame.until = Math.min(frame.until, state.nextAfter(series.end));
+    if (series.end > series.start) frame.from = Math.max(frame.from, series.times[series.end - 1] as number);
+    return series;
+  }
+
+  private step(program: ProgramStep): void {
+    const { step } = program;
+    if (this.isGiven(step)) return this.settleAll(program, 'NULL', null, Number.NaN);
+    switch (step.kind) {
+      case 'operator':
+        return this.operator(program, step);
+      case 'expression':
+        return this.expression(program, step);
+      case 'static':
+        return this.row(program, step);
+      case 'request':
+        return this.settleAll(program, 'NOT_FOUND', null, Number.NaN);
+      case 'moment':
+        return this.settleAll(program, 'PRESENT', Math.floor(this.at / MICROS_PER_MS), Number.NaN);
+    }
+  }
+
+  private operator(program: ProgramStep, step: OperatorStep): void {
+    const state = this.inputs.states[step.stream];
+    const series = this.series[step.stream];
+    if (!state || !series) return this.settleAll(program, 'TIMEOUT', null, Number.NaN);
+    if (series.end === series.start && series.whole) return this.settleAll(program, 'NOT_FOUND', null, Number.NaN);
+    const { out } = program;
+    const memo = program.lasting ? this.inputs.memo : undefined;
+    const ahead = state.columns.end - series.end;
+    if (!memo?.recall(program, state.version, ahead)) {
+      this.compute(program, step, state, series);
+      memo?.keep(program, state.version, ahead);
+    }
+    const time = series.end > series.start ? (series.times[series.end - 1] as number) : Number.NaN;
+    const { status } = out;
+    for (let i = 0; i < step.width; i++) {
+      this.settle(program, step.slot + i, status, status === 'PRESENT' ? (out.values[i] ?? null) : null, time);
+    }
+  }
+
+  private compute(program: ProgramStep, step: OperatorStep, state: EntityState, series: Series): void {
+    const { operator } = step;
+    const { out, test } = program;
+    if (!operator.tiles) operator.compute(series, this.at, out, test?.over(state.columns));
+    else if (state.tilesCut) out.status = 'INVALID';
+    else operator.tiles.finish(state.sumsOf(step, this.at, series.end), this.at, out);
+  }
+
+  private expression(program: ProgramStep, { expression, slots }: ExpressionStep): void {
+    const { values, statuses, times } = this.frame;
+    const { args } = program;
+    let status: ValueStatus = 'NULL';
+    let time = Number.POSITIVE_INFINITY;
+    let stale = false;
+    for (let i = 0; i < slots.length; i++) {
+      const slot = slots[i] as number;
+      const its = statuses[slot] as ValueStatus;
+      args[i] = values[slot] as FeatureValue;
+      if (GRAVITY[its] > GRAVITY[status]) status = its;
+      if (its === 'STALE') stale = true;
+      if ((times[slot] as number) < time) time = times[slot] as number;
+    }
+    const value = expression.evaluate(args);
+    if (value !== null) status = stale && this.inputs.keepStale === true ? 'STALE' : 'PRESENT';
+    this.settleAll(program, status, value, time === Number.POSITIVE_INFINITY ? Number.NaN : time);
+  }
+
+  private row(program: ProgramStep, step: StaticStep): void {
+    let state = this.inputs.states[step.stream];
+    let series = this.series[step.stream];
+    if (step.key !== undefined) {
+      const status = this.frame.statuses[step.key] as ValueStatus;
+      const value = this.frame.values[step.key] as FeatureValue;
+      if (value === null) return this.settleAll(program, status, null, Number.NaN);
+      const key = String(value);
+      state = this.inputs.lookup(step.stream, key);
+      series = state && this.seriesOf(state, 0, key);
+    }
+    if (!state || !series) return this.settleAll(program, 'TIMEOUT', null, Number.NaN);
+    if (series.end === series.start) return this.settleAll(program, 'NOT_FOUND', null, Number.NaN);
+    const last = series.end - 1;
+    this.settleAll(program, 'PRESENT', state.columns.valueAt(step.field, last), series.times[last] as number);
+  }
+
+  private isGiven({ slot, width }: PlanStep): boolean {
+    const values = this.inputs.given?.values;
+    if (!values) return false;
+    for (let i = 0; i < width; i++) if (values[slot + i] === undefined) return false;
+    return true;
+  }
+
+  private settleAll(program: ProgramStep, status: ValueStatus, value: FeatureValue, time: Micros): void {
+    const { slot, width } = program.step;
+    for (let i = 0; i < width; i++) this.settle(program, slot + i, status, value, time);
+  }
+
+  private settle(program: ProgramStep, slot: number, status: ValueStatus, value: FeatureValue, time: Micros): void {
+    const { frame } = this;
+    frame.values[slot] = value;
+    frame.statuses[slot] = status;
+    frame.times[slot] = time;
+    settle(frame, program, slot, this.inputs.keepStale === true);
+  }
+}

@@ -1,0 +1,54 @@
+import type { FeatureValue, ValueStatus } from '../feature-value';
+import type { Micros } from '../time';
+import type { EntityState } from './entity-state';
+import { readEventId } from './event-id';
+import type { Series } from './series';
+
+/** What the values of one entity rest on, of one stream; with `at` it is enough to compute them again from the log. */
+export class StreamBasis {
+  /** When the newest event that counts happened; NaN: there is none. */
+  readonly eventTime: Micros;
+  /** The latest arrival among all that was known of the entity. */
+  readonly arrived: Micros;
+  private readonly words: readonly number[] | undefined;
+
+  constructor(
+    readonly stream: string,
+    readonly entity: string,
+    state: EntityState,
+    { start, end }: Series,
+  ) {
+    this.eventTime = end > start ? state.columns.timeAt(end - 1) : Number.NaN;
+    this.arrived = state.arrived;
+    this.words = end > start ? state.columns.idWords(end - 1) : undefined;
+  }
+
+  /** Of the newest event that counts. */
+  get eventId(): string | undefined {
+    return this.words && readEventId(this.words, 0);
+  }
+}
+
+/** The values of one entity at a moment, by the slots of its plan. Not changed once it is made. */
+export interface Frame {
+  readonly at: Micros;
+  /** Null wherever the status is neither PRESENT nor DEFAULTED; except STALE ones where stale values were asked for. */
+  readonly values: FeatureValue[];
+  readonly statuses: ValueStatus[];
+  /** When the newest event behind the value happened, of a value made of several the oldest of those; NaN: none is behind it. */
+  readonly times: number[];
+  /** Slots that the request gave; absent: none. */
+  readonly given?: Given | undefined;
+  /** By the index of the stream, and after those what was looked up by key. */
+  readonly basis: StreamBasis[];
+  /** The same events give the same values at each moment of `[from, until)`: no ttl ends in it, and the same events count. */
+  from: Micros;
+  until: Micros;
+}
+
+/** Values of a request, by slot; `undefined` where it gave none. */
+export interface Given {
+  readonly values: readonly (FeatureValue | undefined)[];
+  /** The same values in the same slots have the same key. */
+  readonly key: string;
+}

@@ -1,0 +1,53 @@
+import type { FeatureValue, ValueType } from '../feature-value';
+import type { Given } from './frame';
+import type { Program } from './program';
+
+const MAX_TEXT = 4096;
+
+/** Values of a request that were not taken: nothing of this name is in the plan, or not of its type. */
+export interface GivenFault {
+  readonly name: string;
+  readonly reason: 'unknown' | 'type';
+  /** What was expected. */
+  readonly type?: ValueType;
+}
+
+/** Finds the slots of what a request gives by name. */
+export function readGiven(
+  program: Program,
+  features: Readonly<Record<string, unknown>>,
+): { readonly given?: Given; readonly faults: readonly GivenFault[] } {
+  const names = Object.keys(features);
+  if (names.length === 0) return { faults: [] };
+  const faults: GivenFault[] = [];
+  const values = new Array<FeatureValue | undefined>(program.plan.outputs.length).fill(undefined);
+  for (const name of names) {
+    const slot = program.slots.get(name);
+    const output = slot === undefined ? undefined : program.plan.outputs[slot];
+    const value = features[name];
+    if (slot === undefined || !output) faults.push({ name, reason: 'unknown' });
+    else if (!fits(value, output.type, output.list)) faults.push({ name, reason: 'type', type: output.type });
+    else values[slot] = value;
+  }
+  const key = JSON.stringify(values);
+  return { given: { values, key }, faults };
+}
+
+function fits(value: unknown, type: ValueType, list: boolean): value is FeatureValue {
+  if (value === null) return true;
+  if (!list) return isOf(value, type);
+  return Array.isArray(value) && value.every((item) => item === null || isOf(item, type));
+}
+
+function isOf(value: unknown, type: ValueType): boolean {
+  switch (type) {
+    case 'double':
+      return Number.isFinite(value);
+    case 'int':
+      return Number.isSafeInteger(value);
+    case 'bool':
+      return typeof value === 'boolean';
+    case 'string':
+      return typeof value === 'string' && value.length <= MAX_TEXT;
+  }
+}

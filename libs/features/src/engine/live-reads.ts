@@ -1,0 +1,140 @@
+// Hot: what a prediction or a read of now asks.
+import type { EventHistory } from '../log/feature-event';
+import { MICROS_PER_SECOND, type Micros } from '../time';
+import type { CacheCounter } from './cache-counter';
+import type { EntityState } from './entity-state';
+import { evaluate, type Inputs } from './evaluate';
+import { explain, type Explanation } from './explain';
+import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type Task } from './online-query';
+import { StateFinder } from './state-finder';
+import { StateLoader } from './state-loader';
+import type { StateStore } from './state-store';
+import { keepsVectors, recallFrame, rememberFrame } from './vectors';
+
+const DEADLINE_MS = 40;
+/** Rows of tables whose keys come from rows of tables: so many deep. */
+const MAX_KEY_ROUNDS = 4;
+/** A clock that was set back by more than this is followed; before that, time stands still until it has caught up. */
+const CLOCK_STEP = 5 * MICROS_PER_SECOND;
+
+export interface LiveReadOptions {
+  readonly store: StateStore;
+  readonly log: EventHistory;
+  readonly now: () => Micros;
+  readonly counter: CacheCounter;
+}
+
+/** Reads of now, from memory; what is not there comes from the log, in one read for all. */
+export class LiveReads {
+  private readonly loader: StateLoader;
+  private last: Micros = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly options: LiveReadOptions) {
+    this.loader = new StateLoader(options.log, options.store, options.now);
+  }
+
+  /** At once where everything is in memory. */
+  read(query: OnlineQuery): OnlineAnswer | Promise<OnlineAnswer> {
+    const tasks = tasksOf(query);
+    const at = this.moment();
+    const finder = new StateFinder(this.options.store);
+    let found = 0;
+    for (const task of tasks) {
+      task.states = statesOf(task, at, finder);
+      for (const state of task.states) if (state) found += 1;
+    }
+    this.count('state', found, finder.wanting);
+    if (finder.wanting > 0) return this.readRest(query, tasks, finder);
+    this.evaluateAll(query, tasks, at, finder);
+    if (finder.wanting > 0) return this.readRows(query, tasks, finder, at);
+    return { at, frames: framesOf(tasks, query), storage: 0 };
+  }
+
+  /** Why a feature has its value now. */
+  async explain(query: OnlineQuery, slot: number): Promise<Explanation> {
+    const { at } = await this.read(query);
+    const [task] = tasksOf(query);
+    if (!task) throw new RangeError('an explanation is of one row');
+    const finder = new StateFinder(this.options.store);
+    return explain(task.program, inputsOf(query, task, statesOf(task, at, finder), { at, finder }), at, slot);
+  }
+
+  private async readRest(query: OnlineQuery, tasks: readonly Task[], finder: StateFinder): Promise<OnlineAnswer> {
+    await finder.fetch(this.loader, query.deadlineMs ?? DEADLINE_MS);
+    for (const task of tasks) task.states = undefined;
+    // Now is when the states are there: no moment before it is asked of them.
+    const at = this.moment();
+    this.evaluateAll(query, tasks, at, finder);
+    return this.readRows(query, tasks, finder, at);
+  }
+
+  /** Reads rows of tables by the keys that came to light, and states that meanwhile left memory, until nothing is missing. */
+  private async readRows(
+    query: OnlineQuery,
+    tasks: readonly Task[],
+    finder: StateFinder,
+    at: Micros,
+  ): Promise<OnlineAnswer> {
+    for (let round = 0; round < MAX_KEY_ROUNDS && finder.wanting > 0; round++) {
+      this.count('state', 0, finder.wanting);
+      await finder.fetch(this.loader, query.deadlineMs ?? DEADLINE_MS);
+      this.evaluateAll(query, tasks, at, finder);
+    }
+    const { unread, storage } = finder;
+    return { at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
+  }
+
+  private evaluateAll(query: OnlineQuery, tasks: readonly Task[], at: Micros, finder: StateFinder): void {
+    let hits = 0;
+    let misses = 0;
+    for (const task of tasks) {
+      if (task.done) continue;
+      const { misses: before } = finder;
+      const states = (task.states ??= statesOf(task, at, finder));
+      const memo = this.options.store.memoOf(task.program, task.entity);
+      const keeps = keepsVectors(task.program) && query.keepStale !== true;
+      const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
+      task.frame = known ?? evaluate(task.program, { ...inputsOf(query, task, states, { at, finder }), memo }, at);
+      task.done = finder.misses === before;
+      if (!task.done) task.states = undefined;
+      if (!keeps) continue;
+      if (known) hits += 1;
+      else misses += 1;
+      if (!known && memo) rememberFrame(memo, states, task.frame);
+    }
+    this.count('vector', hits, misses);
+  }
+
+  /** The time, which never goes back: sums over tiles have gone on with it. */
+  private moment(): Micros {
+    const now = this.options.now();
+    if (now > this.last || now < this.last - CLOCK_STEP) this.last = now;
+    return this.last;
+  }
+
+  private count(tier: 'vector' | 'state', hits: number, misses: number): void {
+    if (hits > 0) this.options.counter.count(tier, 'hit', hits);
+    if (misses > 0) this.options.counter.count(tier, 'miss', misses);
+  }
+}
+
+/** By the index of the stream; tables that are looked up by key have none. */
+function statesOf({ program, entity }: Task, at: Micros, finder: StateFinder): (EntityState | undefined)[] {
+  const states: (EntityState | undefined)[] = [];
+  const { streams } = program.plan;
+  for (let i = 0; i < streams.length; i++) {
+    const keyed = streams[i]?.keyed === true;
+    states.push(keyed ? undefined : finder.find(program.needOf(i), entity, at));
+  }
+  return states;
+}
+
+function inputsOf(
+  { keepStale }: OnlineQuery,
+  { program, entity, given }: Task,
+  states: readonly (EntityState | undefined)[],
+  { at, finder }: { readonly at: Micros; readonly finder: StateFinder },
+): Inputs {
+  const lookup = (stream: number, key: string): EntityState | undefined => finder.find(program.needOf(stream), key, at);
+  return { entity, states, lookup, given, keepStale };
+}

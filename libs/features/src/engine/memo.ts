@@ -1,0 +1,46 @@
+import type { FeatureValue, ValueStatus } from '../feature-value';
+import type { Frame } from './frame';
+import type { Program, ProgramStep } from './program';
+
+/** Measured: the object and its arrays; a slot with a number of its own; a slot of a frame; a step. */
+const MEMO_BYTES = 400;
+const SLOT_BYTES = 40;
+const STEP_BYTES = 16;
+
+/**
+ * What the operators of a plan came to for one entity, each valid for the version of the state and the count of its events that
+ * still lay ahead, and the last whole frame.
+ */
+export class Memo {
+  frame: Frame | undefined;
+  /** Versions of the states that `frame` was made of. */
+  frameVersions: number[] = [];
+  readonly bytes: number;
+  private readonly versions: number[];
+  private readonly ahead: number[];
+  private readonly values: FeatureValue[];
+  private readonly statuses: ValueStatus[];
+
+  constructor({ plan }: Program) {
+    this.versions = plan.steps.map(() => 0);
+    this.ahead = plan.steps.map(() => 0);
+    this.values = plan.outputs.map(() => null);
+    this.statuses = plan.steps.map((): ValueStatus => 'NULL');
+    this.bytes = MEMO_BYTES + plan.outputs.length * 2 * SLOT_BYTES + plan.steps.length * STEP_BYTES;
+  }
+
+  /** Writes what is known into `out`; false where the state has changed since. */
+  recall({ index, step, out }: ProgramStep, version: number, ahead: number): boolean {
+    if (this.versions[index] !== version || this.ahead[index] !== ahead) return false;
+    for (let i = 0; i < step.width; i++) out.values[i] = this.values[step.slot + i] as FeatureValue;
+    out.status = this.statuses[index] as ValueStatus;
+    return true;
+  }
+
+  keep({ index, step, out }: ProgramStep, version: number, ahead: number): void {
+    this.versions[index] = version;
+    this.ahead[index] = ahead;
+    this.statuses[index] = out.status;
+    for (let i = 0; i < step.width; i++) this.values[step.slot + i] = out.values[i] as FeatureValue;
+  }
+}

@@ -1,0 +1,79 @@
+import type { Micros } from '../time';
+import type { EntityState } from './entity-state';
+import type { Frame, Given } from './frame';
+import type { Program } from './program';
+
+/** More entities than this are several requests. */
+const MAX_ENTITIES = 1000;
+
+/** What one entity is asked for: a row has one key and one set of values a view. */
+export interface OnlineRow {
+  /** By the index of the view. */
+  readonly entities: readonly string[];
+  readonly given?: readonly (Given | undefined)[];
+}
+
+export interface OnlineQuery {
+  /** Programs of the views, compiled from a set or from a list of features. */
+  readonly views: readonly Program[];
+  readonly rows: readonly OnlineRow[];
+  /** Milliseconds that the log may take; what has not come by then is TIMEOUT. */
+  readonly deadlineMs?: number;
+  readonly keepStale?: boolean;
+}
+
+/** A moment of the past, and whose knowledge of it counts. */
+export interface PastMoment {
+  readonly at: Micros;
+  /** What was known then: `at` unless more is wanted. */
+  readonly knownAt: Micros;
+  /** Events that came too late to be served count too. */
+  readonly corrected: boolean;
+}
+
+export interface OnlineAnswer {
+  /** The moment that ages are counted to. */
+  readonly at: Micros;
+  /** By row, then by view. */
+  readonly frames: readonly (readonly Frame[])[];
+  /** Why some values are TIMEOUT: the log was too slow, or could not be read. */
+  readonly unread?: 'deadline' | 'failed';
+  /** Microseconds that were spent on the log; 0: everything was in memory. */
+  readonly storage: Micros;
+}
+
+/** One view of one row, on its way to its frame. */
+export interface Task {
+  readonly program: Program;
+  readonly entity: string;
+  readonly given: Given | undefined;
+  /** What live reads have found in memory for it. */
+  states: readonly (EntityState | undefined)[] | undefined;
+  frame: Frame | undefined;
+  /** Nothing is missing that could still be read. */
+  done: boolean;
+}
+
+export function tasksOf({ views, rows }: OnlineQuery): Task[] {
+  if (rows.length > MAX_ENTITIES) throw new RangeError(`at most ${MAX_ENTITIES} entities`);
+  const tasks: Task[] = [];
+  for (const row of rows) {
+    for (const [i, program] of views.entries()) {
+      const entity = row.entities[i];
+      if (entity === undefined) throw new RangeError(`no key of view ${program.plan.view.name}`);
+      tasks.push({ program, entity, given: row.given?.[i], states: undefined, frame: undefined, done: false });
+    }
+  }
+  return tasks;
+}
+
+/** Frames by row, then by view. */
+export function framesOf(tasks: readonly Task[], { views, rows }: OnlineQuery): Frame[][] {
+  return rows.map((_, row) =>
+    views.map((__, view) => {
+      const frame = tasks[row * views.length + view]?.frame;
+      if (!frame) throw new RangeError('a row without a frame');
+      return frame;
+    }),
+  );
+}

@@ -1,0 +1,3 @@
+import { describeHistories } from '../testing/point-in-time';
+
+describeHistories('event_time');

@@ -1,0 +1,73 @@
+import type { OperatorStep, PlanStep, ViewPlan } from '../definitions/view-plan';
+import type { FeatureValue } from '../feature-value';
+import type { Computed } from '../operators/operator';
+import type { Micros } from '../time';
+import { EventTest } from './event-condition';
+import { needOf, type StreamNeed } from './stream-need';
+
+/** One step with the room it works in, so that evaluating it allocates nothing. */
+export interface ProgramStep {
+  readonly index: number;
+  readonly step: PlanStep;
+  readonly out: Computed;
+  /** Values of the variables of an expression. */
+  readonly args: FeatureValue[];
+  readonly test: EventTest | undefined;
+  /** Depends on events only, so that its outcome holds until the next one. */
+  readonly lasting: boolean;
+  readonly ttl: Micros | undefined;
+  /** The shortest age after which a rule asks again. */
+  readonly maxAge: Micros | undefined;
+}
+
+let programs = 0;
+
+/** A plan ready to run. One evaluation at a time: they share its room, and none of them waits. */
+export class Program {
+  /** Tells programs of one process apart. */
+  readonly id = ++programs;
+  readonly steps: readonly ProgramStep[];
+  /** Values change with the moment, so that no vector can be kept until the next event. */
+  readonly timed: boolean;
+  /** The first stream whose events are the entity's own. */
+  readonly home: string | undefined;
+  /** Rows of tables are looked up by values. */
+  readonly keyed: boolean;
+  /** Names to slots, of what callers may ask for or give. */
+  readonly slots: ReadonlyMap<string, number>;
+
+  private readonly needs: readonly StreamNeed[];
+
+  constructor(readonly plan: ViewPlan) {
+    this.home = plan.streams.find((stream) => !stream.keyed)?.definition.name;
+    this.keyed = plan.streams.some((stream) => stream.keyed);
+    this.needs = plan.streams.map((_, i) => needOf(plan, i));
+    this.steps = plan.steps.map((step, index) => programStep(step, index));
+    this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && !lasting(step)));
+    this.slots = new Map(plan.outputs.flatMap(({ name, implicit }, slot) => (implicit ? [] : [[name, slot] as const])));
+  }
+
+  /** What this plan alone needs of a stream. */
+  needOf(stream: number): StreamNeed {
+    return this.needs[stream] as StreamNeed;
+  }
+}
+
+function programStep(step: PlanStep, index: number): ProgramStep {
+  const feature = step.kind === 'moment' ? undefined : step.feature;
+  const ages = feature?.rules.flatMap(({ maxAge }) => (maxAge === undefined ? [] : [maxAge])) ?? [];
+  return {
+    index,
+    step,
+    out: { values: new Array<FeatureValue>(step.width).fill(null), status: 'NULL', have: 0, need: 0 },
+    args: step.kind === 'expression' ? step.slots.map(() => null) : [],
+    test: step.kind === 'operator' && step.where ? new EventTest(step.where) : undefined,
+    lasting: step.kind === 'operator' && lasting(step),
+    ttl: feature?.ttl,
+    maxAge: ages.length > 0 ? Math.min(...ages) : undefined,
+  };
+}
+
+function lasting({ operator }: OperatorStep): boolean {
+  return !operator.timed && operator.span === 0 && !operator.tiles;
+}

@@ -1,0 +1,199 @@
+import { BEGIN, tick } from '../testing/histories';
+import { LONG_FEATURES, SHORT_FEATURES, ticks } from '../testing/naive-features';
+import { EngineStand } from '../testing/stand';
+import { planOf } from '../testing/test-plans';
+import { MICROS_PER_SECOND } from '../time';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+const SECOND = MICROS_PER_SECOND;
+const MiB = 1024 * 1024;
+const plan = planOf(
+  [ticks('event_id')],
+  [...SHORT_FEATURES, ...LONG_FEATURES].map(({ feature }) => feature),
+);
+
+function engineAt(now: number, stateBytes?: number): EngineStand {
+  const engine = new EngineStand(plan, stateBytes);
+  engine.now = now;
+  return engine;
+}
+
+let ids = 0;
+const event = (entity: string, second: number, x: number) =>
+  tick({ entity, eventTime: BEGIN + second * SECOND, values: [x, 'a', true], id: ++ids });
+
+describe('states in memory', () => {
+  it('stay within their limit however many entities are asked for, and those that left come back the same', async () => {
+    const limit = 4 * MiB;
+    const engine = engineAt(BEGIN + 100 * SECOND, limit);
+    const table = engine.store.table('ticks');
+    for (let i = 0; i < 200; i++) engine.log.events.push(event(`e${i % 10}`, i / 4, i));
+    const before = await engine.read('e3');
+    const { log } = engine;
+    const kept = log.events.splice(0);
+    let most = 0;
+    for (let i = 0; i < 30; i++) {
+      // Each read brings a thousand entities that nobody has seen, without a log to search.
+      await engine.live.read(engine.query(...Array.from({ length: 1000 }, (_, n) => `m${i}-${n}`)));
+      most = Math.max(most, engine.store.bytes);
+    }
+    expect(most).toBeLessThanOrEqual(limit);
+    expect(engine.store.size).toBeGreaterThan(1000);
+    expect(table?.held.has('e3')).toBe(false);
+    log.events.push(...kept);
+    expect(await engine.read('e3')).toEqual(before);
+  }, 60_000);
+
+  it('weigh what they are counted with', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const used = (): number => {
+      collect();
+      const { heapUsed, arrayBuffers } = process.memoryUsage();
+      return heapUsed + arrayBuffers;
+    };
+    const engine = engineAt(BEGIN + 100 * SECOND, 512 * MiB);
+    for (const [entities, events] of [
+      [20_000, 0],
+      [4000, 20],
+    ] as const) {
+      const names = Array.from({ length: entities }, (_, i) => `entity-${events}-${i}`);
+      const before = used();
+      const counted = engine.store.bytes;
+      for (let i = 0; i < entities; i += 1000) await engine.live.read(engine.query(...names.slice(i, i + 1000)));
+      for (const name of names) engine.store.taken(Array.from({ length: events }, (_, i) => event(name, i, i)));
+      const real = used() - before;
+      const weighed = engine.store.bytes - counted;
+      expect(weighed).toBeGreaterThan(0.8 * real);
+      // Half of what the process grows by lies outside of what V8 and its buffers tell.
+      expect(weighed).toBeLessThan(3 * real);
+    }
+  }, 60_000);
+
+  it('are not loaded by what is pushed', () => {
+    const engine = engineAt(BEGIN);
+    engine.take(event('somebody', 0, 1));
+    expect([engine.log.reads, engine.store.size]).toEqual([0, 0]);
+  });
+
+  it('keep no more events than their plans need', async () => {
+    const engine = engineAt(BEGIN);
+    await engine.read();
+    for (let i = 0; i < 50_000; i++) {
+      engine.now = BEGIN + i * SECOND;
+      engine.store.taken([event('e', i, i)]);
+    }
+    expect(engine.store.bytes).toBeLessThan(32_000);
+  });
+
+  it('of a plan that asks for more are read again, and stay where it asks for less', async () => {
+    const engine = engineAt(BEGIN + SECOND);
+    engine.take(event('e', 0, 1));
+    await engine.read();
+    engine.store.usePlans([
+      plan,
+      planOf([ticks('event_id')], [{ name: 'x', op: 'last', stream: 'ticks', inputs: ['x'] }]),
+    ]);
+    await engine.read();
+    expect(engine.log.reads).toBe(1);
+    const more = { name: 'slow', op: 'ema', stream: 'ticks', inputs: ['x'], params: { period: 200 } };
+    engine.store.usePlans([plan, planOf([ticks('event_id')], [more])]);
+    expect(engine.store.bytes).toBe(0);
+    expect(await engine.read()).toMatchObject({ price: 1 });
+    expect(engine.log.reads).toBe(2);
+    engine.store.usePlans([]);
+    expect([engine.store.size, engine.store.bytes]).toEqual([0, 0]);
+    // What another plan keeps of the same stream is not what this one asks for.
+    engine.store.usePlans([planOf([ticks('event_id')], [more])]);
+    await expect(engine.read()).rejects.toThrow('not in use');
+  });
+});
+
+describe('a state that is read from the log', () => {
+  it('has the events that were taken before, while and after the log was looked at', async () => {
+    const engine = engineAt(BEGIN + 10 * SECOND);
+    engine.take(event('e', 1, 1));
+    engine.log.before = () => engine.take(event('e', 2, 2));
+    engine.log.after = () => engine.take(event('e', 3, 4));
+    expect(await engine.read()).toMatchObject({ long_sum: 7, price: 4 });
+    engine.log.before = engine.log.after = undefined;
+    engine.take(event('e', 4, 8));
+    expect(await engine.read()).toMatchObject({ long_sum: 15, price: 8 });
+    expect(engine.log.reads).toBe(1);
+  });
+
+  it('is read once for all who ask meanwhile', async () => {
+    const engine = engineAt(BEGIN + 100 * SECOND);
+    engine.take(event('e', 1, 1));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => engine.read()));
+    expect(engine.log.queries).toBe(1);
+    expect(new Set(answers.map(({ price }) => price))).toEqual(new Set([1]));
+  });
+
+  it('is made anew where events may have been missed, also while it is being read', async () => {
+    const engine = engineAt(BEGIN + 10 * SECOND);
+    await engine.read();
+    engine.log.events.push(event('e', 1, 1));
+    engine.store.lapsed();
+    engine.log.after = () => {
+      engine.log.after = undefined;
+      engine.log.events.push(event('e', 2, 2));
+      engine.store.lapsed();
+    };
+    expect(await engine.read()).toMatchObject({ long_sum: 3, price: 2 });
+    expect(engine.log.reads).toBe(3);
+  });
+
+  it('is read again where more came meanwhile than was held back', async () => {
+    const engine = engineAt(BEGIN + 100 * SECOND);
+    let flood = 5000;
+    engine.log.after = () => {
+      const events = Array.from({ length: flood }, (_, i) => event('e', 50 + i / 1000, 1));
+      flood = 0;
+      engine.take(...events);
+    };
+    expect(await engine.read()).toMatchObject({ long_sum: 5000 });
+    expect(engine.log.reads).toBe(2);
+  });
+
+  it('has all events that count when most of the newest lie ahead', async () => {
+    const engine = new EngineStand(
+      planOf(
+        [ticks('event_id')],
+        LONG_FEATURES.map(({ feature }) => feature),
+      ),
+    );
+    engine.now = BEGIN + 100 * SECOND;
+    const past = Array.from({ length: 200 }, (_, i) => event('e', i / 4, i));
+    const ahead = Array.from({ length: 3000 }, (_, i) => event('e', 101 + i / 1000, -1));
+    engine.take(...past, ...ahead);
+    const values = await engine.read();
+    expect(values).toEqual(await engine.readPast(engine.now, { knownAt: engine.now + 10 * SECOND }));
+    expect(values['ema']).toBeCloseTo(198);
+  });
+
+  it('is read again for a moment before what was let go, as when the clock is set back', async () => {
+    const engine = engineAt(BEGIN + 10 * SECOND);
+    await engine.read();
+    for (let i = 0; i < 600; i++) {
+      engine.now = BEGIN + i * SECOND;
+      engine.take(event('e', i, i % 7));
+      if (i % 100 === 99) await engine.read();
+    }
+    engine.now = BEGIN + 300 * SECOND;
+    expect(await engine.read()).toEqual(await engine.readPast(engine.now));
+    expect(await engine.read()).toMatchObject({ n: 20 });
+  });
+
+  it('sums tiles of more events than one read gives', async () => {
+    const engine = engineAt(BEGIN + 20 * SECOND);
+    engine.log.events.push(...Array.from({ length: 40_000 }, (_, i) => event('e', i / 2000, 0.5)));
+    const { n, long_sum: sum, long_mean: mean } = await engine.read();
+    expect([n, sum, mean]).toEqual(['INVALID', 20_000, 0.5]);
+    expect(engine.log.reads).toBeGreaterThan(2);
+    engine.take(event('e', 20, 1), event('e', 12, 1));
+    expect(await engine.read()).toMatchObject({ long_sum: 20_002 });
+    expect(await engine.readPast(engine.now)).toMatchObject({ long_sum: 20_002 });
+  });
+});

@@ -1,0 +1,30 @@
+// Hot: every live read asks here whether it has its vector already.
+import type { Micros } from '../time';
+import type { EntityState } from './entity-state';
+import type { Frame, Given } from './frame';
+import type { Memo } from './memo';
+import type { Program } from './program';
+
+/** A vector can be kept for a plan until its events or its moment change: not where windows by time move on with each moment. */
+export function keepsVectors(program: Program): boolean {
+  return !program.timed && !program.keyed;
+}
+
+export function recallFrame(
+  memo: Memo | undefined,
+  states: readonly (EntityState | undefined)[],
+  at: Micros,
+  given: Given | undefined,
+): Frame | undefined {
+  if (!memo?.frame) return undefined;
+  const { frame, frameVersions } = memo;
+  if (at < frame.from || at >= frame.until || frame.given?.key !== given?.key) return undefined;
+  for (let i = 0; i < states.length; i++) if (states[i]?.version !== frameVersions[i]) return undefined;
+  return frame;
+}
+
+export function rememberFrame(memo: Memo, states: readonly (EntityState | undefined)[], frame: Frame): void {
+  if (states.includes(undefined)) return;
+  memo.frame = frame;
+  memo.frameVersions = states.map((state) => state?.version ?? 0);
+}

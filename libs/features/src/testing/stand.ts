@@ -1,0 +1,69 @@
+import type { ViewPlan } from '../definitions/view-plan';
+import type { CacheTier } from '../engine/cache-counter';
+import { LiveReads } from '../engine/live-reads';
+import type { OnlineAnswer, OnlineQuery } from '../engine/online-query';
+import { PastReads } from '../engine/past-reads';
+import { Program } from '../engine/program';
+import { StateStore } from '../engine/state-store';
+import type { FeatureEvent } from '../log/feature-event';
+import type { Micros } from '../time';
+import { MemoryLog } from './memory-log';
+
+const MiB = 1024 * 1024;
+
+/** An engine over a log in memory, at a time that the test sets. */
+export class EngineStand {
+  now: Micros = 0;
+  readonly counts = new Map<string, number>();
+  readonly log: MemoryLog;
+  readonly store: StateStore;
+  readonly live: LiveReads;
+  readonly past: PastReads;
+  readonly program: Program;
+
+  constructor(plan: ViewPlan, stateBytes = 64 * MiB) {
+    const now = (): Micros => this.now;
+    const counter = {
+      count: (tier: CacheTier, result: 'hit' | 'miss', times: number): void => {
+        const key = `${tier} ${result}`;
+        this.counts.set(key, (this.counts.get(key) ?? 0) + times);
+      },
+    };
+    this.log = new MemoryLog(new Map(plan.view.streams.map(({ name, identity }) => [name, identity])));
+    this.store = new StateStore(stateBytes, now);
+    this.live = new LiveReads({ store: this.store, log: this.log, now, counter });
+    this.past = new PastReads({ log: this.log, now, counter, cacheBytes: 16 * MiB });
+    this.store.usePlans([plan]);
+    this.program = new Program(plan);
+  }
+
+  /** The log has taken it, and says so. */
+  take(...events: readonly FeatureEvent[]): void {
+    this.log.events.push(...events);
+    this.store.taken(events);
+  }
+
+  query(...entities: readonly string[]): OnlineQuery {
+    return { views: [this.program], deadlineMs: 30_000, rows: entities.map((entity) => ({ entities: [entity] })) };
+  }
+
+  /** By name, the values of one entity now, or their statuses where they have none. */
+  async read(entity = 'e', more: Partial<OnlineQuery> = {}): Promise<Record<string, unknown>> {
+    return this.named(await this.live.read({ ...this.query(entity), ...more }));
+  }
+
+  async readPast(at: Micros, { knownAt = at, corrected = false, entity = 'e' } = {}): Promise<Record<string, unknown>> {
+    return this.named(await this.past.read(this.query(entity), { at, knownAt, corrected }));
+  }
+
+  named(answer: OnlineAnswer, row = 0): Record<string, unknown> {
+    const frame = answer.frames[row]?.[0];
+    if (!frame) throw new RangeError(`no row ${row}`);
+    return Object.fromEntries(
+      this.program.plan.outputs.map(({ name }, slot) => {
+        const status = frame.statuses[slot];
+        return [name, status === 'PRESENT' ? frame.values[slot] : status];
+      }),
+    );
+  }
+}
