@@ -36,8 +36,7 @@ describe('predictions filled by the feature service', () => {
 
   const put = (route: string, body: unknown, type = 'application/json'): Promise<Reply> =>
     client.call('PUT', route, { body, headers: { 'content-type': type } });
-  const push = (events: object[]): Promise<Reply> =>
-    client.post('/v1/features/push', { stream: 'candles_1m', events });
+  const push = (events: object[]): Promise<Reply> => client.post('/v1/features/push', { stream: 'candles_1m', events });
   const register = async (model: string, featureSet: string | undefined): Promise<void> => {
     const files = examplePackage('momentum-1.3.0', { name: model, version: '1.0.0', feature_set: featureSet });
     expect(await client.upload(model, files)).toMatchObject({ status: 201 });
@@ -63,7 +62,9 @@ describe('predictions filled by the feature service', () => {
       status: 409,
       body: { code: 'version_not_servable', errors: [{ received: 'z20' }] },
     });
-    expect(await client.post('/v1/models/momentum/versions/1.0.0/load', {})).toMatchObject({ status: 409 });
+    expect(await client.post('/v1/models/load', { model_id: 'momentum', version: '1.0.0' })).toMatchObject({
+      status: 409,
+    });
     expect(await put('/v1/features/sets/momentum_inputs', set('momentum_inputs'))).toMatchObject({ status: 200 });
     expect(await client.promote('momentum', 'production', '1.0.0')).toMatchObject({ status: 200 });
     expect((await client.get('/models/momentum/info')).body).toMatchObject({ feature_set: 'momentum_inputs' });
@@ -89,7 +90,9 @@ describe('predictions filled by the feature service', () => {
         set: expect.stringMatching(/^momentum_inputs@sha256:/),
         values: { price: close(BARS - 1), volume: 1_000_000 + BARS - 1 },
         statuses: { price: 'PRESENT', volume: 'PRESENT', rsi: 'PRESENT', macd: 'PRESENT' },
-        streams: [{ stream: 'candles_1m', entity: 'BTC/USDT', event_time: new Date(NEWEST).toISOString().replace('Z', '000Z') }],
+        streams: [
+          { stream: 'candles_1m', entity: 'BTC/USDT', event_time: new Date(NEWEST).toISOString().replace('Z', '000Z') },
+        ],
       },
     ]);
     // Given by hand, the same values come to the same.
@@ -141,9 +144,13 @@ describe('predictions filled by the feature service', () => {
       status: 422,
       body: { code: 'incomplete_features' },
     });
-    for (const timestamp of [new Date(Date.now() + 60_000).toISOString(), '1990-01-01T00:00:00Z'])
+    for (const [timestamp, code] of [
+      [new Date(Date.now() + 60_000).toISOString(), 'timestamp_in_future'],
+      ['1990-01-01T00:00:00Z', 'timestamp_before_retention'],
+    ])
       expect(await client.post('/predict', { symbol: 'BTC/USDT', timestamp })).toMatchObject({
-        body: { code: 'invalid_parameter', errors: [{ pointer: '/timestamp' }] },
+        status: 422,
+        body: { code, errors: [{ pointer: '/timestamp' }] },
       });
   });
 
@@ -164,7 +171,10 @@ describe('predictions filled by the feature service', () => {
         predictions: [
           { symbol: 'BTC/USDT', prediction: {} },
           { symbol: 'ETH/USDT', prediction: {} },
-          { symbol: 'NO/PE', error: { code: 'incomplete_features', errors: [{ pointer: '/requests/2/features/price' }, {}, {}, {}] } },
+          {
+            symbol: 'NO/PE',
+            error: { code: 'incomplete_features', errors: [{ pointer: '/requests/2/features/price' }, {}, {}, {}] },
+          },
           { prediction: {} },
         ],
       },
@@ -191,7 +201,10 @@ describe('predictions filled by the feature service', () => {
     it('422: stale is an error, and says how old', async () => {
       const { body } = await client.post('/predict', { symbol: 'OLD/USDT' });
       expect(body).toMatchObject({ code: 'incomplete_features' });
-      expect(body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(['/features/price', '/features/volume']);
+      expect(body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+        '/features/price',
+        '/features/volume',
+      ]);
       expect(body.errors[0].received).toMatch(/^STALE, \d+(\.\d+)? s old$/);
     });
 
@@ -220,7 +233,9 @@ describe('predictions filled by the feature service', () => {
   });
 
   it('serves from memory while PostgreSQL stands still, and refuses at once what is not there', async () => {
-    const frozen = processTree(server.pid ?? 0).filter(({ kind }) => kind === 'postgres').map(({ pid }) => pid);
+    const frozen = processTree(server.pid ?? 0)
+      .filter(({ kind }) => kind === 'postgres')
+      .map(({ pid }) => pid);
     expect(frozen.length).toBeGreaterThan(0);
     for (const pid of frozen) process.kill(pid, 'SIGSTOP');
     try {
