@@ -91,7 +91,7 @@ describe('predictions filled by the feature service', () => {
         values: { price: close(BARS - 1), volume: 1_000_000 + BARS - 1 },
         statuses: { price: 'PRESENT', volume: 'PRESENT', rsi: 'PRESENT', macd: 'PRESENT' },
         streams: [
-          { stream: 'candles_1m', entity: 'BTC/USDT', event_time: new Date(NEWEST).toISOString().replace('Z', '000Z') },
+          { stream: 'candles_1m', entity: 'BTC/USDT', event_time: new Date(NEWEST).toISOString() },
         ],
       },
     ]);
