@@ -25,3 +25,7 @@ export { ReadOptions } from './serving/read-options';
 export type { ServedRow } from './serving/served-row';
 export { Selections, VALUE_SOURCES, type Selection } from './serving/selection';
 export { instantText, type Micros } from './time';
+export { TRAINING_FORMATS, type TrainingFormat } from './training/training-columns';
+export { TrainingFiles } from './training/training-files';
+export type { GivenRow } from './training/training-row';
+export { TrainingSets, type TrainingRequest, type TrainingResult } from './training/training-sets';

@@ -10,11 +10,18 @@ import {
   PastReads,
   Selections,
   StateStore,
+  TrainingFiles,
+  TrainingSets,
   type CacheTier,
 } from '@sibyl/features';
 import type { Clock } from '@sibyl/kernel';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
+import path from 'node:path';
+
+/** How long a training set is kept, and how large one may be. */
+const TRAINING_KEPT_MS = 24 * 3_600_000;
+const TRAINING_BYTES = 20 * 1024 ** 3;
 
 export type Features = Awaited<ReturnType<typeof startFeatures>>;
 
@@ -51,6 +58,10 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     config.featureReads,
   );
   await snapshot.start();
+  const folder = path.join(config.dataDir, 'training-sets');
+  const trainingFiles = new TrainingFiles({ folder, keptMs: TRAINING_KEPT_MS, maxBytes: TRAINING_BYTES });
+  await trainingFiles.start();
+  const trainingSets = new TrainingSets({ reads, files: trainingFiles, database, streams: snapshot, now });
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.server.featureEvents.inc({ stream, result }, events);
   const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults };
@@ -59,8 +70,10 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     featureLog,
     featureStore: store,
     featureReads: reads,
+    trainingSets,
     stopFeatures: async () => {
       snapshot.stop();
+      trainingFiles.stop();
       await featureLog.stop();
     },
   };

@@ -1,3 +1,4 @@
+import { TRAINING_FORMATS, type TrainingFormat } from '@sibyl/features';
 import { ChoiceField, TextField } from '../http/fields';
 
 export class PushQuery {
@@ -13,4 +14,24 @@ export class PublishQuery {
     optional: true,
   })
   dry_run?: 'true' | 'false';
+}
+
+/** For rows as JSON lines; a request in JSON says all in its body. */
+export class HistoricalQuery {
+  @TextField({
+    description: 'Of rows as JSON lines: the feature set.',
+    example: 'btc_inputs',
+    max: 128,
+    optional: true,
+  })
+  set?: string;
+
+  @TextField({ description: 'Of rows as JSON lines: `now`, or a time.', example: 'now', max: 64, optional: true })
+  known_at?: string;
+
+  @ChoiceField({ description: 'Of rows as JSON lines.', of: TRAINING_FORMATS, fallback: 'ndjson', optional: true })
+  format?: TrainingFormat;
+
+  @ChoiceField({ description: 'Of rows as JSON lines.', of: ['true', 'false'], fallback: 'false', optional: true })
+  statuses?: 'true' | 'false';
 }

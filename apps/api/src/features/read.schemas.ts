@@ -1,4 +1,4 @@
-import { VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
+import { TRAINING_FORMATS, VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
 import { INSTANT, listOf, object, text, truth, whole, type Schema, type Schemas } from '../docs/schema';
 
 const VALUE: Schema = { description: 'A number, a text, a boolean, a list of them, or null' };
@@ -39,6 +39,34 @@ export const EXPLAIN_BODY: Schema = object({
 });
 
 export const EXPLAIN_EXAMPLE = { feature: 'btc_technical:rsi', entity: { symbol: 'BTC/USDT' } };
+
+export const HISTORICAL_BODY: Schema = object({
+  'set?': text('Name of a feature set, or `name@` and the beginning of a hash'),
+  'features?': listOf(text('`view:feature`')),
+  'rows?': listOf({
+    type: 'object',
+    additionalProperties: true,
+    description: 'Keys of entities, `timestamp`, and further columns, which are kept as they came',
+  }),
+  'generate?': object({
+    stream: text('All entities that it has events of'),
+    from: TIME,
+    'to?': { ...TIME, description: 'Included where a step meets it; left out: now' },
+    step: text('`1m`, `1h`, `1d`'),
+  }),
+  'known_at?': {
+    ...TIME,
+    description: 'Left out: of each row what was known at its own time. `now`: corrected history',
+  },
+  'format?': text(undefined, { enum: [...TRAINING_FORMATS] }),
+  'statuses?': truth('A column `<feature>.status` beside each feature'),
+});
+
+export const HISTORICAL_EXAMPLE = {
+  features: ['btc_technical:price', 'btc_technical:rsi'],
+  rows: [{ symbol: 'BTC/USDT', timestamp: '2026-01-15T10:30:00Z', label: 1 }],
+  format: 'csv',
+};
 
 const ROW = object({
   entity: ENTITY,

@@ -15,6 +15,8 @@ import { servedRow, type ServedRow } from './served-row';
 
 /** Entities of one read. */
 const ENTITIES_MAX = 1000;
+/** How long the log may take for some rows of long work. */
+const LONG_MS = 60_000;
 
 export interface ReadRequest extends AskedMoment {
   /** Exactly one of the two. */
@@ -126,6 +128,16 @@ export class FeatureReads {
     // Of a version that is not current any more nothing is kept in memory; the log gives the same.
     const at = now();
     return past.read({ ...query, ...limit }, { at, knownAt: at, corrected: false });
+  }
+
+  /** Each row as of a moment of its own, from the log: rows of training sets. */
+  readEach(
+    selection: Selection,
+    rows: readonly OnlineRow[],
+    moments: readonly PastMoment[],
+  ): Promise<Omit<OnlineAnswer, 'at'>> {
+    const views = selection.views.map(({ program }) => program);
+    return this.parts.past.readEach({ views, rows, deadlineMs: LONG_MS, ...staleOf(selection) }, moments);
   }
 
   private async prepare(request: ReadRequest): Promise<{
