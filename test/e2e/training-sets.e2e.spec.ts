@@ -90,7 +90,7 @@ describe('training sets', () => {
   }
 
   async function download(path: string): Promise<{ readonly status: number; readonly bytes: Buffer }> {
-    const answer = await fetch(`${server.url}${path}`, { headers: { 'x-api-key': server.key } });
+    const answer = await fetch(`${server.url}${path}`, { headers: { 'x-api-key': server.adminKey } });
     return { status: answer.status, bytes: Buffer.from(await answer.arrayBuffer()) };
   }
 
@@ -128,7 +128,7 @@ describe('training sets', () => {
         for (;;) {
           const reply = await begin({ set: 'inputs', rows, format, statuses: true });
           if (reply.status === 202) return fileOf(await ended(reply));
-          expect(reply).toMatchObject({ status: 429, body: { code: 'queue_full' } });
+          expect(reply).toMatchObject({ status: 503, body: { code: 'queue_full' } });
           await new Promise((resolve) => setTimeout(resolve, 50));
         }
       }),
