@@ -74,6 +74,8 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['POST', '/v1/features/online', 'features:read'],
   ['POST', '/v1/features/explain', 'features:read'],
   ['POST', '/v1/features/historical', 'features:read'],
+  ['GET', '/v1/features/stats', 'features:read'],
+  ['GET', '/v1/features/freshness', 'features:read'],
   ['GET', '/v1/features/views', 'features:read'],
   ['GET', '/v1/features/views/{name}', 'features:read'],
   ['PUT', '/v1/features/views/{name}', 'features:write'],

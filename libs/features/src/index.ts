@@ -29,3 +29,6 @@ export { TRAINING_FORMATS, type TrainingFormat } from './training/training-colum
 export { TrainingFiles } from './training/training-files';
 export type { GivenRow } from './training/training-row';
 export { TrainingSets, type TrainingRequest, type TrainingResult } from './training/training-sets';
+export { QUANTILES, type AgeSummary, type ProfileSummary } from './quality/feature-profile';
+export { FeatureQuality } from './quality/feature-quality';
+export { RuleTally, type TallyLine } from './rules/rule-tally';

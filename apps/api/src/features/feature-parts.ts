@@ -4,6 +4,7 @@ import {
   DefinitionSnapshot,
   DefinitionStore,
   FeatureLog,
+  FeatureQuality,
   FeatureReads,
   LiveReads,
   LogHistory,
@@ -46,6 +47,7 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     count: (tier: CacheTier, result: 'hit' | 'miss', times: number): void =>
       metrics.server.featureCache.inc({ tier, result }, times),
   };
+  const quality = new FeatureQuality();
   const reads = new FeatureReads(
     {
       selections: new Selections({ compiler, snapshot, store }),
@@ -54,6 +56,7 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
       live: new LiveReads({ store: states, log: history, now, counter }),
       past: new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes }),
       now,
+      quality,
     },
     config.featureReads,
   );
@@ -71,6 +74,8 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     featureStore: store,
     featureReads: reads,
     trainingSets,
+    featureQuality: quality,
+    ruleTally: compiler.tally,
     stopFeatures: async () => {
       snapshot.stop();
       trainingFiles.stop();

@@ -1,5 +1,5 @@
 import { TRAINING_FORMATS, type TrainingFormat } from '@sibyl/features';
-import { ChoiceField, TextField } from '../http/fields';
+import { ChoiceField, TextField, WholeField } from '../http/fields';
 
 export class PushQuery {
   @TextField({ description: 'The stream of events that name none.', example: 'candles_1m', max: 63, optional: true })
@@ -34,4 +34,12 @@ export class HistoricalQuery {
 
   @ChoiceField({ description: 'Of rows as JSON lines.', of: ['true', 'false'], fallback: 'false', optional: true })
   statuses?: 'true' | 'false';
+}
+
+export class QualityQuery {
+  @TextField({ description: 'Name of a view; left out: all.', example: 'btc_technical', max: 63, optional: true })
+  view?: string;
+
+  @WholeField({ description: 'So many minutes back.', min: 1, max: 60, fallback: 15, query: true, optional: true })
+  minutes?: number;
 }

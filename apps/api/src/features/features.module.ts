@@ -5,6 +5,7 @@ import { Pushes } from './pushes';
 import { HistoricalController } from './historical.controller';
 import { OperationsModule } from '../operations/operations.module';
 import { Trainings } from './trainings';
+import { QualityController } from './quality.controller';
 import { ReadBody } from './read-body';
 import { ReadsController } from './reads.controller';
 import { SetsController } from './sets.controller';
@@ -12,7 +13,7 @@ import { ViewsController } from './views.controller';
 
 @Module({
   imports: [OperationsModule],
-  controllers: [PushController, ReadsController, HistoricalController, ViewsController, SetsController],
+  controllers: [PushController, ReadsController, HistoricalController, QualityController, ViewsController, SetsController],
   providers: [Pushes, Definitions, ReadBody, Trainings],
 })
 export class FeaturesModule {}

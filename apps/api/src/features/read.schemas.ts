@@ -101,7 +101,56 @@ const STEP = object({
   'tiles?': listOf(INSTANT),
 });
 
+const NUMBER: Schema = { type: 'number' };
+const FEATURE = { view: text(), view_hash: text(), feature: text(), count: whole('Values that were looked at') };
+const SPAN = { from: INSTANT, to: INSTANT };
+
 export const READ_SCHEMAS: Schemas = {
+  FeatureStats: object({
+    ...SPAN,
+    features: listOf(
+      object({
+        ...FEATURE,
+        statuses: { type: 'object', additionalProperties: { type: 'integer' } },
+        null_rate: { ...NUMBER, description: 'Share of values that are not there' },
+        'min?': NUMBER,
+        'max?': NUMBER,
+        'mean?': NUMBER,
+        'quantiles?': { type: 'object', additionalProperties: NUMBER },
+        'histogram?': object({ edges: listOf(NUMBER), counts: listOf(whole()) }),
+      }),
+    ),
+    rules: listOf(
+      object({
+        view: text(),
+        target: text('A feature, `stream.field`, or a stream'),
+        rule: text(),
+        action: text(),
+        violations: whole(),
+        samples: listOf(
+          object({
+            at: INSTANT,
+            phase: text(),
+            type: text(),
+            'magnitude?': text('Sign and power of ten, and no more of it'),
+            'length?': whole(),
+          }),
+        ),
+      }),
+    ),
+  }),
+  FeatureFreshness: object({
+    ...SPAN,
+    features: listOf(
+      object({
+        ...FEATURE,
+        stale: whole('Values that were older than their `ttl`'),
+        'age_seconds?': object({ p50: NUMBER, p95: NUMBER, max: NUMBER }),
+        'freshness_slo_seconds?': NUMBER,
+        'violated?': truth('p95 is beyond `freshness_slo` of the view'),
+      }),
+    ),
+  }),
   OnlineFeatures: object({
     'set?': text('The version that was read'),
     as_of: INSTANT,

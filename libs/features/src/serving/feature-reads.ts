@@ -5,6 +5,7 @@ import type { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
 import type { StateStore } from '../engine/state-store';
+import type { FeatureQuality } from '../quality/feature-quality';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
@@ -46,8 +47,7 @@ export interface FeatureReadsParts {
   readonly live: LiveReads;
   readonly past: PastReads;
   readonly now: () => Micros;
-  /** Hears of every row that was served now, for profiles and freshness. */
-  readonly onServed?: (selection: Selection, at: Micros, rows: readonly ServedRow[]) => void;
+  readonly quality: FeatureQuality;
 }
 
 /** Reads of features by name, for callers: resolved, checked, read from memory or from the log, and settled by the policy of the set. */
@@ -83,7 +83,10 @@ export class FeatureReads {
     const { selection, rows, moment } = await this.prepare(request);
     const answer = await this.readFrames(selection, rows, { moment, deadlineMs: request.deadlineMs });
     const served = answer.frames.map((frames) => servedRow(selection, frames));
-    if (!moment) this.parts.onServed?.(selection, answer.at, served);
+    if (!moment) {
+      const programs = selection.views.map(({ program }) => program);
+      this.parts.quality.observe(programs, answer);
+    }
     const { at, storage, unread } = answer;
     return {
       ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
