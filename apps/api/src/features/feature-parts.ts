@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Database } from '@sibyl/database';
 import {
   DefinitionCompiler,

@@ -13,7 +13,14 @@ import { ViewsController } from './views.controller';
 
 @Module({
   imports: [OperationsModule],
-  controllers: [PushController, ReadsController, HistoricalController, QualityController, ViewsController, SetsController],
+  controllers: [
+    PushController,
+    ReadsController,
+    HistoricalController,
+    QualityController,
+    ViewsController,
+    SetsController,
+  ],
   providers: [Pushes, Definitions, ReadBody, Trainings],
 })
 export class FeaturesModule {}
