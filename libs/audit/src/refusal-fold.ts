@@ -16,14 +16,15 @@ const REFUSAL_LIMITS: RefusalLimits = { singly: 100, windowMs: 10_000, sources: 
 interface Window {
   readonly endsAt: number;
   seen: number;
-  /** The first refusal that got no event of its own; it lends the shared event its members. */
+  /** What the refusals that got no event of their own have in common, and for the rest the first of them. */
   folded: AuditEventDraft | undefined;
   count: number;
 }
 
 /**
  * Keeps a flood of refused requests from flooding the audit log: those past the first hundred share one event. Only those of one
- * caller for one model do, so that the shared event names the right ones.
+ * caller for one served model do, so that the shared event names the right ones. Names that are only asked for do not keep
+ * refusals apart: whoever makes them up would have an event for each.
  */
 export class RefusalFold {
   private readonly windows = new Map<string, Window>();
@@ -41,7 +42,8 @@ export class RefusalFold {
   /** Whether this refusal is to be committed now; otherwise it is counted and will be in the event of its window. */
   singly(event: AuditEventDraft, code: string): boolean {
     const now = this.clock.monotonic();
-    const source = `${code} ${event.ip} ${event.actor.id} ${event.model?.name ?? ''}`;
+    const served = event.model?.digest === undefined ? '' : event.model.name;
+    const source = `${code} ${event.ip} ${event.actor.id} ${served}`;
     let window = this.windows.get(source);
     if (window && window.endsAt <= now) {
       this.end(source, window);
@@ -53,7 +55,7 @@ export class RefusalFold {
       this.windows.set(source, window);
     }
     if (++window.seen <= this.limits.singly) return true;
-    window.folded ??= event;
+    window.folded = window.folded === undefined ? event : inCommon(window.folded, event);
     window.count++;
     return false;
   }
@@ -78,4 +80,14 @@ export class RefusalFold {
     this.windows.delete(source);
     if (window.folded) this.emit({ ...window.folded, count: window.count });
   }
+}
+
+/** The first event without what the second says otherwise of its model and its resource. */
+function inCommon(first: AuditEventDraft, { model, resource }: AuditEventDraft): AuditEventDraft {
+  const sameName = first.model?.name === model?.name;
+  const sameModel = sameName && first.model?.version === model?.version && first.model?.alias === model?.alias;
+  const sameResource = first.resource?.type === resource?.type && first.resource?.id === resource?.id;
+  if (sameModel && sameResource) return first;
+  const known = sameName && first.model !== undefined ? { name: first.model.name } : undefined;
+  return { ...first, model: sameModel ? first.model : known, resource: sameResource ? first.resource : undefined };
 }
