@@ -1,5 +1,5 @@
 import type { Clock } from '@sibyl/kernel';
-import type { AuditEventDraft } from './audit-event';
+import type { AuditEventDraft, AuditedModel, AuditedResource } from './audit-event';
 
 /** Limits of the folding of refused requests. */
 export interface RefusalLimits {
@@ -83,11 +83,17 @@ export class RefusalFold {
 }
 
 /** The first event without what the second says otherwise of its model and its resource. */
-function inCommon(first: AuditEventDraft, { model, resource }: AuditEventDraft): AuditEventDraft {
-  const sameName = first.model?.name === model?.name;
-  const sameModel = sameName && first.model?.version === model?.version && first.model?.alias === model?.alias;
-  const sameResource = first.resource?.type === resource?.type && first.resource?.id === resource?.id;
-  if (sameModel && sameResource) return first;
-  const known = sameName && first.model !== undefined ? { name: first.model.name } : undefined;
-  return { ...first, model: sameModel ? first.model : known, resource: sameResource ? first.resource : undefined };
+function inCommon(first: AuditEventDraft, second: AuditEventDraft): AuditEventDraft {
+  const model = commonModel(first.model, second.model);
+  const resource = sameResource(first.resource, second.resource) ? first.resource : undefined;
+  return model === first.model && resource === first.resource ? first : { ...first, model, resource };
+}
+
+function commonModel(one: AuditedModel | undefined, other: AuditedModel | undefined): AuditedModel | undefined {
+  if (one === undefined || one.name !== other?.name) return undefined;
+  return one.version === other.version && one.alias === other.alias ? one : { name: one.name };
+}
+
+function sameResource(one: AuditedResource | undefined, other: AuditedResource | undefined): boolean {
+  return one?.type === other?.type && one?.id === other?.id;
 }
