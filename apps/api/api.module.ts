@@ -2,7 +2,7 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeatureLog, FeatureReads } from '@sibyl/features';
+import { DefinitionStore, FeatureLog, FeatureQuality, FeatureReads, RuleTally, TrainingSets } from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelCatalog, ModelRegistry } from '@sibyl/registry';
@@ -56,6 +56,9 @@ class PlatformModule {
       [FeatureLog, platform.featureLog],
       [DefinitionStore, platform.featureStore],
       [FeatureReads, platform.featureReads],
+      [TrainingSets, platform.trainingSets],
+      [FeatureQuality, platform.featureQuality],
+      [RuleTally, platform.ruleTally],
       [Serving, platform.serving],
       [ModelSources, platform.sources],
       [HttpOptions, config.http],

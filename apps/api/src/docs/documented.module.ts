@@ -2,7 +2,7 @@ import { Module, type Type } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeatureLog, FeatureReads } from '@sibyl/features';
+import { DefinitionStore, FeatureLog, FeatureQuality, FeatureReads, RuleTally, TrainingSets } from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelRegistry } from '@sibyl/registry';
@@ -37,11 +37,14 @@ const ASKED_FOR = [
     DefinitionStore,
     Drain,
     FeatureLog,
+    FeatureQuality,
     FeatureReads,
     Gate,
     HttpOptions,
     IdempotencyStore,
     Metrics,
+    RuleTally,
+    TrainingSets,
   ],
   ...[GpuMeter, ModelRegistry, ModelRuntime, ModelSources, Operations, PredictHandler, Serving, Siblings],
   LOG,

@@ -1,9 +1,11 @@
+import path from 'node:path';
 import type { Database } from '@sibyl/database';
 import {
   DefinitionCompiler,
   DefinitionSnapshot,
   DefinitionStore,
   FeatureLog,
+  FeatureQuality,
   FeatureReads,
   LiveReads,
   LogHistory,
@@ -11,6 +13,8 @@ import {
   Selections,
   SetReads,
   StateStore,
+  TrainingFiles,
+  TrainingSets,
   type CacheTier,
 } from '@sibyl/features';
 import type { Clock } from '@sibyl/kernel';
@@ -18,6 +22,10 @@ import { featureSetsInService } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
 import { SetFeatureReader } from './set-feature-reader';
+
+/** How long a training set is kept, and how large one may be. */
+const TRAINING_KEPT_MS = 24 * 3_600_000;
+const TRAINING_BYTES = 20 * 1024 ** 3;
 
 export type Features = Awaited<ReturnType<typeof startFeatures>>;
 
@@ -40,13 +48,21 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     count: (tier: CacheTier, result: 'hit' | 'miss', times: number): void =>
       metrics.features.countCache(tier, result, times),
   };
+  const quality = new FeatureQuality();
   const selections = new Selections({ compiler, snapshot, store });
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes });
-  const reads = new FeatureReads({ selections, snapshot, store: states, live, past, now }, config.featureReads);
+  const reads = new FeatureReads(
+    { selections, snapshot, store: states, live, past, now, quality },
+    config.featureReads,
+  );
   const sets = new SetReads({ snapshot, selections, live, past, history, now });
   metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
+  const folder = path.join(config.dataDir, 'training-sets');
+  const trainingFiles = new TrainingFiles({ folder, keptMs: TRAINING_KEPT_MS, maxBytes: TRAINING_BYTES });
+  await trainingFiles.start();
+  const trainingSets = new TrainingSets({ reads, files: trainingFiles, database, streams: snapshot, now });
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.server.featureEvents.inc({ stream, result }, events);
   const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults };
@@ -56,8 +72,12 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     featureStore: store,
     featureReads: reads,
     featureReader: new SetFeatureReader({ sets, clock, metrics }),
+    trainingSets,
+    featureQuality: quality,
+    ruleTally: compiler.tally,
     stopFeatures: async () => {
       snapshot.stop();
+      trainingFiles.stop();
       await featureLog.stop();
     },
   };

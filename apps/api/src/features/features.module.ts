@@ -2,13 +2,25 @@ import { Module } from '@nestjs/common';
 import { Definitions } from './definitions';
 import { PushController } from './push.controller';
 import { Pushes } from './pushes';
+import { HistoricalController } from './historical.controller';
+import { OperationsModule } from '../operations/operations.module';
+import { Trainings } from './trainings';
+import { QualityController } from './quality.controller';
 import { ReadBody } from './read-body';
 import { ReadsController } from './reads.controller';
 import { SetsController } from './sets.controller';
 import { ViewsController } from './views.controller';
 
 @Module({
-  controllers: [PushController, ReadsController, ViewsController, SetsController],
-  providers: [Pushes, Definitions, ReadBody],
+  imports: [OperationsModule],
+  controllers: [
+    PushController,
+    ReadsController,
+    HistoricalController,
+    QualityController,
+    ViewsController,
+    SetsController,
+  ],
+  providers: [Pushes, Definitions, ReadBody, Trainings],
 })
 export class FeaturesModule {}

@@ -4,6 +4,7 @@ import {
   DefinitionSnapshot,
   DefinitionStore,
   FeatureLog,
+  FeatureQuality,
   featureMigrations,
   FeatureReads,
   LiveReads,
@@ -75,7 +76,7 @@ beforeAll(async () => {
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: 1024 });
   const reads: FeatureReads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, now },
+    { selections, snapshot, store: states, live, past, now, quality: new FeatureQuality() },
     new ReadOptions(),
   );
   sets = new SetReads({ snapshot, selections, live, past, history, now });
