@@ -91,9 +91,7 @@ describe('predictions filled by the feature service', () => {
         values: { price: close(BARS - 1), volume: 1_000_000 + BARS - 1 },
         statuses: {},
         ages: { candles_1m: expect.any(Number) },
-        streams: [
-          { stream: 'candles_1m', entity: 'BTC/USDT', event_time: new Date(NEWEST).toISOString() },
-        ],
+        streams: [{ stream: 'candles_1m', entity: 'BTC/USDT', event_time: new Date(NEWEST).toISOString() }],
       },
     ]);
     // Given by hand, the same values come to the same.
