@@ -16,7 +16,7 @@ import { Database } from '@sibyl/database';
 import { featureMigrations } from '@sibyl/features';
 import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
 import { SystemClock, systemActor, UuidV7Source, type Clock, type IdSource } from '@sibyl/kernel';
-import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
+import { ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
 import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations, type MlflowSync } from '@sibyl/registry';
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
@@ -80,8 +80,8 @@ export async function startPlatform(
   const database = await startDatabase(foundation, siblings.count > 1);
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
-  const models = await startModels(foundation, { database, ...audit }, runtime);
   const features = await startFeatures(foundation, database);
+  const models = await startModels(foundation, { database, ...audit, ...features }, runtime);
   const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
@@ -204,7 +204,7 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
 
 async function startModels(
   foundation: Foundation,
-  { database, trail, auditLog }: { readonly database: Database } & Audit,
+  { database, trail, auditLog, featureReader }: { readonly database: Database } & Audit & Features,
   runtime: OnnxRuntime,
 ) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
@@ -236,7 +236,7 @@ async function startModels(
       .retire(model, record)
       .catch((error: unknown) => log.warn({ model, err: error }, 'old versions could not be archived'));
   const others = elsewhere(siblings, prewarmLimitMs);
-  const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction);
+  const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction, featureReader);
   const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
     siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
@@ -252,7 +252,7 @@ async function startModels(
     serving,
     localServing,
     signatureWatch,
-    predictions: new PredictionService(reconciler, new ManifestDefaults(), clock, config.prediction),
+    predictions: new PredictionService(reconciler, featureReader, clock, config.prediction),
     payloadDigest: new PayloadDigest(secrets.digestKey),
     stop: () => {
       reconciler.stop();

@@ -61,7 +61,6 @@ export class ServerMetrics {
   readonly modelLoadSeconds: Histogram<'model' | 'version'>;
   readonly modelSyncs: Counter<'model' | 'outcome'>;
   readonly featureEvents: Counter<'stream' | 'result'>;
-  readonly featureCache: Counter<'tier' | 'result'>;
   readonly batchSize = new FixedHistogram(BATCH_BUCKETS);
   readonly auditCommitSeconds = new FixedHistogram(DURATION_BUCKETS);
 
@@ -102,12 +101,6 @@ export class ServerMetrics {
       name: 'sibyl_feature_events_total',
       help: 'Events of features that were pushed, by stream and what became of them',
       labelNames: ['stream', 'result'],
-      registers,
-    });
-    this.featureCache = new Counter({
-      name: 'sibyl_feature_cache_requests_total',
-      help: 'Values of features looked for in memory: vectors and states of reads of now, vectors of reads of the past',
-      labelNames: ['tier', 'result'],
       registers,
     });
     this.runnerLosses = new Counter({

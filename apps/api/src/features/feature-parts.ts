@@ -1,5 +1,6 @@
 import type { Database } from '@sibyl/database';
 import {
+  Backfills,
   DefinitionCompiler,
   DefinitionSnapshot,
   DefinitionStore,
@@ -10,15 +11,18 @@ import {
   LogHistory,
   PastReads,
   Selections,
+  SetReads,
   StateStore,
   TrainingFiles,
   TrainingSets,
   type CacheTier,
 } from '@sibyl/features';
 import type { Clock } from '@sibyl/kernel';
+import { featureSetsInService } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
 import path from 'node:path';
+import { SetFeatureReader } from './set-feature-reader';
 
 /** How long a training set is kept, and how large one may be. */
 const TRAINING_KEPT_MS = 24 * 3_600_000;
@@ -39,27 +43,22 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const now = (): number => clock.now() * 1000;
   const states = new StateStore(config.featureReads.stateBytes, now);
   const snapshot = new DefinitionSnapshot({ database, compiler, log, onChange: () => reads.usePublished() });
-  // No version of a model names a set yet, so none needs one.
-  const modelsOf = (): Promise<readonly string[]> => Promise.resolve([]);
-  const store = new DefinitionStore({ database, clock, compiler, snapshot, modelsOf });
+  const store = new DefinitionStore({ database, clock, compiler, snapshot, setsInService: featureSetsInService });
   const history = new LogHistory(database, snapshot, clock);
   const counter = {
     count: (tier: CacheTier, result: 'hit' | 'miss', times: number): void =>
-      metrics.server.featureCache.inc({ tier, result }, times),
+      metrics.features.countCache(tier, result, times),
   };
   const quality = new FeatureQuality();
+  const selections = new Selections({ compiler, snapshot, store });
+  const live = new LiveReads({ store: states, log: history, now, counter });
+  const past = new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes });
   const reads = new FeatureReads(
-    {
-      selections: new Selections({ compiler, snapshot, store }),
-      snapshot,
-      store: states,
-      live: new LiveReads({ store: states, log: history, now, counter }),
-      past: new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes }),
-      now,
-      quality,
-    },
+    { selections, snapshot, store: states, live, past, now, quality },
     config.featureReads,
   );
+  const sets = new SetReads({ snapshot, selections, live, past, history, now, quality });
+  metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
   const folder = path.join(config.dataDir, 'training-sets');
   const trainingFiles = new TrainingFiles({ folder, keptMs: TRAINING_KEPT_MS, maxBytes: TRAINING_BYTES });
@@ -74,8 +73,10 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     featureStore: store,
     featureReads: reads,
     trainingSets,
+    backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),
     featureQuality: quality,
     ruleTally: compiler.tally,
+    featureReader: new SetFeatureReader({ sets, clock, metrics }),
     stopFeatures: async () => {
       snapshot.stop();
       trainingFiles.stop();

@@ -5,6 +5,7 @@ import { Pushes } from './pushes';
 import { HistoricalController } from './historical.controller';
 import { OperationsModule } from '../operations/operations.module';
 import { Trainings } from './trainings';
+import { BackfillsController } from './backfills.controller';
 import { QualityController } from './quality.controller';
 import { ReadBody } from './read-body';
 import { ReadsController } from './reads.controller';
@@ -13,7 +14,15 @@ import { ViewsController } from './views.controller';
 
 @Module({
   imports: [OperationsModule],
-  controllers: [PushController, ReadsController, HistoricalController, QualityController, ViewsController, SetsController],
+  controllers: [
+    PushController,
+    ReadsController,
+    HistoricalController,
+    QualityController,
+    BackfillsController,
+    ViewsController,
+    SetsController,
+  ],
   providers: [Pushes, Definitions, ReadBody, Trainings],
 })
 export class FeaturesModule {}

@@ -83,6 +83,11 @@ export class PredictBatch {
     });
   }
 
+  /** In the order of the request; undefined where an item failed. */
+  get answered(): readonly (RowAnswer | undefined)[] {
+    return this.answers.map((answer) => (answer instanceof DomainError ? undefined : answer));
+  }
+
   get succeeded(): readonly { readonly served: ServedVersion; readonly answer: RowAnswer }[] {
     return this.answers.flatMap((answer, index) => {
       const served = this.served[index];

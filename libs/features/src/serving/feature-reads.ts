@@ -63,7 +63,7 @@ export class FeatureReads {
   usePublished(): void {
     const { selections, snapshot, store } = this.parts;
     const views = new Set(snapshot.views());
-    for (const { members } of snapshot.sets()) {
+    for (const { members } of [...snapshot.sets(), ...snapshot.pinnedSets()]) {
       for (const { view, viewHash } of members) {
         const pinned = snapshot.view(view, viewHash);
         if (pinned) views.add(pinned);
@@ -131,6 +131,13 @@ export class FeatureReads {
     // Of a version that is not current any more nothing is kept in memory; the log gives the same.
     const at = now();
     return past.read({ ...query, ...limit }, { at, knownAt: at, corrected: false });
+  }
+
+  /** Brings states into memory; rows of versions that are not kept there stay in the log. */
+  async warm(selection: Selection, rows: readonly OnlineRow[]): Promise<void> {
+    if (!this.isInMemory(selection)) return;
+    const views = selection.views.map(({ program }) => program);
+    await this.parts.live.read({ views, rows, deadlineMs: LONG_MS });
   }
 
   /** Each row as of a moment of its own, from the log: rows of training sets. */
