@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Database } from '@sibyl/database';
 import {
   Backfills,
@@ -21,7 +22,6 @@ import type { Clock } from '@sibyl/kernel';
 import { featureSetsInService } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
-import path from 'node:path';
 import { SetFeatureReader } from './set-feature-reader';
 
 /** How long a training set is kept, and how large one may be. */
@@ -72,11 +72,11 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     featureLog,
     featureStore: store,
     featureReads: reads,
+    featureReader: new SetFeatureReader({ sets, clock, metrics }),
     trainingSets,
     backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),
     featureQuality: quality,
     ruleTally: compiler.tally,
-    featureReader: new SetFeatureReader({ sets, clock, metrics }),
     stopFeatures: async () => {
       snapshot.stop();
       trainingFiles.stop();

@@ -248,7 +248,7 @@ export class PredictHandler {
     exchange.rows = batch.succeeded.length;
     exchange.madeFrom(batch.answered);
     const info = main?.served ?? batch.first();
-    return batchAnswer(batch.items(info), info?.infoJson ?? 'null', clock.now());
+    return batchAnswer(batch.items(info, exchange.context.principal), info?.infoJson ?? 'null', clock.now());
   }
 
   private async inferText(exchange: Exchange, body: unknown): Promise<JsonText> {
