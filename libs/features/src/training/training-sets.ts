@@ -15,8 +15,8 @@ import type { TrainingFile, TrainingFiles } from './training-files';
 import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
-/** Events that one statement reads, about: a megabyte or two, and some milliseconds to make something of. */
-const BATCH_EVENTS = 10_000;
+/** Events that one statement reads, about: a few milliseconds to make something of, between which everybody else is served. */
+const BATCH_EVENTS = 2500;
 const BATCH_ROWS = 500;
 /** What a window by time is taken to hold. */
 const WINDOW_EVENTS = 256;
