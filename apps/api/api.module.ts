@@ -2,7 +2,15 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeatureLog, FeatureQuality, FeatureReads, RuleTally, TrainingSets } from '@sibyl/features';
+import {
+  DefinitionStore,
+  FeatureLog,
+  Backfills,
+  FeatureQuality,
+  FeatureReads,
+  RuleTally,
+  TrainingSets,
+} from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelCatalog, ModelRegistry } from '@sibyl/registry';
@@ -57,6 +65,7 @@ class PlatformModule {
       [DefinitionStore, platform.featureStore],
       [FeatureReads, platform.featureReads],
       [TrainingSets, platform.trainingSets],
+      [Backfills, platform.backfills],
       [FeatureQuality, platform.featureQuality],
       [RuleTally, platform.ruleTally],
       [Serving, platform.serving],

@@ -74,6 +74,7 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['POST', '/v1/features/online', 'features:read'],
   ['POST', '/v1/features/explain', 'features:read'],
   ['POST', '/v1/features/historical', 'features:read'],
+  ['POST', '/v1/features/backfill', 'features:write'],
   ['GET', '/v1/features/stats', 'features:read'],
   ['GET', '/v1/features/freshness', 'features:read'],
   ['GET', '/v1/features/views', 'features:read'],

@@ -2,7 +2,15 @@ import { Module, type Type } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeatureLog, FeatureQuality, FeatureReads, RuleTally, TrainingSets } from '@sibyl/features';
+import {
+  Backfills,
+  DefinitionStore,
+  FeatureLog,
+  FeatureQuality,
+  FeatureReads,
+  RuleTally,
+  TrainingSets,
+} from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelRegistry } from '@sibyl/registry';
@@ -37,6 +45,7 @@ const ASKED_FOR = [
     DefinitionStore,
     Drain,
     FeatureLog,
+    Backfills,
     FeatureQuality,
     FeatureReads,
     Gate,
