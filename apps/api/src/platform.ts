@@ -81,7 +81,7 @@ export async function startPlatform(
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
   const models = await startModels(foundation, { database, ...audit }, runtime);
-  const features = await startFeatures(foundation, database);
+  const features = await startFeatures(foundation, database, models.registry);
   const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });

@@ -1,5 +1,6 @@
 import { AUDIT_SCHEMAS } from '../audit/audit.schemas';
 import { FEATURE_SCHEMAS } from '../features/feature.schemas';
+import { LINEAGE_SCHEMAS } from '../features/lineage.schemas';
 import { HEALTH_SCHEMAS } from '../health/health.schemas';
 import { PROBLEM_SCHEMAS } from '../http/problem.schema';
 import { KEY_SCHEMAS } from '../keys/key.schemas';
@@ -18,6 +19,7 @@ export const ALL_SCHEMAS: Schemas = {
   ...POLICY_SCHEMAS,
   ...DIFF_SCHEMAS,
   ...FEATURE_SCHEMAS,
+  ...LINEAGE_SCHEMAS,
   ...AUDIT_SCHEMAS,
   ...OPERATION_SCHEMAS,
   ...HEALTH_SCHEMAS,
