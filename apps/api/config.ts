@@ -3,7 +3,7 @@ import { validateSync } from 'class-validator';
 import { AuditOptions } from '@sibyl/audit';
 import { AuthOptions, parseKey } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
-import { LineageOptions, LogOptions } from '@sibyl/features';
+import { LineageOptions, LogOptions, ReadOptions } from '@sibyl/features';
 import { InferenceOptions } from '@sibyl/inference';
 import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
@@ -42,6 +42,7 @@ export interface ApiConfig {
   readonly database: DatabaseOptions;
   readonly features: LogOptions;
   readonly lineage: LineageOptions;
+  readonly featureReads: ReadOptions;
   readonly inference: InferenceOptions;
   readonly registry: RegistryOptions;
   readonly sources: SourceOptions;
@@ -112,7 +113,9 @@ function edgeOptions(settings: Settings): Pick<ApiConfig, 'telemetry' | 'http' |
   };
 }
 
-function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features' | 'lineage'> {
+function dataOptions(
+  settings: Settings,
+): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features' | 'featureReads' | 'lineage'> {
   return {
     features: frozen(new LogOptions(), settings.redisUrl === undefined ? {} : { redisUrl: settings.redisUrl }),
     lineage: frozen(new LineageOptions(), {
@@ -120,6 +123,7 @@ function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'da
       ...(settings.openLineageKey === undefined ? {} : { apiKey: settings.openLineageKey }),
       namespace: settings.openLineageNamespace,
     }),
+    featureReads: frozen(new ReadOptions(), { stateBytes: settings.featureMemoryBytes }),
     auth: frozen(new AuthOptions(), {
       keys: settings.keysMax,
       failedAuthentications: settings.authFailures,

@@ -71,6 +71,8 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['GET', '/v1/audit/events/{id}', 'audit:read'],
 
   ['POST', '/v1/features/push', 'features:write'],
+  ['POST', '/v1/features/online', 'features:read'],
+  ['POST', '/v1/features/explain', 'features:read'],
   ['GET', '/v1/features/views', 'features:read'],
   ['GET', '/v1/features/views/{name}', 'features:read'],
   ['PUT', '/v1/features/views/{name}', 'features:write'],

@@ -57,6 +57,16 @@ export const ERROR_CODES = {
     title: 'No event of the push can be stored',
     help: '`errors[]` points at what is wrong with each event. Nothing was stored.',
   },
+  timestamp_in_future: {
+    kind: 'unprocessable',
+    title: 'The time has not come yet',
+    help: 'Features are known of now and of the past; clocks may run ahead by five seconds.',
+  },
+  timestamp_before_retention: {
+    kind: 'unprocessable',
+    title: 'The log of events does not reach back so far',
+    help: 'The detail names the stream and since when its events are kept; `retention` of the stream says how long.',
+  },
   input_missing: {
     kind: 'unprocessable',
     title: 'An input is missing',

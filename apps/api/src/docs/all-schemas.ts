@@ -1,6 +1,7 @@
 import { AUDIT_SCHEMAS } from '../audit/audit.schemas';
 import { FEATURE_SCHEMAS } from '../features/feature.schemas';
 import { LINEAGE_SCHEMAS } from '../features/lineage.schemas';
+import { READ_SCHEMAS } from '../features/read.schemas';
 import { HEALTH_SCHEMAS } from '../health/health.schemas';
 import { PROBLEM_SCHEMAS } from '../http/problem.schema';
 import { KEY_SCHEMAS } from '../keys/key.schemas';
@@ -20,6 +21,7 @@ export const ALL_SCHEMAS: Schemas = {
   ...DIFF_SCHEMAS,
   ...FEATURE_SCHEMAS,
   ...LINEAGE_SCHEMAS,
+  ...READ_SCHEMAS,
   ...AUDIT_SCHEMAS,
   ...OPERATION_SCHEMAS,
   ...HEALTH_SCHEMAS,

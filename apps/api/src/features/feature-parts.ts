@@ -4,14 +4,19 @@ import {
   DefinitionSnapshot,
   DefinitionStore,
   FeatureLog,
-  Lineage,
-  LineageFeed,
-  type ConsumerRow,
+  FeatureReads,
+  LiveReads,
+  LogHistory,
+  PastReads,
+  Selections,
+  StateStore,
+  type CacheTier,
 } from '@sibyl/features';
 import type { Clock } from '@sibyl/kernel';
-import { isServable, type ModelRegistry } from '@sibyl/registry';
+import type { ModelRegistry } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
+import { startLineage } from './lineage-parts';
 
 export type Features = Awaited<ReturnType<typeof startFeatures>>;
 
@@ -22,52 +27,46 @@ interface Foundation {
   readonly metrics: Metrics;
 }
 
-/** The feature service: what is published, and the log of events. */
+/** The feature service: what is published, the log of events, and reads of what they come to. */
 export async function startFeatures(foundation: Foundation, database: Database, registry: ModelRegistry) {
   const { config, log, clock, metrics } = foundation;
   const compiler = new DefinitionCompiler();
-  const snapshot = new DefinitionSnapshot({ database, compiler, log });
+  const now = (): number => clock.now() * 1000;
+  const states = new StateStore(config.featureReads.stateBytes, now);
+  const snapshot = new DefinitionSnapshot({ database, compiler, log, onChange: () => reads.usePublished() });
+  // No version of a model names a set yet, so none needs one.
+  const modelsOf = (): Promise<readonly string[]> => Promise.resolve([]);
+  const store = new DefinitionStore({ database, clock, compiler, snapshot, modelsOf });
+  const history = new LogHistory(database, snapshot, clock);
+  const counter = {
+    count: (tier: CacheTier, result: 'hit' | 'miss', times: number): void =>
+      metrics.server.featureCache.inc({ tier, result }, times),
+  };
+  const reads = new FeatureReads(
+    {
+      selections: new Selections({ compiler, snapshot, store }),
+      snapshot,
+      store: states,
+      live: new LiveReads({ store: states, log: history, now, counter }),
+      past: new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes }),
+      now,
+    },
+    config.featureReads,
+  );
   await snapshot.start();
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.server.featureEvents.inc({ stream, result }, events);
-  const logParts = { database, clock, streams: snapshot, listeners: [], log, onResults };
+  const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults };
   const featureLog = await FeatureLog.start(logParts, config.features);
-  // No version of a model names a set yet, so none needs one.
-  const featureStore = new DefinitionStore({
-    database,
-    clock,
-    compiler,
-    snapshot,
-    modelsOf: () => Promise.resolve([]),
-  });
-  const lineageFeed = feedOf(foundation);
-  const consumers = (): Promise<readonly ConsumerRow[]> => consumersIn(registry);
-  const { namespace } = config.lineage;
+  const lineage = startLineage({ ...foundation, registry, snapshot, store, compiler });
   return {
     featureLog,
-    featureStore,
-    lineage: new Lineage({ snapshot, store: featureStore, compiler, clock, namespace, consumers }),
-    lineageFeed,
+    featureStore: store,
+    featureReads: reads,
+    ...lineage,
     stopFeatures: async () => {
       snapshot.stop();
-      await Promise.all([featureLog.stop(), lineageFeed.stop()]);
+      await Promise.all([featureLog.stop(), lineage.lineageFeed.stop()]);
     },
   };
-}
-
-function feedOf({ config, log, metrics }: Foundation): LineageFeed {
-  const onOutcome = (outcome: string): void => metrics.server.lineageEvents.inc({ outcome });
-  return new LineageFeed({ options: config.lineage, log, onOutcome });
-}
-
-/** Versions that can serve, or do, and name a set. */
-async function consumersIn(registry: ModelRegistry): Promise<readonly ConsumerRow[]> {
-  const { models } = await registry.snapshot();
-  return models.flatMap(({ name: model, versions }) =>
-    versions.flatMap(({ version, status, aliases, manifest }): ConsumerRow[] => {
-      const { feature_set: set } = manifest.document;
-      const serves = status === 'active' || isServable(status);
-      return serves && typeof set === 'string' ? [{ model, version, set, aliases }] : [];
-    }),
-  );
 }

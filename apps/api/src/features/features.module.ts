@@ -3,11 +3,13 @@ import { Definitions } from './definitions';
 import { LineageController } from './lineage.controller';
 import { PushController } from './push.controller';
 import { Pushes } from './pushes';
+import { ReadBody } from './read-body';
+import { ReadsController } from './reads.controller';
 import { SetsController } from './sets.controller';
 import { ViewsController } from './views.controller';
 
 @Module({
-  controllers: [PushController, ViewsController, SetsController, LineageController],
-  providers: [Pushes, Definitions],
+  controllers: [PushController, ReadsController, ViewsController, SetsController, LineageController],
+  providers: [Pushes, Definitions, ReadBody],
 })
 export class FeaturesModule {}

@@ -1,6 +1,7 @@
 import { AUDIT_DURABILITIES, AuditOptions } from '@sibyl/audit';
 import { AuthOptions } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
+import { ReadOptions } from '@sibyl/features';
 import { choice, optionalText, whole } from './setting';
 import { lostByACrash, weakDatabasePassword } from './unsafe';
 
@@ -11,6 +12,7 @@ const GIBIBYTE = 1024 * MEBIBYTE;
 const AUDIT = new AuditOptions();
 const AUTH = new AuthOptions();
 const DATABASE = new DatabaseOptions();
+const FEATURES = new ReadOptions();
 
 /** Where data lies. */
 export const DATA = {
@@ -58,6 +60,14 @@ export const DATA = {
     fallback: undefined,
     meaning:
       'A Redis through which workers and servers tell each other of events of features at once. Unset, or lost: they find them in PostgreSQL within two seconds.',
+  }),
+  featureMemoryBytes: whole({
+    name: 'SIBYL_FEATURE_MEMORY_BYTES',
+    min: MEBIBYTE,
+    max: 64 * GIBIBYTE,
+    fallback: FEATURES.stateBytes,
+    meaning:
+      'What a worker keeps of the events of features in memory; entities that were not asked for longest make room and come back from PostgreSQL.',
   }),
 } as const;
 

@@ -1,8 +1,8 @@
 import { nearestWords, type FieldFault } from '@sibyl/kernel';
-import { RE2JS } from 're2js';
 import type { EntityRule, FieldDefinition } from '../definitions/feature-view';
 import type { FeatureValue, ValueType } from '../feature-value';
 import type { Micros } from '../time';
+import { entityKey } from './entity-key';
 import { uuidOfGivenId, uuidOfName } from './event-id';
 import { INSTANT_EXPECTED, readInstant } from './instant';
 import type { LoggedStream } from './stream-catalog';
@@ -23,7 +23,6 @@ export interface PendingEvent {
 
 /** Clocks of producers run ahead by so much. */
 const CLOCK_AHEAD: Micros = 5_000_000;
-const ENTITY_BYTES = 256;
 const ID_LENGTH = 128;
 const STRING_BYTES = 4096;
 const MEMBERS = new Set(['entity', 'event_time', 'event_id', 'final', 'values']);
@@ -75,29 +74,8 @@ export function idOf(
 }
 
 function readEntity(rule: EntityRule, given: unknown): string {
-  const { type, pattern, maxLength } = rule;
-  if (type === 'int') {
-    const number = typeof given === 'string' && /^-?\d{1,16}$/.test(given) ? Number(given) : given;
-    if (typeof number !== 'number' || !Number.isSafeInteger(number)) refuse('/entity', 'a whole number', given);
-    return String(number);
-  }
-  if (typeof given !== 'string' || given === '') refuse('/entity', 'text', given);
-  if (given.length > maxLength || Buffer.byteLength(given) > ENTITY_BYTES)
-    refuse('/entity', `at most ${Math.min(maxLength, ENTITY_BYTES)} characters and ${ENTITY_BYTES} bytes`, given);
-  if (given.includes('\0') || !given.isWellFormed()) refuse('/entity', 'well-formed text', given);
-  if (pattern !== undefined && !matcher(pattern).matches(given)) refuse('/entity', `text like ${pattern}`, given);
-  return given;
-}
-
-// Definitions are few; a view that goes takes its pattern with it at the next start.
-const matchers = new Map<string, RE2JS>();
-
-function matcher(pattern: string): RE2JS {
-  const known = matchers.get(pattern);
-  if (known) return known;
-  const made = RE2JS.compile(pattern);
-  matchers.set(pattern, made);
-  return made;
+  const key = entityKey(rule, given);
+  return typeof key === 'string' ? key : refuse('/entity', key.expected, given);
 }
 
 function readTime({ definition }: LoggedStream, given: unknown, now: Micros): Micros {

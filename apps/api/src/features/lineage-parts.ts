@@ -1,0 +1,35 @@
+import { Lineage, LineageFeed, type ConsumerRow, type LineageParts } from '@sibyl/features';
+import { isServable, type ModelRegistry } from '@sibyl/registry';
+import type { Logger, Metrics } from '@sibyl/telemetry';
+import type { ApiConfig } from '../../config';
+
+interface LineageHost extends Pick<LineageParts, 'snapshot' | 'store' | 'compiler' | 'clock'> {
+  readonly config: ApiConfig;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly registry: ModelRegistry;
+}
+
+/** Where features come from and who needs them, and who is told of it. */
+export function startLineage(host: LineageHost): { readonly lineage: Lineage; readonly lineageFeed: LineageFeed } {
+  const { config, log, metrics, registry, snapshot, store, compiler, clock } = host;
+  const onOutcome = (outcome: string): void => metrics.server.lineageEvents.inc({ outcome });
+  const consumers = (): Promise<readonly ConsumerRow[]> => consumersIn(registry);
+  const { namespace } = config.lineage;
+  return {
+    lineage: new Lineage({ snapshot, store, compiler, clock, namespace, consumers }),
+    lineageFeed: new LineageFeed({ options: config.lineage, log, onOutcome }),
+  };
+}
+
+/** Versions that can serve, or do, and name a set. */
+async function consumersIn(registry: ModelRegistry): Promise<readonly ConsumerRow[]> {
+  const { models } = await registry.snapshot();
+  return models.flatMap(({ name: model, versions }) =>
+    versions.flatMap(({ version, status, aliases, manifest }): ConsumerRow[] => {
+      const { feature_set: set } = manifest.document;
+      const serves = status === 'active' || isServable(status);
+      return serves && typeof set === 'string' ? [{ model, version, set, aliases }] : [];
+    }),
+  );
+}

@@ -1,0 +1,92 @@
+import { Injectable } from '@nestjs/common';
+import type { AskedRow, ReadRequest } from '@sibyl/features';
+import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { checkJsonType, readBody } from '../http/body';
+import { HttpOptions } from '../http/http-options';
+import { parseJson } from '../http/json-text';
+import type { ApiRequest } from '../http/request-context';
+import { describe, unknownFields } from '../http/validation.pipe';
+
+const FAULTS = 64;
+/** Deeper than any request: lists in an object of a list. */
+const DEPTH = 8;
+const TIMEOUT_MS_MAX = 10_000;
+
+const ONLINE = ['set', 'features', 'entities', 'timestamp', 'known_at', 'given', 'timeout_ms'];
+const EXPLAIN = ['set', 'feature', 'entity', 'timestamp', 'known_at', 'given', 'timeout_ms'];
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** Requests for values of features, read by hand: a thousand entities are no work for decorators. */
+@Injectable()
+export class ReadBody {
+  constructor(private readonly options: HttpOptions) {}
+
+  async online(request: ApiRequest): Promise<ReadRequest> {
+    const body = await this.body(request, ONLINE);
+    const entities = body['entities'];
+    if (!Array.isArray(entities) || entities.length === 0) throw wrong('/entities', 'a list of entities', entities);
+    const selected = selectedOf(body);
+    return { ...selected, ...momentOf(body), rows: rowsOf(entities, body['given']) };
+  }
+
+  async explain(request: ApiRequest): Promise<{ readonly asked: ReadRequest; readonly feature: string }> {
+    const body = await this.body(request, EXPLAIN);
+    const { feature, set } = body;
+    if (typeof feature !== 'string') throw wrong('/feature', 'the name of a feature', feature);
+    const selected = set === undefined ? { features: [feature] } : selectedOf({ set });
+    return { asked: { ...selected, ...momentOf(body), rows: rowsOf([body['entity']], body['given']) }, feature };
+  }
+
+  private async body(request: ApiRequest, members: readonly string[]): Promise<Body> {
+    checkJsonType(request);
+    const { bodyBytes: bytes, bodyTimeoutMs: timeoutMs, jsonDepth } = this.options;
+    return objectOf(parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(DEPTH, jsonDepth)), members);
+  }
+}
+
+/** The object that a request has to be, with no members but these. */
+function objectOf(body: unknown, members: readonly string[]): Body {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw wrong('', 'an object', body);
+  const unknown = Object.keys(body)
+    .filter((name) => !members.includes(name))
+    .map((name): FieldFault => {
+      const pointer = `/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`;
+      return { pointer, received: 'a field that does not exist' };
+    });
+  if (unknown.length > 0) throw unknownFields(unknown.slice(0, FAULTS), unknown.slice(0, FAULTS));
+  return body as Body;
+}
+
+/** Exactly one of a set and a list of features. */
+function selectedOf({ set, features }: Body): Pick<ReadRequest, 'set' | 'features'> {
+  if ((set === undefined) === (features === undefined)) throw wrong('/set', 'a set, or a list of features', set);
+  if (set !== undefined) {
+    if (typeof set !== 'string') throw wrong('/set', 'the name of a set', set);
+    return { set };
+  }
+  const isList = Array.isArray(features) && features.length > 0 && features.every((one) => typeof one === 'string');
+  if (!isList) throw wrong('/features', 'a list of view:feature', features);
+  return { features: features as readonly string[] };
+}
+
+function momentOf({ timestamp, known_at: knownAt, timeout_ms: given }: Body): Omit<ReadRequest, 'rows'> {
+  const isTime = Number.isInteger(given) && (given as number) >= 1 && (given as number) <= TIMEOUT_MS_MAX;
+  if (given !== undefined && !isTime)
+    throw wrong('/timeout_ms', `a whole number of milliseconds, 1 to ${TIMEOUT_MS_MAX}`, given);
+  return { timestamp, knownAt, ...(given === undefined ? {} : { deadlineMs: given as number }) };
+}
+
+/** What is given is the same for all entities, or a list with one object for each. */
+function rowsOf(entities: readonly unknown[], given: unknown): AskedRow[] {
+  if (given === undefined) return entities.map((entity) => ({ entity }));
+  if (!Array.isArray(given)) return entities.map((entity) => ({ entity, given }));
+  if (given.length !== entities.length) throw wrong('/given', `one object for each of ${entities.length}`, given);
+  return entities.map((entity, i) => ({ entity, given: (given[i] ?? {}) as unknown }));
+}
+
+function wrong(pointer: string, expected: string, given: unknown): DomainError {
+  return new DomainError('invalid_parameter', `Wrong or missing: ${pointer.slice(1) || 'the body'}.`, {
+    faults: [{ pointer, expected, received: describe(given) }],
+  });
+}

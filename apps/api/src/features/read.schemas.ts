@@ -1,0 +1,89 @@
+import { VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
+import { INSTANT, listOf, object, text, truth, whole, type Schema, type Schemas } from '../docs/schema';
+
+const VALUE: Schema = { description: 'A number, a text, a boolean, a list of them, or null' };
+const STATUS = text('How the value was come by', { enum: [...VALUE_STATUSES] });
+const SOURCE = text(undefined, { enum: [...VALUE_SOURCES] });
+const ENTITY: Schema = { type: 'object', additionalProperties: true, description: 'Keys by the names of entities' };
+const TIME: Schema = { type: ['string', 'integer'], description: 'RFC 3339 with a zone, or milliseconds since 1970' };
+const MOMENT = {
+  'timestamp?': { ...TIME, description: 'The moment that is asked about; left out: now' },
+  'known_at?': { ...TIME, description: 'Whose knowledge counts: the moment itself unless said otherwise, or `now`' },
+  'timeout_ms?': whole('How long the log may take; what has not come by then is TIMEOUT'),
+};
+const GIVEN: Schema = {
+  type: ['object', 'array'],
+  description:
+    'Values that the request knows itself, by name: one object for all entities, or a list with one for each',
+};
+
+export const ONLINE_BODY: Schema = object({
+  'set?': text('Name of a feature set, or `name@` and the beginning of a hash'),
+  'features?': listOf(text('`view:feature`')),
+  entities: { type: 'array', minItems: 1, maxItems: 1000, items: ENTITY },
+  'given?': GIVEN,
+  ...MOMENT,
+});
+
+export const ONLINE_EXAMPLE = {
+  features: ['btc_technical:price', 'btc_technical:rsi'],
+  entities: [{ symbol: 'BTC/USDT' }],
+};
+
+export const EXPLAIN_BODY: Schema = object({
+  'set?': text('Of which `feature` is a member'),
+  feature: text('`view:feature`, or the name of a member of the set'),
+  entity: ENTITY,
+  'given?': { ...GIVEN, type: 'object' },
+  ...MOMENT,
+});
+
+export const EXPLAIN_EXAMPLE = { feature: 'btc_technical:rsi', entity: { symbol: 'BTC/USDT' } };
+
+const ROW = object({
+  entity: ENTITY,
+  status: text('`NOT_FOUND`: nothing is known of it', { enum: ['OK', 'PARTIAL', 'NOT_FOUND'] }),
+  values: listOf(VALUE),
+  statuses: listOf(STATUS),
+  event_times: listOf({ type: ['string', 'null'], description: 'Of the newest event behind the value' }),
+  ages_ms: listOf({ type: ['integer', 'null'] }),
+  sources: listOf(SOURCE),
+});
+
+const STEP = object({
+  name: text(),
+  kind: text(undefined, { enum: ['operator', 'expression', 'request', 'static', 'moment'] }),
+  outputs: listOf(
+    object({ name: text(), value: VALUE, status: STATUS, 'event_time?': INSTANT, given: truth('By the request') }),
+  ),
+  'by?': text('The operator, or the text of the expression'),
+  'reads?': listOf(text()),
+  'have?': whole('Events so far, while the operator warms up'),
+  'need?': whole('Events that it needs'),
+  'count?': whole('Events behind it'),
+  'events?': listOf(
+    object({
+      event_id: text(),
+      event_time: INSTANT,
+      ingested_at: INSTANT,
+      inputs: listOf(VALUE),
+      'counts?': truth('The condition of the feature holds'),
+    }),
+  ),
+  'tiles?': listOf(INSTANT),
+});
+
+export const READ_SCHEMAS: Schemas = {
+  OnlineFeatures: object({
+    'set?': text('The version that was read'),
+    as_of: INSTANT,
+    known_at: INSTANT,
+    corrected: truth('Events that were too late to be served were counted too'),
+    names: listOf(text()),
+    results: listOf(ROW),
+    partial: truth('Some values are not there'),
+    'degraded?': object({ reasons: listOf(text()) }),
+    timing: object({ total_ms: { type: 'number' }, storage_ms: { type: 'number' } }),
+  }),
+  FeatureExplanation: object({ as_of: INSTANT, feature: text(), steps: listOf(STEP) }),
+};

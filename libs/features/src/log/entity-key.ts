@@ -1,0 +1,31 @@
+import { RE2JS } from 're2js';
+import type { EntityRule } from '../definitions/feature-view';
+
+const ENTITY_BYTES = 256;
+
+/** The key of an entity as it lies in the log, or what was expected of it. */
+export function entityKey(rule: EntityRule, given: unknown): string | { readonly expected: string } {
+  const { type, pattern, maxLength } = rule;
+  if (type === 'int') {
+    const number = typeof given === 'string' && /^-?\d{1,16}$/.test(given) ? Number(given) : given;
+    if (typeof number !== 'number' || !Number.isSafeInteger(number)) return { expected: 'a whole number' };
+    return String(number);
+  }
+  if (typeof given !== 'string' || given === '') return { expected: 'text' };
+  if (given.length > maxLength || Buffer.byteLength(given) > ENTITY_BYTES)
+    return { expected: `at most ${Math.min(maxLength, ENTITY_BYTES)} characters and ${ENTITY_BYTES} bytes` };
+  if (given.includes('\0') || !given.isWellFormed()) return { expected: 'well-formed text' };
+  if (pattern !== undefined && !matcher(pattern).matches(given)) return { expected: `text like ${pattern}` };
+  return given;
+}
+
+// Definitions are few; a view that goes takes its pattern with it at the next start.
+const matchers = new Map<string, RE2JS>();
+
+function matcher(pattern: string): RE2JS {
+  const known = matchers.get(pattern);
+  if (known) return known;
+  const made = RE2JS.compile(pattern);
+  matchers.set(pattern, made);
+  return made;
+}

@@ -1,0 +1,172 @@
+import { DomainError, nearestWords } from '@sibyl/kernel';
+import type { ViewPlan } from '../definitions/view-plan';
+import type { Explanation } from '../engine/explain';
+import type { LiveReads } from '../engine/live-reads';
+import type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
+import type { PastReads } from '../engine/past-reads';
+import type { StateStore } from '../engine/state-store';
+import type { DefinitionSnapshot } from '../store/definition-snapshot';
+import type { Micros } from '../time';
+import { readRows, type AskedRow } from './entity-rows';
+import { checkRetention, readMoment, type AskedMoment } from './moment';
+import type { ReadOptions } from './read-options';
+import type { SelectedMember, Selection, Selections } from './selection';
+import { servedRow, type ServedRow } from './served-row';
+
+/** Entities of one read. */
+const ENTITIES_MAX = 1000;
+
+export interface ReadRequest extends AskedMoment {
+  /** Exactly one of the two. */
+  readonly set?: string;
+  readonly features?: readonly string[];
+  readonly rows: readonly AskedRow[];
+  readonly deadlineMs?: number;
+}
+
+export interface ReadAnswer {
+  readonly selection: Selection;
+  readonly at: Micros;
+  /** Whose knowledge counted: `at` unless another was asked for. */
+  readonly knownAt: Micros;
+  /** Events that came too late to be served were counted too. */
+  readonly corrected: boolean;
+  readonly rows: readonly ServedRow[];
+  readonly unread?: 'deadline' | 'failed';
+  /** Microseconds that the log took. */
+  readonly storage: Micros;
+}
+
+export interface FeatureReadsParts {
+  readonly selections: Selections;
+  readonly snapshot: DefinitionSnapshot;
+  readonly store: StateStore;
+  readonly live: LiveReads;
+  readonly past: PastReads;
+  readonly now: () => Micros;
+  /** Hears of every row that was served now, for profiles and freshness. */
+  readonly onServed?: (selection: Selection, at: Micros, rows: readonly ServedRow[]) => void;
+}
+
+/** Reads of features by name, for callers: resolved, checked, read from memory or from the log, and settled by the policy of the set. */
+export class FeatureReads {
+  private inUse: readonly ViewPlan[] = [];
+
+  constructor(
+    private readonly parts: FeatureReadsParts,
+    private readonly options: ReadOptions,
+  ) {}
+
+  /** What is published has changed. Reads that are under way end with the plans of before. */
+  usePublished(): void {
+    const { selections, snapshot, store } = this.parts;
+    const views = new Set(snapshot.views());
+    for (const { members } of snapshot.sets()) {
+      for (const { view, viewHash } of members) {
+        const pinned = snapshot.view(view, viewHash);
+        if (pinned) views.add(pinned);
+      }
+    }
+    const plans = [...views].map((view) => selections.program(view).plan);
+    store.usePlans(new Set([...plans, ...this.inUse]));
+    this.inUse = plans;
+  }
+
+  select({ set, features }: Pick<ReadRequest, 'set' | 'features'>): Promise<Selection> {
+    const { selections } = this.parts;
+    return set === undefined ? selections.ofFeatures(features ?? [], '/features') : selections.ofSet(set);
+  }
+
+  async read(request: ReadRequest): Promise<ReadAnswer> {
+    const { selection, rows, moment } = await this.prepare(request);
+    const answer = await this.readFrames(selection, rows, { moment, deadlineMs: request.deadlineMs });
+    const served = answer.frames.map((frames) => servedRow(selection, frames));
+    if (!moment) this.parts.onServed?.(selection, answer.at, served);
+    const { at, storage, unread } = answer;
+    return {
+      ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
+      ...{ rows: served, storage },
+      ...(unread && { unread }),
+    };
+  }
+
+  /** Why a member has its value for the first row. */
+  async explain(request: ReadRequest, name: string): Promise<Explanation> {
+    const { selection, rows, moment } = await this.prepare(request);
+    const { past, live, now } = this.parts;
+    const { view, slot } = memberOf(selection, name);
+    const [row] = rows;
+    const one = selection.views[view];
+    if (!one || !row) throw new RangeError('an explanation is of one row');
+    const given = row.given?.[view];
+    const query: OnlineQuery = {
+      views: [one.program],
+      rows: [{ entities: [row.entities[view] as string], ...(given && { given: [given] }) }],
+      deadlineMs: request.deadlineMs ?? this.options.deadlineMs,
+      ...staleOf(selection),
+    };
+    if (moment) return past.explain(query, moment, slot);
+    if (this.isInMemory(selection)) return live.explain(query, slot);
+    const at = now();
+    return past.explain(query, { at, knownAt: at, corrected: false }, slot);
+  }
+
+  /** Frames of a selection now, or as of a moment. */
+  async readFrames(
+    selection: Selection,
+    rows: readonly OnlineRow[],
+    { moment, deadlineMs }: { readonly moment?: PastMoment | undefined; readonly deadlineMs?: number | undefined },
+  ): Promise<OnlineAnswer> {
+    const { live, past, now } = this.parts;
+    const views = selection.views.map(({ program }) => program);
+    const query: OnlineQuery = { views, rows, ...staleOf(selection) };
+    const limit = deadlineMs === undefined ? {} : { deadlineMs };
+    if (moment) return past.read({ ...query, ...limit }, moment);
+    if (this.isInMemory(selection)) return live.read({ ...query, deadlineMs: deadlineMs ?? this.options.deadlineMs });
+    // Of a version that is not current any more nothing is kept in memory; the log gives the same.
+    const at = now();
+    return past.read({ ...query, ...limit }, { at, knownAt: at, corrected: false });
+  }
+
+  private async prepare(request: ReadRequest): Promise<{
+    readonly selection: Selection;
+    readonly rows: readonly OnlineRow[];
+    readonly moment: PastMoment | undefined;
+  }> {
+    if (request.rows.length > ENTITIES_MAX)
+      throw new DomainError('batch_too_large', `At most ${ENTITIES_MAX} entities are read at once.`);
+    const selection = await this.select(request);
+    const now = this.parts.now();
+    const moment = readMoment(request, now);
+    if (moment) checkRetention(selection, moment.at, now);
+    return { selection, rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
+  }
+
+  private isInMemory({ views }: Selection): boolean {
+    const { store } = this.parts;
+    return views.every(({ program }) =>
+      program.plan.streams.every(
+        ({ definition }, i) => store.table(definition.name)?.serves(program.needOf(i)) === true,
+      ),
+    );
+  }
+}
+
+function staleOf({ set }: Selection): Pick<OnlineQuery, 'keepStale'> {
+  return set?.onStale === 'degrade' ? { keepStale: true } : {};
+}
+
+function memberOf({ members }: Selection, name: string): SelectedMember {
+  const found = members.find((member) => member.name === name);
+  if (found) return found;
+  const [near] = nearestWords(
+    name,
+    members.map((member) => member.name),
+  );
+  const fault = {
+    pointer: '/feature',
+    expected: 'a member of the set',
+    ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
+  };
+  throw new DomainError('invalid_parameter', 'The set has no such member.', { faults: [fault] });
+}

@@ -1,0 +1,167 @@
+import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
+import { LRUCache } from 'lru-cache';
+import type { FeatureSet, FeatureView } from '../definitions/feature-view';
+import { Program } from '../engine/program';
+import type { FeatureValue, ValueType } from '../feature-value';
+import type { DefinitionCompiler } from '../store/definition-compiler';
+import type { DefinitionSnapshot } from '../store/definition-snapshot';
+import type { DefinitionStore } from '../store/definition-store';
+
+/** Where a value comes from. */
+export const VALUE_SOURCES = ['stream', 'table', 'expression', 'request', 'default'] as const;
+export type ValueSource = (typeof VALUE_SOURCES)[number];
+
+/** One value of each row. */
+export interface SelectedMember {
+  /** What callers call it. */
+  readonly name: string;
+  readonly feature: string;
+  readonly type: ValueType;
+  /** Index in `views`. */
+  readonly view: number;
+  readonly slot: number;
+  readonly source: ValueSource;
+  readonly default?: FeatureValue | undefined;
+}
+
+/** What is read of each entity: a set, or a list of features; every name resolved. Immutable, made once a version. */
+export interface Selection {
+  /** Absent where it is a list. */
+  readonly set?: FeatureSet;
+  readonly views: readonly SelectedView[];
+  readonly members: readonly SelectedMember[];
+}
+
+export interface SelectedView {
+  readonly view: FeatureView;
+  readonly program: Program;
+}
+
+const FEATURES_MAX = 1024;
+const KEPT = 1024;
+const VIEW_FEATURE = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?:([a-z][a-z0-9_.]{0,126})$/;
+
+export interface SelectionParts {
+  readonly compiler: DefinitionCompiler;
+  readonly snapshot: DefinitionSnapshot;
+  readonly store: Pick<DefinitionStore, 'find'>;
+}
+
+/** Makes selections, each once. */
+export class Selections {
+  private readonly programs = new WeakMap<FeatureView, Program>();
+  private readonly made = new LRUCache<string, Selection>({ max: KEPT });
+
+  constructor(private readonly parts: SelectionParts) {}
+
+  /** One a version of a view: what is kept of its values is known by it. */
+  program(view: FeatureView): Program {
+    const known = this.programs.get(view);
+    if (known) return known;
+    const program = new Program(this.parts.compiler.plan(view));
+    this.programs.set(view, program);
+    return program;
+  }
+
+  /** `name`, or `name@` and the first hexadecimal digits of a hash. */
+  async ofSet(reference: string): Promise<Selection> {
+    const { snapshot, store } = this.parts;
+    const current = reference.includes('@') ? undefined : snapshot.set(reference);
+    if (current) return this.ofVersion(current);
+    const { resolved } = await store.find('set', reference);
+    if (!('members' in resolved)) throw new RangeError('a set without members');
+    return this.ofVersion(resolved);
+  }
+
+  /** `view:feature`, or `view@<beginning of its hash>:feature`. */
+  async ofFeatures(references: readonly string[], pointer: string): Promise<Selection> {
+    if (references.length > FEATURES_MAX)
+      throw new DomainError('batch_too_large', `At most ${FEATURES_MAX} features are read at once.`);
+    const faults: FieldFault[] = [];
+    const builder = new SelectionBuilder(this);
+    for (const [i, reference] of references.entries()) {
+      const at = `${pointer}/${i}`;
+      const [, name = '', prefix, feature = ''] = VIEW_FEATURE.exec(reference) ?? [];
+      const view = await this.view(name, prefix);
+      if (!view) faults.push({ pointer: at, expected: 'view:feature of a view that is published' });
+      else if (!builder.add(view, feature, { name: reference }))
+        faults.push(unknownFeature(at, builder, view, feature));
+    }
+    if (faults.length === 0) return builder.build();
+    throw new DomainError('invalid_parameter', 'Some of the features do not exist.', { faults: faults.slice(0, 64) });
+  }
+
+  private async view(name: string, prefix: string | undefined): Promise<FeatureView | undefined> {
+    const { snapshot } = this.parts;
+    if (name === '') return undefined;
+    return prefix === undefined ? snapshot.view(name) : snapshot.olderView(name, `sha256:${prefix}`);
+  }
+
+  private async ofVersion(set: FeatureSet): Promise<Selection> {
+    const known = this.made.get(set.hash);
+    if (known) return known;
+    const builder = new SelectionBuilder(this);
+    for (const { name, view: viewName, viewHash, feature, type, default: fallback } of set.members) {
+      const view = await this.parts.snapshot.olderView(viewName, viewHash);
+      if (!view || !builder.add(view, feature, { name, type, default: fallback }))
+        throw new RangeError(`set ${set.name} without ${viewName}:${feature}`);
+    }
+    const selection = { set, ...builder.build() };
+    this.made.set(set.hash, selection);
+    return selection;
+  }
+}
+
+class SelectionBuilder {
+  private readonly views: SelectedView[] = [];
+  private readonly members: SelectedMember[] = [];
+
+  constructor(private readonly selections: Selections) {}
+
+  names(view: FeatureView): Iterable<string> {
+    return this.selections.program(view).slots.keys();
+  }
+
+  add(
+    view: FeatureView,
+    feature: string,
+    called: Pick<SelectedMember, 'name' | 'default'> & Partial<Pick<SelectedMember, 'type'>>,
+  ): boolean {
+    const program = this.selections.program(view);
+    const slot = program.slots.get(feature);
+    const output = slot === undefined ? undefined : program.plan.outputs[slot];
+    if (slot === undefined || !output) return false;
+    let index = this.views.findIndex((one) => one.view === view);
+    if (index < 0) index = this.views.push({ view, program }) - 1;
+    const source = sourceOf(program, output.step);
+    this.members.push({ feature, type: output.type, view: index, slot, source, ...called });
+    return true;
+  }
+
+  build(): Selection {
+    return { views: this.views, members: this.members };
+  }
+}
+
+function sourceOf(program: Program, step: number): ValueSource {
+  switch (program.plan.steps[step]?.kind) {
+    case 'static':
+      return 'table';
+    case 'expression':
+      return 'expression';
+    case 'request':
+    case 'moment':
+      return 'request';
+    default:
+      return 'stream';
+  }
+}
+
+function unknownFeature(pointer: string, builder: SelectionBuilder, view: FeatureView, feature: string): FieldFault {
+  const [near] = nearestWords(feature, builder.names(view));
+  return {
+    pointer,
+    expected: `a feature of '${view.name}'`,
+    ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
+  };
+}

@@ -1,0 +1,58 @@
+import type { Frame } from '../engine/frame';
+import type { FeatureValue, ValueStatus } from '../feature-value';
+import type { Micros } from '../time';
+import type { SelectedMember, Selection, ValueSource } from './selection';
+
+/** The values of one entity, in the order of the members. */
+export interface ServedRow {
+  /** `OK`: every value is there; `NOT_FOUND`: nothing is known of the entity; `PARTIAL`: some are there. */
+  readonly status: 'OK' | 'PARTIAL' | 'NOT_FOUND';
+  readonly values: readonly FeatureValue[];
+  readonly statuses: readonly ValueStatus[];
+  /** NaN: no event is behind the value. */
+  readonly times: readonly Micros[];
+  readonly sources: readonly ValueSource[];
+}
+
+/** What its policy of a set makes of the values of its views: the same for a model, a read and a training set. */
+export function servedRow({ set, members }: Selection, frames: readonly Frame[]): ServedRow {
+  const values: FeatureValue[] = [];
+  const statuses: ValueStatus[] = [];
+  const times: Micros[] = [];
+  const sources: ValueSource[] = [];
+  let present = 0;
+  let absent = 0;
+  for (const member of members) {
+    const frame = frames[member.view] as Frame;
+    let value = frame.values[member.slot] as FeatureValue;
+    let status = frame.statuses[member.slot] as ValueStatus;
+    if (set && standsIn(set, member, status)) {
+      value = member.default as FeatureValue;
+      status = 'DEFAULTED';
+    }
+    if (status === 'PRESENT' || status === 'DEFAULTED') present += 1;
+    else if (status === 'NOT_FOUND') absent += 1;
+    values.push(value);
+    statuses.push(status);
+    times.push(frame.times[member.slot] as Micros);
+    sources.push(sourceOf(frame, member, status));
+  }
+  const status = present === members.length ? 'OK' : absent === members.length ? 'NOT_FOUND' : 'PARTIAL';
+  return { status, values, statuses, times, sources };
+}
+
+function standsIn(
+  { onMissing, onStale }: NonNullable<Selection['set']>,
+  member: SelectedMember,
+  status: ValueStatus,
+): boolean {
+  if (member.default === undefined || status === 'PRESENT' || status === 'DEFAULTED') return false;
+  // What could not be read in time is there, and is not passed over in silence.
+  if (status === 'TIMEOUT') return false;
+  return (status === 'STALE' ? onStale : onMissing) === 'default';
+}
+
+function sourceOf(frame: Frame, { slot, source }: SelectedMember, status: ValueStatus): ValueSource {
+  if (status === 'DEFAULTED') return 'default';
+  return frame.given?.values[slot] === undefined ? source : 'request';
+}
