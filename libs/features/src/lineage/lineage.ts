@@ -54,7 +54,7 @@ export class Lineage {
 
   /** Throws feature_view_not_found, feature_set_not_found, model_not_found, stream_not_found, invalid_parameter. */
   async graph(query: LineageQuery): Promise<LineageGraph> {
-    const asked = Object.keys(query);
+    const asked = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [name]));
     if (asked.length > 1) throw invalid(`Ask for one of ${asked.join(', ')} at a time.`);
     const published = await this.published(query);
     refuseTooMany(published.views);
