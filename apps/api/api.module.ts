@@ -2,7 +2,7 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeatureLog, FeatureReads, Lineage, LineageFeed } from '@sibyl/features';
+import { DefinitionStore, FeastFacade, FeatureLog, FeatureReads, Lineage, LineageFeed } from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelCatalog, ModelRegistry } from '@sibyl/registry';
@@ -58,6 +58,7 @@ class PlatformModule {
       [Lineage, platform.lineage],
       [LineageFeed, platform.lineageFeed],
       [FeatureReads, platform.featureReads],
+      [FeastFacade, platform.feastFacade],
       [Serving, platform.serving],
       [ModelSources, platform.sources],
       [HttpOptions, config.http],

@@ -78,6 +78,8 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['PUT', '/v1/features/views/{name}', 'features:write'],
   ['DELETE', '/v1/features/views/{name}', 'features:write'],
   ['GET', '/v1/features/lineage', 'features:read'],
+  ['POST', '/get-online-features', 'features:read'],
+  ['POST', '/push', 'features:write'],
   ['GET', '/v1/features/sets', 'features:read'],
   ['GET', '/v1/features/sets/{name}', 'features:read'],
   ['PUT', '/v1/features/sets/{name}', 'features:write'],

@@ -31,3 +31,5 @@ export { ReadOptions } from './serving/read-options';
 export type { ServedRow } from './serving/served-row';
 export { Selections, VALUE_SOURCES, type Selection } from './serving/selection';
 export { instantText, type Micros } from './time';
+export { FeastFacade } from './feast/feast-facade';
+export type { FeastAnswer } from './feast/feast-answer';

@@ -1,4 +1,5 @@
 import { AUDIT_SCHEMAS } from '../audit/audit.schemas';
+import { FEAST_SCHEMAS } from '../features/feast.schemas';
 import { FEATURE_SCHEMAS } from '../features/feature.schemas';
 import { LINEAGE_SCHEMAS } from '../features/lineage.schemas';
 import { READ_SCHEMAS } from '../features/read.schemas';
@@ -21,6 +22,7 @@ export const ALL_SCHEMAS: Schemas = {
   ...DIFF_SCHEMAS,
   ...FEATURE_SCHEMAS,
   ...LINEAGE_SCHEMAS,
+  ...FEAST_SCHEMAS,
   ...READ_SCHEMAS,
   ...AUDIT_SCHEMAS,
   ...OPERATION_SCHEMAS,

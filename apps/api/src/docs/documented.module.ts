@@ -2,7 +2,7 @@ import { Module, type Type } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeatureLog, FeatureReads, Lineage, LineageFeed } from '@sibyl/features';
+import { DefinitionStore, FeastFacade, FeatureLog, FeatureReads, Lineage, LineageFeed } from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelRegistry } from '@sibyl/registry';
@@ -36,6 +36,7 @@ const ASKED_FOR = [
     Database,
     DefinitionStore,
     Drain,
+    FeastFacade,
     FeatureLog,
     FeatureReads,
     Gate,

@@ -3,6 +3,7 @@ import {
   DefinitionCompiler,
   DefinitionSnapshot,
   DefinitionStore,
+  FeastFacade,
   FeatureLog,
   FeatureReads,
   LiveReads,
@@ -63,6 +64,7 @@ export async function startFeatures(foundation: Foundation, database: Database, 
     featureLog,
     featureStore: store,
     featureReads: reads,
+    feastFacade: new FeastFacade(reads, featureLog, snapshot),
     ...lineage,
     stopFeatures: async () => {
       snapshot.stop();

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { Definitions } from './definitions';
+import { FeastController } from './feast.controller';
 import { LineageController } from './lineage.controller';
 import { PushController } from './push.controller';
 import { Pushes } from './pushes';
@@ -9,7 +10,7 @@ import { SetsController } from './sets.controller';
 import { ViewsController } from './views.controller';
 
 @Module({
-  controllers: [PushController, ReadsController, ViewsController, SetsController, LineageController],
+  controllers: [PushController, ReadsController, ViewsController, SetsController, LineageController, FeastController],
   providers: [Pushes, Definitions, ReadBody],
 })
 export class FeaturesModule {}
