@@ -2,7 +2,17 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeastFacade, FeatureLog, FeatureReads, Lineage, LineageFeed } from '@sibyl/features';
+import {
+  DefinitionStore,
+  FeastFacade,
+  FeatureLog,
+  FeatureQuality,
+  FeatureReads,
+  Lineage,
+  LineageFeed,
+  RuleTally,
+  TrainingSets,
+} from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelCatalog, ModelRegistry } from '@sibyl/registry';
@@ -55,10 +65,13 @@ class PlatformModule {
       [ModelCatalog, platform.registry.catalog],
       [FeatureLog, platform.featureLog],
       [DefinitionStore, platform.featureStore],
-      [Lineage, platform.lineage],
-      [LineageFeed, platform.lineageFeed],
       [FeatureReads, platform.featureReads],
       [FeastFacade, platform.feastFacade],
+      [Lineage, platform.lineage],
+      [LineageFeed, platform.lineageFeed],
+      [TrainingSets, platform.trainingSets],
+      [FeatureQuality, platform.featureQuality],
+      [RuleTally, platform.ruleTally],
       [Serving, platform.serving],
       [ModelSources, platform.sources],
       [HttpOptions, config.http],

@@ -93,7 +93,7 @@ describe('who may call what', () => {
   });
 
   it('any key at all opens what asks for any key, and nothing else', async () => {
-    const key = await keyWith(['features:write']);
+    const key = await keyWith(['keys:grant']);
     for (const [method, pattern, access] of ROUTES.filter(([, , other]) => other !== 'public')) {
       const { status } = await call('private', method, pathOf(pattern), key);
       expect([pattern, status === 403]).toEqual([pattern, access !== 'any key']);

@@ -73,6 +73,9 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['POST', '/v1/features/push', 'features:write'],
   ['POST', '/v1/features/online', 'features:read'],
   ['POST', '/v1/features/explain', 'features:read'],
+  ['POST', '/v1/features/historical', 'features:read'],
+  ['GET', '/v1/features/stats', 'features:read'],
+  ['GET', '/v1/features/freshness', 'features:read'],
   ['GET', '/v1/features/views', 'features:read'],
   ['GET', '/v1/features/views/{name}', 'features:read'],
   ['PUT', '/v1/features/views/{name}', 'features:write'],
@@ -86,5 +89,6 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['DELETE', '/v1/features/sets/{name}', 'features:write'],
 
   ['GET', '/v1/operations/{id}', 'any key'],
+  ['GET', '/v1/operations/{id}/result', 'features:read'],
   ['DELETE', '/v1/operations/{id}', 'any key'],
 ];

@@ -16,12 +16,13 @@ import { Database } from '@sibyl/database';
 import { featureMigrations } from '@sibyl/features';
 import { GpuMeter, OnnxRuntime } from '@sibyl/inference';
 import { SystemClock, systemActor, UuidV7Source, type Clock, type IdSource } from '@sibyl/kernel';
-import { ManifestDefaults, ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
+import { ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@sibyl/prediction';
 import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations, type MlflowSync } from '@sibyl/registry';
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
 import { startFeatures, type Features } from './features/feature-parts';
+import { startLineage, type LineageStarted } from './features/lineage-parts';
 import { LocalServing } from './models/local-serving';
 import { ModelSources } from './models/model-sources';
 import type { Serving } from './models/serving';
@@ -49,7 +50,7 @@ type Auth = Awaited<ReturnType<typeof startAuth>>;
 type Models = Awaited<ReturnType<typeof startModels>>;
 
 /** Everything below HTTP, put together: the parts list of the server. */
-export interface Platform extends Foundation, Audit, Auth, Models, Features {
+export interface Platform extends Foundation, Audit, Auth, Models, Features, LineageStarted {
   readonly database: Database;
   readonly gpus: GpuMeter;
   /** Registers what the operator named; the server listens already. */
@@ -80,8 +81,9 @@ export async function startPlatform(
   const database = await startDatabase(foundation, siblings.count > 1);
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
-  const models = await startModels(foundation, { database, ...audit }, runtime);
-  const features = await startFeatures(foundation, database, models.registry);
+  const features = await startFeatures(foundation, database);
+  const models = await startModels(foundation, { database, ...audit, ...features }, runtime);
+  const lineage = startLineage({ ...foundation, ...features, registry: models.registry });
   const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
@@ -92,6 +94,7 @@ export async function startPlatform(
     ...auth,
     ...models,
     ...features,
+    ...lineage,
     database,
     gpus,
     async registerModels() {
@@ -106,7 +109,7 @@ export async function startPlatform(
     },
     async close() {
       models.stop();
-      await Promise.all([models.scrubber.stop(), sync.stop(), features.stopFeatures()]);
+      await Promise.all([models.scrubber.stop(), sync.stop(), features.stopFeatures(), lineage.lineageFeed.stop()]);
       await Promise.all([runtime.close(), auth.idempotency.stop(), auth.keyUsage.stop(), auth.keySnapshot.stop()]);
       await audit.trail.close();
       await database.close();
@@ -204,7 +207,7 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
 
 async function startModels(
   foundation: Foundation,
-  { database, trail, auditLog }: { readonly database: Database } & Audit,
+  { database, trail, auditLog, featureReader }: { readonly database: Database } & Audit & Features,
   runtime: OnnxRuntime,
 ) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
@@ -236,7 +239,7 @@ async function startModels(
       .retire(model, record)
       .catch((error: unknown) => log.warn({ model, err: error }, 'old versions could not be archived'));
   const others = elsewhere(siblings, prewarmLimitMs);
-  const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction);
+  const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction, featureReader);
   const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
   const serving: Serving =
     siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
@@ -252,7 +255,7 @@ async function startModels(
     serving,
     localServing,
     signatureWatch,
-    predictions: new PredictionService(reconciler, new ManifestDefaults(), clock, config.prediction),
+    predictions: new PredictionService(reconciler, featureReader, clock, config.prediction),
     payloadDigest: new PayloadDigest(secrets.digestKey),
     stop: () => {
       reconciler.stop();

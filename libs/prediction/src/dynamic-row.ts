@@ -13,9 +13,11 @@ export function decodeDynamicRow(
   features: JsonObject,
   supplied: JsonObject,
   pointer: string,
+  extra?: ReadonlySet<string>,
 ): Tensor[] {
   const faults = new RequestFaults();
-  faults.unknown(pointer, Object.keys(features), contract.slotNames);
+  const names = Object.keys(features);
+  faults.unknown(pointer, extra ? names.filter((name) => !extra.has(name)) : names, contract.slotNames);
   faults.throwIfAny();
   const values = { ...supplied, ...features };
   return contract.inputs.map((input, index) => {

@@ -33,9 +33,10 @@ export class FeatureRows {
 
   /**
    * Fills the next row from named features and answers the slots that the request left out. Throws, and leaves the row free
-   * for the next one, when a value is unknown, of the wrong type, out of range or not allowed.
+   * for the next one, when a value is unknown (`extra` are names that somebody else knows), of the wrong type, out of range or
+   * not allowed.
    */
-  add(features: JsonObject, pointer: string): readonly FeatureSlot[] {
+  add(features: JsonObject, pointer: string, extra: ReadonlySet<string> = NO_NAMES): readonly FeatureSlot[] {
     const { slots } = this.contract;
     let missing: FeatureSlot[] | undefined;
     let faults: RequestFaults | undefined;
@@ -50,7 +51,10 @@ export class FeatureRows {
       }
     }
     const names = Object.keys(features);
-    if (names.length !== seen) (faults ??= new RequestFaults()).unknown(pointer, names, this.contract.slotNames);
+    if (names.length !== seen) {
+      const own = extra.size === 0 ? names : names.filter((name) => !extra.has(name));
+      if (own.length !== seen) (faults ??= new RequestFaults()).unknown(pointer, own, this.contract.slotNames);
+    }
     faults?.throwIfAny();
     this.rows++;
     return missing ?? NONE;
@@ -165,6 +169,7 @@ function slotAt(scanner: PlainScanner, names: PlainNames, likely: number): numbe
 }
 
 const NONE: readonly FeatureSlot[] = [];
+const NO_NAMES: ReadonlySet<string> = new Set();
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const COMMA = 0x2c;

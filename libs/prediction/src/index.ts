@@ -1,10 +1,21 @@
 export { PredictionOptions } from './prediction-options';
 export { PredictCall } from './predict-call';
-export { PredictionService, type RowRequest } from './prediction-service';
+export type { RowRequest } from './call-parts';
+export { PredictionService } from './prediction-service';
 export type { RowPrediction } from './decision';
-export type { Receiver, RowAnswer, TensorAnswer } from './row-inference';
+export type { Receiver, RowAnswer, RowFill, TensorAnswer } from './row-inference';
 /** @public The port of feature sources. */
-export { FeatureReader, ManifestDefaults, type FeatureQuery } from './feature-reader';
+export {
+  FeatureReader,
+  ManifestDefaults,
+  type FeatureAsk,
+  type FeatureBasis,
+  type FeatureQuery,
+  type FilledRow,
+  type FilledRows,
+  type VersionFeatures,
+} from './feature-reader';
+export type { FeatureSlot } from './model-contract';
 export { Promotion, type Elsewhere } from './promotion';
 export { ModelReconciler, type ReconcilerLog } from './model-reconciler';
 export type { ServingSource } from './serving-source';

@@ -14,7 +14,8 @@ import type { JsonObject } from './feature-rows';
 import { ModelReconciler } from './model-reconciler';
 import { PredictionOptions } from './prediction-options';
 import { PredictCall } from './predict-call';
-import { PredictionService, type RowRequest } from './prediction-service';
+import type { RowRequest } from './call-parts';
+import { PredictionService } from './prediction-service';
 import type { RowAnswer, TensorAnswer } from './row-inference';
 import { Promotion } from './promotion';
 import { ServedVersion } from './served-version';
@@ -431,7 +432,7 @@ describe('PredictionService', () => {
     });
     expect(await fixture.predictRow(served, row({ a: 1 }), fixture.call())).toMatchObject({
       json: '{"value":11}',
-      defaulted: ['b'],
+      fill: { defaulted: ['b'] },
     });
     expect(JSON.parse(served.infoJson)).toEqual({
       name: 'm',
@@ -670,7 +671,7 @@ describe('Promotion', () => {
         return Promise.resolve(event);
       },
     };
-    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options, new ManifestDefaults());
     await promotion.promote(actor, move, () => Promise.resolve());
     expect(loadedAtMove).toBe(true);
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
@@ -702,7 +703,7 @@ describe('Promotion', () => {
       },
     };
     const elsewhere = { warm: () => Promise.resolve(), follow: () => Promise.resolve() };
-    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options, new ManifestDefaults());
     let before = fixture.snapshots;
     await promotion.promote(actor, { ...move, reason: 'told' }, () => Promise.resolve());
     expect(fixture.reconciler.table.resolve('m', undefined).served.version).toBe('2');
@@ -728,7 +729,7 @@ describe('Promotion', () => {
       warm: () => Promise.reject(new DomainError('model_not_ready', 'no memory')).finally(() => steps.push('asked')),
       follow: () => Promise.resolve(),
     };
-    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options);
+    const promotion = new Promotion(aliases, fixture.reconciler, elsewhere, fixture.options, new ManifestDefaults());
     expect(await code(promotion.promote(actor, move, () => Promise.resolve()))).toBe('etag_mismatch');
     expect(await code(promotion.rollback(actor, move, () => Promise.resolve()))).toBe('policy_forbidden');
     expect(fixture.reconciler.table.resolve('m', '2').served.loaded).toBeUndefined();
@@ -753,6 +754,7 @@ describe('Promotion', () => {
       fixture.reconciler,
       { warm: () => Promise.resolve(), follow: () => Promise.resolve() },
       fixture.options,
+      new ManifestDefaults(),
     );
     expect(await code(promotion.promote(actor, { ...move, version: '9' }, () => Promise.resolve()))).toBe(
       'alias_not_found',

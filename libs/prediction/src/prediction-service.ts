@@ -1,17 +1,18 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest } from '@sibyl/inference';
-import { areLong, type PlainScanner, type Tensor } from '@sibyl/protocol';
+import { areLong, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
 import { runInFixedBatches } from './fixed-batch';
-import type { FeatureQuery, FeatureReader } from './feature-reader';
-import { FeatureRows, type JsonObject } from './feature-rows';
+import type { FeatureReader, FilledRow } from './feature-reader';
+import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
+import { addRow, fillOf, leavesOut, orThrow, supply, tryAdd, type FillingRow } from './filling-rows';
 import { fillMissing } from './missing-features';
-import type { FeatureSlot } from './model-contract';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
+import type { LongParts, PlainCall, RowRequest, TensorCall } from './call-parts';
 import type { PredictCall } from './predict-call';
 import {
   asDomainError,
@@ -21,19 +22,12 @@ import {
   TensorInference,
   type Receiver,
   type RowAnswer,
+  type RowFill,
   type TensorAnswer,
 } from './row-inference';
 import type { ServedVersion } from './served-version';
 import type { Resolution } from './serving-table';
 import { decodeTensorInputs, rowsOf } from './tensor-inputs';
-
-/** One row that a caller asks about. */
-export interface RowRequest {
-  readonly features: JsonObject;
-  readonly query: FeatureQuery;
-  /** Where the features stand in the request, for errors. */
-  readonly pointer: string;
-}
 
 /** Answers for features or tensors with the version that the serving table names. */
 export class PredictionService {
@@ -52,17 +46,36 @@ export class PredictionService {
     return this.reconciler.resolve(model, version);
   }
 
-  /** One row. Throws what is wrong with it; the receiver hears the answer, or why the model cannot give one. */
+  /**
+   * One row. Throws what is wrong with it; the receiver hears the answer, or why the model cannot give one, or why its features
+   * could not be found where that took time.
+   */
   submitRow(served: ServedVersion, row: RowRequest, call: PredictCall, receiver: Receiver<RowAnswer>): void {
+    const features = this.features.featuresOf(served);
+    if (features === undefined || !leavesOut(served.contract, row.features)) {
+      this.submitFilled(served, row, call, receiver);
+      return;
+    }
+    const filled = features.read([row]);
+    if (!(filled instanceof Promise)) {
+      this.submitFilled(served, { ...row, source: features, filled: filled[0] }, call, receiver);
+      return;
+    }
+    filled
+      .then((rows) => this.submitFilled(served, { ...row, source: features, filled: rows[0] }, call, receiver))
+      .catch((error: unknown) => receiver.failed(asDomainError(error)));
+  }
+
+  private submitFilled(served: ServedVersion, row: FillingRow, call: PredictCall, receiver: Receiver<RowAnswer>): void {
     const { contract } = served;
     if (!contract.fixedRows) {
       this.submitDynamic(served, row, call, receiver);
       return;
     }
     const rows = new FeatureRows(contract, 1);
-    const defaulted = this.addRow(rows, row);
+    const fill = addRow(rows, row);
     const request = call.request(rows.tensors(), contract.stackable ? 1 : 0);
-    this.submit(served, request, new RowInference(served, defaulted, call, receiver));
+    this.submit(served, request, new RowInference(served, fill, call, receiver));
   }
 
   /**
@@ -75,12 +88,13 @@ export class PredictionService {
     call: PredictCall,
   ): Promise<(RowAnswer | DomainError)[]> {
     if (call.long) await this.readLong(served, { rows: requests }, call);
+    const filling = await this.fillAll(served, requests);
     if (!served.batchable && !(served.contract.stackable && served.fixedBatch !== undefined))
-      return this.predictSingly(served, requests, call);
+      return this.predictSingly(served, filling, call);
     const rows = new FeatureRows(served.contract, requests.length);
     const placed: Placed[] = [];
-    for (const row of requests) {
-      placed.push(this.tryAdd(rows, row));
+    for (const row of filling) {
+      placed.push(tryAdd(rows, row));
       if (call.long && call.due) await call.next();
     }
     if (rows.rows === 0) return placed.map((place) => place as DomainError);
@@ -88,9 +102,21 @@ export class PredictionService {
     const outputs = await this.infer(served, call.request(rows.tensors(), total));
     // One of them may be to blame; by themselves the others have their answers.
     if (total > 1 && outputs instanceof DomainError && OF_A_ROW.has(outputs.code)) {
-      return this.predictSingly(served, requests, call);
+      return this.predictSingly(served, filling, call);
     }
     return this.readRows(served, outputs, placed, call);
+  }
+
+  /** What a feature source has for the rows that leave something out: one read for all of them. */
+  private async fillAll(served: ServedVersion, requests: readonly RowRequest[]): Promise<readonly FillingRow[]> {
+    const source = this.features.featuresOf(served);
+    if (source === undefined) return requests;
+    const wanting = requests.filter(({ features }) => leavesOut(served.contract, features));
+    if (wanting.length === 0) return requests;
+    const filled = new Map<RowRequest, FilledRow | DomainError | undefined>();
+    const found = await source.read(wanting);
+    wanting.forEach((row, i) => filled.set(row, found[i]));
+    return requests.map((row) => (filled.has(row) ? { ...row, source, filled: filled.get(row) } : row));
   }
 
   /** Reads the nested arrays of a long call, so that what follows finds them read. */
@@ -113,8 +139,8 @@ export class PredictionService {
       if (place instanceof DomainError) answers.push(place);
       else if (outputs instanceof DomainError) answers.push(outputs);
       else if (long)
-        answers.push(await readLongRow(served, outputs, { index: index++, total, defaulted: place.defaulted }, call));
-      else answers.push(readRow(served, outputs, index++, total, place.defaulted));
+        answers.push(await readLongRow(served, outputs, { index: index++, total, fill: place.fill }, call));
+      else answers.push(readRow(served, outputs, index++, total, place.fill));
     }
     return answers;
   }
@@ -140,9 +166,11 @@ export class PredictionService {
     const rows = new FeatureRows(contract, 1);
     const missing = rows.addPlain(row.scanner);
     if (missing === undefined) return false;
-    const defaulted = this.supply(rows, missing, { query: row.query, pointer: '/features' });
+    // A feature source wants to know what the request gives, and that went by as bytes.
+    if (missing.length > 0 && this.features.featuresOf(served) !== undefined) return false;
+    const fill = supply(rows, missing, { pointer: '/features' });
     const request = row.call.request(rows.tensors(), contract.stackable ? 1 : 0);
-    this.submit(served, request, new RowInference(served, defaulted, row.call, receiver));
+    this.submit(served, request, new RowInference(served, fill, row.call, receiver));
     return true;
   }
 
@@ -171,7 +199,7 @@ export class PredictionService {
 
   private async predictSingly(
     served: ServedVersion,
-    requests: readonly RowRequest[],
+    requests: readonly FillingRow[],
     call: PredictCall,
   ): Promise<(RowAnswer | DomainError)[]> {
     const answers = new Array<RowAnswer | DomainError>(requests.length);
@@ -188,11 +216,11 @@ export class PredictionService {
     return answers;
   }
 
-  private predictRow(served: ServedVersion, row: RowRequest, call: PredictCall): Promise<RowAnswer | DomainError> {
+  private predictRow(served: ServedVersion, row: FillingRow, call: PredictCall): Promise<RowAnswer | DomainError> {
     return new Promise((resolve) => {
       const failed = (error: unknown): void => resolve(asDomainError(error));
       try {
-        this.submitRow(served, row, call, { succeeded: resolve, failed });
+        this.submitFilled(served, row, call, { succeeded: resolve, failed });
       } catch (error) {
         failed(error);
       }
@@ -223,43 +251,18 @@ export class PredictionService {
     this.awaited.submit(served, request, receiver);
   }
 
-  private addRow(rows: FeatureRows, row: RowRequest): readonly string[] | undefined {
-    return this.supply(rows, rows.add(row.features, row.pointer), row);
-  }
-
-  /** Fills what the request left out; answers the features that a default stood in for. */
-  private supply(
-    rows: FeatureRows,
-    missing: readonly FeatureSlot[],
-    row: Pick<RowRequest, 'query' | 'pointer'>,
-  ): readonly string[] | undefined {
-    if (missing.length === 0) return undefined;
-    const known = this.features.read(row.query, missing);
-    const { values, defaulted } = fillMissing(missing, known, row.pointer, () => rows.drop());
-    for (const slot of missing) rows.supply(slot, values[slot.name]);
-    return defaulted.length ? defaulted : undefined;
-  }
-
-  private tryAdd(rows: FeatureRows, row: RowRequest): Placed {
-    try {
-      return { defaulted: this.addRow(rows, row) };
-    } catch (error) {
-      return asDomainError(error);
-    }
-  }
-
   private submitDynamic(
     served: ServedVersion,
-    row: RowRequest,
+    row: FillingRow,
     call: PredictCall,
     receiver: Receiver<RowAnswer>,
   ): void {
     const { contract } = served;
+    const filled = orThrow(row.filled);
     const missing = contract.slots.filter((slot) => !Object.hasOwn(row.features, slot.name));
-    const known = missing.length ? this.features.read(row.query, missing) : undefined;
-    const { values, defaulted } = fillMissing(missing, known, row.pointer, () => undefined);
-    const tensors = decodeDynamicRow(contract, row.features, values, row.pointer);
-    const answered = new RowInference(served, defaulted.length ? defaulted : undefined, call, receiver);
+    const { values, defaulted } = fillMissing(missing, filled?.values, row.pointer, () => undefined);
+    const tensors = decodeDynamicRow(contract, row.features, values, row.pointer, row.source?.extra);
+    const answered = new RowInference(served, fillOf(defaulted, filled), call, receiver);
     this.submit(served, call.request(tensors, 0), answered);
   }
 }
@@ -271,26 +274,7 @@ const ROWS_AT_ONCE = 8;
 const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_crashed_on_input']);
 
 /** A row among those of a run, or what is wrong with it. */
-type Placed = { readonly defaulted: readonly string[] | undefined } | DomainError;
-
-/** Where nested arrays may be in a call. */
-export interface LongParts {
-  readonly inputs?: JsonObject | undefined;
-  readonly rows: readonly Pick<RowRequest, 'features' | 'pointer'>[];
-}
-
-/** Tensors that a caller asks about. */
-export interface TensorCall {
-  readonly inputs: JsonObject;
-  readonly call: PredictCall;
-  readonly rowsMax: number;
-}
-
-/** A call whose features or tensors are still the bytes at a scanner. */
-export interface PlainCall extends Pick<TensorCall, 'call' | 'rowsMax'> {
-  readonly scanner: PlainScanner;
-  readonly query: FeatureQuery;
-}
+type Placed = { readonly fill: RowFill | undefined } | DomainError;
 
 function isOneRow(tensors: readonly Tensor[]): boolean {
   for (const tensor of tensors) if (tensor.shape[0] !== 1) return false;

@@ -1,8 +1,10 @@
 import type { RecordChange } from '@sibyl/audit';
 import { DomainError, type Actor } from '@sibyl/kernel';
 import type { AliasEvent, AliasMove, AliasRollback, ModelAliases } from '@sibyl/registry';
+import type { FeatureReader } from './feature-reader';
 import type { ModelReconciler } from './model-reconciler';
 import type { PredictionOptions } from './prediction-options';
+import type { ServedVersion } from './served-version';
 
 /** The other processes that serve on the same port. */
 export interface Elsewhere {
@@ -19,11 +21,14 @@ export class Promotion {
     private readonly reconciler: ModelReconciler,
     private readonly elsewhere: Elsewhere,
     private readonly options: PredictionOptions,
+    private readonly features: Pick<FeatureReader, 'check'>,
   ) {}
 
   async promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
     // What will be refused loads nothing, and takes no memory from what serves.
     await this.aliases.foresee(actor, move);
+    const served = await this.found(move.model, move.version);
+    if (served !== undefined) await this.features.check(served);
     await this.warmEverywhere(move.model, move.version);
     const event = await this.aliases.move(actor, move, record);
     await this.switchEverywhere(event);
@@ -42,14 +47,22 @@ export class Promotion {
 
   /** Loads a version and holds it until an alias can be there; what may not serve is left to the move, which also knows the alias. */
   async warm(model: string, version: string): Promise<void> {
-    let served;
+    const served = await this.found(model, version);
+    if (served !== undefined) await this.reconciler.prewarm(served, this.options.prewarmLimitMs);
+  }
+
+  /** Rejects where a version cannot serve for want of its features. */
+  check(served: ServedVersion): Promise<void> {
+    return this.features.check(served);
+  }
+
+  private async found(model: string, version: string): Promise<ServedVersion | undefined> {
     try {
-      served = await this.reconciler.find(model, version);
+      return await this.reconciler.find(model, version);
     } catch (error) {
-      if (error instanceof DomainError && error.kind !== 'unavailable') return;
+      if (error instanceof DomainError && error.kind !== 'unavailable') return undefined;
       throw error;
     }
-    await this.reconciler.prewarm(served, this.options.prewarmLimitMs);
   }
 
   private async warmEverywhere(model: string, version: string): Promise<void> {

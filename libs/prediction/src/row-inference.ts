@@ -3,12 +3,23 @@ import { DomainError } from '@sibyl/kernel';
 import type { InferReceiver } from '@sibyl/inference';
 import { areLong, encodeNested, type JsonText, type Tensor } from '@sibyl/protocol';
 import { longOutputs, type RowPrediction } from './decision';
+import type { FeatureBasis } from './feature-reader';
 import type { PredictCall } from './predict-call';
 import type { ServedVersion } from './served-version';
 
-/** A prediction and the features that a default stood in for. */
+/** What stood in for what a request left out. */
+export interface RowFill {
+  /** Features that have a default. */
+  readonly defaulted: readonly string[];
+  /** Features whose value is older than it should be. */
+  readonly stale: readonly string[];
+  /** What the values were made from, where a feature source gave them. */
+  readonly basis: FeatureBasis | undefined;
+}
+
+/** A prediction, and what stood in for what its request left out. */
 export interface RowAnswer extends RowPrediction {
-  readonly defaulted: readonly string[] | undefined;
+  readonly fill: RowFill | undefined;
 }
 
 /** Who waits for an answer: one of the two is called, once, perhaps before the call returns. Neither may throw. */
@@ -27,14 +38,14 @@ export interface TensorAnswer {
 export class RowInference implements InferReceiver {
   constructor(
     private readonly served: ServedVersion,
-    private readonly defaulted: readonly string[] | undefined,
+    private readonly fill: RowFill | undefined,
     private readonly call: PredictCall,
     private readonly receiver: Receiver<RowAnswer>,
   ) {}
 
   answered(outputs: readonly Tensor[]): void {
     if (this.served.decision.readLong !== undefined && areLong(outputs)) void this.answerLong(outputs);
-    else this.tell(readRow(this.served, outputs, 0, 1, this.defaulted));
+    else this.tell(readRow(this.served, outputs, 0, 1, this.fill));
   }
 
   failed(error: Error): void {
@@ -42,7 +53,7 @@ export class RowInference implements InferReceiver {
   }
 
   private async answerLong(outputs: readonly Tensor[]): Promise<void> {
-    this.tell(await readLongRow(this.served, outputs, { index: 0, total: 1, defaulted: this.defaulted }, this.call));
+    this.tell(await readLongRow(this.served, outputs, { index: 0, total: 1, fill: this.fill }, this.call));
   }
 
   private tell(answer: RowAnswer | DomainError): void {
@@ -107,11 +118,11 @@ export function readRow(
   outputs: readonly Tensor[],
   index: number,
   total: number,
-  defaulted: readonly string[] | undefined,
+  fill: RowFill | undefined,
 ): RowAnswer | DomainError {
   try {
     const { json, label, value } = served.decision.read(outputs, index, total);
-    return { json, label, value, defaulted };
+    return { json, label, value, fill };
   } catch (error) {
     return asDomainError(error);
   }
@@ -121,20 +132,20 @@ export function readRow(
 interface RowPlace {
   readonly index: number;
   readonly total: number;
-  readonly defaulted: readonly string[] | undefined;
+  readonly fill: RowFill | undefined;
 }
 
 /** The same in slices. */
 export async function readLongRow(
   served: ServedVersion,
   outputs: readonly Tensor[],
-  { index, total, defaulted }: RowPlace,
+  { index, total, fill }: RowPlace,
   call: PredictCall,
 ): Promise<RowAnswer | DomainError> {
   try {
     if (call.due) await call.next();
     const { json, label, value } = await decideLong(served, outputs, index, total, call);
-    return { json, label, value, defaulted };
+    return { json, label, value, fill };
   } catch (error) {
     return asDomainError(error);
   }

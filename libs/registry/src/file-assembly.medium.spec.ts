@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Registered } from './model-registrar';
 import { packageFolder } from './testing';
+import { flipBit } from './testing/flip-bit';
 import { ALICE, registryFixture, type RegistryFixture } from './testing/registry-fixture';
 
 let at: RegistryFixture;
@@ -26,6 +28,32 @@ it('finds a file of a version by its content, for who may take that model, until
   expect(await at.registry.uploadState('other', '0'.repeat(64), everybody)).toEqual(unknown);
   await at.registry.delete(ALICE, { model: 'found', version: '1.0.0', reason: 'a test' }, at.record);
   expect(await at.registry.uploadState('other', sha256, everybody)).toEqual(unknown);
+});
+
+it('takes a file from where it is whole, and asks for it again once it is known that it is whole nowhere', async () => {
+  const folders = await Promise.all(['a1', 'a2'].map((name) => packageFolder({ manifest: { name } })));
+  const model = await readFile(path.join(folders[0] ?? '', 'model.onnx'));
+  const sha256 = createHash('sha256').update(model).digest('hex');
+  const registered: Registered[] = [];
+  for (const folder of folders) registered.push(await at.registry.registerFolder(ALICE, folder, {}, at.record));
+  const damage = async (of: number): Promise<void> => {
+    const digest = registered[of]?.version.digest.slice('sha256:'.length) ?? '';
+    await flipBit(path.join(at.options.artifactFolder, 'packages', digest, 'model.onnx'), 3);
+  };
+  const take = (version: string): Promise<unknown> =>
+    at.registry.registerFiles(
+      ALICE,
+      { name: 'a3', version, files: { 'model.onnx': sha256 }, may: (name) => name.startsWith('a') && name !== 'a3' },
+      at.record,
+    );
+  await damage(0);
+  expect(await take('1')).toMatchObject({ created: true });
+  await damage(1);
+  await expect(take('2')).rejects.toMatchObject({ code: 'model_not_ready' });
+  const log = { info: jest.fn(), warn: jest.fn(), error: jest.fn() };
+  await at.registry.scrubber({ log, record: at.record }).checkNow(undefined, new AbortController().signal);
+  const may = (name: string): boolean => name === 'a1' || name === 'a2';
+  expect(await at.registry.uploadState('a3', sha256, may)).toEqual({ offset: 0, complete: false });
 });
 
 it('looks a content up, and reads the lists of no other version', async () => {

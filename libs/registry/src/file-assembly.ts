@@ -25,11 +25,12 @@ interface StoredFile {
   readonly bytes: number;
 }
 
-/** Only the lists of versions that have one of the files are read. */
+/** Only the lists of versions that have one of the files are read. What is known to be damaged has to be sent again. */
 const STORED_FILES = `
 SELECT DISTINCT ON (v.model, f.sha256) f.sha256, v.model, v.digest, f.path, f.bytes FROM registry.model_version v,
   json_to_recordset(v.files) AS f(path text, sha256 text, bytes double precision)
-WHERE registry.file_digests(v.files) && $1::text[] AND f.sha256 = ANY ($1) AND v.deletion IS NULL AND v.status NOT IN ('registered')`;
+WHERE registry.file_digests(v.files) && $1::text[] AND f.sha256 = ANY ($1) AND v.deletion IS NULL AND v.status NOT IN ('registered')
+  AND NOT EXISTS (SELECT FROM registry.artifact_check c WHERE c.digest = v.digest AND NOT c.intact)`;
 
 /**
  * Packages out of files that are here already, named by their digests. Whoever knows a digest does not have the bytes: they are
@@ -98,8 +99,18 @@ export class FileAssembly {
       if (sent !== undefined) places.set(sha256, sent);
     }
     const others = [...digests].filter((sha256) => !places.has(sha256));
-    for (const { sha256, digest, path: file } of await this.stored(others, may))
-      if (!places.has(sha256)) places.set(sha256, { folder: await this.store.artifactFolder(digest), file });
+    let damage: DomainError | undefined;
+    for (const { sha256, digest, path: file } of await this.stored(others, may)) {
+      if (places.has(sha256)) continue;
+      try {
+        places.set(sha256, { folder: await this.store.artifactFolder(digest), file });
+      } catch (error) {
+        // Another version may have the same file whole.
+        if (!(error instanceof DomainError) || error.code !== 'model_not_ready') throw error;
+        damage = error;
+      }
+    }
+    if (damage && others.some((sha256) => !places.has(sha256))) throw damage;
     return places;
   }
 

@@ -24,6 +24,7 @@ export {
 export { zipMapClasses, type DerivedModel } from './derived-model';
 export type { GoldenMiss, Tolerance } from './golden';
 export type { AliasEvent, GivenApproval } from './alias-event';
+export { featureSetsInService, type FeatureSetUse } from './feature-set-uses';
 export { ModelAliases, type AliasMove, type AliasRollback } from './model-aliases';
 export type { Precondition } from './etag';
 export type { VersionDecision } from './version-lifecycle';

@@ -62,6 +62,7 @@ function readMembers(document: JsonObject, { name, version }: Required<ExpectedI
     metrics: members.objectOf('metrics') ?? {},
     inputs: members.entries('inputs', TENSORS_MAX)?.map(readTensor),
     features: members.entries('features', FEATURES_MAX)?.map(readFeature),
+    featureSet: readFeatureSet(members),
     outputs: members.entries('outputs', TENSORS_MAX)?.map(readTensor),
     classes: readClasses(members),
     decision: readDecision(members.inner('decision')),
@@ -117,6 +118,14 @@ function dateOf(members: Members): string | undefined {
   if (text === undefined) return undefined;
   if (/^\d{4}-\d{2}-\d{2}(?:[T ].*)?$/.test(text) && !Number.isNaN(Date.parse(text))) return text;
   return members.fault('training_date', 'a date or a time of RFC 3339');
+}
+
+const FEATURE_SET = /^[a-z][a-z0-9_]{0,62}(?:@(?:sha256:)?[0-9a-f]{12,64})?$/;
+
+function readFeatureSet(members: Members): string | undefined {
+  const reference = members.text('feature_set', 256);
+  if (reference === undefined || FEATURE_SET.test(reference)) return reference;
+  return members.fault('feature_set', 'the name of a feature set, or name@ and 12 or more digits of its hash');
 }
 
 function readTensor(members: Members): ManifestTensor {

@@ -13,6 +13,8 @@ export interface Manifest {
   readonly metrics: Readonly<Record<string, unknown>>;
   readonly inputs?: readonly ManifestTensor[];
   readonly features?: readonly ManifestFeature[];
+  /** The feature set that fills what a request leaves out: its name, or `name@` and the beginning of its hash. */
+  readonly featureSet?: string;
   readonly outputs?: readonly ManifestTensor[];
   readonly classes?: readonly string[];
   readonly decision?: ManifestDecision;

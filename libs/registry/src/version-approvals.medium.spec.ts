@@ -116,7 +116,23 @@ describe('approvals', () => {
     const name = await modelWith({ approvals: 2 }, '1');
     await approve(name, BEN);
     await at.registry.archive(CAT, { model: name, version: '1', reason: 'doubts' }, at.record);
-    expect(await approve(name, CAT)).toMatchObject({ status: 'validated', approvals: [{ actor: CAT }] });
+    expect(await approve(name, CAT)).toMatchObject({ status: 'archived', approvals: [{ actor: CAT }] });
+    expect(await approve(name, BEN)).toMatchObject({ status: 'approved' });
+  });
+
+  it('bring a version back for a rollback only when there are enough of them', async () => {
+    const name = await modelWith({ approvals: 2 }, '1', '2');
+    const { aliases } = at.registry;
+    const back = { model: name, alias: 'production', reason: 'worse', ifMatch: '"2"' };
+    for (const version of ['1', '2']) {
+      for (const actor of [BEN, CAT]) await approve(name, actor, version);
+      await promote(name, version);
+    }
+    await at.registry.archive(CAT, { model: name, version: '1', reason: 'it leaks' }, at.record);
+    await approve(name, BEN);
+    expect((await failure(aliases.rollback(BEN, back, at.record))).code).toBe('version_not_servable');
+    await approve(name, CAT);
+    expect(await aliases.rollback(BEN, back, at.record)).toMatchObject({ version: '1' });
   });
 
   it('end when the version is validated again with other results, and only then', async () => {

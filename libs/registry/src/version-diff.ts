@@ -30,7 +30,7 @@ export interface VersionDiff {
   readonly inputs: NamedChanges<CallerInput>;
   readonly outputs: NamedChanges<TensorSpec>;
   readonly features: NamedChanges<CallerFeature>;
-  /** Task, classes and members of the decision that differ. */
+  /** Task, feature set, classes and members of the decision that differ. */
   readonly answers: Readonly<Record<string, Changed<unknown>>>;
   readonly metrics: Readonly<Record<string, Changed<unknown>>>;
   readonly size: { readonly packageBytes: Changed<number>; readonly modelBytes: Changed<number> };
@@ -56,8 +56,8 @@ export function diffVersions(from: ModelVersion, to: ModelVersion, golden: Golde
     outputs: named(before.outputs, after.outputs),
     features: named(before.features, after.features),
     answers: changes(
-      { task: before.task, classes: before.classes, ...before.decision },
-      { task: after.task, classes: after.classes, ...after.decision },
+      { task: before.task, featureSet: from.manifest.featureSet, classes: before.classes, ...before.decision },
+      { task: after.task, featureSet: to.manifest.featureSet, classes: after.classes, ...after.decision },
       false,
     ),
     metrics: changes(from.manifest.metrics, to.manifest.metrics, true),

@@ -51,6 +51,7 @@ describe('a version as one file', () => {
       { model: 'linear', alias: 'production', version: '1.0.0', reason: 'the first', ifNoneMatch: '*' },
       here.record,
     );
+    await here.registry.approve(BOB, { model: 'linear', version: '1.0.0', reason: 'looks right' }, here.record);
     const leaving = await here.registry.export(ALICE, { model: 'linear', version: '1.0.0' }, here.record);
     const chunks: Buffer[] = [];
     for await (const chunk of leaving.chunks()) chunks.push(chunk);
@@ -158,6 +159,7 @@ describe('a version as one file', () => {
       registered_by: ALICE,
       report: { passed: true },
       alias_history: [{ alias: 'production', version: '1.0.0', reason: 'the first', digest }],
+      approvals: [{ kind: 'approve', actor: BOB, reason: 'looks right', digest, policy_revision: 0 }],
     });
     expect(await bring(file)).toBe('1.0.0 known');
   });

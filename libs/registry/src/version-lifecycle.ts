@@ -30,7 +30,7 @@ export class VersionLifecycle {
 
   /**
    * Approves a version whose last validation passed, an archived one too. It is `approved` once as many persons stood up for it as
-   * its policy asks for, and until then `validated`.
+   * its policy asks for; until then it stays `archived`, or is `validated`.
    */
   approve(actor: Actor, decision: VersionDecision, record: RecordChange): Promise<ModelVersion> {
     return this.decide('model.approve', { actor, ...decision }, record, async (tx, version, { policy, reason }) => {
@@ -43,7 +43,9 @@ export class VersionLifecycle {
           `The policy of model '${version.model}' asks for the approval of somebody else than who registered the version. ${ONE_PERSON}`,
         );
       const approvals = await this.approvals.approve(tx, actor, version, { policy, reason });
-      return approvedEnough(policy.policy, approvals, version.registeredBy) ? 'approved' : 'validated';
+      if (approvedEnough(policy.policy, approvals, version.registeredBy)) return 'approved';
+      // As long as it lacks one, nothing brings back what somebody took out of use: a rollback asks for no approvals.
+      return version.status === 'archived' ? 'archived' : 'validated';
     });
   }
 

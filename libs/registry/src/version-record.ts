@@ -7,6 +7,8 @@ import type { VersionRecord } from './version-file';
 
 /** Moves of aliases that a record tells of, the newest; more are counted. With their reasons they have a third of a header. */
 const MOVES_MAX = 2_000;
+/** Approvals, and rows that void them, that a record tells of: the newest. */
+const APPROVALS_MAX = 1_000;
 /** Installations that a version has come through: the first of them, because the others are in their records. */
 const ORIGINS_MAX = 16;
 /** Characters of their records that are taken along, a quarter of a header; of those past them the digests remain. */
@@ -19,10 +21,11 @@ interface RecordRow {
   readonly row: JsonObject;
   readonly moves: readonly JsonObject[] | null;
   readonly moves_count: string | number;
+  readonly approvals: readonly JsonObject[] | null;
   readonly origins: readonly JsonObject[] | null;
 }
 
-/** Everything that the registry knows of a version, every column of its row included, in the names of its schema. */
+/** What the registry knows of a version, every column of its row included, in the names of its schema. */
 export async function recordOf(
   tx: EntityManager,
   { model, version, digest, status, aliases }: ModelVersion,
@@ -33,6 +36,8 @@ export async function recordOf(
        (SELECT json_agg(row_to_json(e) ORDER BY e.id) FROM (SELECT * FROM registry.alias_event
           WHERE model = $1 AND (version = $2 OR from_version = $2) ORDER BY id DESC LIMIT ${MOVES_MAX}) e) AS moves,
        (SELECT count(*) FROM registry.alias_event WHERE model = $1 AND (version = $2 OR from_version = $2)) AS moves_count,
+       (SELECT json_agg(row_to_json(a) ORDER BY a.id) FROM (SELECT * FROM registry.model_approval
+          WHERE model = $1 AND version = $2 ORDER BY id DESC LIMIT ${APPROVALS_MAX}) a) AS approvals,
        (SELECT json_agg(json_build_object('sha256', o.record_sha256, 'imported_at', o.at, 'imported_by', o.actor,
           'header', CASE WHEN o.length <= ${ORIGINS_LENGTH} THEN o.header END) ORDER BY o.at)
         FROM (SELECT *, sum(length(header::text)) OVER (ORDER BY at, record_sha256) AS length FROM registry.version_origin
@@ -48,6 +53,7 @@ export async function recordOf(
     aliases,
     alias_history: found?.moves ?? [],
     alias_moves: Number(found?.moves_count ?? 0),
+    approvals: found?.approvals ?? [],
     audit,
     origins: found?.origins ?? [],
     exported_at: timestamp(atMs),

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
 import { EventLoopDelay } from './event-loop-delay';
+import { FeatureMetrics } from './feature-metrics';
 import { HttpMetrics } from './http-metrics';
 import { PredictionMetrics } from './prediction-metrics';
 import { ServerMetrics } from './server-metrics';
@@ -9,6 +10,7 @@ export class Metrics {
   readonly registry = new Registry();
   readonly http = new HttpMetrics(this.registry);
   readonly predictions = new PredictionMetrics(this.registry);
+  readonly features = new FeatureMetrics(this.registry);
   readonly server = new ServerMetrics(this.registry);
   private readonly eventLoopDelay = new EventLoopDelay(this.registry);
 

@@ -62,7 +62,6 @@ export class ServerMetrics {
   readonly modelSyncs: Counter<'model' | 'outcome'>;
   readonly featureEvents: Counter<'stream' | 'result'>;
   readonly lineageEvents: Counter<'outcome'>;
-  readonly featureCache: Counter<'tier' | 'result'>;
   readonly batchSize = new FixedHistogram(BATCH_BUCKETS);
   readonly auditCommitSeconds = new FixedHistogram(DURATION_BUCKETS);
 
@@ -109,12 +108,6 @@ export class ServerMetrics {
       name: 'sibyl_lineage_events_total',
       help: 'Publications that an OpenLineage server was to be told of: sent, failed, or dropped because too many waited',
       labelNames: ['outcome'],
-      registers,
-    });
-    this.featureCache = new Counter({
-      name: 'sibyl_feature_cache_requests_total',
-      help: 'Values of features looked for in memory: vectors and states of reads of now, vectors of reads of the past',
-      labelNames: ['tier', 'result'],
       registers,
     });
     this.runnerLosses = new Counter({

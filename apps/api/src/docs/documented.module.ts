@@ -2,7 +2,17 @@ import { Module, type Type } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeastFacade, FeatureLog, FeatureReads, Lineage, LineageFeed } from '@sibyl/features';
+import {
+  DefinitionStore,
+  FeastFacade,
+  FeatureLog,
+  FeatureQuality,
+  FeatureReads,
+  Lineage,
+  LineageFeed,
+  RuleTally,
+  TrainingSets,
+} from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelRegistry } from '@sibyl/registry';
@@ -38,13 +48,16 @@ const ASKED_FOR = [
     Drain,
     FeastFacade,
     FeatureLog,
+    Lineage,
+    LineageFeed,
+    FeatureQuality,
     FeatureReads,
     Gate,
     HttpOptions,
     IdempotencyStore,
-    Lineage,
-    LineageFeed,
     Metrics,
+    RuleTally,
+    TrainingSets,
   ],
   ...[GpuMeter, ModelRegistry, ModelRuntime, ModelSources, Operations, PredictHandler, Serving, Siblings],
   LOG,

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Database } from '@sibyl/database';
 import {
   DefinitionCompiler,
@@ -5,19 +6,27 @@ import {
   DefinitionStore,
   FeastFacade,
   FeatureLog,
+  FeatureQuality,
   FeatureReads,
   LiveReads,
   LogHistory,
   PastReads,
   Selections,
+  SetReads,
   StateStore,
+  TrainingFiles,
+  TrainingSets,
   type CacheTier,
 } from '@sibyl/features';
 import type { Clock } from '@sibyl/kernel';
-import type { ModelRegistry } from '@sibyl/registry';
+import { featureSetsInService } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
-import { startLineage } from './lineage-parts';
+import { SetFeatureReader } from './set-feature-reader';
+
+/** How long a training set is kept, and how large one may be. */
+const TRAINING_KEPT_MS = 24 * 3_600_000;
+const TRAINING_BYTES = 20 * 1024 ** 3;
 
 export type Features = Awaited<ReturnType<typeof startFeatures>>;
 
@@ -29,46 +38,51 @@ interface Foundation {
 }
 
 /** The feature service: what is published, the log of events, and reads of what they come to. */
-export async function startFeatures(foundation: Foundation, database: Database, registry: ModelRegistry) {
-  const { config, log, clock, metrics } = foundation;
+export async function startFeatures({ config, log, clock, metrics }: Foundation, database: Database) {
   const compiler = new DefinitionCompiler();
   const now = (): number => clock.now() * 1000;
   const states = new StateStore(config.featureReads.stateBytes, now);
   const snapshot = new DefinitionSnapshot({ database, compiler, log, onChange: () => reads.usePublished() });
-  // No version of a model names a set yet, so none needs one.
-  const modelsOf = (): Promise<readonly string[]> => Promise.resolve([]);
-  const store = new DefinitionStore({ database, clock, compiler, snapshot, modelsOf });
+  const store = new DefinitionStore({ database, clock, compiler, snapshot, setsInService: featureSetsInService });
   const history = new LogHistory(database, snapshot, clock);
   const counter = {
     count: (tier: CacheTier, result: 'hit' | 'miss', times: number): void =>
-      metrics.server.featureCache.inc({ tier, result }, times),
+      metrics.features.countCache(tier, result, times),
   };
+  const quality = new FeatureQuality();
+  const selections = new Selections({ compiler, snapshot, store });
+  const live = new LiveReads({ store: states, log: history, now, counter });
+  const past = new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes });
   const reads = new FeatureReads(
-    {
-      selections: new Selections({ compiler, snapshot, store }),
-      snapshot,
-      store: states,
-      live: new LiveReads({ store: states, log: history, now, counter }),
-      past: new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes }),
-      now,
-    },
+    { selections, snapshot, store: states, live, past, now, quality },
     config.featureReads,
   );
+  const sets = new SetReads({ snapshot, selections, live, past, history, now });
+  metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
+  const folder = path.join(config.dataDir, 'training-sets');
+  const trainingFiles = new TrainingFiles({ folder, keptMs: TRAINING_KEPT_MS, maxBytes: TRAINING_BYTES });
+  await trainingFiles.start();
+  const trainingSets = new TrainingSets({ reads, files: trainingFiles, database, streams: snapshot, now });
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.server.featureEvents.inc({ stream, result }, events);
   const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults };
   const featureLog = await FeatureLog.start(logParts, config.features);
-  const lineage = startLineage({ ...foundation, registry, snapshot, store, compiler });
   return {
     featureLog,
+    featureCompiler: compiler,
+    featureSnapshot: snapshot,
     featureStore: store,
     featureReads: reads,
     feastFacade: new FeastFacade(reads, featureLog, snapshot),
-    ...lineage,
+    featureReader: new SetFeatureReader({ sets, clock, metrics }),
+    trainingSets,
+    featureQuality: quality,
+    ruleTally: compiler.tally,
     stopFeatures: async () => {
       snapshot.stop();
-      await Promise.all([featureLog.stop(), lineage.lineageFeed.stop()]);
+      trainingFiles.stop();
+      await featureLog.stop();
     },
   };
 }

@@ -1,4 +1,5 @@
-import { ChoiceField, TextField } from '../http/fields';
+import { TRAINING_FORMATS, type TrainingFormat } from '@sibyl/features';
+import { ChoiceField, TextField, WholeField } from '../http/fields';
 
 export class PushQuery {
   @TextField({ description: 'The stream of events that name none.', example: 'candles_1m', max: 63, optional: true })
@@ -13,4 +14,32 @@ export class PublishQuery {
     optional: true,
   })
   dry_run?: 'true' | 'false';
+}
+
+/** For rows as JSON lines; a request in JSON says all in its body. */
+export class HistoricalQuery {
+  @TextField({
+    description: 'Of rows as JSON lines: the feature set.',
+    example: 'btc_inputs',
+    max: 128,
+    optional: true,
+  })
+  set?: string;
+
+  @TextField({ description: 'Of rows as JSON lines: `now`, or a time.', example: 'now', max: 64, optional: true })
+  known_at?: string;
+
+  @ChoiceField({ description: 'Of rows as JSON lines.', of: TRAINING_FORMATS, fallback: 'ndjson', optional: true })
+  format?: TrainingFormat;
+
+  @ChoiceField({ description: 'Of rows as JSON lines.', of: ['true', 'false'], fallback: 'false', optional: true })
+  statuses?: 'true' | 'false';
+}
+
+export class QualityQuery {
+  @TextField({ description: 'Name of a view; left out: all.', example: 'btc_technical', max: 63, optional: true })
+  view?: string;
+
+  @WholeField({ description: 'So many minutes back.', min: 1, max: 60, fallback: 15, query: true, optional: true })
+  minutes?: number;
 }

@@ -4,13 +4,27 @@ import { FeastController } from './feast.controller';
 import { LineageController } from './lineage.controller';
 import { PushController } from './push.controller';
 import { Pushes } from './pushes';
+import { HistoricalController } from './historical.controller';
+import { OperationsModule } from '../operations/operations.module';
+import { Trainings } from './trainings';
+import { QualityController } from './quality.controller';
 import { ReadBody } from './read-body';
 import { ReadsController } from './reads.controller';
 import { SetsController } from './sets.controller';
 import { ViewsController } from './views.controller';
 
 @Module({
-  controllers: [PushController, ReadsController, ViewsController, SetsController, LineageController, FeastController],
-  providers: [Pushes, Definitions, ReadBody],
+  imports: [OperationsModule],
+  controllers: [
+    PushController,
+    ReadsController,
+    HistoricalController,
+    QualityController,
+    ViewsController,
+    SetsController,
+    LineageController,
+    FeastController,
+  ],
+  providers: [Pushes, Definitions, ReadBody, Trainings],
 })
 export class FeaturesModule {}

@@ -1,5 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import type { AskedRow, ReadRequest } from '@sibyl/features';
+import {
+  TRAINING_FORMATS,
+  type AskedRow,
+  type GivenRow,
+  type ReadRequest,
+  type TrainingRequest,
+} from '@sibyl/features';
 import { DomainError, type FieldFault } from '@sibyl/kernel';
 import { checkJsonType, readBody } from '../http/body';
 import { HttpOptions } from '../http/http-options';
@@ -14,6 +20,9 @@ const TIMEOUT_MS_MAX = 10_000;
 
 const ONLINE = ['set', 'features', 'entities', 'timestamp', 'known_at', 'given', 'timeout_ms'];
 const EXPLAIN = ['set', 'feature', 'entity', 'timestamp', 'known_at', 'given', 'timeout_ms'];
+
+const HISTORICAL = ['set', 'features', 'rows', 'generate', 'known_at', 'format', 'statuses'];
+const GENERATE = ['stream', 'from', 'to', 'step'];
 
 type Body = Readonly<Record<string, unknown>>;
 
@@ -36,6 +45,10 @@ export class ReadBody {
     if (typeof feature !== 'string') throw wrong('/feature', 'the name of a feature', feature);
     const selected = set === undefined ? { features: [feature] } : selectedOf({ set });
     return { asked: { ...selected, ...momentOf(body), rows: rowsOf([body['entity']], body['given']) }, feature };
+  }
+
+  async historical(request: ApiRequest): Promise<TrainingRequest> {
+    return trainingOf(await this.body(request, HISTORICAL));
   }
 
   private async body(request: ApiRequest, members: readonly string[]): Promise<Body> {
@@ -68,6 +81,27 @@ function selectedOf({ set, features }: Body): Pick<ReadRequest, 'set' | 'feature
   const isList = Array.isArray(features) && features.length > 0 && features.every((one) => typeof one === 'string');
   if (!isList) throw wrong('/features', 'a list of view:feature', features);
   return { features: features as readonly string[] };
+}
+
+function trainingOf(body: Body): TrainingRequest {
+  const { rows, generate, known_at: knownAt } = body;
+  if ((rows === undefined) === (generate === undefined)) throw wrong('/rows', 'rows, or generate', rows);
+  const request = { ...selectedOf(body), ...outputOf(body), knownAt };
+  if (rows !== undefined) {
+    if (!Array.isArray(rows) || rows.length === 0) throw wrong('/rows', 'a list of rows', rows);
+    return { ...request, rows: rows as readonly GivenRow[] };
+  }
+  const grid = objectOf(generate, GENERATE);
+  if (typeof grid['stream'] !== 'string') throw wrong('/generate/stream', 'the name of a stream', grid['stream']);
+  return { ...request, generate: { ...grid, stream: grid['stream'] } as TrainingRequest['generate'] & object };
+}
+
+/** Of a body or of a query. */
+export function outputOf({ format = 'ndjson', statuses = false }: Body): Pick<TrainingRequest, 'format' | 'statuses'> {
+  const known = TRAINING_FORMATS.find((one) => one === format);
+  if (!known) throw wrong('/format', TRAINING_FORMATS.join(', '), format);
+  if (typeof statuses !== 'boolean') throw wrong('/statuses', 'true or false', statuses);
+  return { format: known, statuses };
 }
 
 function momentOf({ timestamp, known_at: knownAt, timeout_ms: given }: Body): Omit<ReadRequest, 'rows'> {

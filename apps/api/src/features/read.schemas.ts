@@ -1,4 +1,4 @@
-import { VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
+import { TRAINING_FORMATS, VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
 import { INSTANT, listOf, object, text, truth, whole, type Schema, type Schemas } from '../docs/schema';
 
 const VALUE: Schema = { description: 'A number, a text, a boolean, a list of them, or null' };
@@ -40,6 +40,34 @@ export const EXPLAIN_BODY: Schema = object({
 
 export const EXPLAIN_EXAMPLE = { feature: 'btc_technical:rsi', entity: { symbol: 'BTC/USDT' } };
 
+export const HISTORICAL_BODY: Schema = object({
+  'set?': text('Name of a feature set, or `name@` and the beginning of a hash'),
+  'features?': listOf(text('`view:feature`')),
+  'rows?': listOf({
+    type: 'object',
+    additionalProperties: true,
+    description: 'Keys of entities, `timestamp`, and further columns, which are kept as they came',
+  }),
+  'generate?': object({
+    stream: text('All entities that it has events of'),
+    from: TIME,
+    'to?': { ...TIME, description: 'Included where a step meets it; left out: now' },
+    step: text('`1m`, `1h`, `1d`'),
+  }),
+  'known_at?': {
+    ...TIME,
+    description: 'Left out: of each row what was known at its own time. `now`: corrected history',
+  },
+  'format?': text(undefined, { enum: [...TRAINING_FORMATS] }),
+  'statuses?': truth('A column `<feature>.status` beside each feature'),
+});
+
+export const HISTORICAL_EXAMPLE = {
+  features: ['btc_technical:price', 'btc_technical:rsi'],
+  rows: [{ symbol: 'BTC/USDT', timestamp: '2026-01-15T10:30:00Z', label: 1 }],
+  format: 'csv',
+};
+
 const ROW = object({
   entity: ENTITY,
   status: text('`NOT_FOUND`: nothing is known of it', { enum: ['OK', 'PARTIAL', 'NOT_FOUND'] }),
@@ -73,7 +101,56 @@ const STEP = object({
   'tiles?': listOf(INSTANT),
 });
 
+const NUMBER: Schema = { type: 'number' };
+const FEATURE = { view: text(), view_hash: text(), feature: text(), count: whole('Values that were looked at') };
+const SPAN = { from: INSTANT, to: INSTANT };
+
 export const READ_SCHEMAS: Schemas = {
+  FeatureStats: object({
+    ...SPAN,
+    features: listOf(
+      object({
+        ...FEATURE,
+        statuses: { type: 'object', additionalProperties: { type: 'integer' } },
+        null_rate: { ...NUMBER, description: 'Share of values that are not there' },
+        'min?': NUMBER,
+        'max?': NUMBER,
+        'mean?': NUMBER,
+        'quantiles?': { type: 'object', additionalProperties: NUMBER },
+        'histogram?': object({ edges: listOf(NUMBER), counts: listOf(whole()) }),
+      }),
+    ),
+    rules: listOf(
+      object({
+        view: text(),
+        target: text('A feature, `stream.field`, or a stream'),
+        rule: text(),
+        action: text(),
+        violations: whole(),
+        samples: listOf(
+          object({
+            at: INSTANT,
+            phase: text(),
+            type: text(),
+            'magnitude?': text('Sign and power of ten, and no more of it'),
+            'length?': whole(),
+          }),
+        ),
+      }),
+    ),
+  }),
+  FeatureFreshness: object({
+    ...SPAN,
+    features: listOf(
+      object({
+        ...FEATURE,
+        stale: whole('Values that were older than their `ttl`'),
+        'age_seconds?': object({ p50: NUMBER, p95: NUMBER, max: NUMBER }),
+        'freshness_slo_seconds?': NUMBER,
+        'violated?': truth('p95 is beyond `freshness_slo` of the view'),
+      }),
+    ),
+  }),
   OnlineFeatures: object({
     'set?': text('The version that was read'),
     as_of: INSTANT,

@@ -43,7 +43,7 @@ export const DIFF_SCHEMAS: Schemas = {
     breaking: listOf(ref('BreakingChange')),
     signature: object({ inputs: changesOf(TENSOR), outputs: changesOf(TENSOR) }),
     features: changesOf(FEATURE),
-    answers: { ...VALUES, description: 'Task, classes and members of the decision that differ' },
+    answers: { ...VALUES, description: 'Task, feature set, classes and members of the decision that differ' },
     metrics: { ...VALUES, description: 'Metrics of both manifests, those that are equal too' },
     size: object({ package_bytes: NUMBERS, model_bytes: NUMBERS }),
     latency: {

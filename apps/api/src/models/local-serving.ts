@@ -27,6 +27,7 @@ export class LocalServing extends Serving {
 
   async load(model: string, version: string): Promise<ServedStatus> {
     const served = await this.reconciler.find(model, version);
+    await this.promotion.check(served);
     served.retryAt = 0;
     await this.reconciler.ready(served, this.clock.monotonic() + this.loadLimitMs);
     return statusOf(served);

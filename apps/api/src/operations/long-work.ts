@@ -73,6 +73,17 @@ export class LongWork {
     return this.detach(call, begun.id, kind, keyId, ended);
   }
 
+  /** Always an operation: what the work made is fetched by its id. */
+  begin(
+    call: LongCall,
+    kind: string,
+    work: (signal: AbortSignal, id: string, onProgress: OnProgress) => Promise<unknown>,
+  ): Reply {
+    const keyId = call.context.principal?.keyId ?? '';
+    const { id, ended } = this.operations.begin({ kind, keyId, work });
+    return this.detach(call, id, kind, keyId, ended);
+  }
+
   /** From here on the work is recorded under the id of its operation, because the request has an event of its own. */
   private detach(call: LongCall, id: string, kind: string, keyId: string, ended: Promise<unknown>): Reply {
     ended.catch((error: unknown) => this.recordFailure(call.context, id, kind, error));

@@ -1,7 +1,7 @@
 /** Hot path. See docs/paths/predict.md. */
 import type { CommitReceiver } from '@sibyl/audit';
 import { DomainError } from '@sibyl/kernel';
-import { PredictCall, type Resolution } from '@sibyl/prediction';
+import { PredictCall, type Resolution, type RowAnswer } from '@sibyl/prediction';
 import type { JsonText } from '@sibyl/protocol';
 import type { Problem } from '../http/problem';
 import type { RequestContext } from '../http/request-context';
@@ -36,6 +36,8 @@ export class Exchange implements CommitReceiver {
   /** The digest of a body that was read in slices. */
   inputsDigest: string | undefined = undefined;
   resolution: Resolution | undefined = undefined;
+  /** What the features of its rows were made from, as JSON; empty: the request gave them all. */
+  basisJson = '';
   /** Predictions in the answer, for metrics. */
   rows = 0;
   answer: JsonText = '';
@@ -67,6 +69,16 @@ export class Exchange implements CommitReceiver {
   resolved(resolution: Resolution): void {
     this.resolution = resolution;
     this.context.model = resolution.served.identity(resolution.alias);
+  }
+
+  /** Notes what the features of its rows were made from: for the event the sets, for its payload all of it. */
+  madeFrom(rows: readonly (Pick<RowAnswer, 'fill'> | undefined)[]): void {
+    const sets = new Set<string>();
+    for (const row of rows) if (row?.fill?.basis !== undefined) sets.add(row.fill.basis.set);
+    if (sets.size === 0) return;
+    const [set, ...others] = sets;
+    this.context.changes = others.length === 0 ? { feature_set: set } : { feature_set: [set, ...others] };
+    this.basisJson = JSON.stringify(rows.map((row) => row?.fill?.basis ?? null));
   }
 
   /** Forgets what was noted: the body is read once more, in another way. */

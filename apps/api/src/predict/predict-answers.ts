@@ -1,8 +1,9 @@
 /** Hot path. See docs/paths/predict.md. */
+import type { Principal } from '@sibyl/auth';
 import { DomainError, errorSpec, invariant, timestamp, type Clock } from '@sibyl/kernel';
 import { joinJson, type JsonText } from '@sibyl/protocol';
-import type { Receiver, RowAnswer, RowPrediction, ServedVersion, TensorAnswer } from '@sibyl/prediction';
-import { statusOf } from '../http/problem';
+import type { Receiver, RowAnswer, RowFill, RowPrediction, ServedVersion, TensorAnswer } from '@sibyl/prediction';
+import { detailFor, statusOf } from '../http/problem';
 import type { Exchange } from './exchange';
 import type { PredictReplies } from './predict-replies';
 
@@ -28,7 +29,7 @@ abstract class Reply<T> implements Receiver<T> {
     try {
       invariant(exchange.resolution, 'a version was asked');
       const { served } = exchange.resolution;
-      const decided = this.decided(answer);
+      const decided = this.decided(answer, exchange);
       if (decided !== undefined) parts.replies.count(served, decided);
       const id = exchange.context.predictionId ?? '';
       const members = this.members(answer, served);
@@ -44,19 +45,20 @@ abstract class Reply<T> implements Receiver<T> {
   }
 
   /** What was decided, for metrics. */
-  protected abstract decided(answer: T): RowPrediction | undefined;
+  protected abstract decided(answer: T, exchange: Exchange): RowPrediction | undefined;
   /** The members between id and timestamp, as JSON text. */
   protected abstract members(answer: T, served: ServedVersion): JsonText;
 }
 
 /** Answers a request for one row. */
 export class RowReply extends Reply<RowAnswer> {
-  protected decided(row: RowAnswer): RowPrediction {
+  protected decided(row: RowAnswer, exchange: Exchange): RowPrediction {
+    if (row.fill?.basis !== undefined) exchange.madeFrom([row]);
     return row;
   }
 
   protected members(row: RowAnswer, served: ServedVersion): JsonText {
-    return joined('"prediction":', row.json, `,"model_info":${served.infoJson}${degraded(served, row.defaulted)}`);
+    return joined('"prediction":', row.json, `,"model_info":${served.infoJson}${degraded(served, row.fill)}`);
   }
 }
 
@@ -100,11 +102,12 @@ export function batchItem(
   row: RowAnswer | DomainError,
   served: ServedVersion | undefined,
   withInfo: boolean,
+  caller: Principal | undefined,
 ): JsonText {
   const head = symbol === undefined ? '' : `"symbol":${JSON.stringify(symbol)},`;
-  if (row instanceof DomainError) return `{${head}"error":${itemProblem(row)}}`;
+  if (row instanceof DomainError) return `{${head}"error":${itemProblem(row, caller)}}`;
   const info = served !== undefined && withInfo ? `,"model_info":${served.infoJson}` : '';
-  return joined(`{${head}"prediction":`, row.json, `${info}${degraded(served, row.defaulted)}}`);
+  return joined(`{${head}"prediction":`, row.json, `${info}${degraded(served, row.fill)}}`);
 }
 
 export interface InferAnswerParts {
@@ -116,34 +119,40 @@ export interface InferAnswerParts {
 }
 
 export function inferAnswer({ id, served, rows, requestId, latencyMs }: InferAnswerParts): JsonText {
-  const defaulted = [...new Set(rows.flatMap((row) => row.defaulted ?? []))];
+  const all = (of: 'defaulted' | 'stale'): string[] => [...new Set(rows.flatMap((row) => row.fill?.[of] ?? []))];
   const before =
     `{"id":"${id}","model_id":${JSON.stringify(served.model)},"model_version":${JSON.stringify(served.version)},` +
     `"outputs":[`;
   const after =
-    `]${degraded(served, defaulted.length ? defaulted : undefined)},` +
+    `]${degraded(served, { defaulted: all('defaulted'), stale: all('stale') })},` +
     `"request_id":"${requestId}","latency_ms":${Math.round(latencyMs * 1000) / 1000}}`;
   return joined(before, listed(rows.map((row) => row.json)), after);
 }
 
 /** Why an answer is less than what was asked for; nothing where it is not. */
-function degraded(served: ServedVersion | undefined, defaulted: readonly string[] | undefined): string {
+function degraded(served: ServedVersion | undefined, fill: Pick<RowFill, 'defaulted' | 'stale'> | undefined): string {
   const insteadOf = served?.insteadOf;
-  if (defaulted === undefined && insteadOf === undefined) return '';
+  const { defaulted, stale } = fill ?? WHOLE;
+  if (defaulted.length === 0 && stale.length === 0 && insteadOf === undefined) return '';
   const reasons = [
-    ...(defaulted ? ['features_defaulted'] : []),
+    ...(defaulted.length > 0 ? ['features_defaulted'] : []),
+    ...(stale.length > 0 ? ['features_stale'] : []),
     ...(insteadOf === undefined ? [] : ['fallback_version']),
   ];
-  return `,"degraded":${JSON.stringify({ reasons, features: defaulted, instead_of: insteadOf })}`;
+  const named = [...defaulted, ...stale];
+  const features = named.length > 0 ? named : undefined;
+  return `,"degraded":${JSON.stringify({ reasons, features, instead_of: insteadOf })}`;
 }
 
-function itemProblem(error: DomainError): string {
+const WHOLE: Pick<RowFill, 'defaulted' | 'stale'> = { defaulted: [], stale: [] };
+
+function itemProblem(error: DomainError, caller: Principal | undefined): string {
   return JSON.stringify({
     type: `/docs/errors#${error.code}`,
     title: errorSpec(error.code).title,
     status: statusOf(error.code),
     code: error.code,
-    detail: error.detail,
+    detail: detailFor(error, caller),
     ...(error.faults === undefined || error.faults.length === 0 ? {} : { errors: error.faults }),
     ...(error.retryAfterSeconds === undefined ? {} : { retry_after: Math.ceil(error.retryAfterSeconds) }),
   });

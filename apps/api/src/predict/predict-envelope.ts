@@ -15,6 +15,8 @@ export interface PredictEnvelope {
 
 /** Longest text of a member. */
 export const TEXT_MAX = 256;
+/** Keys of one entity. */
+const KEYS_MAX = 16;
 const TIMESTAMP = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 const NO_FEATURES: JsonObject = Object.freeze({});
 
@@ -58,7 +60,7 @@ export function readEnvelope(body: unknown, pointer: string, withInputs: boolean
 const NO_QUERY: FeatureQuery = Object.freeze({});
 
 /** Whose features are asked for. */
-export function queryOf(symbol?: string, entity?: string, timestamp?: string): FeatureQuery {
+export function queryOf(symbol?: string, entity?: FeatureQuery['entity'], timestamp?: string): FeatureQuery {
   if (symbol === undefined && entity === undefined && timestamp === undefined) return NO_QUERY;
   return {
     ...(symbol === undefined ? {} : { symbol }),
@@ -139,21 +141,23 @@ function textAt(fields: JsonObject, name: string, pointer: string): string | und
   );
 }
 
-/** An entity is its key, or several keys by name; the feature service reads it. */
-function entityAt(fields: JsonObject, pointer: string): string | undefined {
+/** An entity is its key, or several keys by name; the feature service knows which there are. */
+function entityAt(fields: JsonObject, pointer: string): FeatureQuery['entity'] {
   const value = fields['entity'];
   if (value === undefined || typeof value === 'string') return textAt(fields, 'entity', pointer);
-  const keys = Object.values(objectAt(value, pointerTo(pointer, 'entity')));
-  if (keys.every((key) => typeof key === 'string' || typeof key === 'number')) {
-    const text = JSON.stringify(value);
-    if (text.length <= 4 * TEXT_MAX) return text;
-  }
+  const keys = objectAt(value, pointerTo(pointer, 'entity'));
+  const values = Object.values(keys);
+  if (values.length <= KEYS_MAX && values.every((key) => isKey(key))) return keys as Record<string, string | number>;
   throw wrong(
     "'entity' must be a string, or an object of strings and numbers.",
     pointerTo(pointer, 'entity'),
     'a string or keys by name',
     value,
   );
+}
+
+function isKey(key: unknown): boolean {
+  return typeof key === 'number' || (typeof key === 'string' && key.length <= TEXT_MAX);
 }
 
 function timestampAt(fields: JsonObject, pointer: string): string | undefined {

@@ -101,9 +101,10 @@ export class PredictReplies implements ExchangeEnd {
     return inputsDigest ?? this.parts.digest.of(body ?? '');
   }
 
-  private payloadOf({ body }: Exchange, answer: readonly (string | Uint8Array)[]): (string | Uint8Array)[] {
+  private payloadOf({ body, basisJson }: Exchange, answer: readonly (string | Uint8Array)[]): (string | Uint8Array)[] {
     const kept = body !== undefined && body.length <= this.parts.recordedBytes;
-    return kept ? ['{"request":', body, ',"answer":', ...answer, '}'] : ['{"answer":', ...answer, '}'];
+    const end = basisJson === '' ? '}' : `,"features":${basisJson}}`;
+    return kept ? ['{"request":', body, ',"answer":', ...answer, end] : ['{"answer":', ...answer, end];
   }
 
   private conclude(exchange: Exchange, answer: JsonText, digests: Digests, payload: Payload): void {

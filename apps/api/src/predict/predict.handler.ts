@@ -246,8 +246,9 @@ export class PredictHandler {
     for (const { served, answer } of batch.succeeded) replies.count(served, answer);
     for (const served of batch.failed) replies.countFailedItem(served);
     exchange.rows = batch.succeeded.length;
+    exchange.madeFrom(batch.answered);
     const info = main?.served ?? batch.first();
-    return batchAnswer(batch.items(info), info?.infoJson ?? 'null', clock.now());
+    return batchAnswer(batch.items(info, exchange.context.principal), info?.infoJson ?? 'null', clock.now());
   }
 
   private async inferText(exchange: Exchange, body: unknown): Promise<JsonText> {
@@ -265,6 +266,7 @@ export class PredictHandler {
     const answers = await service.predictRows(resolution.served, rows, call);
     const answered = allAnswered(answers);
     for (const answer of answered) replies.count(resolution.served, answer);
+    exchange.madeFrom(answered);
     const latencyMs = clock.monotonic() - context.startedAt;
     return inferAnswer({
       id: context.predictionId ?? '',

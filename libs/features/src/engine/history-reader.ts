@@ -13,6 +13,8 @@ export interface HistoryAsk {
   readonly entity: string;
   /** Events beyond the need's own: for those of the live state that lie ahead of the moment. */
   readonly extra?: number;
+  /** As of another moment than the others. */
+  readonly view?: Viewpoint;
 }
 
 /** As of which moment, and by whom. */
@@ -36,14 +38,15 @@ export async function readHistories(
   asks: readonly HistoryAsk[],
   view: Viewpoint,
 ): Promise<HeldHistory[]> {
-  const queries = asks.map((ask) => queryOf(ask, view));
+  const queries = asks.map((ask) => queryOf(ask, ask.view ?? view));
   const results = await log.read(queries, view.deadline);
   const histories: HeldHistory[] = [];
   for (const [i, ask] of asks.entries()) {
     const result = results[i];
     const query = queries[i];
     if (!result || !query) throw new RangeError('the log answered fewer queries than it was asked');
-    if (result.cut && ask.need.folds.length > 0) histories.push(await readParts(log, query, result.events, view));
+    if (result.cut && ask.need.folds.length > 0)
+      histories.push(await readParts(log, query, result.events, ask.view ?? view));
     else histories.push({ events: result.events, whole: result.whole, since: knownSince(result, query.since) });
   }
   return histories;

@@ -2,10 +2,10 @@ import { TURNS } from '@sibyl/kernel';
 import type { EventHistory } from '../log/feature-event';
 import { MICROS_PER_MS, MICROS_PER_SECOND, type Micros } from '../time';
 import type { CacheCounter } from './cache-counter';
-import { EntityState } from './entity-state';
+import { EntityState, type HeldHistory } from './entity-state';
 import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
-import { readHistories, type HistoryAsk } from './history-reader';
+import { readHistories, type HistoryAsk, type Viewpoint } from './history-reader';
 import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type PastMoment, type Task } from './online-query';
 import { PastCache } from './past-cache';
 import type { StreamNeed } from './stream-need';
@@ -37,7 +37,10 @@ export class PastReads {
     if (settled) this.recall(tasks, moment);
     const missing = tasks.filter(({ done }) => !done);
     const begin = performance.now();
-    const unread = missing.length > 0 ? await this.compute(query, missing, this.statesAt(query, moment)) : undefined;
+    const reading = new Reading(this.options.log, this.deadlineOf(query));
+    const states = reading.at(moment);
+    if (missing.length > 0) await this.compute(query, missing, reading, () => states);
+    const { unread } = reading;
     const storage = missing.length > 0 ? Math.round((performance.now() - begin) * MICROS_PER_MS) : 0;
     if (settled) for (const task of missing) if (task.frame) this.cache.keep(task, moment, task.frame);
     return { at: moment.at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
@@ -58,33 +61,49 @@ export class PastReads {
   async explain(query: OnlineQuery, moment: PastMoment, slot: number): Promise<Explanation> {
     const [task] = tasksOf(query);
     if (!task) throw new RangeError('an explanation is of one row');
-    const states = this.statesAt(query, moment);
-    await this.compute(query, [task], states);
+    const reading = new Reading(this.options.log, this.deadlineOf(query));
+    const states = reading.at(moment);
+    await this.compute(query, [task], reading, () => states);
     return explain(task.program, inputsOf(query, task, states), moment.at, slot);
   }
 
-  private statesAt({ deadlineMs = DEADLINE_MS }: OnlineQuery, moment: PastMoment): PastStates {
-    return new PastStates(this.options.log, moment, this.options.now() + deadlineMs * MICROS_PER_MS);
+  /** Each row as of a moment of its own: the rows of a training set. */
+  async readEach(query: OnlineQuery, moments: readonly PastMoment[]): Promise<Omit<OnlineAnswer, 'at'>> {
+    const tasks = tasksOf(query);
+    const begin = performance.now();
+    const reading = new Reading(this.options.log, this.deadlineOf(query));
+    const states = moments.map((moment) => reading.at(moment));
+    const { length } = query.views;
+    await this.compute(query, tasks, reading, (task) => states[Math.floor(task / length)] as PastStates);
+    const { unread } = reading;
+    const storage = Math.round((performance.now() - begin) * MICROS_PER_MS);
+    return { frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
   }
 
+  private deadlineOf({ deadlineMs = DEADLINE_MS }: OnlineQuery): Micros {
+    return this.options.now() + deadlineMs * MICROS_PER_MS;
+  }
+
+  /** `statesOf`: by the index of the task. */
   private async compute(
     query: OnlineQuery,
     tasks: readonly Task[],
-    states: PastStates,
-  ): Promise<'deadline' | 'failed' | undefined> {
-    for (const task of tasks) inputsOf(query, task, states);
+    reading: Reading,
+    statesOf: (task: number) => PastStates,
+  ): Promise<void> {
+    for (const [i, task] of tasks.entries()) inputsOf(query, task, statesOf(i));
     for (let round = 0; round <= MAX_KEY_ROUNDS; round++) {
-      await states.fetch(this.options.now);
-      for (const task of tasks) {
+      await reading.fetch(this.options.now);
+      for (const [i, task] of tasks.entries()) {
         if (TURNS.due) await TURNS.next();
         if (task.done) continue;
+        const states = statesOf(i);
         const { misses } = states;
         task.frame = evaluate(task.program, inputsOf(query, task, states), states.moment.at);
         task.done = states.misses === misses;
       }
-      if (states.wanting === 0) break;
+      if (!reading.wanting) break;
     }
-    return states.unread;
   }
 }
 
@@ -96,44 +115,67 @@ function inputsOf({ keepStale }: OnlineQuery, { program, entity, given }: Task, 
 
 /** States as of one moment of the past, made for one read. */
 class PastStates {
-  unread: 'deadline' | 'failed' | undefined;
   /** How often something was looked for in vain that still can be read. */
   misses = 0;
   private readonly states = new Map<StreamNeed, Map<string, EntityState>>();
-  private asks: HistoryAsk[] = [];
-  private asked = new Map<StreamNeed, Set<string>>();
+  private readonly asked = new Map<StreamNeed, Set<string>>();
 
   constructor(
-    private readonly log: EventHistory,
+    private readonly reading: Reading,
     readonly moment: PastMoment,
-    private readonly deadline: Micros,
   ) {}
-
-  get wanting(): number {
-    return this.asks.length;
-  }
 
   find(need: StreamNeed, entity: string): EntityState | undefined {
     const state = this.states.get(need)?.get(entity);
-    if (state || this.unread) return state;
+    if (state || this.reading.unread) return state;
     this.misses += 1;
     let asked = this.asked.get(need);
     if (!asked) this.asked.set(need, (asked = new Set<string>()));
-    if (!asked.has(entity)) this.asks.push({ need, entity });
+    if (!asked.has(entity)) this.reading.want(this, { need, entity });
     asked.add(entity);
     return undefined;
   }
 
+  keep(need: StreamNeed, entity: string, history: HeldHistory | undefined): void {
+    let ofNeed = this.states.get(need);
+    if (!ofNeed) this.states.set(need, (ofNeed = new Map<string, EntityState>()));
+    ofNeed.set(entity, new EntityState(need, entity, history));
+  }
+}
+
+/** What one read wants of the log: all that is missing, of whatever moment, in one statement. */
+class Reading {
+  unread: 'deadline' | 'failed' | undefined;
+  private wanted: { readonly states: PastStates; readonly ask: HistoryAsk }[] = [];
+
+  constructor(
+    private readonly log: EventHistory,
+    private readonly deadline: Micros,
+  ) {}
+
+  get wanting(): boolean {
+    return this.wanted.length > 0;
+  }
+
+  at(moment: PastMoment): PastStates {
+    return new PastStates(this, moment);
+  }
+
+  want(states: PastStates, ask: HistoryAsk): void {
+    this.wanted.push({ states, ask });
+  }
+
   async fetch(now: () => Micros): Promise<void> {
-    const { asks, moment, deadline } = this;
-    this.asks = [];
-    if (asks.length === 0) return;
+    const { wanted, deadline } = this;
+    const [first] = wanted;
+    if (!first) return;
+    this.wanted = [];
+    const viewOf = ({ moment }: PastStates): Viewpoint => ({ ...moment, upTo: moment.at, deadline });
+    const asks = wanted.map(({ states, ask }): HistoryAsk => ({ ...ask, view: viewOf(states) }));
     try {
-      const histories = await readHistories(this.log, asks, { ...moment, upTo: moment.at, deadline });
-      for (const [i, { need, entity }] of asks.entries()) {
-        let ofNeed = this.states.get(need);
-        if (!ofNeed) this.states.set(need, (ofNeed = new Map<string, EntityState>()));
-        ofNeed.set(entity, new EntityState(need, entity, histories[i]));
+      const histories = await readHistories(this.log, asks, viewOf(first.states));
+      for (const [i, { states, ask }] of wanted.entries()) {
+        states.keep(ask.need, ask.entity, histories[i]);
         if (TURNS.due) await TURNS.next();
       }
     } catch {

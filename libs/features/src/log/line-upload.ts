@@ -140,7 +140,7 @@ export class LineUpload {
 }
 
 /** The lines of a body of UTF-8. Throws body_too_large for one without end. */
-async function* linesOf(body: AsyncIterable<Buffer>): AsyncGenerator<string> {
+export async function* linesOf(body: AsyncIterable<Buffer>): AsyncGenerator<string> {
   let rest: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body) {

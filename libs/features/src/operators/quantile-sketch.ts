@@ -106,6 +106,27 @@ export class QuantileSketch {
     return share === 0 ? lower : lower + share * (this.atRank(rank + 1) - lower);
   }
 
+  /** How many are at most this, within the error. */
+  countUpTo(value: number): number {
+    if (value >= this.greatest) return this.count;
+    if (value < this.least) return 0;
+    let count = 0;
+    for (let place = 0; place < this.below.counts.length; place++)
+      if (-this.middleOf(this.below.first + place) <= value) count += this.below.counts[place] ?? 0;
+    if (value >= 0) count += this.zeros;
+    for (let place = 0; place < this.above.counts.length; place++)
+      if (this.middleOf(this.above.first + place) <= value) count += this.above.counts[place] ?? 0;
+    return count;
+  }
+
+  get min(): number {
+    return this.least;
+  }
+
+  get max(): number {
+    return this.greatest;
+  }
+
   get bytes(): number {
     return SKETCH_BYTES + 4 * (this.above.counts.length + this.below.counts.length);
   }

@@ -5,6 +5,7 @@ import type { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
 import type { StateStore } from '../engine/state-store';
+import type { FeatureQuality } from '../quality/feature-quality';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
@@ -15,6 +16,8 @@ import { servedRow, type ServedRow } from './served-row';
 
 /** Entities of one read. */
 const ENTITIES_MAX = 1000;
+/** How long the log may take for some rows of long work. */
+const LONG_MS = 60_000;
 
 export interface ReadRequest extends AskedMoment {
   /** Exactly one of the two. */
@@ -44,8 +47,7 @@ export interface FeatureReadsParts {
   readonly live: LiveReads;
   readonly past: PastReads;
   readonly now: () => Micros;
-  /** Hears of every row that was served now, for profiles and freshness. */
-  readonly onServed?: (selection: Selection, at: Micros, rows: readonly ServedRow[]) => void;
+  readonly quality: FeatureQuality;
 }
 
 /** Reads of features by name, for callers: resolved, checked, read from memory or from the log, and settled by the policy of the set. */
@@ -61,7 +63,7 @@ export class FeatureReads {
   usePublished(): void {
     const { selections, snapshot, store } = this.parts;
     const views = new Set(snapshot.views());
-    for (const { members } of snapshot.sets()) {
+    for (const { members } of [...snapshot.sets(), ...snapshot.pinnedSets()]) {
       for (const { view, viewHash } of members) {
         const pinned = snapshot.view(view, viewHash);
         if (pinned) views.add(pinned);
@@ -81,7 +83,10 @@ export class FeatureReads {
     const { selection, rows, moment } = await this.prepare(request);
     const answer = await this.readFrames(selection, rows, { moment, deadlineMs: request.deadlineMs });
     const served = answer.frames.map((frames) => servedRow(selection, frames));
-    if (!moment) this.parts.onServed?.(selection, answer.at, served);
+    if (!moment) {
+      const programs = selection.views.map(({ program }) => program);
+      this.parts.quality.observe(programs, answer);
+    }
     const { at, storage, unread } = answer;
     return {
       ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
@@ -126,6 +131,16 @@ export class FeatureReads {
     // Of a version that is not current any more nothing is kept in memory; the log gives the same.
     const at = now();
     return past.read({ ...query, ...limit }, { at, knownAt: at, corrected: false });
+  }
+
+  /** Each row as of a moment of its own, from the log: rows of training sets. */
+  readEach(
+    selection: Selection,
+    rows: readonly OnlineRow[],
+    moments: readonly PastMoment[],
+  ): Promise<Omit<OnlineAnswer, 'at'>> {
+    const views = selection.views.map(({ program }) => program);
+    return this.parts.past.readEach({ views, rows, deadlineMs: LONG_MS, ...staleOf(selection) }, moments);
   }
 
   private async prepare(request: ReadRequest): Promise<{

@@ -11,6 +11,8 @@ export const FEATURES_CHANNEL = 'sibyl_features';
 /** Versions of views that one set may name. */
 const OLDER_VIEWS = 64;
 const VERSION_REFERENCE = /([a-z][a-z0-9_]{0,62})@(?:sha256:)?([0-9a-f]{6,64}):/g;
+/** Versions of sets that models name by their hashes; more than a server has models. */
+const MOST_PINNED = 1024;
 /** A notification that got lost is made up for in this time. */
 const FOLLOW_MS = 5_000;
 
@@ -34,6 +36,7 @@ export class DefinitionSnapshot implements StreamCatalog {
   private content: Content = { views: new Map(), sets: new Map(), streams: new Map(), streamsById: new Map() };
   /** Versions never change: what was read once need not be read again. */
   private readonly versions = new Map<string, FeatureView>();
+  private readonly pins = new Map<string, FeatureSet>();
   private readonly rules = new WeakMap<StreamDefinition, LoggedStream['rules']>();
   private running: Promise<void> | undefined;
   private next: Promise<void> | undefined;
@@ -106,6 +109,27 @@ export class DefinitionSnapshot implements StreamCatalog {
     if (known) return known;
     const [row] = await versionsOf(this.ask, 'view', name, hash.replace('sha256:', ''));
     return row && !('members' in row.resolved) ? this.keep(row.resolved) : undefined;
+  }
+
+  /** A version of a set that is kept for models that name it by its hash. */
+  pinned(reference: string): FeatureSet | undefined {
+    return this.pins.get(reference);
+  }
+
+  pinnedSets(): Iterable<FeatureSet> {
+    return this.pins.values();
+  }
+
+  /** Keeps the set that `name@` and the beginning of a hash stand for, with the versions of its views, whatever is published later. */
+  async pin(reference: string): Promise<void> {
+    if (this.pins.has(reference) || this.pins.size >= MOST_PINNED) return;
+    const [name = '', hash = ''] = reference.split('@');
+    const rows = await versionsOf(this.ask, 'set', name, hash.replace('sha256:', ''));
+    const [found] = rows;
+    if (found === undefined || rows.length > 1 || !('members' in found.resolved)) return;
+    for (const { view, viewHash } of found.resolved.members) await this.olderView(view, viewHash);
+    this.pins.set(reference, found.resolved);
+    this.parts.onChange?.();
   }
 
   /** The current views, and those that a document names by the beginning of their hashes. */

@@ -4,12 +4,12 @@ import type { ChangeRecord } from '@sibyl/audit';
 import { featureMigrations } from '../migrations';
 import { DefinitionCompiler } from './definition-compiler';
 import { DefinitionSnapshot } from './definition-snapshot';
-import { DefinitionStore } from './definition-store';
+import { DefinitionStore, type SetInService } from './definition-store';
 
 let test: TestDatabase;
 let snapshot: DefinitionSnapshot;
 let store: DefinitionStore;
-let users: readonly string[] = [];
+let users: readonly SetInService[] = [];
 const changes: ChangeRecord[] = [];
 
 const compiler = new DefinitionCompiler();
@@ -26,8 +26,8 @@ beforeAll(async () => {
   snapshot = newSnapshot();
   await snapshot.start();
   const clock = new SystemClock();
-  const modelsOf = (): Promise<readonly string[]> => Promise.resolve(users);
-  store = new DefinitionStore({ database: test.database, clock, compiler, snapshot, modelsOf });
+  const setsInService = (): Promise<readonly SetInService[]> => Promise.resolve(users);
+  store = new DefinitionStore({ database: test.database, clock, compiler, snapshot, setsInService });
 });
 afterAll(async () => {
   snapshot.stop();
@@ -174,11 +174,22 @@ describe('a name that is deleted', () => {
   it('is not deleted while a model needs the set', async () => {
     await publish('base', view('base'));
     await publish('modelled', set('modelled', 'base:x'), 'set');
-    users = ["model 'churn'"];
+    users = [{ set: 'modelled', model: 'churn', version: '1.0.0' }];
     await expect(store.delete(actor, 'set', 'modelled', record)).rejects.toMatchObject({ code: 'in_use' });
     users = [];
     await store.delete(actor, 'set', 'modelled', record);
   });
+});
+
+it('keeps the view of an older version of a set that a model names by its hash', async () => {
+  await publish('older', view('older'));
+  const { hash } = await publish('moving', set('moving', 'older:x'), 'set');
+  await publish('newer', view('newer'));
+  await publish('moving', set('moving', 'newer:x'), 'set');
+  users = [{ set: `moving@${hash.slice('sha256:'.length, 24)}`, model: 'churn', version: '1.0.0' }];
+  await expect(store.delete(actor, 'view', 'older', record)).rejects.toMatchObject({ code: 'in_use' });
+  users = [];
+  await store.delete(actor, 'view', 'older', record);
 });
 
 describe('a set', () => {

@@ -46,10 +46,17 @@ export interface StoreParts {
   readonly clock: Clock;
   readonly compiler: DefinitionCompiler;
   readonly snapshot: DefinitionSnapshot;
-  /** Models whose versions name this set, told by those who know models. */
-  readonly modelsOf: (tx: EntityManager, set: string) => Promise<readonly string[]>;
+  /** The sets that versions of models in service name, told by those who know models. */
+  readonly setsInService: (tx: EntityManager) => Promise<readonly SetInService[]>;
   /** A change was committed: the other workers are told. */
   readonly onChange?: () => Promise<void>;
+}
+
+/** `set`: as the manifest of the version names it, `name` or `name@` and the beginning of a hash. */
+export interface SetInService {
+  readonly set: string;
+  readonly model: string;
+  readonly version: string;
 }
 
 export interface PublishRequest {
@@ -165,7 +172,11 @@ export class DefinitionStore {
   }
 
   private async refuseInUse(tx: EntityManager, kind: DefinitionKind, name: string): Promise<void> {
-    const users = kind === 'set' ? await this.parts.modelsOf(tx, name) : await usersOfView(tx, name);
+    const served = await this.parts.setsInService(tx);
+    const users =
+      kind === 'set'
+        ? served.filter(({ set }) => set.split('@')[0] === name).map(modelText)
+        : [...(await usersOfView(tx, name)), ...(await modelsOfView(tx, name, served))];
     if (users.length === 0) return;
     const more = users.length > NAMED ? ` and ${users.length - NAMED} more` : '';
     throw new DomainError('in_use', `The ${kind} '${name}' is needed by ${users.slice(0, NAMED).join(', ')}${more}.`);
@@ -216,6 +227,25 @@ async function usersOfView(tx: EntityManager, name: string): Promise<string[]> {
     .filter((one) => one.name !== name || one.kind === 'set')
     .filter(needs)
     .map((one) => `${one.kind} '${one.name}'`);
+}
+
+/** Models in service that name an older version of a set, which needs the view. Current versions were seen before. */
+async function modelsOfView(tx: EntityManager, name: string, served: readonly SetInService[]): Promise<string[]> {
+  const users: string[] = [];
+  for (const one of served) {
+    const [set = '', prefix] = one.set.split('@');
+    if (prefix === undefined) continue;
+    const versions = await versionsOf(asking(tx), 'set', set, prefix.replace('sha256:', ''));
+    const needs = versions.some(
+      ({ resolved }) => 'members' in resolved && resolved.members.some(({ view }) => view === name),
+    );
+    if (needs) users.push(modelText(one));
+  }
+  return users;
+}
+
+function modelText({ model, version }: SetInService): string {
+  return `version ${version} of model '${model}'`;
 }
 
 /** One change of definitions after the other: each sees what those before it did. */

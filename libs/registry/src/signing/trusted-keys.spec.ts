@@ -39,7 +39,8 @@ it('takes the dates above a key and refuses a text there that is none', () => {
     'a',
   );
   expect(dated).toMatchObject({ notBefore: Date.UTC(2026, 0), notAfter: Date.UTC(2027, 0) });
-  for (const head of ['not_after 2027-01-01T00:00:00Z', 'not-after: 2027-01-01T00:00:00Z', 'not_after: 2027', 'hello'])
+  const none = ['not_after 2027-01-01T00:00:00Z', 'not-after: 2027-01-01T00:00:00Z', 'not_after: 2027', 'hello'];
+  for (const head of [...none, 'not_after: 2027-02-29T00:00:00Z', 'not_after: 2027-01-01T24:00:00Z'])
     expect(() => parseTrustedKey(`${head}\n${pem}`, 'a')).toThrow('above the key only');
   expect(() =>
     parseTrustedKey(`not_after: 2027-01-01T00:00:00Z\nnot_after: 2028-01-01T00:00:00Z\n${pem}`, 'a'),

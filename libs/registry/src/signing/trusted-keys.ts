@@ -29,6 +29,8 @@ const KEY_BYTES_MAX = 8192;
 const KEYS_MAX = 1000;
 const ENDING = /\.(?:pem|pub)$/;
 const BLOCK = /^([\s\S]*?)(-----BEGIN PUBLIC KEY-----\r?\n[A-Za-z0-9+/=\r\n]+-----END PUBLIC KEY-----)\s*$/;
+/** Characters of a time up to its seconds. */
+const SECONDS = 'yyyy-mm-ddThh:mm:ss'.length;
 const DATED = /^(not_before|not_after): *(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)$/;
 
 /**
@@ -94,7 +96,9 @@ function datesOf(head: string): Pick<TrustedKey, 'notBefore' | 'notAfter'> {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const [, member, time] = DATED.exec(line.trimEnd()) ?? [];
     const at = Date.parse(time ?? '');
-    if (member === undefined || Number.isNaN(at) || dates.has(member))
+    // JavaScript reads 30 February as 2 March.
+    const exists = !Number.isNaN(at) && new Date(at).toISOString().slice(0, SECONDS) === time?.slice(0, SECONDS);
+    if (member === undefined || !exists || dates.has(member))
       throw new Error(
         'above the key only not_before and not_after with a time like 2026-01-31T00:00:00Z, and # comments',
       );

@@ -1,0 +1,68 @@
+import { Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiBody, ApiConsumes, ApiTags } from '@nestjs/swagger';
+import type { Principal } from '@sibyl/auth';
+import type { Response } from 'express';
+import { Caller } from '../http/caller.decorator';
+import { Endpoint } from '../http/endpoint.decorator';
+import type { ApiRequest } from '../http/request-context';
+import { Waiting, type LongCall } from '../operations/long-work';
+import { send } from '../operations/reply';
+import { HistoricalQuery } from './feature.dto';
+import { HISTORICAL_BODY, HISTORICAL_EXAMPLE } from './read.schemas';
+import { Trainings } from './trainings';
+
+@ApiTags('Features')
+@Controller('v1')
+export class HistoricalController {
+  constructor(private readonly trainings: Trainings) {}
+
+  @Post('features/historical')
+  @ApiConsumes('application/json', 'application/x-ndjson')
+  @ApiBody({
+    description: 'Rows, or what they are generated from; or rows as JSON lines, with the rest in the query.',
+    schema: HISTORICAL_BODY,
+  })
+  @Endpoint({
+    summary: 'Make a training set',
+    description:
+      'Point in time: each row has the values that were served at its `timestamp`, computed by what serves, from what was known then; with `known_at` of `now` late and corrected events count too. An operation: its `result` has the SHA-256 of the file, which is fetched from `GET /v1/operations/{id}/result` for a day.',
+    access: 'features:read',
+    action: 'feature.historical',
+    body: 'stream',
+    request: HISTORICAL_EXAMPLE,
+    status: 202,
+    answer: 'Operation',
+    errors: [
+      'malformed_json',
+      'json_too_deep',
+      'feature_set_not_found',
+      'stream_not_found',
+      'batch_too_large',
+      'queue_full',
+      'storage_full',
+      'database_unavailable',
+    ],
+  })
+  async historical(
+    @Query() query: HistoricalQuery,
+    @Req() request: ApiRequest,
+    @Waiting() call: LongCall,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<unknown> {
+    return send(await this.trainings.begin(request, query, call), response);
+  }
+
+  @Get('operations/:id/result')
+  @Endpoint({
+    summary: 'Fetch the file of an operation',
+    description: 'The training set that `POST /v1/features/historical` made, for the key that began it.',
+    access: 'features:read',
+    action: 'operation.fetch',
+    resource: ['operation', 'id'],
+    answer: { mediaType: 'application/octet-stream' },
+    errors: ['operation_not_found'],
+  })
+  result(@Caller() caller: Principal, @Param('id') id: string, @Res() response: Response): Promise<void> {
+    return this.trainings.send(caller, id, response);
+  }
+}

@@ -1,0 +1,51 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { FeatureQuality, RuleTally } from '@sibyl/features';
+import { Clock } from '@sibyl/kernel';
+import { Endpoint } from '../http/endpoint.decorator';
+import { QualityQuery } from './feature.dto';
+import { toFreshnessView, toStatsView, type Span } from './quality.view';
+
+@ApiTags('Features')
+@Controller('v1/features')
+export class QualityController {
+  constructor(
+    private readonly quality: FeatureQuality,
+    private readonly rules: RuleTally,
+    private readonly clock: Clock,
+  ) {}
+
+  @Get('stats')
+  @Endpoint({
+    summary: 'Show what the values of features are',
+    description:
+      'Of what the worker that answers has served in the last minutes, an hour at most: counts by status, quantiles (within one percent), histogram, least, greatest and mean; of texts and lists their lengths. With it the rules that did not hold since it started, and the newest values that broke them, redacted.',
+    access: 'features:read',
+    action: 'feature.stats',
+    answer: 'FeatureStats',
+  })
+  stats(@Query() { view, minutes = 15 }: QualityQuery): Record<string, unknown> {
+    const span = this.span(minutes);
+    const rules = this.rules.lines().filter(({ name }) => view === undefined || name.view === view);
+    return toStatsView(this.quality.since(span.from, view), rules, span);
+  }
+
+  @Get('freshness')
+  @Endpoint({
+    summary: 'Show how old the values of features were',
+    description:
+      'Ages of the events behind the values that the worker that answers has served in the last minutes, and whether they keep to `freshness_slo` of the view.',
+    access: 'features:read',
+    action: 'feature.freshness',
+    answer: 'FeatureFreshness',
+  })
+  freshness(@Query() { view, minutes = 15 }: QualityQuery): Record<string, unknown> {
+    const span = this.span(minutes);
+    return toFreshnessView(this.quality.since(span.from, view), span);
+  }
+
+  private span(minutes: number): Span {
+    const to = this.clock.now() * 1000;
+    return { from: to - minutes * 60e6, to };
+  }
+}

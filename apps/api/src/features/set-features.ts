@@ -1,0 +1,243 @@
+/** Hot path: predictions with features of a set. */
+import type { FeatureValue, OnlineAnswer, OnlineRow, PastMoment, SetProgram, SetReads } from '@sibyl/features';
+import { instantText, readGiven, readInstant } from '@sibyl/features';
+import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
+import {
+  pointerTo,
+  type FeatureAsk,
+  type FilledRow,
+  type FilledRows,
+  type ServedVersion,
+  type VersionFeatures,
+} from '@sibyl/prediction';
+import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
+import { PredictionBasis } from './feature-basis';
+import { keysOf } from './row-keys';
+import { bindMembers, PolicyRow, type BoundMember } from './set-policy';
+
+export interface SetFeatureParts {
+  readonly sets: SetReads;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+}
+
+/** Clocks of callers run ahead by so much. */
+const AHEAD_MICROS = 5_000_000;
+/** Entities of one read. */
+const ROWS = 1000;
+/** All reads of the past of one call together. */
+const PAST_LIMIT_MS = 2000;
+/** A set that was not found is looked for again after this. */
+const LOOK_AGAIN_MS = 5000;
+
+const NOTHING: FilledRow = { values: new Map(), amended: [], defaulted: [], stale: [], basis: undefined };
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+/** A row as it is asked of the feature service. */
+interface Asked {
+  readonly index: number;
+  readonly pointer: string;
+  readonly row: OnlineRow;
+  /** Undefined: now. */
+  readonly at: number | undefined;
+}
+
+/** A set as it is now, and where its members go in the model. */
+interface Binding {
+  readonly program: SetProgram;
+  readonly members: readonly BoundMember[];
+  readonly extra: ReadonlySet<string>;
+  /** By the name in a request, the features of views that it stands for. */
+  readonly gives: ReadonlyMap<string, readonly { readonly view: number; readonly feature: string }[]>;
+}
+
+/** Fills what requests of one version leave out from the feature set that its manifest names. */
+export class SetFeatures implements VersionFeatures {
+  private binding: Binding | undefined;
+  private readonly stage: VersionMetrics['features'];
+  private lookAgainAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly parts: SetFeatureParts,
+    private readonly served: ServedVersion,
+    private readonly reference: string,
+  ) {
+    this.stage = parts.metrics.predictions.of(served.model, served.version).features;
+  }
+
+  get extra(): ReadonlySet<string> {
+    return this.bound()?.extra ?? NO_NAMES;
+  }
+
+  read(rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
+    const startedAt = this.parts.clock.monotonic();
+    const binding = this.bound();
+    if (binding === undefined) return this.readUnknown(rows, startedAt);
+    const filled = this.readBound(binding, rows);
+    if (!(filled instanceof Promise)) this.measure(startedAt);
+    else void filled.then(() => this.measure(startedAt)).catch(() => undefined);
+    return filled;
+  }
+
+  private measure(startedAt: number): void {
+    this.stage.observe((this.parts.clock.monotonic() - startedAt) / 1000);
+  }
+
+  /** A version of a set that is named by its hash may have to be read first; without a set nothing is known. */
+  private async readUnknown(rows: readonly FeatureAsk[], startedAt: number): Promise<FilledRows> {
+    const { sets } = this.parts;
+    if (this.reference.includes('@') && startedAt >= this.lookAgainAt) {
+      this.lookAgainAt = startedAt + LOOK_AGAIN_MS;
+      await sets.prepare(this.reference).catch(() => undefined);
+      const binding = this.bound();
+      if (binding !== undefined) return this.readBound(binding, rows);
+    }
+    return rows.map(() => NOTHING);
+  }
+
+  private bound(): Binding | undefined {
+    const program = this.parts.sets.find(this.reference);
+    if (program === undefined) return undefined;
+    if (this.binding?.program !== program) this.binding = bind(program, this.served, this.parts.metrics);
+    return this.binding;
+  }
+
+  private readBound(binding: Binding, rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
+    const filled: (FilledRow | DomainError)[] = new Array<FilledRow>(rows.length).fill(NOTHING);
+    const now: Asked[] = [];
+    const past = new Map<number, Asked[]>();
+    rows.forEach((row, index) => {
+      const asked = attempt(() => this.askOf(binding, row, index));
+      if (asked instanceof DomainError) filled[index] = asked;
+      else if (asked?.at === undefined) asked && now.push(asked);
+      else past.set(asked.at, [...(past.get(asked.at) ?? []), asked]);
+    });
+    if (past.size === 0 && now.length <= ROWS) {
+      if (now.length === 0) return filled;
+      const answer = this.parts.sets.read(binding.program, { rows: now.map(({ row }) => row) });
+      if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
+      return answer.then((read) => this.fill(binding, now, read, filled));
+    }
+    return this.readMany(binding, { now, past }, filled);
+  }
+
+  /** Reads of several moments, one after the other, in one limit; what comes after it is TIMEOUT. */
+  private async readMany(
+    binding: Binding,
+    { now, past }: { readonly now: readonly Asked[]; readonly past: ReadonlyMap<number, readonly Asked[]> },
+    filled: (FilledRow | DomainError)[],
+  ): Promise<FilledRows> {
+    const { sets, clock } = this.parts;
+    const { program } = binding;
+    const endsAt = clock.monotonic() + PAST_LIMIT_MS;
+    for (let i = 0; i < now.length; i += ROWS) {
+      const part = now.slice(i, i + ROWS);
+      this.fill(binding, part, await sets.read(program, { rows: part.map(({ row }) => row) }), filled);
+    }
+    for (const [at, all] of past) {
+      for (let i = 0; i < all.length; i += ROWS) {
+        const part = all.slice(i, i + ROWS);
+        const moment = { at, knownAt: at, corrected: false };
+        const deadlineMs = Math.max(0, endsAt - clock.monotonic());
+        const answer = await sets.read(program, { rows: part.map(({ row }) => row), moment, deadlineMs });
+        this.fill(binding, part, answer, filled, moment);
+      }
+    }
+    return filled;
+  }
+
+  private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked | undefined {
+    const entities = keysOf(binding.program, ask);
+    if (entities === undefined) return undefined;
+    const at = momentOf(binding.program, ask, this.parts.clock.now() * 1000);
+    const given = givenOf(binding, ask);
+    return { index, pointer: ask.pointer, row: given ? { entities, given } : { entities }, at };
+  }
+
+  private fill(
+    binding: Binding,
+    asked: readonly Asked[],
+    answer: OnlineAnswer,
+    filled: (FilledRow | DomainError)[],
+    moment?: PastMoment,
+  ): FilledRows {
+    const { program, members } = binding;
+    asked.forEach(({ index, pointer }, i) => {
+      const frames = answer.frames[i] ?? [];
+      filled[index] = attempt((): FilledRow => {
+        const row = new PolicyRow(program.set, answer.at, this.parts.metrics.features);
+        for (const bound of members) {
+          const frame = frames[bound.view];
+          if (frame) row.take(bound, frame);
+        }
+        row.conclude(pointer);
+        const basis = new PredictionBasis(program, frames, answer.at, moment?.knownAt);
+        return { values: row.values, amended: row.amended, defaulted: row.defaulted, stale: row.stale, basis };
+      });
+    });
+    return filled;
+  }
+}
+
+function bind(program: SetProgram, served: ServedVersion, metrics: Metrics): Binding {
+  const { slots } = served.contract;
+  const own = new Set(slots.map(({ name }) => name));
+  const gives = new Map<string, { view: number; feature: string }[]>();
+  const give = (name: string, view: number, feature: string): unknown =>
+    gives.get(name)?.push({ view, feature }) ?? gives.set(name, [{ view, feature }]);
+  for (const { member, view } of program.members) give(member.name, view, member.feature);
+  program.programs.forEach((one, view) => {
+    for (const feature of one.slots.keys()) if (!own.has(feature)) give(feature, view, feature);
+  });
+  const extra = new Set([...gives.keys()].filter((name) => !own.has(name)));
+  return { program, members: bindMembers(program, slots, metrics), extra, gives };
+}
+
+/** What a request gives, for each view; undefined: nothing. Throws where a value that only the views know is of another type. */
+function givenOf({ program, gives, extra }: Binding, { features, pointer }: FeatureAsk): OnlineRow['given'] {
+  let byView: Record<string, FeatureValue>[] | undefined;
+  for (const name of Object.keys(features)) {
+    for (const { view, feature } of gives.get(name) ?? []) {
+      byView ??= program.programs.map(() => ({}));
+      (byView[view] as Record<string, FeatureValue>)[feature] = features[name] as FeatureValue;
+    }
+  }
+  if (byView === undefined) return undefined;
+  const faults: FieldFault[] = [];
+  const given = byView.map((values, view) => {
+    const read = readGiven(program.programs[view] as (typeof program.programs)[number], values);
+    for (const { name, type } of read.faults) {
+      // The model says what is wrong with its own.
+      if (extra.has(name)) faults.push({ pointer: pointerTo(pointer, name), expected: type ?? 'a known feature' });
+    }
+    return read.given;
+  });
+  if (faults.length > 0)
+    throw new DomainError('input_type_mismatch', 'A feature has a value of the wrong type.', { faults });
+  return given;
+}
+
+/** The moment that a request asks about; undefined: now. */
+function momentOf({ views }: SetProgram, { query, pointer }: FeatureAsk, now: number): number | undefined {
+  if (query.timestamp === undefined) return undefined;
+  const at = readInstant(query.timestamp) ?? 0;
+  if (at >= now && at <= now + AHEAD_MICROS) return undefined;
+  const kept = Math.min(...views.flatMap(({ streams }) => streams.map(({ retention }) => retention)));
+  if (at <= now && at >= now - kept) return at;
+  const fault = { pointer: `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp` };
+  if (at > now) {
+    const faults = [{ ...fault, expected: `a time that has come: it is ${instantText(now)}` }];
+    throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults });
+  }
+  const faults = [{ ...fault, expected: `a time from ${instantText(now - kept)}` }];
+  throw new DomainError('timestamp_before_retention', 'The events of that time are not kept any more.', { faults });
+}
+
+function attempt<T>(work: () => T): T | DomainError {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof DomainError) return error;
+    return new DomainError('internal_error', 'Something went wrong inside.', { cause: error });
+  }
+}

@@ -1,0 +1,113 @@
+import { Injectable } from '@nestjs/common';
+import type { Principal } from '@sibyl/auth';
+import { TrainingSets, type TrainingRequest, type TrainingResult } from '@sibyl/features';
+import { DomainError, orStorageFull, timestamp } from '@sibyl/kernel';
+import type { Response } from 'express';
+import { randomUUID } from 'node:crypto';
+import { refuseEncoding } from '../http/body';
+import { boundedBody } from '../http/bounded-body';
+import { HttpOptions } from '../http/http-options';
+import type { ApiRequest } from '../http/request-context';
+import { streamFile } from '../http/stream-file';
+import { LongWork, type LongCall } from '../operations/long-work';
+import { OperationAccess } from '../operations/operation-access';
+import type { Reply } from '../operations/reply';
+import type { HistoricalQuery } from './feature.dto';
+import { outputOf, ReadBody } from './read-body';
+
+const NDJSON = /^application\/(x-)?nd-?json\s*(;|$)/i;
+const TYPES = { ndjson: 'application/x-ndjson', csv: 'text/csv', parquet: 'application/vnd.apache.parquet' } as const;
+/** Training sets at once: each reads the log as fast as it can. */
+const AT_ONCE = 2;
+
+/** Training sets on their way from a request to a file, and from there to their caller. */
+@Injectable()
+export class Trainings {
+  private running = 0;
+
+  constructor(
+    private readonly sets: TrainingSets,
+    private readonly bodies: ReadBody,
+    private readonly work: LongWork,
+    private readonly access: OperationAccess,
+    private readonly options: HttpOptions,
+  ) {}
+
+  async begin(request: ApiRequest, query: HistoricalQuery, call: LongCall): Promise<Reply> {
+    if (this.running >= AT_ONCE)
+      throw new DomainError('queue_full', `There are ${AT_ONCE} training sets being made.`, { retryAfterSeconds: 30 });
+    this.running += 1;
+    let begun = false;
+    const spool = `${randomUUID()}.rows`;
+    const end = async (): Promise<void> => {
+      this.running -= 1;
+      await this.sets.files.remove(spool);
+    };
+    try {
+      const asked = await this.requestOf(request, query, spool);
+      const plan = await this.sets.prepare(asked);
+      const reply = this.work.begin(call, 'feature.historical', async (signal, id, onProgress) => {
+        try {
+          return this.toResultView(id, asked, await this.sets.write(plan, id, { signal, onProgress }));
+        } finally {
+          await end();
+        }
+      });
+      begun = true;
+      return reply;
+    } finally {
+      if (!begun) await end();
+    }
+  }
+
+  /** The file, for whoever may see the operation. */
+  async send(caller: Principal, id: string, response: Response): Promise<void> {
+    const { status, result } = await this.access.find(caller, id);
+    const name = (result as { file?: unknown } | undefined)?.file;
+    if (status !== 'succeeded' || typeof name !== 'string')
+      throw new DomainError('operation_not_found', 'The operation has no file, or not yet.');
+    const { bytes, chunks } = await this.sets.files.read(name);
+    const { sha256 } = result as { sha256: string };
+    const type = TYPES[name.slice(name.lastIndexOf('.') + 1) as keyof typeof TYPES];
+    const headers = { 'X-Content-Sha256': sha256 };
+    try {
+      await streamFile({ name, bytes, type, headers, chunks }, response);
+    } catch (error) {
+      if (!response.headersSent) throw error;
+      response.destroy();
+    }
+  }
+
+  /** Rows of a file are kept until its operation has read them: it outlives the request. */
+  private async requestOf(request: ApiRequest, query: HistoricalQuery, spool: string): Promise<TrainingRequest> {
+    if (!NDJSON.test(request.headers['content-type'] ?? '')) return this.bodies.historical(request);
+    refuseEncoding(request);
+    const { set, known_at: knownAt, format, statuses } = query;
+    if (set === undefined)
+      throw new DomainError('invalid_parameter', 'Name the set of the rows.', {
+        faults: [{ pointer: '/set', expected: 'the name of a set, as `?set=`' }],
+      });
+    const limits = { bytes: this.options.artifactBytes, timeoutMs: this.options.uploadTimeoutMs };
+    const file = await this.sets.files.create(spool);
+    try {
+      for await (const chunk of boundedBody(request, limits)) await orStorageFull(() => file.write([chunk]));
+      await file.finish();
+    } catch (error) {
+      await file.discard();
+      throw error;
+    }
+    const output = outputOf({ ...(format && { format }), statuses: statuses === 'true' });
+    return { set, knownAt, ...output, file: await this.sets.files.read(spool) };
+  }
+
+  private toResultView(id: string, { set, knownAt }: TrainingRequest, made: TrainingResult): Record<string, unknown> {
+    const { file, rows, bytes, sha256, columns, statuses } = made;
+    return {
+      ...(set === undefined ? {} : { set }),
+      known_at: knownAt ?? 'timestamp',
+      ...{ file, rows, bytes, sha256, columns, statuses },
+      href: `/v1/operations/${id}/result`,
+      expires_at: timestamp(Date.now() + this.sets.files.keptMs),
+    };
+  }
+}

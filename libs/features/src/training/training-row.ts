@@ -1,0 +1,96 @@
+import { DomainError, type FieldFault } from '@sibyl/kernel';
+import type { OnlineRow, PastMoment } from '../engine/online-query';
+import { INSTANT_EXPECTED, readInstant } from '../log/instant';
+import { readKeys } from '../serving/entity-rows';
+import type { Selection } from '../serving/selection';
+import type { Micros } from '../time';
+
+const LABELS_MAX = 256;
+const FAULTS = 64;
+
+/** One row of a training set before it has values: keys, `timestamp`, and columns that are kept as they came. */
+export type GivenRow = Readonly<Record<string, unknown>>;
+
+/** Whose knowledge counts: that of the row's own moment, of now (with corrections), or of one moment for all. */
+export type KnownAt = 'row' | 'now' | Micros;
+
+export interface ReadRow {
+  readonly given: GivenRow;
+  readonly at: Micros;
+  readonly row: OnlineRow;
+  readonly moment: PastMoment;
+}
+
+/** Reads rows in their order; columns are those of the first row. */
+export class RowReader {
+  /** Known after the first row. */
+  labels: readonly string[] | undefined;
+  readonly keys: readonly string[];
+  private read = 0;
+  private readonly keyNames: ReadonlySet<string>;
+  private readonly oldest: Micros;
+
+  constructor(
+    private readonly selection: Selection,
+    private readonly known: KnownAt,
+    private readonly now: Micros,
+  ) {
+    this.keys = [...new Set(selection.views.map(({ view }) => view.entity.name))];
+    this.keyNames = new Set(this.keys);
+    const retentions = selection.views.flatMap(({ view }) => view.streams.map(({ retention }) => retention));
+    this.oldest = retentions.length === 0 ? Number.NEGATIVE_INFINITY : now - Math.min(...retentions);
+  }
+
+  /** Throws invalid_parameter with all faults of these rows. */
+  rows(given: readonly GivenRow[]): ReadRow[] {
+    const faults: FieldFault[] = [];
+    const rows: ReadRow[] = [];
+    for (const one of given) {
+      const row = this.row(one, `/rows/${this.read++}`, faults);
+      if (row) rows.push(row);
+      if (faults.length >= FAULTS) break;
+    }
+    if (faults.length === 0) return rows;
+    throw new DomainError('invalid_parameter', 'Some of the rows cannot be read.', { faults: faults.slice(0, FAULTS) });
+  }
+
+  private row(given: GivenRow, pointer: string, faults: FieldFault[]): ReadRow | undefined {
+    const before = faults.length;
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+      faults.push({ pointer, expected: 'an object with the keys of entities, timestamp, and any further columns' });
+      return undefined;
+    }
+    this.checkColumns(given, pointer, faults);
+    const at = readInstant(given['timestamp']);
+    if (at === undefined) faults.push({ pointer: `${pointer}/timestamp`, expected: INSTANT_EXPECTED });
+    else if (at > this.now) faults.push({ pointer: `${pointer}/timestamp`, expected: 'a time that has come' });
+    else if (at < this.oldest)
+      faults.push({ pointer: `${pointer}/timestamp`, expected: 'a time within the retention of the streams' });
+    const entity: Record<string, unknown> = {};
+    for (const key of this.keys) if (Object.hasOwn(given, key)) entity[key] = given[key];
+    const entities = readKeys(this.selection, entity, pointer, faults);
+    if (faults.length > before || at === undefined) return undefined;
+    return { given, at, row: { entities }, moment: this.moment(at) };
+  }
+
+  private moment(at: Micros): PastMoment {
+    if (this.known === 'row') return { at, knownAt: at, corrected: false };
+    if (this.known === 'now') return { at, knownAt: this.now, corrected: true };
+    return { at, knownAt: this.known, corrected: this.known > at };
+  }
+
+  private checkColumns(given: GivenRow, pointer: string, faults: FieldFault[]): void {
+    const labels = Object.keys(given).filter((name) => name !== 'timestamp' && !this.keyNames.has(name));
+    if (this.labels === undefined) {
+      const taken = new Set(this.selection.members.flatMap(({ name }) => [name, `${name}.status`]));
+      for (const name of labels)
+        if (taken.has(name)) faults.push({ pointer: `${pointer}/${name}`, expected: 'a name that no feature has' });
+      if (labels.length > LABELS_MAX) faults.push({ pointer, expected: `at most ${LABELS_MAX} further columns` });
+      this.labels = labels;
+      return;
+    }
+    for (const name of labels)
+      if (!this.labels.includes(name))
+        faults.push({ pointer: `${pointer}/${name.slice(0, 64)}`, expected: 'a column of the first row' });
+  }
+}

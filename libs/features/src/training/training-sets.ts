@@ -1,0 +1,236 @@
+import type { Database } from '@sibyl/database';
+import { DomainError, TURNS } from '@sibyl/kernel';
+import { INSTANT_EXPECTED, readInstant } from '../log/instant';
+import { DURATION_EXPECTED, parseDuration } from '../definitions/duration';
+import type { ValueStatus } from '../feature-value';
+import type { StreamCatalog } from '../log/stream-catalog';
+import type { FeatureReads } from '../serving/feature-reads';
+import type { Selection } from '../serving/selection';
+import { servedRow, type ServedRow } from '../serving/served-row';
+import type { Micros } from '../time';
+import { ParquetTable } from './parquet-writer';
+import { CsvWriter, NdjsonWriter } from './text-writers';
+import { columnsOf, type Cell, type TableWriter, type TrainingColumn, type TrainingFormat } from './training-columns';
+import type { TrainingFile, TrainingFiles } from './training-files';
+import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
+import { countEntities, fileRows, givenRows, gridRows, type TrainingSource } from './training-source';
+
+/** Events that one statement reads, about: a megabyte or two, and some milliseconds to make something of. */
+const BATCH_EVENTS = 10_000;
+const BATCH_ROWS = 500;
+/** What a window by time is taken to hold. */
+const WINDOW_EVENTS = 256;
+const ROWS_MAX = 100_000_000;
+
+/** All entities of a stream at each step of a time. */
+export interface GridRequest {
+  readonly stream: string;
+  readonly from: unknown;
+  readonly to: unknown;
+  readonly step: unknown;
+}
+
+export interface TrainingRequest {
+  readonly set?: string;
+  readonly features?: readonly string[];
+  readonly format: TrainingFormat;
+  readonly knownAt?: unknown;
+  readonly statuses: boolean;
+  /** Exactly one of these. */
+  readonly rows?: readonly GivenRow[];
+  readonly file?: { readonly bytes: number; chunks(): AsyncIterable<Buffer> };
+  readonly generate?: GridRequest;
+}
+
+/** A request that was checked, as far as that is possible without reading its rows. */
+export interface TrainingPlan {
+  readonly selection: Selection;
+  readonly source: TrainingSource;
+  readonly format: TrainingFormat;
+  readonly known: KnownAt;
+  readonly statuses: boolean;
+  readonly now: Micros;
+}
+
+export interface TrainingResult {
+  readonly file: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly columns: readonly TrainingColumn[];
+  /** Values by status. */
+  readonly statuses: Readonly<Partial<Record<ValueStatus, number>>>;
+}
+
+export interface LongRun {
+  readonly signal: AbortSignal;
+  readonly onProgress: (done: number, total: number, what: string) => void;
+}
+
+export interface TrainingParts {
+  readonly reads: FeatureReads;
+  readonly files: TrainingFiles;
+  readonly database: Database;
+  readonly streams: StreamCatalog;
+  readonly now: () => Micros;
+}
+
+/** Training sets as of moments of the past, computed by what serves, and written to files. */
+export class TrainingSets {
+  constructor(private readonly parts: TrainingParts) {}
+
+  get files(): TrainingFiles {
+    return this.parts.files;
+  }
+
+  async prepare(request: TrainingRequest): Promise<TrainingPlan> {
+    const selection = await this.parts.reads.select(request);
+    const now = this.parts.now();
+    const { format, statuses } = request;
+    const known = knownAtOf(request.knownAt, now);
+    return { selection, format, statuses, known, now, source: await this.sourceOf(request, now) };
+  }
+
+  /** Writes the file `<id>.<format>`; stopped or failed, it leaves none. */
+  async write(plan: TrainingPlan, id: string, run: LongRun): Promise<TrainingResult> {
+    const name = `${id}.${plan.format}`;
+    const file = await this.parts.files.create(name);
+    try {
+      const writing = new Writing(plan, file);
+      await this.fill(plan, writing, run);
+      return { file: name, ...(await writing.end()) };
+    } catch (error) {
+      await file.discard();
+      throw error;
+    }
+  }
+
+  private async fill(plan: TrainingPlan, writing: Writing, { signal, onProgress }: LongRun): Promise<void> {
+    const { selection, source } = plan;
+    const reader = writing.reader;
+    const size = batchRows(selection);
+    let batch: GivenRow[] = [];
+    const flush = async (): Promise<void> => {
+      signal.throwIfAborted();
+      const rows = reader.rows(batch);
+      batch = [];
+      await writing.add(rows, await this.values(selection, rows));
+      onProgress(source.done(), source.total, 'values');
+    };
+    for await (const row of source.rows()) {
+      batch.push(row);
+      if (batch.length >= size) await flush();
+      if (TURNS.due) await TURNS.next();
+    }
+    if (batch.length > 0) await flush();
+    signal.throwIfAborted();
+  }
+
+  private async values(selection: Selection, rows: readonly ReadRow[]): Promise<ServedRow[]> {
+    const moments = rows.map(({ moment }) => moment);
+    const online = rows.map(({ row }) => row);
+    const { frames, unread } = await this.parts.reads.readEach(selection, online, moments);
+    // A value that could not be read must not pass for one that is not there.
+    if (unread === 'deadline') throw new DomainError('deadline_exceeded', 'The events could not be read in time.');
+    if (unread) throw new DomainError('database_unavailable', 'The events could not be read.');
+    return frames.map((one) => servedRow(selection, one));
+  }
+
+  private async sourceOf({ rows, file, generate }: TrainingRequest, now: Micros): Promise<TrainingSource> {
+    if (rows) return givenRows(rows);
+    if (file) return fileRows(file.bytes, () => file.chunks());
+    if (!generate) throw wrong('/rows', 'rows, or generate');
+    const { database, streams } = this.parts;
+    const stream = streams.stream(generate.stream);
+    if (!stream) throw new DomainError('stream_not_found', `There is no stream '${generate.stream.slice(0, 64)}'.`);
+    const grid = gridOf(generate, now);
+    const source = gridRows(database, stream, grid, await countEntities(database, stream));
+    if (source.total <= ROWS_MAX) return source;
+    throw new DomainError('batch_too_large', `A training set may have ${ROWS_MAX} rows; these are ${source.total}.`);
+  }
+}
+
+/** Values on their way into the file. */
+class Writing {
+  readonly reader: RowReader;
+  private table: TableWriter | undefined;
+  private columns: readonly TrainingColumn[] = [];
+  private readonly counts: Partial<Record<ValueStatus, number>> = {};
+  private written = 0;
+
+  constructor(
+    private readonly plan: TrainingPlan,
+    private readonly file: TrainingFile,
+  ) {
+    this.reader = new RowReader(plan.selection, plan.known, plan.now);
+  }
+
+  async add(rows: readonly ReadRow[], values: readonly ServedRow[]): Promise<void> {
+    const cells = rows.map(({ given }, i) => this.cells(given, values[i] as ServedRow));
+    this.written += rows.length;
+    if (this.written > ROWS_MAX) throw new DomainError('batch_too_large', `A training set may have ${ROWS_MAX} rows.`);
+    await this.file.write(this.opened().write(cells));
+  }
+
+  async end(): Promise<Omit<TrainingResult, 'file'>> {
+    await this.file.write(this.opened().end());
+    const { columns, counts: statuses, written: rows } = this;
+    return { rows, columns, statuses, ...(await this.file.finish()) };
+  }
+
+  private opened(): TableWriter {
+    if (this.table) return this.table;
+    const { selection, format, statuses } = this.plan;
+    this.columns = columnsOf(selection, this.reader.labels ?? [], statuses);
+    return (this.table = writerOf(format, this.columns));
+  }
+
+  private cells(given: GivenRow, { values, statuses }: ServedRow): Cell[] {
+    const cells: Cell[] = this.reader.keys.map((key) => given[key] as Cell);
+    cells.push(given['timestamp'] as Cell);
+    for (const name of this.reader.labels ?? []) cells.push(given[name] as Cell);
+    for (const [i, status] of statuses.entries()) {
+      this.counts[status] = (this.counts[status] ?? 0) + 1;
+      cells.push(values[i]);
+      if (this.plan.statuses) cells.push(status);
+    }
+    return cells;
+  }
+}
+
+function writerOf(format: TrainingFormat, columns: readonly TrainingColumn[]): TableWriter {
+  if (format === 'parquet') return new ParquetTable(columns);
+  return format === 'csv' ? new CsvWriter(columns) : new NdjsonWriter(columns);
+}
+
+/** By how far its features look back. */
+function batchRows({ views }: Selection): number {
+  let events = 0;
+  for (const { program } of views)
+    for (const { history, span } of program.plan.streams) events += Math.max(history, span > 0 ? WINDOW_EVENTS : 1);
+  return Math.max(1, Math.min(BATCH_ROWS, Math.floor(BATCH_EVENTS / Math.max(1, events))));
+}
+
+function knownAtOf(given: unknown, now: Micros): KnownAt {
+  if (given === undefined || given === null) return 'row';
+  if (given === 'now') return 'now';
+  const at = readInstant(given);
+  if (at === undefined) throw wrong('/known_at', `now, or ${INSTANT_EXPECTED}`);
+  return Math.min(at, now);
+}
+
+function gridOf({ from, to, step }: GridRequest, now: Micros) {
+  const begin = readInstant(from);
+  if (begin === undefined) throw wrong('/generate/from', INSTANT_EXPECTED);
+  const end = to === undefined ? now : readInstant(to);
+  if (end === undefined || end < begin) throw wrong('/generate/to', 'a time after from');
+  const pace = typeof step === 'string' ? parseDuration(step) : undefined;
+  if (pace === undefined || pace <= 0) throw wrong('/generate/step', DURATION_EXPECTED);
+  return { from: begin, to: Math.min(end, now), step: pace };
+}
+
+function wrong(pointer: string, expected: string): DomainError {
+  return new DomainError('invalid_parameter', `Wrong or missing: ${pointer.slice(1)}.`, {
+    faults: [{ pointer, expected }],
+  });
+}

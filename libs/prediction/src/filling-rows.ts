@@ -1,0 +1,60 @@
+/** Hot path. See docs/paths/predict.md. */
+import { DomainError } from '@sibyl/kernel';
+import type { FilledRow, VersionFeatures } from './feature-reader';
+import type { FeatureRows, JsonObject } from './feature-rows';
+import { fillMissing } from './missing-features';
+import type { FeatureSlot, ModelContract } from './model-contract';
+import type { RowRequest } from './call-parts';
+import { asDomainError, type RowFill } from './row-inference';
+
+/** A row, and what a feature source has for what it leaves out. */
+export interface FillingRow extends RowRequest {
+  readonly source?: VersionFeatures;
+  readonly filled?: FilledRow | DomainError | undefined;
+}
+
+/** Whether a request leaves out a feature of the model. */
+export function leavesOut({ slots }: ModelContract, features: JsonObject): boolean {
+  for (const { name } of slots) if (!Object.hasOwn(features, name)) return true;
+  return false;
+}
+
+/** Adds a row with all that stands in for what it leaves out. Throws, and leaves the row free, where it cannot be answered. */
+export function addRow(rows: FeatureRows, row: FillingRow): RowFill | undefined {
+  return supply(rows, rows.add(row.features, row.pointer, row.source?.extra), row);
+}
+
+/** The same; what is wrong with the row in place of it. */
+export function tryAdd(rows: FeatureRows, row: FillingRow): { readonly fill: RowFill | undefined } | DomainError {
+  try {
+    return { fill: addRow(rows, row) };
+  } catch (error) {
+    return asDomainError(error);
+  }
+}
+
+/** Fills what the request left out of the row that was added last. */
+export function supply(
+  rows: FeatureRows,
+  missing: readonly FeatureSlot[],
+  row: Pick<FillingRow, 'filled' | 'pointer'>,
+): RowFill | undefined {
+  if (missing.length === 0) return undefined;
+  if (row.filled instanceof DomainError) rows.drop();
+  const filled = orThrow(row.filled);
+  const { values, defaulted } = fillMissing(missing, filled?.values, row.pointer, () => rows.drop());
+  for (const slot of missing) rows.supply(slot, values[slot.name]);
+  if (filled !== undefined) for (const { slot, value } of filled.amended) rows.supply(slot, value);
+  return fillOf(defaulted, filled);
+}
+
+export function fillOf(defaulted: readonly string[], filled: FilledRow | undefined): RowFill | undefined {
+  if (filled === undefined) return defaulted.length === 0 ? undefined : { defaulted, stale: [], basis: undefined };
+  const all = defaulted.length === 0 ? filled.defaulted : [...filled.defaulted, ...defaulted];
+  return { defaulted: all, stale: filled.stale, basis: filled.basis };
+}
+
+export function orThrow(filled: FilledRow | DomainError | undefined): FilledRow | undefined {
+  if (filled instanceof DomainError) throw filled;
+  return filled;
+}

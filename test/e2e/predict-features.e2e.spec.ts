@@ -1,0 +1,272 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { examplePackage } from '../support/model-packages';
+import { processTree } from '../support/processes.mjs';
+import { RecordedClient, type Reply } from '../support/recorded-client';
+import { REPOSITORY, startServer, type TestServer } from '../support/server.mjs';
+
+const VIEW = fs.readFileSync(path.join(REPOSITORY, 'examples/features/trading.yaml'), 'utf8').split('\n---\n')[0] ?? '';
+const MEMBERS = [
+  'btc_technical:price',
+  'btc_technical:volume',
+  'btc_technical:rsi',
+  { name: 'macd', feature: 'btc_technical:macd.line' },
+];
+const MINUTE = 60_000;
+const BARS = 120;
+/** The newest candle is of this minute, so that its price is not stale. */
+const NEWEST = Math.floor(Date.now() / MINUTE) * MINUTE;
+
+const close = (bar: number): number => 45_000 + 300 * Math.sin(bar / 7) + bar;
+
+function candles(entity: string, from = 0, to = BARS, newest = NEWEST): object[] {
+  return Array.from({ length: to - from }, (_, i) => {
+    const bar = from + i;
+    const price = close(bar);
+    const values = { open: price - 1, high: price + 5, low: price - 5, close: price, volume: 1_000_000 + bar };
+    return { entity, event_time: new Date(newest - (BARS - 1 - bar) * MINUTE).toISOString(), values };
+  });
+}
+
+const set = (name: string, more: object = {}): object => ({ kind: 'FeatureSet', name, features: MEMBERS, ...more });
+
+describe('predictions filled by the feature service', () => {
+  let server: TestServer;
+  let client: RecordedClient;
+
+  const put = (route: string, body: unknown, type = 'application/json'): Promise<Reply> =>
+    client.call('PUT', route, { body, headers: { 'content-type': type } });
+  const push = (events: object[]): Promise<Reply> => client.post('/v1/features/push', { stream: 'candles_1m', events });
+  const register = async (model: string, featureSet: string | undefined): Promise<void> => {
+    const files = examplePackage('momentum-1.3.0', { name: model, version: '1.0.0', feature_set: featureSet });
+    expect(await client.upload(model, files)).toMatchObject({ status: 201 });
+  };
+
+  beforeAll(async () => {
+    server = await startServer({ env: { SIBYL_MODELS: '', SIBYL_DEFAULT_MODEL: 'momentum' } });
+    client = new RecordedClient(server, 'fill');
+    expect(await put('/v1/features/views/btc_technical', VIEW, 'application/yaml')).toMatchObject({ status: 200 });
+    await register('momentum', 'momentum_inputs');
+  }, 90_000);
+  afterAll(() => server.stop(), 30_000);
+
+  it('409: a version is not promoted while its set is not there, or does not fit it', async () => {
+    const missing = await client.promote('momentum', 'production', '1.0.0');
+    expect(missing).toMatchObject({
+      status: 409,
+      body: { code: 'version_not_servable', errors: [{ received: 'momentum_inputs' }] },
+    });
+    const other = set('momentum_inputs', { features: [...MEMBERS, 'btc_technical:z20'] });
+    expect(await put('/v1/features/sets/momentum_inputs', other)).toMatchObject({ status: 200 });
+    expect(await client.promote('momentum', 'production', '1.0.0')).toMatchObject({
+      status: 409,
+      body: { code: 'version_not_servable', errors: [{ received: 'z20' }] },
+    });
+    expect(await client.post('/v1/models/load', { model_id: 'momentum', version: '1.0.0' })).toMatchObject({
+      status: 409,
+    });
+    expect(await put('/v1/features/sets/momentum_inputs', set('momentum_inputs'))).toMatchObject({ status: 200 });
+    expect(await client.promote('momentum', 'production', '1.0.0')).toMatchObject({ status: 200 });
+    expect((await client.get('/models/momentum/info')).body).toMatchObject({ feature_set: 'momentum_inputs' });
+  });
+
+  it('409: its set and the view of it are kept', async () => {
+    for (const route of ['sets/momentum_inputs', 'views/btc_technical']) {
+      const refused = await client.call('DELETE', `/v1/features/${route}`);
+      expect(refused).toMatchObject({ status: 409, body: { code: 'in_use' } });
+    }
+  });
+
+  it('200: candles are pushed, and a symbol is all that a request says', async () => {
+    expect(await push(candles('BTC/USDT'))).toMatchObject({ status: 200 });
+    const answered = await client.post('/predict', { symbol: 'BTC/USDT' });
+    expect(answered).toMatchObject({ status: 200, body: { prediction: { signal: expect.any(String) } } });
+    expect(answered.body).not.toHaveProperty('degraded');
+    const event = await client.lastEvent();
+    expect(event['changes']).toEqual({ feature_set: expect.stringMatching(/^momentum_inputs@sha256:[0-9a-f]{64}$/) });
+    const { body } = await client.get(`/v1/predictions/${answered.body.id}`);
+    expect(body.features).toMatchObject([
+      {
+        set: expect.stringMatching(/^momentum_inputs@sha256:/),
+        values: { price: close(BARS - 1), volume: 1_000_000 + BARS - 1 },
+        statuses: { price: 'PRESENT', volume: 'PRESENT', rsi: 'PRESENT', macd: 'PRESENT' },
+        streams: [
+          { stream: 'candles_1m', entity: 'BTC/USDT', event_time: new Date(NEWEST).toISOString() },
+        ],
+      },
+    ]);
+    // Given by hand, the same values come to the same.
+    const { price, volume, rsi, macd } = body.features[0].values;
+    const given = await client.post('/predict', { features: { price, volume, rsi, macd } });
+    expect(given.body.prediction).toEqual(answered.body.prediction);
+  });
+
+  it('200: what the request gives wins, is checked, and others are computed from it', async () => {
+    const one = await client.post('/predict', { symbol: 'BTC/USDT', features: { rsi: 12 } });
+    expect(one.status).toBe(200);
+    const { body } = await client.get(`/v1/predictions/${one.body.id}`);
+    expect(body.features).toMatchObject([{ values: { rsi: 12 }, given: { 'btc_technical:rsi': 12 } }]);
+    expect(await client.post('/predict', { symbol: 'BTC/USDT', features: { rsi: 'high' } })).toMatchObject({
+      status: 422,
+      body: { code: 'input_type_mismatch' },
+    });
+    expect(await client.post('/predict', { symbol: 'BTC/USDT', features: { rsy: 1 } })).toMatchObject({
+      body: { code: 'unknown_field' },
+    });
+  });
+
+  it('422: a symbol that nobody knows, with the status of each feature; one that cannot be', async () => {
+    expect(await client.post('/predict', { symbol: 'NO/PE' })).toMatchObject({
+      status: 422,
+      body: {
+        code: 'incomplete_features',
+        errors: MEMBERS.map(() => ({ expected: 'a value', received: 'NOT_FOUND' })),
+      },
+    });
+    expect(await client.post('/predict', { symbol: 'no such' })).toMatchObject({
+      body: { code: 'invalid_parameter', errors: [{ pointer: '/symbol' }] },
+    });
+    expect(await client.post('/predict', { entity: { coin: 'x' } })).toMatchObject({
+      body: { code: 'input_missing', errors: [{ pointer: '/symbol' }] },
+    });
+    expect(await client.post('/predict', { entity: { symbol: 'BTC/USDT' } })).toMatchObject({ status: 200 });
+    expect(await client.post('/predict', {})).toMatchObject({ status: 422, body: { code: 'incomplete_features' } });
+  });
+
+  it('200: as of a moment of the past, from what was known then', async () => {
+    const then = new Date(Date.now() - 1).toISOString();
+    const now = await client.post('/predict', { symbol: 'BTC/USDT' });
+    const past = await client.post('/predict', { symbol: 'BTC/USDT', timestamp: then });
+    expect(past).toMatchObject({ status: 200, body: { prediction: now.body.prediction } });
+    // Before they were pushed nobody knew of the candles.
+    const before = new Date(Date.now() - 3_600_000).toISOString();
+    expect(await client.post('/predict', { symbol: 'BTC/USDT', timestamp: before })).toMatchObject({
+      status: 422,
+      body: { code: 'incomplete_features' },
+    });
+    for (const [timestamp, code] of [
+      [new Date(Date.now() + 60_000).toISOString(), 'timestamp_in_future'],
+      ['1990-01-01T00:00:00Z', 'timestamp_before_retention'],
+    ])
+      expect(await client.post('/predict', { symbol: 'BTC/USDT', timestamp })).toMatchObject({
+        status: 422,
+        body: { code, errors: [{ pointer: '/timestamp' }] },
+      });
+  });
+
+  it('200: a batch of several symbols, each by itself', async () => {
+    await push(candles('ETH/USDT'));
+    const { price, volume, rsi, macd } = { price: 1, volume: 2, rsi: 50, macd: 0 };
+    const reply = await client.post('/predict/batch', {
+      requests: [
+        { symbol: 'BTC/USDT' },
+        { symbol: 'ETH/USDT', features: { rsi: 70 } },
+        { symbol: 'NO/PE' },
+        { features: { price, volume, rsi, macd } },
+      ],
+    });
+    expect(reply).toMatchObject({
+      status: 200,
+      body: {
+        predictions: [
+          { symbol: 'BTC/USDT', prediction: {} },
+          { symbol: 'ETH/USDT', prediction: {} },
+          {
+            symbol: 'NO/PE',
+            error: { code: 'incomplete_features', errors: [{ pointer: '/requests/2/features/price' }, {}, {}, {}] },
+          },
+          { prediction: {} },
+        ],
+      },
+    });
+  });
+
+  describe('by the policy of the set', () => {
+    const OLD = NEWEST - 10 * MINUTE;
+
+    beforeAll(async () => {
+      await push(candles('OLD/USDT', 0, BARS, OLD));
+      const defaults = MEMBERS.map((one) => ({ ...(typeof one === 'string' ? { feature: one } : one), default: 7 }));
+      const sets = {
+        degrading: { on_stale: 'degrade' },
+        defaulting: { features: defaults, on_missing: 'default', on_stale: 'default' },
+        sparse: { on_missing: 'null', on_stale: 'null', min_completeness: 0.9 },
+      };
+      for (const [name, more] of Object.entries(sets)) {
+        expect(await put(`/v1/features/sets/${name}`, set(name, more))).toMatchObject({ status: 200 });
+        await register(name, name);
+      }
+    }, 60_000);
+
+    it('422: stale is an error, and says how old', async () => {
+      const { body } = await client.post('/predict', { symbol: 'OLD/USDT' });
+      expect(body).toMatchObject({ code: 'incomplete_features' });
+      expect(body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+        '/features/price',
+        '/features/volume',
+      ]);
+      expect(body.errors[0].received).toMatch(/^STALE, \d+(\.\d+)? s old$/);
+    });
+
+    it('200: or is served and said so', async () => {
+      expect(await client.post('/models/degrading/predict', { symbol: 'OLD/USDT' })).toMatchObject({
+        status: 200,
+        body: { degraded: { reasons: ['features_stale'], features: ['price', 'volume'] } },
+      });
+    });
+
+    it('200: or a default stands in, also for a symbol that nobody knows', async () => {
+      expect(await client.post('/models/defaulting/predict', { symbol: 'OLD/USDT' })).toMatchObject({
+        body: { degraded: { reasons: ['features_defaulted'], features: ['price', 'volume'] } },
+      });
+      expect(await client.post('/models/defaulting/predict', { symbol: 'NO/PE' })).toMatchObject({
+        body: { degraded: { reasons: ['features_defaulted'], features: ['price', 'volume', 'rsi', 'macd'] } },
+      });
+    });
+
+    it('422: fewer have a value than the set asks for', async () => {
+      expect(await client.post('/models/sparse/predict', { symbol: 'OLD/USDT' })).toMatchObject({
+        status: 422,
+        body: { code: 'incomplete_features', detail: 'Of 4 features 2 have a value; the set asks for 4.' },
+      });
+    });
+  });
+
+  it('serves from memory while PostgreSQL stands still, and refuses at once what is not there', async () => {
+    const frozen = processTree(server.pid ?? 0)
+      .filter(({ kind }) => kind === 'postgres')
+      .map(({ pid }) => pid);
+    expect(frozen.length).toBeGreaterThan(0);
+    for (const pid of frozen) process.kill(pid, 'SIGSTOP');
+    try {
+      expect(await client.post('/predict', { symbol: 'BTC/USDT' })).toMatchObject({ status: 200 });
+      expect(await client.post('/predict', { symbol: 'UN/READ' })).toMatchObject({
+        status: 422,
+        body: { code: 'incomplete_features', errors: MEMBERS.map(() => ({ received: 'TIMEOUT' })) },
+      });
+      expect(await client.post('/models/defaulting/predict', { symbol: 'UN/READ2' })).toMatchObject({
+        status: 200,
+        body: { degraded: { reasons: ['features_defaulted'] } },
+      });
+    } finally {
+      for (const pid of frozen) process.kill(pid, 'SIGCONT');
+    }
+  }, 60_000);
+
+  it('counts what it read, how old it was, and what it cost', async () => {
+    const { text } = await client.get('/metrics');
+    for (const line of [
+      /sibyl_feature_cache_requests_total\{tier="state",result="hit"\} [1-9]/,
+      /sibyl_feature_cache_requests_total\{tier="state",result="miss"\} [1-9]/,
+      /sibyl_feature_status_total\{status="STALE"\} [1-9]/,
+      /sibyl_feature_age_seconds_count\{view="btc_technical",feature="price"\} [1-9]/,
+      /sibyl_prediction_features_duration_seconds_count\{model="momentum",version="1.0.0"\} [1-9]/,
+      /sibyl_feature_state_entities [1-9]/,
+    ])
+      expect(text).toMatch(line);
+  });
+
+  it('recorded every request', async () => {
+    expect(await client.unrecorded()).toEqual([]);
+  });
+});

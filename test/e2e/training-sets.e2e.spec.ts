@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto';
+import { parquetReadObjects } from 'hyparquet';
+import { RecordedClient, type Reply } from '../support/recorded-client';
+import { startServer, type TestServer } from '../support/server.mjs';
+
+const VIEW = {
+  kind: 'FeatureView',
+  name: 'market',
+  entity: { name: 'symbol', type: 'string' },
+  streams: [
+    { name: 'bars', identity: 'event_time', fields: { close: 'double', venue: 'string?' }, allowed_lateness: '20s' },
+  ],
+  features: [
+    { name: 'price', op: 'last', input: 'close', ttl: '1h' },
+    { name: 'mean5', op: 'mean', input: 'close', window: 5 },
+    { name: 'rsi', op: 'rsi', input: 'close', period: 3 },
+    { name: 'n', op: 'count', input: 'bars', window: '30s', where: 'venue == "a"' },
+    { name: 'sum', op: 'sum', input: 'close', window: '10m', tile: '7s' },
+    { name: 'gap', expr: 'price - mean5' },
+  ],
+};
+const NAMES = VIEW.features.map(({ name }) => name);
+const SET = { kind: 'FeatureSet', name: 'inputs', features: NAMES.map((n) => `market:${n}`), on_missing: 'null' };
+const START = Date.now();
+
+interface Served {
+  readonly symbol: string;
+  readonly timestamp: string;
+  readonly values: readonly unknown[];
+}
+
+/** The same sequence in each run. */
+function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return state / 2_147_483_648;
+  };
+}
+
+describe('training sets', () => {
+  let server: TestServer;
+  let client: RecordedClient;
+  const served: Served[] = [];
+
+  beforeAll(async () => {
+    server = await startServer({ env: { SIBYL_MODELS: '' } });
+    client = new RecordedClient(server, 'features');
+    const headers = { 'content-type': 'application/json' };
+    await client.call('PUT', '/v1/features/views/market', { body: VIEW, headers });
+    await client.call('PUT', '/v1/features/sets/inputs', { body: SET, headers });
+    await pushAndServe();
+  }, 120_000);
+  afterAll(() => server.stop(), 30_000);
+
+  /** Pushes in order, late, too late and corrected, and keeps what was served between the pushes. */
+  async function pushAndServe(): Promise<void> {
+    const random = randomNumbers(7);
+    for (let i = 0; i < 60; i++) {
+      const events = Array.from({ length: 4 }, () => ({
+        entity: ['A', 'B', 'C'][Math.floor(random() * 3)],
+        event_time: START - Math.floor(random() * random() * 60) * 1000 + i,
+        values: { close: Math.round(random() * 64) / 4, venue: ['a', 'b', null][Math.floor(random() * 3)] },
+      }));
+      await client.post('/v1/features/push', { stream: 'bars', events });
+      const { body } = await client.post('/v1/features/online', {
+        set: 'inputs',
+        entities: [{ symbol: 'A' }, { symbol: 'B' }, { symbol: 'C' }, { symbol: 'D' }],
+      });
+      for (const { entity, values } of body.results) served.push({ ...entity, timestamp: body.as_of, values });
+    }
+  }
+
+  const begin = (body: unknown, path = '/v1/features/historical'): Promise<Reply> => client.post(path, body);
+
+  async function ended(reply: Reply): Promise<Reply['body']> {
+    expect(reply).toMatchObject({ status: 202, body: { kind: 'feature.historical' } });
+    for (let tries = 0; tries < 600; tries++) {
+      const { body } = await client.get(`/v1/operations/${reply.body.id}`);
+      if (body.status !== 'running') return body;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error('it never ended');
+  }
+
+  async function fileOf({ id }: { readonly id: string }): Promise<Buffer> {
+    const { status, bytes } = await download(`/v1/operations/${id}/result`);
+    expect(status).toBe(200);
+    return bytes;
+  }
+
+  async function download(path: string): Promise<{ readonly status: number; readonly bytes: Buffer }> {
+    const answer = await fetch(`${server.url}${path}`, { headers: { 'x-api-key': server.adminKey } });
+    return { status: answer.status, bytes: Buffer.from(await answer.arrayBuffer()) };
+  }
+
+  const rowsOf = (file: Buffer): Record<string, unknown>[] =>
+    file
+      .toString()
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+  it('have what was served, to the last bit, whatever came late or was corrected since', async () => {
+    const rows = served.map(({ symbol, timestamp }, i) => ({ symbol, timestamp, label: i % 2, note: `"${i}", a` }));
+    const operation = await ended(await begin({ set: 'inputs', rows }));
+    expect(operation).toMatchObject({ status: 'succeeded', result: { rows: served.length } });
+    const file = await fileOf(operation);
+    expect(createHash('sha256').update(file).digest('hex')).toBe(operation.result.sha256);
+    const made = rowsOf(file);
+    expect(made.map((row) => NAMES.map((name) => row[name]))).toEqual(served.map(({ values }) => values));
+    expect(made.map(({ label, note }) => ({ label, note }))).toEqual(rows.map(({ label, note }) => ({ label, note })));
+    // The same as a read of the past gives.
+    const last = served.at(-4) as Served;
+    const { body } = await client.post('/v1/features/online', {
+      set: 'inputs',
+      entities: [{ symbol: last.symbol }],
+      timestamp: last.timestamp,
+    });
+    expect(body.results[0].values).toEqual(last.values);
+  });
+
+  it('are the same as NDJSON, CSV and Parquet, and from rows as JSON lines', async () => {
+    const rows = served.slice(100).map(({ symbol, timestamp }, i) => ({ symbol, timestamp, label: i / 4 }));
+    const [lines, csv, parquet] = await Promise.all(
+      ['ndjson', 'csv', 'parquet'].map(async (format) => {
+        // Two at a time are made; the third waits its turn.
+        for (;;) {
+          const reply = await begin({ set: 'inputs', rows, format, statuses: true });
+          if (reply.status === 202) return fileOf(await ended(reply));
+          expect(reply).toMatchObject({ status: 503, body: { code: 'queue_full' } });
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+      }),
+    );
+    const made = rowsOf(lines as Buffer);
+    const text = (value: unknown): string => (value === null ? '' : String(value));
+    const expected = made.map((row) => Object.values(row).map(text).join(','));
+    expect((csv as Buffer).toString().trimEnd().split('\r\n').slice(1)).toEqual(expected);
+    const { buffer, byteOffset, byteLength } = parquet as Buffer;
+    const table = await parquetReadObjects({ file: buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer });
+    expect(table.map((row) => ({ ...row, timestamp: undefined, n: text(row['n'] ?? null) }))).toEqual(
+      made.map((row) => ({ ...row, timestamp: undefined, n: text(row['n']) })),
+    );
+    const body = rows.map((row) => JSON.stringify(row)).join('\n');
+    const reply = await client.call('POST', '/v1/features/historical?set=inputs&statuses=true', {
+      body,
+      headers: { 'content-type': 'application/x-ndjson' },
+    });
+    expect(rowsOf(await fileOf(await ended(reply)))).toEqual(made);
+  });
+
+  it('are generated for all entities of a stream, strictly or with what is known now', async () => {
+    const generate = { stream: 'bars', from: START - 20_000, to: START, step: '10s' };
+    const strict = rowsOf(await fileOf(await ended(await begin({ set: 'inputs', generate }))));
+    expect(strict).toHaveLength(9);
+    // Nothing had been pushed then.
+    expect(strict.every(({ price }) => price === null)).toBe(true);
+    const corrected = await ended(await begin({ set: 'inputs', generate, known_at: 'now' }));
+    expect(corrected).toMatchObject({ result: { known_at: 'now', statuses: { PRESENT: expect.any(Number) } } });
+    expect(rowsOf(await fileOf(corrected)).some(({ price }) => price !== null)).toBe(true);
+  });
+
+  it('can be cancelled, and leave nothing behind', async () => {
+    const generate = { stream: 'bars', from: START - 3_000_000, to: START, step: '1ms' };
+    const reply = await begin({ set: 'inputs', generate });
+    expect(reply.body.progress).toBeDefined();
+    await client.call('DELETE', `/v1/operations/${reply.body.id}`);
+    expect(await ended(reply)).toMatchObject({ status: 'cancelled' });
+    expect(await download(`/v1/operations/${reply.body.id}/result`)).toMatchObject({ status: 404 });
+  });
+
+  it.each([
+    [
+      'rows of the future',
+      { set: 'inputs', rows: [{ symbol: 'A', timestamp: '2190-01-01T00:00:00Z' }] },
+      '/rows/0/timestamp',
+    ],
+    ['rows without a key', { set: 'inputs', rows: [{ timestamp: START }] }, '/rows/0/symbol'],
+    [
+      'a column that a feature is',
+      { set: 'inputs', rows: [{ symbol: 'A', timestamp: START, price: 1 }] },
+      '/rows/0/price',
+    ],
+    [
+      'columns that change',
+      {
+        set: 'inputs',
+        rows: [
+          { symbol: 'A', timestamp: START },
+          { symbol: 'A', timestamp: START, x: 1 },
+        ],
+      },
+      '/rows/1/x',
+    ],
+  ])('%s fail the operation, which says where', async (_what, body, pointer) => {
+    const operation = await ended(await begin(body));
+    expect(operation).toMatchObject({ status: 'failed', error: { code: 'invalid_parameter' } });
+    expect(operation.error.errors).toEqual(expect.arrayContaining([expect.objectContaining({ pointer })]));
+  });
+
+  it.each([
+    ['neither rows nor a grid', { set: 'inputs' }, '/rows'],
+    ['an unknown format', { set: 'inputs', rows: [{}], format: 'xlsx' }, '/format'],
+    ['a step of no time', { set: 'inputs', generate: { stream: 'bars', from: START, step: '0s' } }, '/generate/step'],
+    ['a time that is none', { set: 'inputs', rows: [{}], known_at: 'later' }, '/known_at'],
+  ])('%s is refused at once', async (_what, body, pointer) => {
+    expect(await begin(body)).toMatchObject({ status: 400, body: { errors: [{ pointer }] } });
+  });
+});
