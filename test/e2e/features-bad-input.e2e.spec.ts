@@ -303,6 +303,42 @@ describe('bad input of the feature service', () => {
     }, 60_000);
   });
 
+  describe('reads', () => {
+    const ask = (body: object): Promise<Reply> =>
+      client.post('/v1/features/online', { set: 'card_risk_inputs', entities: [{ card_id: 'card-1' }], ...body });
+
+    it.each<[string, object, number, string]>([
+      ['a set that nobody published', { set: 'nothing' }, 404, 'feature_set_not_found'],
+      ['a set and a list', { features: ['card_risk:share'] }, 400, 'invalid_parameter'],
+      ['a feature that is not there', { set: undefined, features: ['card_risk:shar'] }, 400, 'invalid_parameter'],
+      ['nobody', { entities: [] }, 400, 'invalid_parameter'],
+      ['an entity by another name', { entities: [{ card: 'card-1' }] }, 400, 'invalid_parameter'],
+      ['an entity that is a number', { entities: [{ card_id: 7 }] }, 400, 'invalid_parameter'],
+      ['an entity without end', { entities: [{ card_id: 'x'.repeat(300) }] }, 400, 'invalid_parameter'],
+      ['a prototype', { entities: [{ __proto__: null, constructor: 'x' }] }, 400, 'invalid_parameter'],
+      [
+        'more than a thousand',
+        { entities: Array.from({ length: 1001 }, (_, i) => ({ card_id: `c${i}` })) },
+        422,
+        'batch_too_large',
+      ],
+      ['the future', { timestamp: Date.now() + 3_600_000 }, 422, 'timestamp_in_future'],
+      ['ancient times', { timestamp: Date.now() - 40 * 86_400_000 }, 422, 'timestamp_before_retention'],
+      ['a time in seconds', { timestamp: Math.floor(START / 1000) }, 400, 'invalid_parameter'],
+      ['a member that is not there', { entity: {} }, 400, 'unknown_field'],
+      ['a wait without end', { timeout_ms: 1e9 }, 400, 'invalid_parameter'],
+    ])('%s', async (_, body, status, code) => {
+      expect(await ask(body)).toMatchObject({ status, body: { code } });
+    });
+
+    it('200: somebody whom nobody knows has no values, and takes none from others', async () => {
+      const reply = await ask({ entities: [{ card_id: 'stranger' }, { card_id: 'card-1' }] });
+      expect(reply).toMatchObject({ status: 200, body: { partial: true, results: [{ status: 'NOT_FOUND' }, {}] } });
+      expect(reply.body.results[0].values).toEqual([null, null]);
+      expect(reply.body.results[1].values[0]).toEqual(expect.any(Number));
+    });
+  });
+
   it('429: a key with a limit is limited here too', async () => {
     const made = await client.post('/v1/keys', {
       name: 'limited producer',
@@ -332,6 +368,14 @@ describe('bad input of the feature service', () => {
       () => put('views/btc_technical?dry_run=true', mutilated(examples[0]?.[0] ?? '', random), 'application/yaml'),
       () => put('views/card_fraud?dry_run=true', mutilated(examples[1]?.[0] ?? '', random), 'application/yaml'),
       () => lines(mutilated(JSON.stringify(payment()), random)),
+      () =>
+        client.call('POST', '/v1/features/online', {
+          body: mutilated(
+            '{"set":"card_risk_inputs","entities":[{"card_id":"card-1"}],"timestamp":null,"given":{"amount":1}}',
+            random,
+          ),
+          headers: { 'content-type': 'application/json' },
+        }),
     ];
     const seen = new Set<number>();
     for (let round = 0; round < 20; round++) {
