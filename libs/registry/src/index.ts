@@ -46,7 +46,7 @@ export { ArtifactScrubber, type ArtifactFinding } from './artifact-scrubber';
 export { VERSION_FILE_TYPE } from './version-file';
 export type { VersionExport } from './version-exchange';
 export { packagePath, parentsOf } from './package-path';
-export { modelNameFault, PRODUCTION, versionFault } from './names';
+export { checkModelName, modelNameFault, PRODUCTION, versionFault } from './names';
 export type { Changed, NamedChanges, VersionDiff } from './version-diff';
 export type { CallerFeature, CallerInput } from './caller-contract';
 export { SourceOptions } from './sources/source-options';

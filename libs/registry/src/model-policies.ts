@@ -5,7 +5,7 @@ import { DomainError, invariant, timestamp, type Actor, type Clock } from '@siby
 import type { GivenApproval } from './alias-event';
 import { checkPrecondition, type Precondition } from './etag';
 import { checkPolicy, mayPromote, ModelPolicy } from './model-policy';
-import { checkReason, lookupName, modelNameFault, modelNotFound } from './names';
+import { checkModelName, checkReason, lookupName, modelNotFound } from './names';
 import { definedOnly } from './optional';
 import { ONE_PERSON, samePerson } from './person';
 import { PolicyProposals } from './policy-proposals';
@@ -84,7 +84,7 @@ export class ModelPolicies {
     const { model, policy } = change;
     const reason = checkReason(change.reason);
     checkPolicy(policy);
-    refuseName(model);
+    checkModelName(model);
     return this.database.transaction(async (tx) => {
       const at = timestamp(this.clock.now());
       await tx.query('INSERT INTO registry.model (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
@@ -229,14 +229,6 @@ function event(
   reason: string,
 ): Pick<ChangeRecord, 'action' | 'resource' | 'model' | 'reason'> {
   return { action, resource: { type: 'model_policy', id: model }, model: { name: model }, reason };
-}
-
-function refuseName(model: string): void {
-  const expected = modelNameFault(model);
-  if (expected === undefined) return;
-  throw new DomainError('invalid_parameter', 'No model can have this name.', {
-    faults: [{ pointer: '/name', expected, received: model.slice(0, 64) }],
-  });
 }
 
 /** Members that differ, from and to. */

@@ -67,6 +67,11 @@ export class ModelRegistry {
     return this.desks.uploads.receive(...upload);
   }
 
+  /** Gives back what was sent of a file for a package of this model. */
+  giveBackFile(model: string, sha256: string): Promise<UploadState> {
+    return this.desks.uploads.giveBack(model, sha256);
+  }
+
   /** Registers a package out of files that are here already. */
   async registerFiles(
     actor: Actor,
