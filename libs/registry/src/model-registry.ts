@@ -193,6 +193,11 @@ export class ModelRegistry {
     await this.desks.signatures.checkForLoad(version);
   }
 
+  /** By what that would judge at present: another text where keys or policies have changed. */
+  signatureTrust(version: ModelVersion): Promise<string> {
+    return this.desks.signatures.trust(version.model);
+  }
+
   /** What cannot be read where the trusted keys lie. */
   trustedKeyProblems(): Promise<readonly string[]> {
     return this.desks.signatures.problems();
