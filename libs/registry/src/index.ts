@@ -53,3 +53,4 @@ export { SourceOptions } from './sources/source-options';
 export type { VersionSource } from './sources/remote-package';
 export type { MlflowSync, SyncHost, SyncResult } from './sync/mlflow-sync';
 export { readSync, type SyncRule } from './sync/sync-rule';
+export type { SyncStatus } from './sync/sync-state';

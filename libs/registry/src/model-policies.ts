@@ -12,6 +12,7 @@ import { PolicyProposals } from './policy-proposals';
 import type { PolicyRevision } from './policy-revision';
 import { weakened } from './policy-weakening';
 import { concludeChange, lockModel, requireModel } from './registry-change';
+import { syncStatus } from './sync/sync-state';
 import { counting } from './version-approvals';
 import { rfc3339 } from './version-rows';
 
@@ -65,7 +66,7 @@ export class ModelPolicies {
     return revisionOf(model, rows[0]);
   }
 
-  /** The same for a model that exists, with the policy that waits to replace it; model_not_found otherwise. */
+  /** The same for a model that exists, with the policy that waits to replace it and how far it has come; model_not_found otherwise. */
   async find(model: string): Promise<PolicyRevision> {
     const known = await this.database.query<{ name: string }>(
       'SELECT name FROM registry.model ORDER BY name = $1 DESC, name LIMIT 10000',
@@ -73,7 +74,10 @@ export class ModelPolicies {
     );
     const names = known.map(({ name }) => name);
     if (names[0] !== model) throw modelNotFound(model, names);
-    return this.database.transaction(async (tx) => this.withProposal(tx, await this.of(tx, model)));
+    return this.database.transaction(async (tx) => {
+      const found = await this.withProposal(tx, await this.of(tx, model));
+      return found.policy.sync ? { ...found, syncStatus: await syncStatus(tx, model, found.revision) } : found;
+    });
   }
 
   /**

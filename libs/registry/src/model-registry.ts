@@ -145,7 +145,10 @@ export class ModelRegistry {
     if ((await this.desks.retirement.retire(model, record)).length > 0) await this.given.onChange?.();
   }
 
-  setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
+  async setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
+    const { sync } = change.policy;
+    // Nobody would ever ask anything for it.
+    if (sync && sync.registryUri === undefined) this.desks.sync.sources.requireMlflow('/sync/registry_uri');
     return this.told(this.policies.set(actor, change, record));
   }
 
