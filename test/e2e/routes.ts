@@ -46,6 +46,7 @@ export const ROUTES: readonly (readonly [method: string, path: string, access: s
   ['GET', '/v1/models/{name}/versions/{version}', 'models:read'],
   ['GET', '/v1/models/{name}/uploads/{sha256}', 'models:write'],
   ['PUT', '/v1/models/{name}/uploads/{sha256}', 'models:write'],
+  ['DELETE', '/v1/models/{name}/uploads/{sha256}', 'models:write'],
   ['GET', '/v1/models/{name}/versions/{version}/export', 'models:write'],
   ['DELETE', '/v1/models/{name}/versions/{version}', 'models:promote'],
   ['GET', '/v1/models/{name}/versions/{version}/diff', 'models:read'],
