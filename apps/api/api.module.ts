@@ -2,7 +2,18 @@ import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeatureLog, FeatureQuality, FeatureReads, RuleTally, TrainingSets } from '@sibyl/features';
+import {
+  DefinitionStore,
+  Backfills,
+  FeastFacade,
+  FeatureLog,
+  FeatureQuality,
+  FeatureReads,
+  Lineage,
+  LineageFeed,
+  RuleTally,
+  TrainingSets,
+} from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelCatalog, ModelRegistry } from '@sibyl/registry';
@@ -56,7 +67,11 @@ class PlatformModule {
       [FeatureLog, platform.featureLog],
       [DefinitionStore, platform.featureStore],
       [FeatureReads, platform.featureReads],
+      [FeastFacade, platform.feastFacade],
+      [Lineage, platform.lineage],
+      [LineageFeed, platform.lineageFeed],
       [TrainingSets, platform.trainingSets],
+      [Backfills, platform.backfills],
       [FeatureQuality, platform.featureQuality],
       [RuleTally, platform.ruleTally],
       [Serving, platform.serving],

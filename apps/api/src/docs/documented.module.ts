@@ -2,7 +2,18 @@ import { Module, type Type } from '@nestjs/common';
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
-import { DefinitionStore, FeatureLog, FeatureQuality, FeatureReads, RuleTally, TrainingSets } from '@sibyl/features';
+import {
+  Backfills,
+  DefinitionStore,
+  FeastFacade,
+  FeatureLog,
+  FeatureQuality,
+  FeatureReads,
+  Lineage,
+  LineageFeed,
+  RuleTally,
+  TrainingSets,
+} from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelRegistry } from '@sibyl/registry';
@@ -36,7 +47,11 @@ const ASKED_FOR = [
     Database,
     DefinitionStore,
     Drain,
+    FeastFacade,
     FeatureLog,
+    Backfills,
+    Lineage,
+    LineageFeed,
     FeatureQuality,
     FeatureReads,
     Gate,

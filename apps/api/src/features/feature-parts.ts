@@ -1,9 +1,11 @@
 import path from 'node:path';
 import type { Database } from '@sibyl/database';
 import {
+  Backfills,
   DefinitionCompiler,
   DefinitionSnapshot,
   DefinitionStore,
+  FeastFacade,
   FeatureLog,
   FeatureQuality,
   FeatureReads,
@@ -56,7 +58,7 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     { selections, snapshot, store: states, live, past, now, quality },
     config.featureReads,
   );
-  const sets = new SetReads({ snapshot, selections, live, past, history, now });
+  const sets = new SetReads({ snapshot, selections, live, past, history, now, quality });
   metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
   const folder = path.join(config.dataDir, 'training-sets');
@@ -69,10 +71,14 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const featureLog = await FeatureLog.start(logParts, config.features);
   return {
     featureLog,
+    featureCompiler: compiler,
+    featureSnapshot: snapshot,
     featureStore: store,
     featureReads: reads,
+    feastFacade: new FeastFacade(reads, featureLog, snapshot),
     featureReader: new SetFeatureReader({ sets, clock, metrics }),
     trainingSets,
+    backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),
     featureQuality: quality,
     ruleTally: compiler.tally,
     stopFeatures: async () => {

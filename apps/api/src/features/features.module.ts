@@ -1,10 +1,13 @@
 import { Module } from '@nestjs/common';
 import { Definitions } from './definitions';
+import { FeastController } from './feast.controller';
+import { LineageController } from './lineage.controller';
 import { PushController } from './push.controller';
 import { Pushes } from './pushes';
 import { HistoricalController } from './historical.controller';
 import { OperationsModule } from '../operations/operations.module';
 import { Trainings } from './trainings';
+import { BackfillsController } from './backfills.controller';
 import { QualityController } from './quality.controller';
 import { ReadBody } from './read-body';
 import { ReadsController } from './reads.controller';
@@ -18,8 +21,11 @@ import { ViewsController } from './views.controller';
     ReadsController,
     HistoricalController,
     QualityController,
+    BackfillsController,
     ViewsController,
     SetsController,
+    LineageController,
+    FeastController,
   ],
   providers: [Pushes, Definitions, ReadBody, Trainings],
 })

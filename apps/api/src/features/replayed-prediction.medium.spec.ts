@@ -75,11 +75,12 @@ beforeAll(async () => {
   const counter = { count: (): void => undefined };
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: 1024 });
+  const quality = new FeatureQuality();
   const reads: FeatureReads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, now, quality: new FeatureQuality() },
+    { selections, snapshot, store: states, live, past, now, quality },
     new ReadOptions(),
   );
-  sets = new SetReads({ snapshot, selections, live, past, history, now });
+  sets = new SetReads({ snapshot, selections, live, past, history, now, quality });
   await snapshot.start();
   featureLog = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [states], log });
   await store.publish(actor, { kind: 'view', name: 'market', document: VIEW }, record);
