@@ -266,8 +266,7 @@ async function startModels(
 }
 
 async function lastPrediction(auditLog: AuditLog, of: EventFilter): Promise<string | undefined> {
-  const { items } = await auditLog.list({ ...of, action: 'prediction.create' }, { limit: 1 });
-  return items[0]?.recorded_at;
+  return (await auditLog.list({ ...of, action: 'prediction.create' }, { limit: 1 })).items[0]?.recorded_at;
 }
 
 function startSync(foundation: Foundation, { registry, serving }: Models, trail: AuditTrail): MlflowSync {
