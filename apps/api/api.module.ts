@@ -4,6 +4,7 @@ import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import {
   DefinitionStore,
+  Backfills,
   FeastFacade,
   FeatureLog,
   FeatureQuality,
@@ -70,6 +71,7 @@ class PlatformModule {
       [Lineage, platform.lineage],
       [LineageFeed, platform.lineageFeed],
       [TrainingSets, platform.trainingSets],
+      [Backfills, platform.backfills],
       [FeatureQuality, platform.featureQuality],
       [RuleTally, platform.ruleTally],
       [Serving, platform.serving],

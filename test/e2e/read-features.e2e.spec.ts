@@ -5,8 +5,16 @@ const VIEW = {
   kind: 'FeatureView',
   name: 'market',
   entity: { name: 'symbol', type: 'string', pattern: '^[A-Z]+$' },
+  freshness_slo: '60s',
   streams: [
-    { name: 'bars', identity: 'event_time', fields: { close: 'double' }, allowed_lateness: '10m', retention: '30d' },
+    {
+      name: 'bars',
+      identity: 'event_time',
+      fields: { close: 'double' },
+      allowed_lateness: '10m',
+      retention: '30d',
+      rules: [{ field: 'close', between: { min: 0 }, action: 'warn' }],
+    },
   ],
   features: [
     { name: 'price', op: 'last', input: 'close', ttl: '90s' },
@@ -104,6 +112,26 @@ describe('reads of features', () => {
     expect(steps.mean3).toMatchObject({ by: 'mean', count: 3, outputs: [{ value: 20 }] });
     expect(steps.mean3.events.map(({ inputs }: { inputs: number[] }) => inputs[0])).toEqual([10, 20, 30]);
     expect(steps.spread.outputs[0]).toMatchObject({ value: 1, given: true });
+  });
+
+  it('are told by stats and freshness: distributions, ages, and the rules that did not hold', async () => {
+    await client.post('/v1/features/push', { stream: 'bars', events: [bar(3, 1), bar(2, 2), bar(1, -5)] });
+    await online({ features: ['market:price'], entities: [{ symbol: 'BTC' }, { symbol: 'OLD' }] });
+    const stats = await client.get('/v1/features/stats?view=market');
+    expect(stats.status).toBe(200);
+    const price = stats.body.features.filter(({ feature }: { feature: string }) => feature === 'price').at(-1);
+    expect(price).toMatchObject({ view: 'market', statuses: { PRESENT: expect.any(Number) } });
+    expect(price.null_rate).toBeGreaterThan(0);
+    expect(Object.keys(price.quantiles)).toContain('0.95');
+    expect(stats.body.rules).toMatchObject([
+      { target: 'bars.close', action: 'warn', samples: [{ magnitude: '-1e0' }] },
+    ]);
+    const { body } = await client.get('/v1/features/freshness?view=market&minutes=60');
+    const ages = body.features.filter(({ feature }: { feature: string }) => feature === 'price').at(-1);
+    expect(ages).toMatchObject({ freshness_slo_seconds: 60, violated: true });
+    expect(ages.age_seconds.max).toBeGreaterThan(3900);
+    expect((await client.get('/v1/features/stats?view=another')).body.features).toEqual([]);
+    expect(await client.get('/v1/features/stats?minutes=61')).toMatchObject({ status: 400 });
   });
 
   it.each([

@@ -134,7 +134,8 @@ describe('training sets', () => {
       }),
     );
     const made = rowsOf(lines as Buffer);
-    const text = (value: unknown): string => (value === null ? '' : String(value));
+    const text = (value: unknown): string =>
+      typeof value === 'string' ? value : JSON.stringify(value ?? '').replace('""', '');
     const expected = made.map((row) => Object.values(row).map(text).join(','));
     expect((csv as Buffer).toString().trimEnd().split('\r\n').slice(1)).toEqual(expected);
     const { buffer, byteOffset, byteLength } = parquet as Buffer;
@@ -206,5 +207,27 @@ describe('training sets', () => {
     ['a time that is none', { set: 'inputs', rows: [{}], known_at: 'later' }, '/known_at'],
   ])('%s is refused at once', async (_what, body, pointer) => {
     expect(await begin(body)).toMatchObject({ status: 400, body: { errors: [{ pointer }] } });
+  });
+
+  it('a backfill computes a view over the past, and what it came to is the baseline of its version', async () => {
+    const body = { view: 'market', from: new Date(START - 60_000).toISOString(), step: '10s' };
+    const done = await client.post('/v1/features/backfill', { ...body, to: new Date(START).toISOString() });
+    expect(done).toMatchObject({ status: 200, body: { view: 'market', entities: 3, rows: 21 } });
+    expect(done.body.features.price).toMatchObject({ count: 21, statuses: { PRESENT: expect.any(Number) } });
+    expect(await client.lastEvent()).toMatchObject({ action: 'feature.backfill', changes: { rows: 21 } });
+    const stats = await client.get('/v1/features/stats?view=market&minutes=60');
+    const price = stats.body.features.find(({ feature }: { feature: string }) => feature === 'price');
+    expect(price.baseline).toEqual(done.body.features.price);
+    const long = { ...body, from: new Date(START - 1_000_000).toISOString(), step: '1ms' };
+    const reply = await client.call('POST', '/v1/features/backfill', {
+      body: long,
+      headers: { 'content-type': 'application/json', prefer: 'respond-async' },
+    });
+    expect(reply.status).toBe(202);
+    await client.call('DELETE', `/v1/operations/${reply.body.id}`);
+    for (let status = 'running'; status === 'running';)
+      status = (await client.get(`/v1/operations/${reply.body.id}`)).body.status;
+    expect((await client.get(`/v1/operations/${reply.body.id}`)).body.status).toBe('cancelled');
+    expect(await client.post('/v1/features/backfill', { ...body, view: 'none' })).toMatchObject({ status: 404 });
   });
 });

@@ -44,3 +44,4 @@ export { TrainingSets, type TrainingRequest, type TrainingResult } from './train
 export { QUANTILES, type AgeSummary, type ProfileSummary } from './quality/feature-profile';
 export { FeatureQuality } from './quality/feature-quality';
 export { RuleTally, type TallyLine } from './rules/rule-tally';
+export { Backfills, type BackfillResult } from './training/backfill';

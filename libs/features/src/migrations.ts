@@ -1,6 +1,7 @@
 import type { Migration } from '@sibyl/database';
 import { definitionsMigration } from './migrations/0001-definitions';
 import { logMigration } from './migrations/0002-log';
+import { baselinesMigration } from './migrations/0003-baselines';
 
 /** Schema `features`, in order. */
-export const featureMigrations: readonly Migration[] = [definitionsMigration, logMigration];
+export const featureMigrations: readonly Migration[] = [definitionsMigration, logMigration, baselinesMigration];

@@ -3,6 +3,7 @@ import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, Gate, IdempotencyStore } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import {
+  Backfills,
   DefinitionStore,
   FeastFacade,
   FeatureLog,
@@ -48,6 +49,7 @@ const ASKED_FOR = [
     Drain,
     FeastFacade,
     FeatureLog,
+    Backfills,
     Lineage,
     LineageFeed,
     FeatureQuality,

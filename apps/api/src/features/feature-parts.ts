@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Database } from '@sibyl/database';
 import {
+  Backfills,
   DefinitionCompiler,
   DefinitionSnapshot,
   DefinitionStore,
@@ -57,7 +58,7 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     { selections, snapshot, store: states, live, past, now, quality },
     config.featureReads,
   );
-  const sets = new SetReads({ snapshot, selections, live, past, history, now });
+  const sets = new SetReads({ snapshot, selections, live, past, history, now, quality });
   metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
   const folder = path.join(config.dataDir, 'training-sets');
@@ -77,6 +78,7 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     feastFacade: new FeastFacade(reads, featureLog, snapshot),
     featureReader: new SetFeatureReader({ sets, clock, metrics }),
     trainingSets,
+    backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),
     featureQuality: quality,
     ruleTally: compiler.tally,
     stopFeatures: async () => {

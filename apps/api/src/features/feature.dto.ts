@@ -43,3 +43,17 @@ export class QualityQuery {
   @WholeField({ description: 'So many minutes back.', min: 1, max: 60, fallback: 15, query: true, optional: true })
   minutes?: number;
 }
+
+export class BackfillBody {
+  @TextField({ description: 'A view, or `view@` and the beginning of a hash.', example: 'btc_technical', max: 140 })
+  view!: string;
+
+  @TextField({ description: 'RFC 3339 with a zone.', example: '2026-01-15T00:00:00Z', max: 64 })
+  from!: string;
+
+  @TextField({ description: 'Left out: now.', example: '2026-01-15T12:00:00Z', max: 64, optional: true })
+  to?: string;
+
+  @TextField({ description: '`1m`, `1h`, `1d`.', example: '1h', max: 32 })
+  step!: string;
+}

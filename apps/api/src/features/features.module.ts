@@ -7,6 +7,7 @@ import { Pushes } from './pushes';
 import { HistoricalController } from './historical.controller';
 import { OperationsModule } from '../operations/operations.module';
 import { Trainings } from './trainings';
+import { BackfillsController } from './backfills.controller';
 import { QualityController } from './quality.controller';
 import { ReadBody } from './read-body';
 import { ReadsController } from './reads.controller';
@@ -20,6 +21,7 @@ import { ViewsController } from './views.controller';
     ReadsController,
     HistoricalController,
     QualityController,
+    BackfillsController,
     ViewsController,
     SetsController,
     LineageController,

@@ -1,6 +1,6 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { FeatureQuality, RuleTally } from '@sibyl/features';
+import { Backfills, FeatureQuality, RuleTally } from '@sibyl/features';
 import { Clock } from '@sibyl/kernel';
 import { Endpoint } from '../http/endpoint.decorator';
 import { QualityQuery } from './feature.dto';
@@ -12,6 +12,7 @@ export class QualityController {
   constructor(
     private readonly quality: FeatureQuality,
     private readonly rules: RuleTally,
+    private readonly backfills: Backfills,
     private readonly clock: Clock,
   ) {}
 
@@ -19,15 +20,18 @@ export class QualityController {
   @Endpoint({
     summary: 'Show what the values of features are',
     description:
-      'Of what the worker that answers has served in the last minutes, an hour at most: counts by status, quantiles (within one percent), histogram, least, greatest and mean; of texts and lists their lengths. With it the rules that did not hold since it started, and the newest values that broke them, redacted.',
+      'Of what the worker that answers has served in the last minutes, an hour at most: counts by status, quantiles (within one percent), histogram, least, greatest and mean; of texts and lists their lengths. With it the rules that did not hold since it started, and the newest values that broke them, redacted; and the baseline of the version, where a backfill made one.',
     access: 'features:read',
     action: 'feature.stats',
     answer: 'FeatureStats',
+    errors: ['database_unavailable'],
   })
-  stats(@Query() { view, minutes = 15 }: QualityQuery): Record<string, unknown> {
+  async stats(@Query() { view, minutes = 15 }: QualityQuery): Promise<Record<string, unknown>> {
     const span = this.span(minutes);
     const rules = this.rules.lines().filter(({ name }) => view === undefined || name.view === view);
-    return toStatsView(this.quality.since(span.from, view), rules, span);
+    const lines = this.quality.since(span.from, view);
+    const baselines = await this.backfills.baselines([...new Set(lines.map((line) => line.view.hash))]);
+    return toStatsView(lines, baselines, rules, span);
   }
 
   @Get('freshness')

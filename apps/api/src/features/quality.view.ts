@@ -1,4 +1,12 @@
-import { instantText, QUANTILES, type FeatureQuality, type Micros, type TallyLine } from '@sibyl/features';
+import {
+  instantText,
+  QUANTILES,
+  type BackfillResult,
+  type FeatureQuality,
+  type Micros,
+  type ProfileSummary,
+  type TallyLine,
+} from '@sibyl/features';
 
 type Line = ReturnType<FeatureQuality['since']>[number];
 
@@ -9,13 +17,14 @@ export interface Span {
 
 export function toStatsView(
   lines: readonly Line[],
+  baselines: ReadonlyMap<string, BackfillResult['features']>,
   rules: readonly TallyLine[],
   { from, to }: Span,
 ): Record<string, unknown> {
   return {
     from: instantText(from),
     to: instantText(to),
-    features: lines.map(toProfileView),
+    features: lines.map((line) => toProfileView(line, baselines.get(line.view.hash)?.[line.feature])),
     rules: rules.map(toRuleView),
   };
 }
@@ -24,10 +33,23 @@ export function toFreshnessView(lines: readonly Line[], { from, to }: Span): Rec
   return { from: instantText(from), to: instantText(to), features: lines.map(toAgeView) };
 }
 
-function toProfileView(line: Line): Record<string, unknown> {
-  const { count, statuses, nullRate, quantiles, ...numbers } = line.profile.summary();
+export function toBackfillView({ features, ...made }: BackfillResult): Record<string, unknown> {
+  return {
+    ...made,
+    features: Object.fromEntries(Object.entries(features).map(([name, summary]) => [name, toSummaryView(summary)])),
+  };
+}
+
+function toProfileView(line: Line, baseline: ProfileSummary | undefined): Record<string, unknown> {
   return {
     ...toHeadView(line),
+    ...toSummaryView(line.profile.summary()),
+    ...(baseline && { baseline: toSummaryView(baseline) }),
+  };
+}
+
+function toSummaryView({ count, statuses, nullRate, quantiles, ...numbers }: ProfileSummary): Record<string, unknown> {
+  return {
     ...{ count, statuses, null_rate: nullRate },
     ...numbers,
     ...(quantiles && { quantiles: Object.fromEntries(QUANTILES.map((q, i) => [q, quantiles[i]])) }),

@@ -103,6 +103,15 @@ const STEP = object({
 
 const NUMBER: Schema = { type: 'number' };
 const FEATURE = { view: text(), view_hash: text(), feature: text(), count: whole('Values that were looked at') };
+const PROFILE = {
+  statuses: { type: 'object', additionalProperties: { type: 'integer' } },
+  null_rate: { ...NUMBER, description: 'Share of values that are not there' },
+  'min?': NUMBER,
+  'max?': NUMBER,
+  'mean?': NUMBER,
+  'quantiles?': { type: 'object', additionalProperties: NUMBER },
+  'histogram?': object({ edges: listOf(NUMBER), counts: listOf(whole()) }),
+};
 const SPAN = { from: INSTANT, to: INSTANT };
 
 export const READ_SCHEMAS: Schemas = {
@@ -111,13 +120,8 @@ export const READ_SCHEMAS: Schemas = {
     features: listOf(
       object({
         ...FEATURE,
-        statuses: { type: 'object', additionalProperties: { type: 'integer' } },
-        null_rate: { ...NUMBER, description: 'Share of values that are not there' },
-        'min?': NUMBER,
-        'max?': NUMBER,
-        'mean?': NUMBER,
-        'quantiles?': { type: 'object', additionalProperties: NUMBER },
-        'histogram?': object({ edges: listOf(NUMBER), counts: listOf(whole()) }),
+        ...PROFILE,
+        'baseline?': object({ count: FEATURE.count, ...PROFILE }),
       }),
     ),
     rules: listOf(
@@ -138,6 +142,14 @@ export const READ_SCHEMAS: Schemas = {
         ),
       }),
     ),
+  }),
+  FeatureBackfill: object({
+    view: text(),
+    hash: text(),
+    entities: whole(),
+    rows: whole(),
+    ...SPAN,
+    features: { type: 'object', additionalProperties: object({ count: FEATURE.count, ...PROFILE }) },
   }),
   FeatureFreshness: object({
     ...SPAN,

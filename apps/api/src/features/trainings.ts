@@ -66,12 +66,12 @@ export class Trainings {
     const name = (result as { file?: unknown } | undefined)?.file;
     if (status !== 'succeeded' || typeof name !== 'string')
       throw new DomainError('operation_not_found', 'The operation has no file, or not yet.');
-    const { bytes, chunks } = await this.sets.files.read(name);
+    const file = await this.sets.files.read(name);
     const { sha256 } = result as { sha256: string };
     const type = TYPES[name.slice(name.lastIndexOf('.') + 1) as keyof typeof TYPES];
     const headers = { 'X-Content-Sha256': sha256 };
     try {
-      await streamFile({ name, bytes, type, headers, chunks }, response);
+      await streamFile({ name, bytes: file.bytes, type, headers, chunks: () => file.chunks() }, response);
     } catch (error) {
       if (!response.headersSent) throw error;
       response.destroy();

@@ -133,6 +133,13 @@ export class FeatureReads {
     return past.read({ ...query, ...limit }, { at, knownAt: at, corrected: false });
   }
 
+  /** Brings states into memory; rows of versions that are not kept there stay in the log. */
+  async warm(selection: Selection, rows: readonly OnlineRow[]): Promise<void> {
+    if (!this.isInMemory(selection)) return;
+    const views = selection.views.map(({ program }) => program);
+    await this.parts.live.read({ views, rows, deadlineMs: LONG_MS });
+  }
+
   /** Each row as of a moment of its own, from the log: rows of training sets. */
   readEach(
     selection: Selection,

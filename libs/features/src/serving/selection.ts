@@ -39,6 +39,7 @@ export interface SelectedView {
 
 const FEATURES_MAX = 1024;
 const KEPT = 1024;
+const VIEW = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?$/;
 const VIEW_FEATURE = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?:([a-z][a-z0-9_.]{0,126})$/;
 
 export interface SelectionParts {
@@ -89,6 +90,17 @@ export class Selections {
     }
     if (faults.length === 0) return builder.build();
     throw new DomainError('invalid_parameter', 'Some of the features do not exist.', { faults: faults.slice(0, 64) });
+  }
+
+  /** All that a view offers: `name`, or `name@` and the beginning of a hash. */
+  async ofView(reference: string): Promise<Selection & { readonly view: FeatureView }> {
+    const [, name = '', prefix] = VIEW.exec(reference) ?? [];
+    const view = await this.view(name, prefix);
+    if (!view)
+      throw new DomainError('feature_view_not_found', `There is no feature view '${reference.slice(0, 128)}'.`);
+    const builder = new SelectionBuilder(this);
+    for (const feature of this.program(view).slots.keys()) builder.add(view, feature, { name: feature });
+    return { view, ...builder.build() };
   }
 
   private async view(name: string, prefix: string | undefined): Promise<FeatureView | undefined> {

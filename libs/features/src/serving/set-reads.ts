@@ -3,6 +3,7 @@ import type { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query';
 import { PastReads } from '../engine/past-reads';
 import type { EventHistory } from '../log/feature-event';
+import type { FeatureQuality } from '../quality/feature-quality';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { Micros } from '../time';
 import type { Selections } from './selection';
@@ -15,6 +16,7 @@ export interface SetReadsParts {
   readonly past: PastReads;
   readonly history: EventHistory;
   readonly now: () => Micros;
+  readonly quality: FeatureQuality;
 }
 
 /** What one read of a set asks. */
@@ -50,7 +52,14 @@ export class SetReads {
     const { rows, moment, deadlineMs } = asked;
     const keepStale = set.onStale === 'degrade';
     const query = { views, rows, keepStale, ...(deadlineMs === undefined ? {} : { deadlineMs }) };
-    return moment === undefined ? this.parts.live.read(query) : this.parts.past.read(query, moment);
+    const { live, past, quality } = this.parts;
+    if (moment !== undefined) return past.read(query, moment);
+    const answer = live.read(query);
+    const seen = (one: OnlineAnswer): OnlineAnswer => {
+      quality.observe(views, one);
+      return one;
+    };
+    return answer instanceof Promise ? answer.then(seen) : seen(answer);
   }
 
   /**

@@ -44,6 +44,12 @@ export function describeHistories(identity: StreamIdentity): void {
           engine.now += 1000 * SECOND;
           // What was served is what the log gives of that moment, to the last bit.
           for (const [at, values] of served) expectEqual(await engine.readPast(at), values);
+          // So has a training set, whose rows are read together.
+          const rows = [...served];
+          const query = engine.query(...rows.map(() => 'e'));
+          const moments = rows.map(([at]) => ({ at, knownAt: at, corrected: false }));
+          const made = await engine.past.readEach(query, moments);
+          for (const [i, [at, values]] of rows.entries()) expectEqual(engine.named({ ...made, at }, i), values);
           for (const choice of choices.slice(0, 2)) {
             const at = BEGIN + choice * SECOND;
             for (const view of [

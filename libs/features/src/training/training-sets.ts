@@ -13,10 +13,10 @@ import { CsvWriter, NdjsonWriter } from './text-writers';
 import { columnsOf, type Cell, type TableWriter, type TrainingColumn, type TrainingFormat } from './training-columns';
 import type { TrainingFile, TrainingFiles } from './training-files';
 import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
-import { countEntities, fileRows, givenRows, gridRows, type TrainingSource } from './training-source';
+import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
-/** Events that one statement reads, about: a megabyte or two, and some milliseconds to make something of. */
-const BATCH_EVENTS = 10_000;
+/** Events that one statement reads, about: a few milliseconds to make something of, between which everybody else is served. */
+const BATCH_EVENTS = 2500;
 const BATCH_ROWS = 500;
 /** What a window by time is taken to hold. */
 const WINDOW_EVENTS = 256;
@@ -26,7 +26,7 @@ const ROWS_MAX = 100_000_000;
 export interface GridRequest {
   readonly stream: string;
   readonly from: unknown;
-  readonly to: unknown;
+  readonly to?: unknown;
   readonly step: unknown;
 }
 
@@ -204,7 +204,7 @@ function writerOf(format: TrainingFormat, columns: readonly TrainingColumn[]): T
 }
 
 /** By how far its features look back. */
-function batchRows({ views }: Selection): number {
+export function batchRows({ views }: Selection): number {
   let events = 0;
   for (const { program } of views)
     for (const { history, span } of program.plan.streams) events += Math.max(history, span > 0 ? WINDOW_EVENTS : 1);
@@ -219,13 +219,13 @@ function knownAtOf(given: unknown, now: Micros): KnownAt {
   return Math.min(at, now);
 }
 
-function gridOf({ from, to, step }: GridRequest, now: Micros) {
+export function gridOf({ from, to, step }: Omit<GridRequest, 'stream'>, now: Micros, at = '/generate'): Grid {
   const begin = readInstant(from);
-  if (begin === undefined) throw wrong('/generate/from', INSTANT_EXPECTED);
+  if (begin === undefined) throw wrong(`${at}/from`, INSTANT_EXPECTED);
   const end = to === undefined ? now : readInstant(to);
-  if (end === undefined || end < begin) throw wrong('/generate/to', 'a time after from');
+  if (end === undefined || end < begin) throw wrong(`${at}/to`, 'a time after from');
   const pace = typeof step === 'string' ? parseDuration(step) : undefined;
-  if (pace === undefined || pace <= 0) throw wrong('/generate/step', DURATION_EXPECTED);
+  if (pace === undefined || pace <= 0) throw wrong(`${at}/step`, DURATION_EXPECTED);
   return { from: begin, to: Math.min(end, now), step: pace };
 }
 
