@@ -82,9 +82,9 @@ export class Caller {
 }
 
 export async function publish(server) {
-  for (const [kind, body] of [
-    ['views', VIEW],
-    ['sets', SET],
+  for (const { kind, body } of [
+    { kind: 'views', body: VIEW },
+    { kind: 'sets', body: SET },
   ]) {
     const { status, body: answer } = await server.call('PUT', `/v1/features/${kind}/${body.name}`, { body });
     if (status !== 200) throw new Error(`nothing published: ${status} ${JSON.stringify(answer)}`);

@@ -136,9 +136,9 @@ async function caches({ server, caller }) {
   const next = zipf(names.length);
   const begun = Date.now() - 30_000;
   let before = await stateCounts(server);
-  for (const [what, goal] of [
-    ['cold start included', 0.9],
-    ['warm', 0.99],
+  for (const { what, goal } of [
+    { what: 'cold start included', goal: 0.9 },
+    { what: 'warm', goal: 0.99 },
   ]) {
     for (let second = 0; second < 60; second++) {
       const events = Array.from({ length: 500 }, (_, i) =>
@@ -198,9 +198,9 @@ async function fresh({ server, caller }) {
     cwd: folder,
   });
   await server.stop();
-  for (const [what, env, pushes, goal] of [
-    ['with Redis', { REDIS_URL: `redis://127.0.0.1:${port}` }, 100, 100],
-    ['without', {}, 10, 2000],
+  for (const { what, env, pushes, goal } of [
+    { what: 'with Redis', env: { REDIS_URL: `redis://127.0.0.1:${port}` }, pushes: 100, goal: 100 },
+    { what: 'without', env: {}, pushes: 10, goal: 2000 },
   ]) {
     const workers = await startServer({ env: { SIBYL_MODELS: '', SIBYL_WORKERS: '2', ...env } });
     // Connections are dealt to workers in turn.

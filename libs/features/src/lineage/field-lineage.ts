@@ -39,19 +39,15 @@ function usesOf(
     for (const one of before[plan.outputs[slot]?.step ?? -1]?.values() ?? []) use(change(one));
   };
   switch (step.kind) {
-    case 'operator': {
-      const { feature, where, stream } = step;
-      const subtype = feature.op === 'last' ? 'IDENTITY' : 'AGGREGATION';
-      for (const field of feature.inputs) use({ stream: feature.stream, field, indirect: false, subtype });
-      for (const index of where?.fields ?? []) {
-        const field = plan.streams[stream]?.definition.fields[index]?.name;
-        if (field !== undefined) use({ stream: feature.stream, field, indirect: true, subtype: 'FILTER' });
-      }
+    case 'operator':
+      for (const one of operatorUses(plan, step)) use(one);
       break;
-    }
     case 'expression':
       for (const slot of step.slots)
         through(slot, (one) => (one.subtype === 'IDENTITY' ? { ...one, subtype: 'TRANSFORMATION' } : one));
+      break;
+    case 'request':
+    case 'moment':
       break;
     case 'static': {
       const { table, field } = step.feature;
@@ -61,4 +57,18 @@ function usesOf(
     }
   }
   return uses;
+}
+
+function operatorUses(
+  plan: ViewPlan,
+  { feature, where, stream: index }: Extract<PlanStep, { kind: 'operator' }>,
+): readonly FieldUse[] {
+  const { stream, inputs, op } = feature;
+  const subtype = op === 'last' ? 'IDENTITY' : 'AGGREGATION';
+  const fields = plan.streams[index]?.definition.fields ?? [];
+  const conditions = where?.fields.flatMap((field) => fields[field]?.name ?? []) ?? [];
+  return [
+    ...inputs.map((field): FieldUse => ({ stream, field, indirect: false, subtype })),
+    ...conditions.map((field): FieldUse => ({ stream, field, indirect: true, subtype: 'FILTER' })),
+  ];
 }

@@ -28,7 +28,7 @@ export class OpenLineage {
 
   set(set: FeatureSet): OpenLineageEvent {
     const fields = set.members.map(({ name, type }) => ({ name, type }));
-    const columns = set.members.map(({ name, view, feature }) => [
+    const columns = set.members.map(({ name, view, feature }): [string, object] => [
       name,
       { inputFields: [this.input(`feature_view.${view}`, feature, [['DIRECT', 'IDENTITY', name]])] },
     ]);
@@ -56,7 +56,7 @@ export class OpenLineage {
   private columnsOf(plan: ViewPlan): Facets {
     const uses = fieldsByOutput(plan);
     const outputs = plan.outputs.filter(({ implicit }) => !implicit);
-    const columns = outputs.map(({ name, step }) => {
+    const columns = outputs.map(({ name, step }): [string, object] => {
       const made = plan.steps[step];
       const known = made === undefined || made.kind === 'moment' || made.kind === 'request';
       const description = known ? name : describeStep(made);
