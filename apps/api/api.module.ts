@@ -4,10 +4,13 @@ import { ApiKeys, Gate, IdempotencyStore, KeyUsage } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
 import {
   DefinitionStore,
-  FeatureLog,
   Backfills,
+  FeastFacade,
+  FeatureLog,
   FeatureQuality,
   FeatureReads,
+  Lineage,
+  LineageFeed,
   RuleTally,
   TrainingSets,
 } from '@sibyl/features';
@@ -64,6 +67,9 @@ class PlatformModule {
       [FeatureLog, platform.featureLog],
       [DefinitionStore, platform.featureStore],
       [FeatureReads, platform.featureReads],
+      [FeastFacade, platform.feastFacade],
+      [Lineage, platform.lineage],
+      [LineageFeed, platform.lineageFeed],
       [TrainingSets, platform.trainingSets],
       [Backfills, platform.backfills],
       [FeatureQuality, platform.featureQuality],

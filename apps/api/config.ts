@@ -3,7 +3,7 @@ import { validateSync } from 'class-validator';
 import { AuditOptions } from '@sibyl/audit';
 import { AuthOptions, parseKey } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
-import { LogOptions, ReadOptions } from '@sibyl/features';
+import { LineageOptions, LogOptions, ReadOptions } from '@sibyl/features';
 import { InferenceOptions } from '@sibyl/inference';
 import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
@@ -41,6 +41,7 @@ export interface ApiConfig {
   readonly audit: AuditOptions;
   readonly database: DatabaseOptions;
   readonly features: LogOptions;
+  readonly lineage: LineageOptions;
   readonly featureReads: ReadOptions;
   readonly inference: InferenceOptions;
   readonly registry: RegistryOptions;
@@ -112,9 +113,16 @@ function edgeOptions(settings: Settings): Pick<ApiConfig, 'telemetry' | 'http' |
   };
 }
 
-function dataOptions(settings: Settings): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features' | 'featureReads'> {
+function dataOptions(
+  settings: Settings,
+): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features' | 'featureReads' | 'lineage'> {
   return {
     features: frozen(new LogOptions(), settings.redisUrl === undefined ? {} : { redisUrl: settings.redisUrl }),
+    lineage: frozen(new LineageOptions(), {
+      ...(settings.openLineageUrl === undefined ? {} : { url: settings.openLineageUrl }),
+      ...(settings.openLineageKey === undefined ? {} : { apiKey: settings.openLineageKey }),
+      namespace: settings.openLineageNamespace,
+    }),
     featureReads: frozen(new ReadOptions(), { stateBytes: settings.featureMemoryBytes }),
     auth: frozen(new AuthOptions(), {
       keys: settings.keysMax,

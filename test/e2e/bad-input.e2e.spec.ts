@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib';
+import { generator, mutilated } from '../support/mutilated';
 import { sendAndHangUp, sendRaw, type RawAnswer } from '../support/raw-http';
 import { checkProblem } from '../support/problem';
 import { RecordedClient, type AuditEvent, type Reply } from '../support/recorded-client';
@@ -597,43 +598,4 @@ describe('bad input', () => {
 async function eventually(condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 5000;
   while (!(await condition()) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
-/** A small generator of numbers in [0, 1) that starts where the seed says, so that a failure can be repeated. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 1664525 + 1013904223) % 2 ** 32;
-    return state / 2 ** 32;
-  };
-}
-
-const SCRAPS = [
-  'null',
-  '-1',
-  '1e999',
-  '""',
-  '[]',
-  '{}',
-  '"\\u0000"',
-  '"\\ud800"',
-  'true',
-  '0.1',
-  '99999999999999999999',
-  '"__proto__"',
-  '[[[]]]',
-  '-0',
-  '1e-400',
-];
-
-/** The body with one or two values or characters replaced. */
-function mutilated(body: string, random: () => number): string {
-  let text = body;
-  for (let i = 0; i <= random() * 2; i++) {
-    const values = [...text.matchAll(/"[^"]*"|-?[\d.]+(?:e\d+)?|\[|\{|\]|\}/g)];
-    const at = values[Math.floor(random() * values.length)];
-    const scrap = SCRAPS[Math.floor(random() * SCRAPS.length)] ?? '';
-    if (at !== undefined) text = text.slice(0, at.index) + scrap + text.slice(at.index + at[0].length);
-  }
-  return text;
 }

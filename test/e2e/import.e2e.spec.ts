@@ -137,6 +137,8 @@ describe('importing from elsewhere', () => {
     const metrics = await server.call<string>('GET', '/metrics');
     expect(metrics.body).toContain('sibyl_model_degraded{model="churn",version="1"} 1');
     expect(metrics.body).toContain('sibyl_model_syncs_total{model="churn",outcome="imported"} 1');
+    const followed = await server.call('GET', '/v1/models/churn/policy');
+    expect(followed.body).toMatchObject({ sync, sync_status: { failures: 0, registry_version: '1', version: '1' } });
     elsewhere.stage = 'Production';
     await until(async () => ((await answer()).body.degraded === undefined ? true : undefined));
   }, 60_000);

@@ -126,6 +126,17 @@ describe('moving a version to another installation', () => {
     });
   });
 
+  it.each([
+    ['3', {}],
+    ['4', { body: {} }],
+  ])('and needs no reason to be deleted: version %s, %j', async (version, request) => {
+    const model = linearModel({ weights: [[0]], bias: [Number(version) + 10] });
+    await here.upload('steps', modelPackage(model, { name: 'steps', version }));
+    const reply = await here.call('DELETE', `/v1/models/steps/versions/${version}`, request);
+    expect(reply).toMatchObject({ status: 200, body: { deletion: { reason: 'deleted on request' } } });
+    expect(await here.lastEvent()).toMatchObject({ action: 'model.delete', reason: 'deleted on request' });
+  });
+
   it('has one event for every request', async () => {
     expect(await here.unrecorded()).toEqual([]);
     expect(await there.unrecorded()).toEqual([]);

@@ -116,6 +116,7 @@ describe('the policy of a model', () => {
       ['a promoter', { promoters: ['Bo'] }, '/promoters/0'],
       ['protection by nobody', { protected_aliases: ['production'] }, '/promoters'],
       ['a reason', { reason: '' }, '/reason'],
+      ['a registry that nobody knows', { sync: { name: 'churn' } }, '/sync/registry_uri'],
     ])('400: wrong in %s', async (_, policy, pointer) => {
       const reply = await setPolicy('wrong', policy);
       expect(reply).toMatchObject({ status: 400, body: { code: 'invalid_parameter', errors: [{ pointer }] } });

@@ -9,6 +9,7 @@ import { loopModel } from '@sibyl/onnx/testing';
 import { Client } from 'pg';
 import { modelPackage } from '../support/model-packages';
 import { allProcesses, processTree } from '../support/processes.mjs';
+import { expectOrderlyEnd } from '../support/orderly-end';
 import { RecordedClient } from '../support/recorded-client';
 import { freePort, REPOSITORY, startServer, TestServer } from '../support/server.mjs';
 
@@ -16,7 +17,7 @@ const MAIN = path.join(REPOSITORY, 'dist/apps/api/main.js');
 const ONE_MODEL = path.join(REPOSITORY, 'examples/models/momentum-1.2.3');
 const TWO_MODELS = `${ONE_MODEL},${path.join(REPOSITORY, 'examples/models/momentum-1.3.0')}`;
 const FEATURES = { price: 45000, volume: 1e6, rsi: 65.5 };
-const STOP_MS = 10_000;
+const WAIT_MS = 60_000;
 
 interface End {
   readonly code: number | null;
@@ -54,7 +55,7 @@ async function gone(pids: readonly number[]): Promise<void> {
 }
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + STOP_MS; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 20)))
+  for (const deadline = Date.now() + WAIT_MS; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 20)))
     if (Date.now() > deadline) throw new Error('it never came to hold');
 }
 
@@ -126,7 +127,7 @@ describe('the first start and the next', () => {
     server = new TestServer({ dataDir: path.join(home, 'data of Sibyl'), env: { SIBYL_MODELS: TWO_MODELS } });
     await server.start();
     client = new RecordedClient(server, 'start');
-  }, 90_000);
+  }, 120_000);
   afterAll(async () => {
     await server.stop();
     server.remove();
@@ -192,14 +193,13 @@ describe('the first start and the next', () => {
     expect(pids.length).toBeGreaterThan(2);
     process.kill(server.pid, 'SIGINT');
     await gone(pids);
-    const readyMs = (await server.start()).readyMs;
-    expect(readyMs).toBeLessThan(STOP_MS);
+    await server.start();
     expect(server.adminKey).toBe(key);
     expect((await client.get('/models')).body).toEqual(before);
     expect((await client.events('action=model.register')).length).toBe(events);
     expect((await client.get(`/v1/predictions/${prediction}`)).status).toBe(200);
     expect((await client.post('/predict', { features: FEATURES })).status).toBe(200);
-  }, 60_000);
+  }, 120_000);
 
   it('kill -9 leaves no process behind, and the next start loses nothing', async () => {
     const answered: string[] = [];
@@ -211,7 +211,7 @@ describe('the first start and the next', () => {
     const events = await client.events('action=prediction.create');
     const recorded = events.map((event) => event.prediction_id as string);
     expect(answered.filter((id) => recorded.filter((other) => other === id).length !== 1)).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 
   it('a signal before it is ready stops it too', async () => {
     await server.terminate();
@@ -219,9 +219,9 @@ describe('the first start and the next', () => {
     await until(() => pidsOf(server).length > 1);
     const pids = pidsOf(server);
     const end = await server.terminate();
-    expect([end.code, end.ms < STOP_MS]).toEqual([0, true]);
+    expectOrderlyEnd(server, end);
     await gone(pids);
-  }, 60_000);
+  }, 120_000);
 });
 
 describe('a preset key and older names', () => {
@@ -245,7 +245,7 @@ describe('a preset key and older names', () => {
     });
     server.port = port;
     await server.start();
-  }, 90_000);
+  }, 120_000);
   afterAll(() => server.stop(), 30_000);
 
   it('are taken: address, port, level of the log', async () => {
@@ -273,7 +273,7 @@ describe('a preset key and older names', () => {
     server.options.env = { ...server.options.env, SIBYL_ADMIN_KEY: next };
     await server.start();
     expect((await server.call('GET', '/v1/whoami', { key: next })).status).toBe(200);
-  }, 60_000);
+  }, 120_000);
 });
 
 describe('an orderly end', () => {
@@ -302,15 +302,14 @@ describe('an orderly end', () => {
       expect([late.status, late.headers.get('connection')]).toEqual([200, 'close']);
       expect((await slow).status).toBe(200);
       const end = await ending;
-      expect(end).toMatchObject({ code: 0, signal: null });
-      expect(end.ms).toBeLessThan(STOP_MS);
+      expectOrderlyEnd(server, end);
       await gone(pids);
       await server.start();
       expect(await client.unrecorded()).toEqual([]);
     } finally {
       await server.stop();
     }
-  }, 90_000);
+  }, 120_000);
 
   it('keeps connections that are open, until they have had their answer', async () => {
     const server = await startServer({ env: { SIBYL_MODELS: ONE_MODEL } });
@@ -335,14 +334,14 @@ describe('an orderly end', () => {
     } finally {
       await server.stop();
     }
-  }, 90_000);
+  }, 120_000);
 
   it('leaves nothing on the disk where a test wants that', async () => {
     const server = await startServer({ env: { SIBYL_MODELS: '' } });
     const elsewhere = /"folder":"([^"]+)"/.exec(server.log)?.[1];
     await server.stop();
     expect([server.dataDir, elsewhere].filter((folder) => folder !== undefined && fs.existsSync(folder))).toEqual([]);
-  }, 90_000);
+  }, 120_000);
 });
 
 describe('a PostgreSQL of the operator’s', () => {
@@ -360,7 +359,7 @@ describe('a PostgreSQL of the operator’s', () => {
     await admin.end();
     url = postgres.url(EMBEDDED_SUPERUSER, 'shared');
     server = await startServer({ env: { SIBYL_MODELS: ONE_MODEL, DATABASE_URL: url } });
-  }, 90_000);
+  }, 120_000);
   afterAll(async () => {
     await server.stop();
     await postgres.stop();
@@ -381,14 +380,14 @@ describe('a PostgreSQL of the operator’s', () => {
     expect((await server.terminate()).code).toBe(0);
     await server.start();
     expect((await server.call('GET', '/models')).body).toEqual(body);
-  }, 60_000);
+  }, 120_000);
 
   it('that nobody answers at ends the start with a clear message, without the password', async () => {
     const { code, output } = await unreachable;
     expect(code).toBe(1);
     expect(output).toMatch(/ECONNREFUSED|cannot be reached/);
     expect(output).not.toContain('hunter2');
-  }, 60_000);
+  }, 120_000);
 });
 
 /** One prediction over a connection of the agent; `closed` when the server takes no more. */

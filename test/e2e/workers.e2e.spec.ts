@@ -6,6 +6,7 @@ import { linearModel } from '@sibyl/onnx/testing';
 import { modelPackage } from '../support/model-packages';
 import { allProcesses, processTree } from '../support/processes.mjs';
 import { sendRaw } from '../support/raw-http';
+import { expectOrderlyEnd } from '../support/orderly-end';
 import { RecordedClient } from '../support/recorded-client';
 import { REPOSITORY, startServer, TestServer } from '../support/server.mjs';
 import { allReady, connect, connectToEach, WorkerConnection } from '../support/worker-connections';
@@ -13,9 +14,9 @@ import { allReady, connect, connectToEach, WorkerConnection } from '../support/w
 const ONE_MODEL = path.join(REPOSITORY, 'examples/models/momentum-1.2.3');
 const TWO_MODELS = `${ONE_MODEL},${path.join(REPOSITORY, 'examples/models/momentum-1.3.0')}`;
 const PREDICTION = { features: { price: 45000, volume: 1e6, rsi: 65.5 } };
-const STOP_MS = 10_000;
+const WAIT_MS = 60_000;
 
-async function until(holds: () => boolean | Promise<boolean>, limitMs = STOP_MS): Promise<void> {
+async function until(holds: () => boolean | Promise<boolean>, limitMs = WAIT_MS): Promise<void> {
   for (const deadline = Date.now() + limitMs; !(await holds()); await sleep(20))
     if (Date.now() > deadline) throw new Error('it never came to hold');
 }
@@ -49,7 +50,7 @@ describe('two workers', () => {
     server = await start();
     client = new RecordedClient(server, 'workers');
     [first, second] = (await connectToEach(server, 2)) as [WorkerConnection, WorkerConnection];
-  }, 90_000);
+  }, 120_000);
   afterAll(async () => {
     for (const connection of [first, second]) connection.close();
     await server.stop();
@@ -273,7 +274,7 @@ describe('a worker that ends', () => {
 
   beforeAll(async () => {
     server = await start({ SIBYL_MODELS: ONE_MODEL });
-  }, 90_000);
+  }, 120_000);
   afterAll(() => server.stop(), 30_000);
 
   it('takes only its own connections with it, is replaced, and its events are not lost', async () => {
@@ -312,7 +313,7 @@ describe('a worker that ends', () => {
     expect(answered.filter((id) => counts.get(id) !== 1)).toEqual([]);
     for (const connection of connections) connection.close();
     for (const connection of await connectToEach(server, 2)) connection.close();
-  }, 60_000);
+  }, 120_000);
 
   it('at its start, again and again, is started again less and less often, while the others serve', async () => {
     const [first, second] = (await connectToEach(server, 2)) as [WorkerConnection, WorkerConnection];
@@ -327,7 +328,7 @@ describe('a worker that ends', () => {
     fs.rmSync(stray);
     await until(() => (server.log.match(/the worker is ready/g)?.length ?? 0) > ready, 30_000);
     for (const connection of [first, second, ...(await connectToEach(server, 2))]) connection.close();
-  }, 90_000);
+  }, 120_000);
 });
 
 describe('the end of a server with workers', () => {
@@ -349,13 +350,13 @@ describe('the end of a server with workers', () => {
       const end = await server.terminate();
       await Promise.all(load);
       for (const connection of connections) connection.close();
-      expect([end.code, end.ms < STOP_MS]).toEqual([0, true]);
+      expectOrderlyEnd(server, end);
       expect(statuses.filter((status) => status !== 200)).toEqual([]);
       await gone(pids);
     } finally {
       await server.stop();
     }
-  }, 90_000);
+  }, 120_000);
 
   it('by kill -9 of the primary leaves no process behind, and the next start loses nothing', async () => {
     const server = await start({ SIBYL_MODELS: ONE_MODEL });
@@ -376,7 +377,7 @@ describe('the end of a server with workers', () => {
     } finally {
       await server.stop();
     }
-  }, 90_000);
+  }, 120_000);
 
   it('comes before it is ready too', async () => {
     const server = new TestServer({ env: { SIBYL_WORKERS: '2', SIBYL_MODELS: ONE_MODEL } });
@@ -385,12 +386,12 @@ describe('the end of a server with workers', () => {
       await until(() => processTree(server.pid).filter(({ kind }) => kind === 'api').length === 3, 30_000);
       const pids = pidsOf(server);
       const end = await server.terminate();
-      expect([end.code, end.ms < STOP_MS]).toEqual([0, true]);
+      expectOrderlyEnd(server, end);
       await gone(pids);
     } finally {
       await server.stop();
     }
-  }, 60_000);
+  }, 120_000);
 
   it('comes at once where the port is taken, with the same words as without workers', async () => {
     const holder = net.createServer().listen(0, '127.0.0.1');
@@ -411,5 +412,5 @@ describe('the end of a server with workers', () => {
       await server.stop();
       holder.close();
     }
-  }, 60_000);
+  }, 120_000);
 });

@@ -22,6 +22,7 @@ import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
 import { BatchObserver } from './batch-observer';
 import { startFeatures, type Features } from './features/feature-parts';
+import { startLineage, type LineageStarted } from './features/lineage-parts';
 import { LocalServing } from './models/local-serving';
 import { ModelSources } from './models/model-sources';
 import type { Serving } from './models/serving';
@@ -49,7 +50,7 @@ type Auth = Awaited<ReturnType<typeof startAuth>>;
 type Models = Awaited<ReturnType<typeof startModels>>;
 
 /** Everything below HTTP, put together: the parts list of the server. */
-export interface Platform extends Foundation, Audit, Auth, Models, Features {
+export interface Platform extends Foundation, Audit, Auth, Models, Features, LineageStarted {
   readonly database: Database;
   readonly gpus: GpuMeter;
   /** Registers what the operator named; the server listens already. */
@@ -82,6 +83,7 @@ export async function startPlatform(
   const auth = await startAuth(foundation, database, audit);
   const features = await startFeatures(foundation, database);
   const models = await startModels(foundation, { database, ...audit, ...features }, runtime);
+  const lineage = startLineage({ ...foundation, ...features, registry: models.registry });
   const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
@@ -92,6 +94,7 @@ export async function startPlatform(
     ...auth,
     ...models,
     ...features,
+    ...lineage,
     database,
     gpus,
     async registerModels() {
@@ -106,7 +109,7 @@ export async function startPlatform(
     },
     async close() {
       models.stop();
-      await Promise.all([models.scrubber.stop(), sync.stop(), features.stopFeatures()]);
+      await Promise.all([models.scrubber.stop(), sync.stop(), features.stopFeatures(), lineage.lineageFeed.stop()]);
       await Promise.all([runtime.close(), auth.idempotency.stop(), auth.keyUsage.stop(), auth.keySnapshot.stop()]);
       await audit.trail.close();
       await database.close();

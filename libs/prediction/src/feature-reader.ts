@@ -37,8 +37,8 @@ export interface FilledRow {
 export interface FeatureBasis {
   /** The version of the feature set. */
   readonly set: string;
-  /** For JSON. */
-  toJSON(): object;
+  /** An object, as JSON text. */
+  json(): string;
 }
 
 /** The features of one version. */

@@ -59,12 +59,19 @@ class Fixture {
   aliases: SnapshotAlias[] = [{ alias: 'production', version: '1', revision: 1, previous: null }];
   broken: Error | undefined;
   damaged: DomainError | undefined;
+  refused: DomainError | undefined;
+  trust = 'these keys';
+  checks = 0;
   snapshots = 0;
   samples: () => Promise<never[]> = () => Promise.resolve([]);
   readonly reconciler = new ModelReconciler({
     source: {
       snapshot: () => this.snapshot(),
-      checkSignature: () => Promise.resolve(),
+      checkSignature: () => {
+        this.checks++;
+        return this.refused ? Promise.reject(this.refused) : Promise.resolve();
+      },
+      signatureTrust: () => Promise.resolve(this.trust),
       artifactFolder: (of) => (this.damaged ? Promise.reject(this.damaged) : Promise.resolve(`/packages/${of}`)),
       modelFile: (folder: string) => Promise.resolve(`${folder}/model.onnx`),
       recheckArtifact: () => Promise.resolve(),
@@ -310,6 +317,55 @@ describe('ModelReconciler', () => {
     clock.advance(fixture.options.loadRetryMs);
     await reconciler.ready(served, clock.monotonic() + 1000);
     expect(reconciler.missing()).toEqual([]);
+  });
+
+  describe('where the key that signed a version is trusted no more', () => {
+    const refusal = (why: string): DomainError => new DomainError('version_not_servable', why);
+    /** Reads the registry each two seconds, for so long; answers how often a load was tried. */
+    async function follow(seconds: number): Promise<number> {
+      const before = fixture.checks;
+      for (let i = 0; i < seconds; i += 2) {
+        fixture.clock.advance(2000);
+        await fixture.reconciler.refresh();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      return fixture.checks - before;
+    }
+    const warned = (): number => fixture.warnings.filter((told) => told === 'model could not be loaded').length;
+    beforeEach(async () => {
+      fixture.versions = [version('1', 1)];
+      fixture.refused = refusal('its signer is not trusted');
+      await fixture.reconciler.start();
+    });
+
+    it('tries it later and later, and says why once for each reason', async () => {
+      expect([fixture.checks, warned()]).toEqual([1, 1]);
+      expect(await follow(600)).toBeLessThan(9);
+      expect(await follow(600)).toBeLessThanOrEqual(3);
+      expect(warned()).toBe(1);
+      fixture.refused = refusal('its signer has expired');
+      expect(await follow(600)).toBeGreaterThan(0);
+      expect(warned()).toBe(2);
+    });
+
+    it.each([
+      ['the keys or the policy', () => (fixture.trust = 'other keys')],
+      ['its row in the registry', () => (fixture.versions = [version('1', 1, { revision: 9 })])],
+    ])('tries it at once where %s changed', async (_, change) => {
+      await follow(600);
+      fixture.refused = undefined;
+      change();
+      expect(await follow(2)).toBe(1);
+      expect(fixture.reconciler.missing()).toEqual([]);
+    });
+
+    it('tries what fails by accident as soon as ever', async () => {
+      fixture.refused = undefined;
+      fixture.damaged = new DomainError('model_not_ready', 'The store is away.');
+      await follow(600);
+      expect(await follow(60)).toBe(10);
+      expect(warned()).toBe(2);
+    });
   });
 
   it('loads nothing into the memory of a version that still answers its last requests', async () => {

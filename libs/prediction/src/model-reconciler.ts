@@ -3,12 +3,13 @@ import type { LoadedModel, ModelRuntime } from '@sibyl/inference';
 import type { PredictionOptions } from './prediction-options';
 import type { ServedVersion } from './served-version';
 import { followSnapshot } from './follow-snapshot';
+import { LoadRetries } from './load-retries';
 import { Hold, ModelMemory } from './model-memory';
 import type { ServingSource } from './serving-source';
 import { ServingNeeds } from './serving-needs';
 import { ServingTable, type Resolution } from './serving-table';
 import { afterLoad, VersionRenewal, type ReloadedVersion } from './version-renewal';
-import { notLoaded, VersionLoader } from './version-loader';
+import { VersionLoader } from './version-loader';
 
 export interface ReconcilerLog {
   info(fields: object, message: string): void;
@@ -39,6 +40,7 @@ export class ModelReconciler {
   private readonly memory: ModelMemory;
   private readonly loader: VersionLoader;
   private readonly renewal: VersionRenewal;
+  private readonly retries: LoadRetries;
 
   constructor(private readonly parts: ReconcilerParts) {
     const needs = new ServingNeeds(() => this.table, parts.clock, parts.options);
@@ -50,6 +52,7 @@ export class ModelReconciler {
       release: (served) => this.release(served),
     });
     this.loader = new VersionLoader({ ...parts, mayGrow: (bytes) => this.memory.hasRoomFor(bytes) });
+    this.retries = new LoadRetries(parts);
     this.renewal = new VersionRenewal({ ...parts, memory: this.memory, loader: this.loader });
   }
 
@@ -199,12 +202,14 @@ export class ModelReconciler {
     const { table, gone } = followSnapshot(this.table, await this.parts.source.snapshot(), this.parts.log);
     this.table = table;
     for (const served of gone) void this.release(served).catch((error: unknown) => this.stale(error));
-    const now = this.parts.clock.monotonic();
-    const due = (served: ServedVersion): boolean => served.state !== 'loading' && served.retryAt <= now;
-    void this.preload(this.needs.wanted().filter(due)).then(() => {
-      if (this.started) void this.preload(this.needs.previous().filter(due));
+    void this.preloadDue(this.needs.wanted()).then(() => {
+      if (this.started) void this.preloadDue(this.needs.previous());
     });
     void this.memory.retireIdle().catch((error: unknown) => this.stale(error));
+  }
+
+  private async preloadDue(versions: readonly ServedVersion[]): Promise<void> {
+    await this.preload(await this.retries.due(versions));
   }
 
   /** Loads what aliases need first, and of the others what there is room for; the rest waits for a request. */
@@ -239,13 +244,15 @@ export class ModelReconciler {
     if (served.loaded) return served.loaded;
     served.state = 'loading';
     served.parked = false;
+    let grounds: string | undefined;
     try {
+      grounds = await this.retries.grounds(served);
       await this.memory.reserve(served);
       const loaded = await this.loader.load(served);
       served.loaded = loaded;
       served.loadedAtMs = this.parts.clock.now();
       served.state = 'ready';
-      served.failure = undefined;
+      this.retries.succeeded(served);
       this.parts.log.info(
         { model: served.model, version: served.version, provider: loaded.execution.provider, loadMs: loaded.loadMs },
         'model loaded',
@@ -253,10 +260,7 @@ export class ModelReconciler {
       return loaded;
     } catch (error) {
       served.state = 'unavailable';
-      served.failure = notLoaded(error);
-      served.retryAt = this.parts.clock.monotonic() + this.parts.options.loadRetryMs;
-      this.parts.log.warn({ model: served.model, version: served.version, err: error }, 'model could not be loaded');
-      throw served.failure;
+      throw this.retries.failed(served, error, grounds);
     } finally {
       void this.memory.settle(served).catch((error: unknown) => this.stale(error));
     }

@@ -6,6 +6,8 @@ export interface ServingSource {
   snapshot(): Promise<RegistrySnapshot>;
   /** Rejects where the signature policy refuses the version by the keys that are trusted now. */
   checkSignature(version: ModelVersion): Promise<void>;
+  /** By what the signature of the version is judged at present: another text where that has changed. */
+  signatureTrust(version: ModelVersion): Promise<string>;
   /** A local folder with the package, its bytes checked against the digest. */
   artifactFolder(digest: string): Promise<string>;
   /** The file in it, or made of it, that runs; checked too. */

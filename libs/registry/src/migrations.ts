@@ -8,6 +8,7 @@ import { storeMigration } from './migrations/0007-store';
 import { policyProposalsMigration } from './migrations/0008-policy-proposals';
 import { rollbackTargetMigration } from './migrations/0009-rollback-target';
 import { fileDigestsMigration } from './migrations/0010-file-digests';
+import { syncProblemMigration } from './migrations/0012-sync-problem';
 import { syncServerMigration } from './migrations/0011-sync-server';
 
 /**
@@ -122,4 +123,5 @@ GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
   rollbackTargetMigration,
   fileDigestsMigration,
   syncServerMigration,
+  syncProblemMigration,
 ];

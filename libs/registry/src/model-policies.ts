@@ -5,13 +5,14 @@ import { DomainError, invariant, timestamp, type Actor, type Clock } from '@siby
 import type { GivenApproval } from './alias-event';
 import { checkPrecondition, type Precondition } from './etag';
 import { checkPolicy, mayPromote, ModelPolicy } from './model-policy';
-import { checkReason, lookupName, modelNameFault, modelNotFound } from './names';
+import { checkModelName, checkReason, lookupName, modelNotFound } from './names';
 import { definedOnly } from './optional';
 import { ONE_PERSON, samePerson } from './person';
 import { PolicyProposals } from './policy-proposals';
 import type { PolicyRevision } from './policy-revision';
 import { weakened } from './policy-weakening';
 import { concludeChange, lockModel, requireModel } from './registry-change';
+import { syncStatus } from './sync/sync-state';
 import { counting } from './version-approvals';
 import { rfc3339 } from './version-rows';
 
@@ -65,7 +66,7 @@ export class ModelPolicies {
     return revisionOf(model, rows[0]);
   }
 
-  /** The same for a model that exists, with the policy that waits to replace it; model_not_found otherwise. */
+  /** The same for a model that exists, with the policy that waits to replace it and how far it has come; model_not_found otherwise. */
   async find(model: string): Promise<PolicyRevision> {
     const known = await this.database.query<{ name: string }>(
       'SELECT name FROM registry.model ORDER BY name = $1 DESC, name LIMIT 10000',
@@ -73,7 +74,10 @@ export class ModelPolicies {
     );
     const names = known.map(({ name }) => name);
     if (names[0] !== model) throw modelNotFound(model, names);
-    return this.database.transaction(async (tx) => this.withProposal(tx, await this.of(tx, model)));
+    return this.database.transaction(async (tx) => {
+      const found = await this.withProposal(tx, await this.of(tx, model));
+      return found.policy.sync ? { ...found, syncStatus: await syncStatus(tx, model, found.revision) } : found;
+    });
   }
 
   /**
@@ -84,7 +88,7 @@ export class ModelPolicies {
     const { model, policy } = change;
     const reason = checkReason(change.reason);
     checkPolicy(policy);
-    refuseName(model);
+    checkModelName(model);
     return this.database.transaction(async (tx) => {
       const at = timestamp(this.clock.now());
       await tx.query('INSERT INTO registry.model (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
@@ -229,14 +233,6 @@ function event(
   reason: string,
 ): Pick<ChangeRecord, 'action' | 'resource' | 'model' | 'reason'> {
   return { action, resource: { type: 'model_policy', id: model }, model: { name: model }, reason };
-}
-
-function refuseName(model: string): void {
-  const expected = modelNameFault(model);
-  if (expected === undefined) return;
-  throw new DomainError('invalid_parameter', 'No model can have this name.', {
-    faults: [{ pointer: '/name', expected, received: model.slice(0, 64) }],
-  });
 }
 
 /** Members that differ, from and to. */

@@ -67,6 +67,11 @@ export class ModelRegistry {
     return this.desks.uploads.receive(...upload);
   }
 
+  /** Gives back what was sent of a file for a package of this model. */
+  giveBackFile(model: string, sha256: string): Promise<UploadState> {
+    return this.desks.uploads.giveBack(model, sha256);
+  }
+
   /** Registers a package out of files that are here already. */
   async registerFiles(
     actor: Actor,
@@ -140,7 +145,10 @@ export class ModelRegistry {
     if ((await this.desks.retirement.retire(model, record)).length > 0) await this.given.onChange?.();
   }
 
-  setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
+  async setPolicy(actor: Actor, change: PolicyChange, record: RecordChange): Promise<PolicyRevision> {
+    const { sync } = change.policy;
+    // Nobody would ever ask anything for it.
+    if (sync && sync.registryUri === undefined) this.desks.sync.sources.requireMlflow('/sync/registry_uri');
     return this.told(this.policies.set(actor, change, record));
   }
 
@@ -186,6 +194,11 @@ export class ModelRegistry {
   /** Refuses what the signature policy refuses by the keys that are trusted now: called before a version is loaded. */
   async checkSignature(version: ModelVersion): Promise<void> {
     await this.desks.signatures.checkForLoad(version);
+  }
+
+  /** By what that would judge at present: another text where keys or policies have changed. */
+  signatureTrust(version: ModelVersion): Promise<string> {
+    return this.desks.signatures.trust(version.model);
   }
 
   /** What cannot be read where the trusted keys lie. */

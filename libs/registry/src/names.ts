@@ -22,6 +22,15 @@ export function modelNameFault(name: string): string | undefined {
   return undefined;
 }
 
+/** Refuses what no model can be called. */
+export function checkModelName(model: string): void {
+  const expected = modelNameFault(model);
+  if (expected === undefined) return;
+  throw new DomainError('invalid_parameter', 'No model can have this name.', {
+    faults: [{ pointer: '/name', expected, received: model.slice(0, 64) }],
+  });
+}
+
 /** What is wrong with a version; a version may not carry a name that a request reads as an alias. */
 export function versionFault(version: string): string | undefined {
   if (!VERSION.test(version) || /^\.+$/.test(version)) return '1 to 64 of A-Z a-z 0-9 . + _ -';

@@ -1,6 +1,7 @@
 import type { Actor } from '@sibyl/kernel';
 import type { GivenApproval } from './alias-event';
 import type { ModelPolicy } from './model-policy';
+import type { SyncStatus } from './sync/sync-state';
 
 /** The policy of a model as it was set; revision 0 is that of a model whose policy nobody has set. */
 export interface PolicyRevision {
@@ -16,6 +17,8 @@ export interface PolicyRevision {
   readonly approvals?: readonly GivenApproval[];
   /** A weaker one that waits for approvals; only where it was asked for. */
   readonly proposal?: PolicyProposal | undefined;
+  /** How far it has come with what it follows; only where it was asked for. */
+  readonly syncStatus?: SyncStatus | undefined;
 }
 
 /** A weaker policy that waits for as many approvals as the one in force asks for. */

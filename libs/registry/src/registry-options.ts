@@ -94,16 +94,27 @@ export class RegistryOptions extends PackageLimits {
   @Max(36_500)
   keepPredictedDays = 30;
 
-  /** Files that were sent by themselves and not registered yet: some packages, many of whose files are small. */
+  /** Files that were sent by themselves and not registered yet: the shares of four models. */
   @IsInt()
   @Min(1)
   @Max(1_000_000)
-  uploadsKept = 4096;
+  uploadsKept = 4 * 4096;
 
-  /** Bytes of those files together: four packages of the largest size. */
+  /** Of them, those of one model: a package of the most files that one may have. */
   @IsInt()
   @Min(1)
-  uploadBytes = 16 * 1024 * MEBIBYTE;
+  @Max(1_000_000)
+  uploadsKeptOfModel = 4096;
+
+  /** Bytes of those files together: the shares of four models. */
+  @IsInt()
+  @Min(1)
+  uploadBytes = 32 * 1024 * MEBIBYTE;
+
+  /** Of them, those of one model: a package of the largest size, and a file whose sender does not say how long it will be. */
+  @IsInt()
+  @Min(1)
+  uploadBytesOfModel = 8 * 1024 * MEBIBYTE;
 
   /** Of them, those that are received at once in one process; each writes to the disk that serves. */
   @IsInt()

@@ -28,6 +28,8 @@ export interface UploadEntry {
   readonly changedMs: number;
   /** Somebody is writing to it. */
   readonly claimed: boolean;
+  /** Nothing is added to it any more. */
+  readonly whole: boolean;
 }
 
 /**
@@ -72,11 +74,16 @@ export class UploadParts {
     await rm(claim, { force: true });
   }
 
+  /** Removes the beginning that nobody sends. */
+  async remove(file: string): Promise<void> {
+    await rm(file + PART, { force: true });
+  }
+
   /** The part has become the file; an older beginning of it is of no use any more. */
   async complete(file: string, claim: string): Promise<void> {
     OWN.delete(claim);
     await rename(claim, file);
-    await rm(file + PART, { force: true });
+    await this.remove(file);
   }
 
   /** What is there of a file: what somebody writes to just now, or what nobody does. */
@@ -96,13 +103,14 @@ export class UploadParts {
     if (stats === undefined) return [];
     const { size, mtimeMs: changedMs } = stats;
     const [, sha256, total, owner] = CLAIMED.exec(name) ?? [];
-    if (sha256 === undefined) return [{ path: place, bytes: size, reserved: size, changedMs, claimed: false }];
+    const found = { path: place, bytes: size, reserved: size, changedMs, claimed: false, whole: !name.endsWith(PART) };
+    if (sha256 === undefined) return [found];
     if (OWN.has(place) || this.isClaimed(owner ?? '', changedMs))
-      return [{ path: place, bytes: size, reserved: Math.max(size, Number(total)), changedMs, claimed: true }];
+      return [{ ...found, reserved: Math.max(size, Number(total)), claimed: true }];
     // Whoever wrote to it is gone.
     const left = path.join(folder, sha256 + PART);
     await rename(place, left).catch(ignoreMissing);
-    return [{ path: left, bytes: size, reserved: size, changedMs, claimed: false }];
+    return [{ ...found, path: left }];
   }
 
   private isClaimed(owner: string, changedMs: number): boolean {

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { DomainError, SystemClock, UuidV7Source } from '@sibyl/kernel';
 import { RegistryOptions } from './registry-options';
+import { UploadParts } from './upload-parts';
 import { UploadedFiles, type UploadRange, type UploadState } from './uploaded-files';
 
 const UNIT = 100_000;
@@ -183,5 +184,83 @@ describe('files that several processes take into one folder', () => {
     await chmod(path.join(folder, 'files'), 0o500);
     expect(await outcome(files().receive('m2', other, WHOLE, at(WRONG)))).toContain('EACCES');
     await chmod(path.join(folder, 'files'), 0o700);
+  });
+
+  describe('of one model', () => {
+    const other = sha256(WRONG);
+    const put = (by: UploadedFiles, model: string, bytes: Buffer): Promise<string> =>
+      outcome(by.receive(model, sha256(bytes), { offset: 0, total: bytes.length }, at(bytes)));
+
+    it.each([
+      ['files', { uploadsKeptOfModel: 1 }],
+      ['bytes', { uploadBytesOfModel: 4 * UNIT }],
+    ])('have a share of their own in %s, whichever process takes them', async (_, limits) => {
+      expect(await put(files(limits), 'm', RIGHT)).toBe(`${RIGHT.length} true`);
+      expect(await put(files(limits), 'm', WRONG)).toBe('queue_full');
+      expect(await put(files(limits), 'other', WRONG)).toBe(`${WRONG.length} true`);
+    });
+
+    it('are seen at once where another process sent them, and those of other models where all seems taken', async () => {
+      const [one, two] = [files({ uploadsKept: 2, uploadsKeptOfModel: 2 }), files()];
+      expect(await put(one, 'm', RIGHT)).toBe(`${RIGHT.length} true`);
+      expect(await put(two, 'other', RIGHT)).toBe(`${RIGHT.length} true`);
+      expect(await put(one, 'm', WRONG)).toBe('queue_full');
+      await two.discard('other', [NAME]);
+      expect(await put(one, 'm', WRONG)).toBe(`${WRONG.length} true`);
+      expect(await put(two, 'm', Buffer.from('a third'))).toBe('7 true');
+      expect(await put(one, 'm', Buffer.from('a fourth'))).toBe('queue_full');
+    });
+
+    it('do not overlook each other where many come at once', async () => {
+      const limits = { uploadsKept: 3, uploadsKeptOfModel: 2, uploadsAtOnce: 100 };
+      const one = files(limits);
+      const all = Array.from({ length: 24 }, (_, i) => put(one, `m${i % 3}`, Buffer.from(`file ${i}`)));
+      await Promise.all(all);
+      expect((await names()).length).toBeLessThanOrEqual(3);
+    });
+
+    it('are asked for their size once, not for each file that comes', async () => {
+      const one = files();
+      for (let i = 0; i < 50; i++) await put(one, 'm', Buffer.from(`small ${i}`));
+      const entry = jest.spyOn(UploadParts.prototype, 'entry');
+      await put(one, 'm', Buffer.from('one more'));
+      expect(entry.mock.calls.filter(([, name]) => !name.endsWith('.part')).length).toBeLessThanOrEqual(1);
+      entry.mockRestore();
+    });
+
+    it('can be given back, whole or begun, and make room', async () => {
+      const limits = { uploadsKeptOfModel: 1 };
+      const own = files(limits);
+      await put(own, 'm', RIGHT);
+      expect(await own.giveBack('m', other)).toEqual({ offset: 0, complete: false });
+      expect(await put(own, 'm', WRONG)).toBe('queue_full');
+      expect(await own.giveBack('m', NAME)).toEqual({ offset: 0, complete: false });
+      expect(await outcome(own.receive('m', NAME, WHOLE, broken(RIGHT.subarray(0, 1000))))).toContain('broke');
+      expect(await put(own, 'm', WRONG)).toBe('queue_full');
+      expect(await files().giveBack('m', NAME)).toEqual({ offset: 0, complete: false });
+      expect(await put(own, 'm', WRONG)).toBe(`${WRONG.length} true`);
+      expect(await names()).toEqual([other]);
+    });
+
+    it('are not taken from whoever sends them', async () => {
+      const slow = new Sender();
+      const sending = files().receive('m', NAME, WHOLE, slow.chunks());
+      await slow.send(RIGHT.subarray(0, UNIT));
+      expect(await outcome(files().giveBack('m', NAME))).toBe('in_use');
+      await slow.send(RIGHT.subarray(UNIT));
+      await slow.send(undefined);
+      expect(await outcome(sending)).toBe(`${RIGHT.length} true`);
+    });
+
+    it('go when nobody has added to them for their time, though they were looked at before', async () => {
+      const own = files({ uploadKeepMs: 3_600_000, uploadsKeptOfModel: 1 });
+      await put(own, 'm', RIGHT);
+      const found = await own.find('m', NAME);
+      const old = Date.now() / 1000 - 7200;
+      await utimes(path.join(found?.folder ?? '', NAME), old, old);
+      await files({ uploadKeepMs: 3_600_000 }).sweep();
+      expect(await names()).toEqual([]);
+      expect(await put(own, 'm', WRONG)).toBe(`${WRONG.length} true`);
+    });
   });
 });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, rm, stat, truncate, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rm, stat, truncate, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import {
   DomainError,
@@ -14,6 +14,7 @@ import {
 import { openPlain, ignoreMissing } from './package-files';
 import type { RegistryOptions } from './registry-options';
 import { UploadParts } from './upload-parts';
+import { UploadRoom, type RoomLimits } from './upload-room';
 
 const HEX = /^[0-9a-f]{64}$/;
 
@@ -30,10 +31,7 @@ export interface UploadRange {
   readonly total?: number;
 }
 
-export type UploadLimits = Pick<
-  RegistryOptions,
-  'artifactFolder' | 'artifactBytes' | 'uploadsKept' | 'uploadBytes' | 'uploadsAtOnce' | 'uploadKeepMs'
->;
+export type UploadLimits = RoomLimits & Pick<RegistryOptions, 'artifactFolder' | 'artifactBytes' | 'uploadsAtOnce'>;
 
 /**
  * Files that are sent one by one, each under its SHA-256, and go on where they broke off. They belong to the model for which they
@@ -42,15 +40,17 @@ export type UploadLimits = Pick<
 export class UploadedFiles {
   private readonly root: string;
   private readonly parts: UploadParts;
+  private readonly room: UploadRoom;
   private readonly writing = new Set<string>();
 
   constructor(
     private readonly limits: UploadLimits,
-    private readonly clock: Clock,
+    clock: Clock,
     ids: IdSource,
   ) {
     this.root = path.join(path.resolve(limits.artifactFolder), 'files');
     this.parts = new UploadParts(clock, ids);
+    this.room = new UploadRoom(this.root, this.parts, limits, clock);
   }
 
   async state(model: string, sha256: string): Promise<UploadState> {
@@ -90,22 +90,21 @@ export class UploadedFiles {
     for (const sha256 of digests) await rm(this.fileOf(model, sha256), { force: true });
   }
 
-  /** Removes what nobody has added to for its time; answers what is left, with what is still to come of it. */
-  async sweep(): Promise<{ readonly files: number; readonly bytes: number }> {
-    const before = this.clock.now() - this.limits.uploadKeepMs;
-    const left = { files: 0, bytes: 0 };
-    const entries = await readdir(this.root, { recursive: true, withFileTypes: true }).catch(ignoreMissing);
-    for (const { parentPath, name } of (entries ?? []).filter((entry) => entry.isFile())) {
-      for (const { path: file, reserved, changedMs, claimed } of await this.parts.entry(parentPath, name)) {
-        if (changedMs < before && !claimed) {
-          await rm(file, { force: true });
-          continue;
-        }
-        left.files++;
-        left.bytes += reserved;
-      }
-    }
-    return left;
+  /** Gives back what was sent of a file, whole or not, unless somebody is sending it. */
+  async giveBack(model: string, sha256: string): Promise<UploadState> {
+    const file = this.fileOf(model, sha256);
+    if ((await this.parts.of(file))?.claimed === true)
+      throw new DomainError('in_use', 'This file is being sent just now.', {
+        faults: [{ pointer: '/sha256', expected: 'a file that nobody is sending', received: `sha256:${sha256}` }],
+      });
+    await this.discard(model, [sha256]);
+    await this.parts.remove(file);
+    return this.state(model, sha256);
+  }
+
+  /** Removes what nobody has added to for its time. */
+  sweep(): Promise<void> {
+    return this.room.sweep();
   }
 
   private async write(
@@ -121,7 +120,7 @@ export class UploadedFiles {
     if ((await this.parts.of(file))?.claimed === true) throw busy();
     const { part, handle } = await this.claim(file, range.offset, total);
     try {
-      await this.requireRoom();
+      await this.room.require(path.dirname(file));
       const size = await append(handle, { offset: range.offset, total }, chunks);
       const complete = range.total === undefined || size >= range.total;
       if (complete) await this.conclude(file, part, sha256);
@@ -174,13 +173,6 @@ export class UploadedFiles {
     }
     await this.parts.complete(file, part);
     syncFolder(path.dirname(file));
-  }
-
-  /** With what this call has claimed: of several that come at once, none overlooks the others. */
-  private async requireRoom(): Promise<void> {
-    const { files, bytes } = await this.sweep();
-    if (files <= this.limits.uploadsKept && bytes <= this.limits.uploadBytes) return;
-    throw new DomainError('queue_full', 'Too many files were sent and not registered yet.', { retryAfterSeconds: 60 });
   }
 
   private fileOf(model: string, sha256: string): string {

@@ -1,5 +1,7 @@
 import { AUDIT_SCHEMAS } from '../audit/audit.schemas';
+import { FEAST_SCHEMAS } from '../features/feast.schemas';
 import { FEATURE_SCHEMAS } from '../features/feature.schemas';
+import { LINEAGE_SCHEMAS } from '../features/lineage.schemas';
 import { READ_SCHEMAS } from '../features/read.schemas';
 import { HEALTH_SCHEMAS } from '../health/health.schemas';
 import { PROBLEM_SCHEMAS } from '../http/problem.schema';
@@ -19,6 +21,8 @@ export const ALL_SCHEMAS: Schemas = {
   ...POLICY_SCHEMAS,
   ...DIFF_SCHEMAS,
   ...FEATURE_SCHEMAS,
+  ...LINEAGE_SCHEMAS,
+  ...FEAST_SCHEMAS,
   ...READ_SCHEMAS,
   ...AUDIT_SCHEMAS,
   ...OPERATION_SCHEMAS,

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { RecordChange } from '@sibyl/audit';
 import type { Principal } from '@sibyl/auth';
-import { DefinitionStore, type DefinitionKind, type Published } from '@sibyl/features';
+import { DefinitionStore, Lineage, LineageFeed, type DefinitionKind, type Published } from '@sibyl/features';
 import { HttpOptions } from '../http/http-options';
 import type { ApiRequest } from '../http/request-context';
 import { readDefinition } from './definition-documents';
@@ -18,12 +18,18 @@ interface PublishRequest {
 export class Definitions {
   constructor(
     private readonly store: DefinitionStore,
+    private readonly lineage: Lineage,
+    private readonly feed: LineageFeed,
     private readonly options: HttpOptions,
   ) {}
 
   async publish(caller: Principal, asked: PublishRequest, record: RecordChange): Promise<Published> {
     const { kind, name, isDry, request } = asked;
     const definition = { kind, name, document: await readDefinition(request, this.options) };
-    return isDry ? this.store.preview(definition) : this.store.publish(caller.actor, definition, record);
+    if (isDry) return this.store.preview(definition);
+    const published = await this.store.publish(caller.actor, definition, record);
+    const { hash, unchanged } = published;
+    if (!unchanged) this.feed.tell(() => this.lineage.eventOf(kind, name, hash));
+    return published;
   }
 }

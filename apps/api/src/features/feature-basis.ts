@@ -1,3 +1,4 @@
+/** Hot path: written for each prediction with features of a set. */
 import { instantText, type Frame, type SetProgram } from '@sibyl/features';
 import type { FeatureBasis } from '@sibyl/prediction';
 
@@ -16,35 +17,58 @@ export class PredictionBasis implements FeatureBasis {
     return this.program.reference;
   }
 
-  toJSON(): object {
+  /** `statuses` are those other than PRESENT, `ages` in seconds those of the newest event of each stream. */
+  json(): string {
     const { program, frames, at, knownAt } = this;
-    const statuses: Record<string, unknown> = {};
-    const values: Record<string, unknown> = {};
-    const given: Record<string, unknown> = {};
-    for (const { member, view, slot } of program.members) {
-      const frame = frames[view];
-      statuses[member.name] = frame?.statuses[slot];
-      values[member.name] = frame?.values[slot];
-    }
-    program.programs.forEach(({ slots, plan }, view) => {
-      const gave = frames[view]?.given?.values;
-      if (!gave) return;
-      for (const [name, slot] of slots) if (gave[slot] !== undefined) given[`${plan.view.name}:${name}`] = gave[slot];
-    });
-    const streams = frames.flatMap(({ basis }) => basis.map((one) => streamOf(one, at)));
-    const known = knownAt === undefined ? {} : { known_at: instantText(knownAt) };
-    const gave = Object.keys(given).length === 0 ? {} : { given };
-    return { set: program.reference, at: instantText(at), ...known, values, statuses, ...gave, streams };
+    let ages = '';
+    for (const { basis } of frames)
+      for (const { stream, eventTime } of basis)
+        if (!Number.isNaN(eventTime)) ages += `${ages && ','}"${stream}":${(at - eventTime) / 1e6}`;
+    const known = knownAt === undefined ? '' : `"known_at":"${instantText(knownAt)}",`;
+    return `{"set":"${program.reference}","at":"${instantText(at)}",${known}"ages":{${ages}},${lastingText(program, frames)}}`;
   }
 }
 
-function streamOf({ stream, entity, eventTime, eventId, arrived }: Frame['basis'][number], at: number): object {
-  const none = Number.isNaN(eventTime);
-  return {
-    stream,
-    entity,
-    ...(none ? {} : { event_id: eventId, event_time: instantText(eventTime), age_seconds: (at - eventTime) / 1e6 }),
-    // Also of what does not count yet, or any more: everything that was known is known again.
-    ...(Number.isFinite(arrived) ? { ingested_at: instantText(arrived) } : {}),
-  };
+interface Written {
+  readonly program: SetProgram;
+  readonly frames: readonly Frame[];
+  readonly text: string;
+}
+
+/** A frame serves until something changes, many predictions mostly. */
+const written = new WeakMap<Frame, Written>();
+
+/** What does not change with the moment, as members of JSON. */
+function lastingText(program: SetProgram, frames: readonly Frame[]): string {
+  const [first] = frames;
+  const known = first && written.get(first);
+  if (known?.program === program && known.frames.every((frame, i) => frame === frames[i])) return known.text;
+  const text = JSON.stringify(lasting(program, frames)).slice(1, -1);
+  if (first) written.set(first, { program, frames, text });
+  return text;
+}
+
+function lasting(program: SetProgram, frames: readonly Frame[]): object {
+  const values: Record<string, unknown> = {};
+  const statuses: Record<string, unknown> = {};
+  const given: Record<string, unknown> = {};
+  for (const { member, view, slot } of program.members) {
+    const frame = frames[view];
+    values[member.name] = frame?.values[slot];
+    if (frame?.statuses[slot] !== 'PRESENT') statuses[member.name] = frame?.statuses[slot];
+  }
+  program.programs.forEach(({ slots, plan }, view) => {
+    const gave = frames[view]?.given?.values;
+    if (!gave) return;
+    for (const [name, slot] of slots) if (gave[slot] !== undefined) given[`${plan.view.name}:${name}`] = gave[slot];
+  });
+  const streams = frames.flatMap(({ basis }) => basis.map(streamOf));
+  return { values, statuses, ...(Object.keys(given).length === 0 ? {} : { given }), streams };
+}
+
+function streamOf({ stream, entity, eventTime, eventId, arrived }: Frame['basis'][number]): object {
+  const newest = Number.isNaN(eventTime) ? {} : { event_id: eventId, event_time: instantText(eventTime) };
+  // The latest arrival, also of what does not count yet, or any more: everything that was known is known again.
+  const known = Number.isFinite(arrived) ? { ingested_at: instantText(arrived) } : {};
+  return { stream, entity, ...newest, ...known };
 }

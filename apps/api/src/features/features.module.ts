@@ -1,5 +1,7 @@
 import { Module } from '@nestjs/common';
 import { Definitions } from './definitions';
+import { FeastController } from './feast.controller';
+import { LineageController } from './lineage.controller';
 import { PushController } from './push.controller';
 import { Pushes } from './pushes';
 import { HistoricalController } from './historical.controller';
@@ -22,6 +24,8 @@ import { ViewsController } from './views.controller';
     BackfillsController,
     ViewsController,
     SetsController,
+    LineageController,
+    FeastController,
   ],
   providers: [Pushes, Definitions, ReadBody, Trainings],
 })

@@ -109,8 +109,12 @@ export class SetFeatures implements VersionFeatures {
     rows.forEach((row, index) => {
       const asked = attempt(() => this.askOf(binding, row, index));
       if (asked instanceof DomainError) filled[index] = asked;
-      else if (asked?.at === undefined) asked && now.push(asked);
-      else past.set(asked.at, [...(past.get(asked.at) ?? []), asked]);
+      else if (asked !== undefined) {
+        const { at } = asked;
+        const ofMoment = at === undefined ? now : (past.get(at) ?? []);
+        ofMoment.push(asked);
+        if (at !== undefined) past.set(at, ofMoment);
+      }
     });
     if (past.size === 0 && now.length <= ROWS) {
       if (now.length === 0) return filled;

@@ -45,7 +45,7 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
   ) {}
 
   take(bound: BoundMember, frame: Frame): void {
-    const { slot, member } = bound;
+    const { slot } = bound;
     const status = frame.statuses[slot] ?? 'TIMEOUT';
     const value = frame.values[slot] ?? null;
     const age = (this.at - (frame.times[slot] ?? Number.NaN)) / 1e6;
@@ -53,21 +53,27 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     // An event of a moment that is to come within the clock's tolerance is not older than nothing.
     if (!Number.isNaN(age)) bound.age.observe(Math.max(0, age));
     const given = frame.given?.values[slot];
-    if (given !== undefined && (status === 'PRESENT' || status === 'NULL')) {
-      this.complete += status === 'PRESENT' ? 1 : 0;
-      if (value !== given) this.amended.push({ slot: bound.target, value: forModel(bound, value) });
+    if (given !== undefined) this.takeGiven(bound, status, value, given);
+    else this.takeServed(bound, status, value, age);
+  }
+
+  /** The model has what the request gives already; rules may have put something else in its place. */
+  private takeGiven(bound: BoundMember, status: ValueStatus, value: FeatureValue, given: FeatureValue): void {
+    if (status !== 'PRESENT' && status !== 'NULL' && status !== 'DEFAULTED') {
+      this.wrong.push(bound.member.name);
       return;
     }
-    if (given !== undefined && status === 'INVALID') {
-      this.wrong.push(member.name);
-      return;
-    }
-    if (given !== undefined && status === 'DEFAULTED')
-      this.amended.push({ slot: bound.target, value: forModel(bound, value) });
-    if (status === 'PRESENT' || status === 'DEFAULTED') this.serve(bound, status, value, age);
-    else if (status === 'STALE' && this.set.onStale === 'degrade' && value !== null)
-      this.serve(bound, status, value, age);
-    else this.lack(bound, status === 'STALE' ? this.set.onStale : this.set.onMissing, status, age, member.default);
+    if (status !== 'NULL') this.complete += 1;
+    if (status === 'DEFAULTED') this.defaulted.push(bound.member.name);
+    if (value !== given) this.amended.push({ slot: bound.target, value: forModel(bound, value) });
+  }
+
+  private takeServed(bound: BoundMember, status: ValueStatus, value: FeatureValue, age: number): void {
+    const { onStale, onMissing } = this.set;
+    const isServed =
+      status === 'PRESENT' || status === 'DEFAULTED' || (status === 'STALE' && onStale === 'degrade' && value !== null);
+    if (isServed) this.serve(bound, status, value, age);
+    else this.lack(bound, status === 'STALE' ? onStale : onMissing, status, age, bound.member.default);
   }
 
   /** Throws where the policy refuses the row. */

@@ -56,6 +56,19 @@ describe('an upload', () => {
       expect(await surface.leftovers(0)).toBe(0);
     });
 
+    it.each(['\u0001', '\u0000', '\n', '\u007f'])(
+      'says that %j has no place in the name of a file',
+      async (character) => {
+        const body = `--b\r\nContent-Disposition: form-data; name="f"; filename="a${character}b"\r\n\r\nx\r\n--b--\r\n`;
+        const headers = { 'Content-Type': 'multipart/form-data; boundary=b' };
+        const reply = await surface.call('POST', '/packages', { headers, body });
+        expect(reply.status).toBe(400);
+        const fault = expect.objectContaining({ expected: expect.stringMatching(/control character|letters, digits/) });
+        expect(reply.body).toMatchObject({ code: 'invalid_parameter', errors: [fault] });
+        expect(await surface.leftovers(0)).toBe(0);
+      },
+    );
+
     it('leaves nothing behind of one whose sender hangs up', async () => {
       const request = http.request(`${surface.url}/packages`, {
         method: 'POST',

@@ -19,6 +19,8 @@ export interface UploadLimits {
 /** Longest text field; the only one is a version. */
 const FIELD_BYTES = 1024;
 const HEADER_PAIRS = 32;
+/** What busboy says of a part's header that it cannot read; a test notices when it says something else. */
+const MALFORMED_HEADER = 'Malformed part header';
 
 /** A package as it came: its files in a folder of their own until somebody has taken or discarded them. */
 export class PackageUpload {
@@ -198,6 +200,16 @@ function asUploadError(error: unknown): DomainError {
   if (error instanceof DomainError) return error;
   // busboy speaks plain English and quotes nothing, but its words are no contract of ours.
   const fromParser = error instanceof Error && !('syscall' in error);
+  if (fromParser && error.message === MALFORMED_HEADER)
+    return new DomainError('invalid_parameter', 'A part of the multipart body has a header that cannot be read.', {
+      faults: [
+        {
+          pointer: '/',
+          expected: 'headers of printable characters, so no control character in the name of a file',
+        },
+      ],
+      cause: error,
+    });
   if (fromParser)
     return new DomainError('invalid_parameter', 'The body is not a complete multipart body.', { cause: error });
   if (isStorageFull(error)) return storageFull(error);

@@ -32,6 +32,22 @@ export const POLICY_SCHEMAS: Schemas = {
     revision: whole('Rises with each change; 0 where nobody has set a policy, and all members have their defaults'),
     etag: text('For If-Match, quotes included'),
     ...MEMBERS,
+    'sync_status?': object(
+      {
+        checked_at: INSTANT,
+        next_at: INSTANT,
+        failures: whole('Times in a row that MLflow could not be asked'),
+        'problem?': text('Why it could not be asked the last time'),
+        'registry_uri?': text('The server whose version was dealt with last'),
+        'registry_version?': text('That version there'),
+        'version?': text('What it became here'),
+        'detail?': text('Why it became nothing, or was not promoted'),
+      },
+      {
+        description:
+          'How far the model has come with what `sync` names; absent until it was looked at, and where nothing is followed',
+      },
+    ),
     'set_at?': INSTANT,
     'set_by?': ref('Actor'),
     'reason?': text(),

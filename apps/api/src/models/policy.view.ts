@@ -1,4 +1,11 @@
-import { ruleText, type ModelPolicy, type PolicyProposal, type PolicyRevision, type SyncRule } from '@sibyl/registry';
+import {
+  ruleText,
+  type ModelPolicy,
+  type PolicyProposal,
+  type PolicyRevision,
+  type SyncRule,
+  type SyncStatus,
+} from '@sibyl/registry';
 import { known, toActorView, toGivenApproval } from './model.view';
 
 function toSyncView(sync: SyncRule): Record<string, unknown> {
@@ -13,14 +20,28 @@ function toSyncView(sync: SyncRule): Record<string, unknown> {
   });
 }
 
+function toSyncStatusView(status: SyncStatus): Record<string, unknown> {
+  return known({
+    checked_at: status.checkedAt,
+    next_at: status.dueAt,
+    failures: status.failures,
+    problem: status.problem,
+    registry_uri: status.registryUri,
+    registry_version: status.registryVersion,
+    version: status.version,
+    detail: status.detail,
+  });
+}
+
 /** A policy with its members as a PUT takes them. */
 export function toPolicyView(found: PolicyRevision): Record<string, unknown> {
-  const { model, revision, etag, policy, at, actor, reason, approvals, proposal } = found;
+  const { model, revision, etag, policy, at, actor, reason, approvals, proposal, syncStatus } = found;
   return known({
     model,
     revision,
     etag,
     ...membersOf(policy),
+    sync_status: syncStatus && toSyncStatusView(syncStatus),
     set_at: at,
     set_by: actor && toActorView(actor),
     reason,

@@ -1,4 +1,4 @@
-import { Controller, Get, Param, Put, Req, Res } from '@nestjs/common';
+import { Controller, Delete, Get, Param, Put, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiTags } from '@nestjs/swagger';
 import type { Principal } from '@sibyl/auth';
 import type { Response } from 'express';
@@ -57,5 +57,24 @@ export class UploadsController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<unknown> {
     return send(await this.uploads.receive(caller, model, sha256, request), response);
+  }
+
+  @Delete(':name/uploads/:sha256')
+  @Endpoint({
+    summary: 'Give back what was sent of a file, whole or in part',
+    description:
+      'Makes room in the share of the model. Refused while somebody sends the file; versions out of it keep their bytes. Once more, it changes nothing.',
+    access: 'models:write',
+    action: 'model.discard',
+    model: 'name',
+    answer: 'UploadState',
+    errors: ['invalid_parameter', 'in_use'],
+  })
+  async giveBack(
+    @Param('name') model: string,
+    @Param('sha256') sha256: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<unknown> {
+    return send(await this.uploads.giveBack(model, sha256), response);
   }
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { allowsModel, type Principal } from '@sibyl/auth';
 import { DomainError } from '@sibyl/kernel';
-import { modelNameFault, ModelRegistry, sha256Of, type UploadRange, type UploadState } from '@sibyl/registry';
+import { checkModelName, ModelRegistry, sha256Of, type UploadRange, type UploadState } from '@sibyl/registry';
 import { hasBody, refuseEncoding } from '../http/body';
 import { boundedBody } from '../http/bounded-body';
 import { HttpOptions } from '../http/http-options';
@@ -20,12 +20,12 @@ export class Uploads {
   ) {}
 
   async state(caller: Principal, model: string, sha256: string): Promise<Reply> {
-    refuseName(model);
+    checkModelName(model);
     return replyOf(sha256, await this.registry.uploadState(model, sha256, this.mayTake(caller)), 200);
   }
 
   async receive(caller: Principal, model: string, digest: string, request: ApiRequest): Promise<Reply> {
-    refuseName(model);
+    checkModelName(model);
     const sha256 = sha256Of(digest, '/sha256');
     refuseEncoding(request);
     const present = await this.registry.uploadState(model, sha256, this.mayTake(caller));
@@ -37,6 +37,11 @@ export class Uploads {
     const body = boundedBody(request, { bytes: length, timeoutMs });
     const state = await this.registry.receiveFile(model, sha256, range, body);
     return replyOf(sha256, state, state.complete ? 201 : 200);
+  }
+
+  async giveBack(model: string, digest: string): Promise<Reply> {
+    checkModelName(model);
+    return replyOf(digest, await this.registry.giveBackFile(model, sha256Of(digest, '/sha256')), 200);
   }
 
   /** What a key may register and take out, it may take into another package. */
@@ -66,12 +71,4 @@ function replyOf(digest: string, { offset, complete }: UploadState, status: numb
     'Cache-Control': 'no-store',
   };
   return { status, headers, body: { digest: `sha256:${sha256}`, offset, complete } };
-}
-
-function refuseName(model: string): void {
-  const expected = modelNameFault(model);
-  if (expected === undefined) return;
-  throw new DomainError('invalid_parameter', 'No model can have this name.', {
-    faults: [{ pointer: '/name', expected, received: model.slice(0, 64) }],
-  });
 }

@@ -78,7 +78,7 @@ export class Exchange implements CommitReceiver {
     if (sets.size === 0) return;
     const [set, ...others] = sets;
     this.context.changes = others.length === 0 ? { feature_set: set } : { feature_set: [set, ...others] };
-    this.basisJson = JSON.stringify(rows.map((row) => row?.fill?.basis ?? null));
+    this.basisJson = `[${Array.from(rows, (row) => row?.fill?.basis?.json() ?? 'null').join(',')}]`;
   }
 
   /** Forgets what was noted: the body is read once more, in another way. */

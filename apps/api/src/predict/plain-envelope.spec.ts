@@ -16,6 +16,7 @@ function read(text: string, mayHaveInputs = true): unknown {
   const envelope = readPlainEnvelope(bytes, { inputs: mayHaveInputs, depth: 4 });
   if (envelope === undefined) return undefined;
   const { scanner, withInputs, query, model, version } = envelope;
+  if (scanner === undefined) return { withInputs, query, model, version, nested: '{}' };
   const from = scanner.at;
   scanner.skipNested();
   return { withInputs, query, model, version, nested: bytes.toString('utf8', from, scanner.at) };
@@ -30,6 +31,8 @@ describe('readPlainEnvelope', () => {
   it.each([
     JSON.stringify(WHOLE),
     JSON.stringify({ features: {} }),
+    JSON.stringify({ symbol: 'BTC/USDT' }),
+    '{}',
     JSON.stringify({ inputs: { x: [['}"]', 1]] }, model: 'm' }),
     JSON.stringify(Object.fromEntries(Object.entries(WHOLE).reverse())),
   ])('finds in %s what the ordinary way finds', (text) => {
@@ -50,7 +53,6 @@ describe('readPlainEnvelope', () => {
   it.each([
     ['nothing', ''],
     ['an array', '[]'],
-    ['no features', '{"model":"m"}'],
     ['features and inputs', '{"features":{},"inputs":{}}'],
     ['features twice', '{"features":{},"features":{}}'],
     ['a member twice', '{"model":"a","model":"b","features":{}}'],

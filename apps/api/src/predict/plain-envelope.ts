@@ -5,7 +5,8 @@ import { isTimestamp, queryOf, TEXT_MAX } from './predict-envelope';
 
 /** A predict request whose features or inputs are still bytes: where the scanner stands. */
 export interface PlainEnvelope {
-  readonly scanner: PlainScanner;
+  /** Undefined where there are none: all of them are the feature service's. */
+  readonly scanner: PlainScanner | undefined;
   readonly withInputs: boolean;
   readonly query: FeatureQuery;
   readonly model: string | undefined;
@@ -74,11 +75,13 @@ class Members {
 
   envelope(): PlainEnvelope | undefined {
     const withInputs = this.nested === INPUTS;
-    if (this.nestedAt < 0 || (withInputs && !this.allowed.inputs)) return undefined;
+    if (withInputs && !this.allowed.inputs) return undefined;
     const [, , model, version, symbol, entity, timestamp] = this.texts;
     if (timestamp !== undefined && !isTimestamp(timestamp)) return undefined;
+    const query = queryOf(symbol, entity, timestamp);
+    if (this.nestedAt < 0) return { scanner: undefined, withInputs, query, model, version };
     scanner.at = this.nestedAt;
-    return { scanner, withInputs, query: queryOf(symbol, entity, timestamp), model, version };
+    return { scanner, withInputs, query, model, version };
   }
 
   /** Features or inputs are read when their version is known. Both at once, and either twice, are for the reader that says so. */

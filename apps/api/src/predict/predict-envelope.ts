@@ -18,7 +18,7 @@ export const TEXT_MAX = 256;
 /** Keys of one entity. */
 const KEYS_MAX = 16;
 const TIMESTAMP = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
-const NO_FEATURES: JsonObject = Object.freeze({});
+export const NO_FEATURES: JsonObject = Object.freeze({});
 
 const SINGLE_FIELDS: ReadonlySet<string> = new Set([
   'symbol',
@@ -99,6 +99,16 @@ export function readInferEnvelope(body: unknown, rowsMax: number): InferEnvelope
   const model = textAt(fields, 'model_id', '');
   if (model === undefined) throw missing('/model_id', 'the name of a model');
   return { model, version: textAt(fields, 'model_version', ''), rows: listAt(fields, 'inputs', rowsMax) };
+}
+
+/** The model that a request means; throws where body and path name different ones. */
+export function modelOf(inPath: string | undefined, inBody: string | undefined): string | undefined {
+  if (inPath !== undefined && inBody !== undefined && inBody !== inPath) {
+    throw new DomainError('invalid_parameter', 'The body names another model than the path.', {
+      faults: [{ pointer: '/model', expected: 'the model of the path, or nothing' }],
+    });
+  }
+  return inPath ?? inBody;
 }
 
 /** A JSON object at a pointer, or the error that says what came. */

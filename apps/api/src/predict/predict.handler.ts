@@ -1,36 +1,31 @@
 /** Hot path. See docs/paths/predict.md. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { credentialOf, Gate } from '@sibyl/auth';
-import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
+import { credentialOf } from '@sibyl/auth';
+import { DomainError } from '@sibyl/kernel';
 import type { JsonText } from '@sibyl/protocol';
-import type { PredictionService, Resolution } from '@sibyl/prediction';
+import type { Resolution } from '@sibyl/prediction';
 import { acceptsJson, notAcceptable } from '../http/accept';
 import { arrive } from '../http/arrival';
 import { bodyCutOff, checkJsonType, readBody } from '../http/body';
 import { decodeJson, parseWideJson, withoutMark } from '../http/json-text';
-import type { HttpOptions } from '../http/http-options';
 import { Exchange } from './exchange';
-import { LONG_BYTES, type LongBodies } from './long-bodies';
+import { LONG_BYTES } from './long-bodies';
 import { NodeWire } from './node-wire';
 import { allAnswered, batchAnswer, inferAnswer, RowReply, TensorReply } from './predict-answers';
 import { PredictBatch } from './predict-batch';
-import { objectAt, readBatchEnvelope, readEnvelope, readInferEnvelope, type PredictEnvelope } from './predict-envelope';
+import {
+  modelOf,
+  NO_FEATURES,
+  objectAt,
+  readBatchEnvelope,
+  readEnvelope,
+  readInferEnvelope,
+  type PredictEnvelope,
+} from './predict-envelope';
 import { forgetPlain, readPlainEnvelope, type PlainEnvelope } from './plain-envelope';
-import type { PredictOptions } from './predict-options';
-import type { PredictReplies } from './predict-replies';
+import { orFail, type PredictParts } from './predict-parts';
 import { predictRoute, type PredictRoute } from './predict-routes';
 import type { Wire } from './wire';
-
-export interface PredictParts {
-  readonly gate: Gate;
-  readonly service: PredictionService;
-  readonly replies: PredictReplies;
-  readonly long: LongBodies;
-  readonly clock: Clock;
-  readonly ids: IdSource;
-  readonly options: PredictOptions;
-  readonly http: HttpOptions;
-}
 
 /**
  * The predict routes, from the head of a request to its answer, in front of the ordinary stack and through the same gate. A wire
@@ -185,6 +180,14 @@ export class PredictHandler {
       return true;
     }
     exchange.rows = 1;
+    if (scanner === undefined) {
+      // Nothing else can be wrong with it: it need not be read again.
+      const row = { features: NO_FEATURES, query, pointer: '/features' };
+      orFail(exchange, this.parts, () =>
+        service.submitRow(resolution.served, row, exchange.call, new RowReply(exchange, this.parts)),
+      );
+      return true;
+    }
     const call = { scanner, query, call: exchange.call, rowsMax: options.rows };
     return withInputs
       ? service.submitPlainTensors(resolution.served, call, new TensorReply(exchange, this.parts))
@@ -288,13 +291,4 @@ export class PredictHandler {
     if (principal) this.parts.gate.authorize(principal, 'predict', name);
     return this.parts.service.resolve(name, version);
   }
-}
-
-function modelOf(inPath: string | undefined, inBody: string | undefined): string | undefined {
-  if (inPath !== undefined && inBody !== undefined && inBody !== inPath) {
-    throw new DomainError('invalid_parameter', 'The body names another model than the path.', {
-      faults: [{ pointer: '/model', expected: 'the model of the path, or nothing' }],
-    });
-  }
-  return inPath ?? inBody;
 }

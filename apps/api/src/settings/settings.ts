@@ -1,5 +1,6 @@
 import { DATA, SECURITY } from './data-settings';
 import { HTTP } from './http-settings';
+import { LINEAGE } from './lineage-settings';
 import { MODELS, SERVING } from './model-settings';
 import { OPERATION, PLACE } from './server-settings';
 
@@ -7,6 +8,7 @@ import { OPERATION, PLACE } from './server-settings';
 export const SETTING_GROUPS = {
   'Where it runs': PLACE,
   Data: DATA,
+  Lineage: LINEAGE,
   'Keys and audit': SECURITY,
   'Models and their limits': MODELS,
   Predictions: SERVING,
@@ -14,7 +16,16 @@ export const SETTING_GROUPS = {
   Operation: OPERATION,
 } as const;
 
-export const SETTINGS = { ...PLACE, ...DATA, ...SECURITY, ...MODELS, ...SERVING, ...HTTP, ...OPERATION } as const;
+export const SETTINGS = {
+  ...PLACE,
+  ...DATA,
+  ...LINEAGE,
+  ...SECURITY,
+  ...MODELS,
+  ...SERVING,
+  ...HTTP,
+  ...OPERATION,
+} as const;
 
 /** The values of all settings. */
 export type Settings = { readonly [Name in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Name]['parse']> };

@@ -4,7 +4,7 @@ import { badSignature, SIGNATURE_FILE, signatureRefused } from './signature-faul
 import { readStatement, type SignedStatement } from './signed-statement';
 import { verifyPayload } from './signing-key';
 import { readBundle } from './sigstore-bundle';
-import type { TrustedKey } from './trusted-keys';
+import { isValidAt, type TrustedKey } from './trusted-keys';
 
 /** A signature file and what it should hold for. */
 export interface SignedPackage {
@@ -51,7 +51,7 @@ function trustedSigner(fingerprint: string, { keys, signers, nowMs }: Omit<Trust
   const allowed = same.filter((key) => !signers || signers.includes(key.name) || signers.includes(fingerprint));
   if (allowed.length === 0)
     throw untrusted('a signature by a signer that the policy of the model names', `the key '${first.name}'`);
-  const valid = allowed.find((key) => nowMs >= (key.notBefore ?? -Infinity) && nowMs < (key.notAfter ?? Infinity));
+  const valid = allowed.find((key) => isValidAt(key, nowMs));
   if (valid) return valid;
   const time = nowMs < (first.notBefore ?? -Infinity) ? 'is not valid yet' : 'has expired';
   throw untrusted('a signature by a key that is valid now', `the key '${first.name}' (${fingerprint}), which ${time}`);

@@ -47,6 +47,27 @@ async function signed(parts: PackageParts = {}, key = alice): Promise<string> {
   return folder;
 }
 
+it('what a signature is judged by is another text with each change of keys or policy, and the same without', async () => {
+  const { version } = await register(await signed());
+  const read = async (): Promise<string> => {
+    await at.registry.snapshot();
+    return at.registry.signatureTrust(version);
+  };
+  const before = await read();
+  expect(await read()).toBe(before);
+  await distrust();
+  expect(await read()).not.toBe(before);
+  const ended = '2020-01-01T00:00:00Z';
+  await writeFile(path.join(keys, 'alice.pub'), `not_after: ${ended}\n${alice.pem}`);
+  expect(await read()).not.toBe(before);
+  await trust();
+  expect(await read()).toBe(before);
+  const policy = ModelPolicy.of({ signers: ['alice'] });
+  const change = { model: version.model, policy, reason: 'r', ifNoneMatch: '*' };
+  await at.registry.setPolicy(ALICE, change, at.record);
+  expect(await read()).not.toBe(before);
+});
+
 describe('a signed package', () => {
   it('is taken whole: what was signed is stored, also what belongs to no package otherwise', async () => {
     const folder = await signed({ files: { 'train.py': 'print()', 'notes/a.txt': 'a', 'notes.txt': '' } });

@@ -8,7 +8,7 @@ import { verifyPackage } from './package-signature';
 import { badSignature, SIGNATURE_FILE, signatureRefused } from './signature-fault';
 import { stricter, type SignatureRecord, type SignatureRules } from './signature-policy';
 import { requireSignedName } from './signed-name';
-import { readTrustedKeys } from './trusted-keys';
+import { isValidAt, readTrustedKeys } from './trusted-keys';
 
 type SignatureOptions = Pick<
   RegistryOptions,
@@ -84,13 +84,25 @@ export class PackageSignatures {
 
   /** Checks a version before it is loaded, by what policies said when serving last looked: a load waits for no database. */
   async checkForLoad(stored: StoredVersion): Promise<SignatureRecord> {
-    const rules = this.known ? (this.known.get(stored.model) ?? {}) : await this.parts.rulesOf(stored.model);
-    return this.checkServable(stored, rules);
+    return this.checkServable(stored, await this.rulesForLoad(stored.model));
+  }
+
+  /** By what `checkForLoad` judges at this moment: another text where the policies or the keys that are valid have changed. */
+  async trust(model: string): Promise<string> {
+    const { signaturePolicy, trustedKeys } = this.parts.options;
+    const now = this.parts.clock.now();
+    const { keys } = await readTrustedKeys(trustedKeys);
+    const valid = keys.map((key) => [key.name, key.fingerprint, isValidAt(key, now)]);
+    return JSON.stringify([signaturePolicy, await this.rulesForLoad(model), valid]);
   }
 
   /** Reads anew what policies say; part of every look at the registry. */
   async learn(): Promise<void> {
     this.known = await this.parts.allRules();
+  }
+
+  private async rulesForLoad(model: string): Promise<SignatureRules> {
+    return this.known ? (this.known.get(model) ?? {}) : this.parts.rulesOf(model);
   }
 
   private judgeStored({ model, digest, files }: StoredPackage, rules: SignatureRules): Promise<SignatureRecord> {

@@ -57,6 +57,10 @@ export async function readTrustedKeys(places: readonly string[]): Promise<Truste
   return { keys, problems };
 }
 
+export function isValidAt({ notBefore = -Infinity, notAfter = Infinity }: TrustedKey, ms: number): boolean {
+  return ms >= notBefore && ms < notAfter;
+}
+
 function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return code === 'ENOENT' ? 'there is no such file or folder' : message;

@@ -67,6 +67,11 @@ export class RemoteSources {
     return { client, http, source: new MlflowSource(client, openStore, pointer) };
   }
 
+  /** Refuses what needs the configured MLflow server where there is none. */
+  requireMlflow(pointer: string): void {
+    if (this.options.mlflowUri === undefined) throw notConfigured(pointer, 'MLFLOW_TRACKING_URI');
+  }
+
   private openStore(artifactUri: string, pointer: string): OpenedStore {
     if (!artifactUri.startsWith('s3://') || !this.hasS3) return undefined;
     return this.s3Package(`${artifactUri.replace(/\/+$/, '')}/`, pointer);

@@ -172,6 +172,46 @@ describe('a model that follows MLflow', () => {
     mlflow = await MlflowServer.start();
   });
 
+  it('says in its policy how far it has come, and why it comes no further', async () => {
+    mlflow.register('churn', 'Production', await files());
+    await setPolicy({});
+    const status = async (): Promise<unknown> => (await registry.policies.find(model)).syncStatus;
+    expect(await status()).toBeUndefined();
+    const { sync } = syncOf();
+    await sync.tick();
+    const taken = { failures: 0, registryUri: mlflow.http.url, registryVersion: '1', version: '1' };
+    expect(await status()).toEqual({ ...taken, checkedAt: expect.any(String), dueAt: expect.any(String) });
+    await mlflow.stop();
+    await dueNow();
+    await sync.tick();
+    expect(await status()).toMatchObject({ ...taken, failures: 1, problem: expect.stringMatching(/\w/) });
+    // Another member of the policy says nothing of it; what another thing is followed by does.
+    await setPolicy({}, { keepWarm: 1 });
+    expect(await status()).toMatchObject({ ...taken, failures: 1 });
+    await setPolicy({ name: 'other' });
+    expect(await status()).toBeUndefined();
+    mlflow = await MlflowServer.start();
+    registry = withOptions();
+    mlflow.register('other', 'Production', { 'model.onnx': Buffer.from('not a model') });
+    await syncOf().sync.tick();
+    const refused = (await status()) as { version?: string };
+    expect(refused).toMatchObject({ failures: 0, registryVersion: '1', detail: expect.stringMatching(/\w/) });
+    expect(refused.version).toBeUndefined();
+    expect(refused).not.toHaveProperty('problem');
+    await setPolicy(undefined);
+    expect(await status()).toBeUndefined();
+  });
+
+  it('is not taken where this server knows no MLflow and the policy names none', async () => {
+    registry = at.another({}, { sourceOptions: new SourceOptions() });
+    await expect(setPolicy({})).rejects.toMatchObject({
+      code: 'invalid_parameter',
+      faults: [{ pointer: '/sync/registry_uri', expected: expect.stringContaining('MLFLOW_TRACKING_URI') }],
+    });
+    await setPolicy({ registry_uri: 'https://mlflow.example.com' });
+    expect((await registry.policies.find(model)).policy.sync?.registryUri).toBe('https://mlflow.example.com');
+  });
+
   it('does not fetch again what was refused, and takes the next version', async () => {
     mlflow.register('churn', 'Production', { 'model.onnx': Buffer.from('not a model') });
     await setPolicy({});

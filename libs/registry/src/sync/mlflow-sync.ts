@@ -111,7 +111,7 @@ export class MlflowSync {
         { model, name: rule.name, err: error },
         'the registry that a model follows could not be asked',
       );
-      await this.state.finish(due, { failures, dueInMs });
+      await this.state.finish(due, { failures, dueInMs, problem: problemOf(error) });
     }
   }
 
@@ -239,6 +239,11 @@ const OF_THE_PACKAGE: ReadonlySet<string> = new Set(['model_rejected', 'manifest
 /** What comes is registered in the name of who made the model follow: whoever else approves it is a second person. */
 function following({ id, person = id, owner, name }: Actor): Actor {
   return { ...ACTOR, person, owner: owner ?? name };
+}
+
+/** In words for everybody who may read the policy; the log has more. */
+function problemOf(error: unknown): string {
+  return error instanceof DomainError ? error.detail : 'The registry could not be asked.';
 }
 
 function spread(ms: number): number {

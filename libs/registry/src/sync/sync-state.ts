@@ -1,6 +1,9 @@
+import type { EntityManager } from 'typeorm';
 import type { Database } from '@sibyl/database';
 import { invariant, type Actor } from '@sibyl/kernel';
 import type { ModelPolicy } from '../model-policy';
+import { definedOnly } from '../optional';
+import { rfc3339 } from '../version-rows';
 import type { SyncRule } from './sync-rule';
 
 /** A model whose turn it is, taken by this process until its lease ends. */
@@ -30,6 +33,33 @@ export interface SyncOutcome {
   readonly dueInMs: number;
   /** Absent: the registry could not be asked, and what was dealt with before stands. */
   readonly last?: DealtWith;
+  /** Why it could not. */
+  readonly problem?: string;
+}
+
+/** How far a model that follows a registry has come. */
+export interface SyncStatus {
+  /** When the registry was asked last, with an answer or without. */
+  readonly checkedAt: string;
+  /** When it is asked again. */
+  readonly dueAt: string;
+  /** Times in a row that it could not be asked. */
+  readonly failures: number;
+  /** Why, the last time. */
+  readonly problem?: string;
+  readonly registryUri?: string;
+  /** The version there that was dealt with last. */
+  readonly registryVersion?: string;
+  /** What it became here. */
+  readonly version?: string;
+  /** Why it became nothing, or was not promoted. */
+  readonly detail?: string;
+}
+
+interface StatusRow extends StateRow {
+  readonly checked_at: Date | string;
+  readonly due_at: Date | string;
+  readonly problem: string | null;
 }
 
 interface PolicyRow {
@@ -75,14 +105,17 @@ export class SyncState {
     }
   }
 
-  async finish({ model, last: before }: DueSync, { failures, dueInMs, last = before }: SyncOutcome): Promise<void> {
+  async finish(
+    { model, last: before }: DueSync,
+    { failures, dueInMs, last = before, problem }: SyncOutcome,
+  ): Promise<void> {
     await this.database.query(
       `UPDATE registry.model_sync SET lease_until = 'epoch', failures = $2, due_at = now() + $3 * interval '1 ms', checked_at = now(),
-         registry_uri = $4, registry_version = $5, version = $6, detail = $7
+         registry_uri = $4, registry_version = $5, version = $6, detail = $7, problem = $8
        WHERE model = $1`,
       [
         ...[model, failures, dueInMs, last?.registryUri ?? null, last?.registryVersion ?? null],
-        ...[last?.version ?? null, last?.detail ?? null],
+        ...[last?.version ?? null, last?.detail ?? null, problem ?? null],
       ],
     );
   }
@@ -108,13 +141,32 @@ export class SyncState {
          VALUES ($1, $2, now(), now() + $3 * interval '1 ms')
        ON CONFLICT (model) DO UPDATE SET lease_until = excluded.lease_until, policy_revision = $2,
          failures = CASE WHEN s.policy_revision = $2 THEN s.failures ELSE 0 END,
-         registry_version = CASE WHEN ${SAME_SYNC} THEN s.registry_version END
+         registry_version = CASE WHEN ${SAME_SYNC} THEN s.registry_version END,
+         checked_at = CASE WHEN ${SAME_SYNC} THEN s.checked_at END
        WHERE s.lease_until <= now() AND (s.due_at <= now() OR s.policy_revision <> $2)
        RETURNING s.failures, s.registry_uri, s.registry_version, s.version, s.detail`,
       [model, revision, this.leaseMs],
     );
     return row;
   }
+}
+
+/** What is known of a model by this revision of its policy; undefined until its registry was asked. */
+export async function syncStatus(tx: EntityManager, model: string, revision: number): Promise<SyncStatus | undefined> {
+  const [row] = await tx.query<StatusRow[]>(
+    `SELECT checked_at, due_at, failures, problem, registry_uri, registry_version, version, detail
+     FROM registry.model_sync s WHERE model = $1 AND checked_at IS NOT NULL AND ${SAME_SYNC}`,
+    [model, revision],
+  );
+  if (!row) return undefined;
+  const { registryUri, registryVersion, version, detail } = dealtWith(row) ?? {};
+  return definedOnly({
+    checkedAt: rfc3339(row.checked_at),
+    dueAt: rfc3339(row.due_at),
+    failures: row.failures,
+    problem: row.problem ?? undefined,
+    ...{ registryUri, registryVersion, version: version ?? undefined, detail: detail ?? undefined },
+  });
 }
 
 function dealtWith({ registry_uri: registryUri, registry_version: registryVersion, version, detail }: StateRow) {

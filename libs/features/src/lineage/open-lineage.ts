@@ -1,0 +1,124 @@
+import type { FeatureSet, FeatureView, StreamDefinition } from '../definitions/feature-view';
+import type { ViewPlan } from '../definitions/view-plan';
+import { fieldsByOutput } from './field-lineage';
+import type { SetConsumer } from './set-consumer';
+import { describeStep } from './view-lineage';
+
+export type OpenLineageEvent = Readonly<Record<string, unknown>>;
+type Facets = Readonly<Record<string, object>>;
+
+const SPEC = 'https://openlineage.io/spec';
+/** Whoever reads the events sees what has made them. */
+const PRODUCER = 'https://sibyl.invalid/features';
+
+/** Definitions in the terms of OpenLineage: jobs that make datasets, the columns of which come from columns of others. */
+export class OpenLineage {
+  constructor(
+    private readonly namespace: string,
+    private readonly at: string,
+  ) {}
+
+  view(plan: ViewPlan): OpenLineageEvent {
+    const { view, streams } = plan;
+    return this.event('FEATURE_VIEW', `feature_view.${view.name}`, view.description, {
+      inputs: streams.map(({ definition }) => this.stream(definition)),
+      outputs: [this.dataset(`feature_view.${view.name}`, { ...this.versionFacet(view), ...this.columnsOf(plan) })],
+    });
+  }
+
+  set(set: FeatureSet): OpenLineageEvent {
+    const fields = set.members.map(({ name, type }) => ({ name, type }));
+    const columns = set.members.map(({ name, view, feature }) => [
+      name,
+      { inputFields: [this.input(`feature_view.${view}`, feature, [['DIRECT', 'IDENTITY', name]])] },
+    ]);
+    return this.event('FEATURE_SET', `feature_set.${set.name}`, set.description, {
+      inputs: [...new Map(set.members.map(({ view, viewHash }) => [view, viewHash]))].map(([view, hash]) =>
+        this.dataset(`feature_view.${view}`, this.versionFacet({ hash })),
+      ),
+      outputs: [
+        this.dataset(`feature_set.${set.name}`, {
+          ...this.versionFacet(set),
+          schema: facet('1-2-0', 'SchemaDatasetFacet', { fields }),
+          columnLineage: facet('1-2-0', 'ColumnLineageDatasetFacet', { fields: Object.fromEntries(columns) }),
+        }),
+      ],
+    });
+  }
+
+  model({ model, version, set }: SetConsumer): OpenLineageEvent {
+    return this.event('MODEL', `model.${model}`, undefined, {
+      inputs: [this.dataset(`feature_set.${set.name}`, this.versionFacet(set))],
+      outputs: [this.dataset(`prediction.${model}`, this.versionFacet({ hash: version }))],
+    });
+  }
+
+  private columnsOf(plan: ViewPlan): Facets {
+    const uses = fieldsByOutput(plan);
+    const outputs = plan.outputs.filter(({ implicit }) => !implicit);
+    const columns = outputs.map(({ name, step }) => {
+      const made = plan.steps[step];
+      const known = made === undefined || made.kind === 'moment' || made.kind === 'request';
+      const description = known ? name : describeStep(made);
+      const inputFields = (uses.get(name) ?? []).map(({ stream, field, indirect, subtype }) =>
+        this.input(`stream.${stream}`, field, [[indirect ? 'INDIRECT' : 'DIRECT', subtype, description]]),
+      );
+      return [name, { inputFields }];
+    });
+    return {
+      schema: facet('1-2-0', 'SchemaDatasetFacet', {
+        fields: outputs.map(({ name, type, list }) => ({ name, type: list ? `list<${type}>` : type })),
+      }),
+      columnLineage: facet('1-2-0', 'ColumnLineageDatasetFacet', { fields: Object.fromEntries(columns) }),
+    };
+  }
+
+  private stream({ name, fields }: StreamDefinition): object {
+    const schema = facet('1-2-0', 'SchemaDatasetFacet', {
+      fields: fields.map((field) => ({ name: field.name, type: field.type })),
+    });
+    return this.dataset(`stream.${name}`, { schema });
+  }
+
+  private input(name: string, field: string, uses: readonly (readonly [string, string, string])[]): object {
+    const transformations = uses.map(([type, subtype, description]) => ({
+      ...{ type, subtype, description },
+      masking: false,
+    }));
+    return { namespace: this.namespace, name, field, transformations };
+  }
+
+  private dataset(name: string, facets: Facets): object {
+    return { namespace: this.namespace, name, facets };
+  }
+
+  private versionFacet({ hash }: Pick<FeatureView, 'hash'>): Facets {
+    return { version: facet('1-0-1', 'DatasetVersionDatasetFacet', { datasetVersion: hash }) };
+  }
+
+  private event(
+    kind: string,
+    name: string,
+    description: string | undefined,
+    datasets: { readonly inputs: readonly object[]; readonly outputs: readonly object[] },
+  ): OpenLineageEvent {
+    const jobType = { processingType: 'STREAMING', integration: 'SIBYL', jobType: kind };
+    const documentation =
+      description === undefined ? {} : { documentation: facet('1-1-0', 'DocumentationJobFacet', { description }) };
+    return {
+      eventTime: this.at,
+      producer: PRODUCER,
+      schemaURL: `${SPEC}/2-0-2/OpenLineage.json#/$defs/JobEvent`,
+      job: {
+        namespace: this.namespace,
+        name,
+        facets: { jobType: facet('2-0-4', 'JobTypeJobFacet', jobType), ...documentation },
+      },
+      ...datasets,
+    };
+  }
+}
+
+function facet(version: string, name: string, members: object): object {
+  return { _producer: PRODUCER, _schemaURL: `${SPEC}/facets/${version}/${name}.json#/$defs/${name}`, ...members };
+}

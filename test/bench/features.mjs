@@ -1,0 +1,252 @@
+// node test/bench/features.mjs: what features cost: reads over HTTP, cold ones, caches, how soon a push is read, and Feast beside it.
+//   --only NAME   one of http, engine, cold, feast, caches, fresh, ingest
+// Feast is measured where `sh test/conformance/feast/setup.sh` has been run, workers with Redis where there is a redis-server.
+import { spawnSync } from 'node:child_process';
+import { freePort, REPOSITORY, startServer } from '../support/server.mjs';
+import { startPeer, temporaryFolder } from '../conformance/peer.mjs';
+import { quantile, table } from './figures.mjs';
+import { startFeast } from './features-feast.mjs';
+import { bar, Caller, fill, measure, NAMES, publish } from './features-stand.mjs';
+import { scrape } from './metrics.mjs';
+
+const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1] : undefined;
+const HTTP = [
+  { entities: 1, requests: 2000, goal: 2 },
+  { entities: 10, requests: 1000, goal: 3 },
+  { entities: 100, requests: 300, goal: 12 },
+  { entities: 1000, requests: 60, goal: 50 },
+];
+const FEAST = [
+  { entities: 1, requests: 300, cpu: 15, p50: 6 },
+  { entities: 10, requests: 200, cpu: 20, p50: 12 },
+  { entities: 100, requests: 60, cpu: 20, p50: 12 },
+];
+const rows = [['', 'measured', 'goal', '']];
+const symbols = Array.from({ length: 1000 }, (_, i) => `S${i}`);
+
+function tell(what, measured, goal, reached) {
+  rows.push([what, measured, goal, reached ? 'reached' : 'MISSED']);
+  console.log(`${what}: ${measured} (${goal}${reached ? '' : ', MISSED'})`);
+}
+
+const ms = (value) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;
+const pick = (i, count) => Array.from({ length: count }, (_, j) => symbols[(i * count + j) % symbols.length]);
+
+async function http({ server, caller }) {
+  for (const { entities, requests, goal } of HTTP) {
+    const bodyOf = (i) =>
+      JSON.stringify({ set: 'bench_set', entities: pick(i, entities).map((symbol) => ({ symbol })) });
+    // Each entity is read once before: what is measured is computing and not reading.
+    for (let i = 0; i < 1000 / entities; i++) await caller.post('/v1/features/online', bodyOf(i));
+    const { p50, p95, cpu } = await measure(caller, server.pid, { requests, path: '/v1/features/online', bodyOf });
+    tell(
+      `HTTP, 20 features of ${entities}: p95 (p50, CPU)`,
+      `${ms(p95)} (${ms(p50)}, ${ms(cpu)})`,
+      `< ${goal} ms`,
+      p95 < goal,
+    );
+  }
+}
+
+function engine() {
+  const script = ['-r', './test/support/load-typescript.cjs', 'libs/features/src/engine/engine.bench.ts'];
+  const { stdout } = spawnSync(process.execPath, script, { cwd: REPOSITORY, encoding: 'utf8', timeout: 120_000 });
+  const [, p99 = 'NaN'] = /all computed: p99 ([\d.]+) ms/.exec(stdout) ?? [];
+  tell('engine alone, 20 features of 1: p99', `${p99} ms`, '< 0.2 ms', Number(p99) < 0.2);
+}
+
+async function cold({ caller }) {
+  const entities = Array.from({ length: 100 }, (_, i) => `C${i}`);
+  await fill(caller, entities, 512);
+  const times = [];
+  for (const symbol of entities) {
+    const begun = performance.now();
+    const answer = await caller.post(
+      '/v1/features/online',
+      JSON.stringify({ set: 'bench_set', entities: [{ symbol }] }),
+    );
+    times.push(performance.now() - begun);
+    if (JSON.parse(answer).timing.storage_ms === 0) throw new Error('it was not cold');
+  }
+  const p95 = quantile(times, 0.95);
+  tell('cold entity, 512 events from PostgreSQL: p95', ms(p95), '< 10 ms', p95 < 10);
+}
+
+async function feast({ server, caller }) {
+  const peer = await startFeast(symbols.slice(0, 200));
+  if (!peer) return console.log('Feast is not here: sh test/conformance/feast/setup.sh');
+  const theirs = new Caller(peer.url);
+  try {
+    for (const { entities, requests, ...goal } of FEAST) {
+      const features = NAMES.map((name) => `bench:${name}`);
+      const symbolsOf = (i) => Array.from({ length: entities }, (_, j) => symbols[(i * entities + j) % 200]);
+      const bodyOf = (i) => JSON.stringify({ features, entities: { symbol: symbolsOf(i) } });
+      const asked = { requests, path: '/get-online-features', bodyOf };
+      const them = await measure(theirs, peer.pid, asked);
+      const us = await measure(caller, server.pid, { ...asked, requests: requests * 5 });
+      const [p50, cpu] = [them.p50 / us.p50, them.cpu / us.cpu];
+      tell(
+        `Feast, ${entities}: p50 of it / ours`,
+        `${ms(them.p50)} / ${ms(us.p50)} = ${p50.toFixed(1)}x`,
+        `>= ${goal.p50}x`,
+        p50 >= goal.p50,
+      );
+      tell(
+        `Feast, ${entities}: CPU of it / ours`,
+        `${ms(them.cpu)} / ${ms(us.cpu)} = ${cpu.toFixed(1)}x`,
+        `>= ${goal.cpu}x`,
+        cpu >= goal.cpu,
+      );
+    }
+  } finally {
+    theirs.close();
+    await peer.stop();
+  }
+}
+
+/** Ranks by Zipf's law with s = 1.1, from a seeded sequence. */
+function zipf(count) {
+  const sums = [];
+  let sum = 0;
+  for (let rank = 1; rank <= count; rank++) sums.push((sum += rank ** -1.1));
+  let seed = 1;
+  return () => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    const at = (seed / 2_147_483_647) * sum;
+    let [low, high] = [0, count - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sums[middle] < at) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+}
+
+async function stateCounts(server) {
+  const metrics = await scrape(server);
+  const of = (result) => metrics(`sibyl_feature_cache_requests_total{tier="state",result="${result}"}`) || 0;
+  return { hits: of('hit'), misses: of('miss') };
+}
+
+/** A minute of 200 reads a second of 20 of 10,000 entities and 500 pushes a second, as fast as it goes; then another one. */
+async function caches({ server, caller }) {
+  const names = Array.from({ length: 10_000 }, (_, i) => `Z${i}`);
+  await fill(caller, names, 12);
+  const next = zipf(names.length);
+  const begun = Date.now() - 30_000;
+  let before = await stateCounts(server);
+  for (const [what, goal] of [
+    ['cold start included', 0.9],
+    ['warm', 0.99],
+  ]) {
+    for (let second = 0; second < 60; second++) {
+      const events = Array.from({ length: 500 }, (_, i) =>
+        bar(names[next()], begun + second * 60 + i / 10, 100 + i / 100),
+      );
+      await caller.post(
+        '/v1/features/push',
+        JSON.stringify({
+          stream: 'bench_bars',
+          events: events.map((event) => ({ ...event, event_time: Math.round(event.event_time) })),
+        }),
+      );
+      for (let i = 0; i < 200; i++) {
+        const entities = [...new Set(Array.from({ length: 20 }, next))].map((rank) => ({ symbol: names[rank] }));
+        await caller.post('/v1/features/online', JSON.stringify({ set: 'bench_set', entities }));
+      }
+    }
+    const after = await stateCounts(server);
+    const hits = after.hits - before.hits;
+    const share = hits / (hits + after.misses - before.misses);
+    before = after;
+    tell(`cache hits, ${what}`, `${(share * 100).toFixed(2)} %`, `> ${goal * 100} %`, share > goal);
+  }
+}
+
+/** From before a push until each of these connections has read it. */
+async function delaysOf(pusher, readers, entity, pushes) {
+  const times = [];
+  for (let i = 0; i < pushes; i++) {
+    const price = 1000 + i;
+    const begun = performance.now();
+    const body = { stream: 'bench_bars', events: [bar(entity, Date.now(), price)] };
+    await pusher.post('/v1/features/push', JSON.stringify(body));
+    const seen = async (reader) => {
+      while (performance.now() - begun < 10_000) {
+        const asked = { features: ['bench:price'], entities: [{ symbol: entity }] };
+        const { results } = JSON.parse(await reader.post('/v1/features/online', JSON.stringify(asked)));
+        if (results[0].values[0] === price) return;
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      throw new Error('a push was never read');
+    };
+    await Promise.all(readers.map(seen));
+    times.push(performance.now() - begun);
+  }
+  return times;
+}
+
+async function fresh({ server, caller }) {
+  const own = await delaysOf(caller, [caller], 'F0', 300);
+  const p99 = quantile(own, 0.99);
+  tell('push until read, same process: p99', ms(p99), '< 20 ms', p99 < 20);
+  const folder = temporaryFolder('bench-redis');
+  const port = await freePort();
+  const redis = await startPeer('redis-server', ['--port', `${port}`, '--save', '', '--bind', '127.0.0.1'], {
+    port,
+    cwd: folder,
+  });
+  await server.stop();
+  for (const [what, env, pushes, goal] of [
+    ['with Redis', { REDIS_URL: `redis://127.0.0.1:${port}` }, 100, 100],
+    ['without', {}, 10, 2000],
+  ]) {
+    const workers = await startServer({ env: { SIBYL_MODELS: '', SIBYL_WORKERS: '2', ...env } });
+    // Connections are dealt to workers in turn.
+    const callers = Array.from({ length: 6 }, () => new Caller(workers.url, { 'x-api-key': workers.adminKey }));
+    try {
+      await publish(workers);
+      await new Promise((resolve) => setTimeout(resolve, 6_000));
+      const times = await delaysOf(callers[0], callers.slice(1), 'F1', pushes);
+      const worst = quantile(times, 0.99);
+      tell(`push until read, other worker ${what}: p99`, ms(worst), `< ${goal} ms`, worst < goal);
+    } finally {
+      for (const one of callers) one.close();
+      await workers.stop();
+    }
+  }
+  await redis.stop();
+}
+
+function ingest() {
+  const script = ['test/bench/features-ingest.mjs', '--seconds', '5'];
+  const { stdout } = spawnSync(process.execPath, script, { cwd: REPOSITORY, encoding: 'utf8', timeout: 180_000 });
+  const [, rate = 'NaN'] = /^batches: (\d+) events\/s/m.exec(stdout) ?? [];
+  tell('events taken in, durable', `${rate}/s`, '>= 20000/s', Number(rate) >= 20_000);
+}
+
+/** `fresh` ends the server: it comes last of those that need it. */
+const SCENES = { http, feast, cold, caches, fresh };
+
+async function main() {
+  const scenes = Object.entries(SCENES).filter(([name]) => only === undefined || only === name);
+  if (scenes.length > 0) {
+    const server = await startServer({ env: { SIBYL_MODELS: '' } });
+    const caller = new Caller(server.url, { 'x-api-key': server.adminKey });
+    try {
+      await publish(server);
+      await fill(caller, symbols, 120);
+      for (const [, scene] of scenes) await scene({ server, caller });
+    } finally {
+      caller.close();
+      await server.stop();
+    }
+  }
+  if (only === undefined || only === 'engine') engine();
+  if (only === undefined || only === 'ingest') ingest();
+  console.log(`\n${table(rows)}`);
+  return rows.slice(1).every(([, , , verdict]) => verdict === 'reached');
+}
+
+process.exitCode = (await main()) ? 0 : 1;
