@@ -47,8 +47,8 @@ export function describeHistories(identity: StreamIdentity): void {
           // So has a training set, whose rows are read together.
           const rows = [...served];
           const query = engine.query(...rows.map(() => 'e'));
-          const moments = rows.map(([at]) => ({ at, knownAt: at, corrected: false }));
-          const made = await engine.past.readEach(query, moments);
+          const asOf = rows.map(([at]) => ({ at, knownAt: at, corrected: false }));
+          const made = await engine.past.readEach(query, asOf);
           for (const [i, [at, values]] of rows.entries()) expectEqual(engine.named({ ...made, at }, i), values);
           for (const choice of choices.slice(0, 2)) {
             const at = BEGIN + choice * SECOND;
