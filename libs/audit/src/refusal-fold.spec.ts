@@ -37,14 +37,35 @@ describe('RefusalFold', () => {
   });
 
   it('counts each caller and each model by itself, because the shared event names one of each', () => {
-    const ofCaller = (id: string, model?: string): AuditEventDraft =>
-      anEvent({ actor: { type: 'key', id, name: id }, model: model === undefined ? undefined : { name: model } });
+    const ofCaller = (id: string, model: string): AuditEventDraft =>
+      anEvent({
+        actor: { type: 'key', id, name: id },
+        model: { name: model, version: '1', digest: `sha256:${model}` },
+      });
     for (let i = 0; i < 4; i++) fold.singly(ofCaller('a', 'tree'), 'queue_full');
     expect(fold.singly(ofCaller('a', 'tree'), 'queue_full')).toBe(false);
     expect(fold.singly(ofCaller('b', 'tree'), 'queue_full')).toBe(true);
     expect(fold.singly(ofCaller('a', 'lstm'), 'queue_full')).toBe(true);
     fold.close();
     expect(emitted).toEqual([{ ...ofCaller('a', 'tree'), count: 2 }]);
+  });
+
+  it('lets nobody have an event for each refusal by asking for another name each time', () => {
+    const named = (name: string): AuditEventDraft =>
+      anEvent({ model: { name }, resource: { type: 'model', id: name } });
+    const singly = Array.from({ length: 50 }, (_, i) => fold.singly(named(`x${i}`), 'scope_missing')).filter(Boolean);
+    expect(singly).toHaveLength(3);
+    fold.close();
+    // What the 47 do not have in common is not said of them.
+    expect(emitted).toEqual([{ ...named('x3'), model: undefined, resource: undefined, count: 47 }]);
+  });
+
+  it('says of shared refusals no version that only some of them asked for', () => {
+    const ofVersion = (version: string): AuditEventDraft =>
+      anEvent({ model: { name: 'tree', version, digest: `sha256:${version}`, alias: 'production' } });
+    for (const version of ['1', '1', '1', '1', '2']) fold.singly(ofVersion(version), 'queue_full');
+    fold.close();
+    expect(emitted).toEqual([{ ...ofVersion('1'), model: { name: 'tree' }, count: 2 }]);
   });
 
   it('begins anew after the window, also when no sweep came between', () => {

@@ -1,5 +1,5 @@
 import type { Clock } from '@sibyl/kernel';
-import type { AuditEventDraft } from './audit-event';
+import type { AuditEventDraft, AuditedModel, AuditedResource } from './audit-event';
 
 /** Limits of the folding of refused requests. */
 export interface RefusalLimits {
@@ -16,14 +16,15 @@ const REFUSAL_LIMITS: RefusalLimits = { singly: 100, windowMs: 10_000, sources: 
 interface Window {
   readonly endsAt: number;
   seen: number;
-  /** The first refusal that got no event of its own; it lends the shared event its members. */
+  /** What the refusals that got no event of their own have in common, and for the rest the first of them. */
   folded: AuditEventDraft | undefined;
   count: number;
 }
 
 /**
  * Keeps a flood of refused requests from flooding the audit log: those past the first hundred share one event. Only those of one
- * caller for one model do, so that the shared event names the right ones.
+ * caller for one served model do, so that the shared event names the right ones. Names that are only asked for do not keep
+ * refusals apart: whoever makes them up would have an event for each.
  */
 export class RefusalFold {
   private readonly windows = new Map<string, Window>();
@@ -41,7 +42,8 @@ export class RefusalFold {
   /** Whether this refusal is to be committed now; otherwise it is counted and will be in the event of its window. */
   singly(event: AuditEventDraft, code: string): boolean {
     const now = this.clock.monotonic();
-    const source = `${code} ${event.ip} ${event.actor.id} ${event.model?.name ?? ''}`;
+    const served = event.model?.digest === undefined ? '' : event.model.name;
+    const source = `${code} ${event.ip} ${event.actor.id} ${served}`;
     let window = this.windows.get(source);
     if (window && window.endsAt <= now) {
       this.end(source, window);
@@ -53,7 +55,7 @@ export class RefusalFold {
       this.windows.set(source, window);
     }
     if (++window.seen <= this.limits.singly) return true;
-    window.folded ??= event;
+    window.folded = window.folded === undefined ? event : inCommon(window.folded, event);
     window.count++;
     return false;
   }
@@ -78,4 +80,20 @@ export class RefusalFold {
     this.windows.delete(source);
     if (window.folded) this.emit({ ...window.folded, count: window.count });
   }
+}
+
+/** The first event without what the second says otherwise of its model and its resource. */
+function inCommon(first: AuditEventDraft, second: AuditEventDraft): AuditEventDraft {
+  const model = commonModel(first.model, second.model);
+  const resource = sameResource(first.resource, second.resource) ? first.resource : undefined;
+  return model === first.model && resource === first.resource ? first : { ...first, model, resource };
+}
+
+function commonModel(one: AuditedModel | undefined, other: AuditedModel | undefined): AuditedModel | undefined {
+  if (one === undefined || one.name !== other?.name) return undefined;
+  return one.version === other.version && one.alias === other.alias ? one : { name: one.name };
+}
+
+function sameResource(one: AuditedResource | undefined, other: AuditedResource | undefined): boolean {
+  return one?.type === other?.type && one?.id === other?.id;
 }

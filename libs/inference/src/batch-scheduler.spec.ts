@@ -151,7 +151,7 @@ describe('versions', () => {
   it('that come back after a pause have not saved up what they did not use', async () => {
     const [busy, late] = [pool.version('busy', LIGHT), pool.version('late', LIGHT)];
     const first = flood(busy, 20);
-    await pool.run(5_000);
+    await pool.run(1_000);
     const second = flood(late, 20);
     const from = pool.runs.length;
     await pool.run(200);

@@ -117,7 +117,7 @@ export class Batch implements RunnerWork {
       else this.listener.onAgain(this.flow, [entry]);
       return;
     }
-    if (!entry.settled) this.fail(entry, end.reason === 'overran' ? expired() : blamed(end));
+    if (!entry.settled) this.fail(entry, blamed(end));
     if (entry.suspects?.showsAnother() ?? true) this.listener.onBlamed(this.version);
   }
 

@@ -66,6 +66,11 @@ export function blamed(end: RunnerEnd): DomainError {
       cause,
     });
   }
+  // Its own deadline may be far away still.
+  if (end.reason === 'overran') {
+    const detail = 'The model was still at work at the limit of one run, and its process was ended.';
+    return new DomainError('deadline_exceeded', detail, { cause });
+  }
   const detail =
     end.reason === 'memory'
       ? 'On these inputs the model takes more memory than its process may use, which was ended.'

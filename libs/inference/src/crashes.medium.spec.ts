@@ -232,6 +232,20 @@ describe('a spare runner', () => {
     expect(lost).toEqual([]);
   });
 
+  it('that somebody has suspended too, as the runner whose place it takes, costs nobody an answer', async () => {
+    await start({ spareRunners: 1, runLimitMs: 200 });
+    const model = await load('neg');
+    await ask(model, 1);
+    await until(() => spares() === 1);
+    for (const pid of [first(), ...others()]) process.kill(pid, 'SIGSTOP');
+    expect(await ask(model, 4)).toBe(-4);
+    // Its load would have had two minutes.
+    expect(lost).toEqual([
+      ['crashed', 'neg'],
+      ['crashed', undefined],
+    ]);
+  });
+
   it('that is not wanted is not started, and one that is ends with the runtime', async () => {
     await startAndAsk();
     await until(() => spares() === 1);

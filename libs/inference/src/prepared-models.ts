@@ -103,7 +103,7 @@ export class PreparedModels {
         if (!result.usable) log.warn({ key: version.key }, 'a prepared model answers otherwise and is not used');
         return result;
       });
-      if (made) log.info({ key: version.key, ms: Math.round(clock.monotonic() - begun) }, 'a model was prepared');
+      if (made) log.info({ key: version.key, tookMs: Math.round(clock.monotonic() - begun) }, 'a model was prepared');
     } finally {
       this.running.delete(preparation);
     }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import { whileYielding } from './runner-process';
 
@@ -20,5 +21,19 @@ describe('whileYielding', () => {
     const failing = whileYielding(child.pid, 3, () => Promise.reject(new Error('no')));
     await expect(failing).rejects.toThrow('no');
     expect(getPriority(child.pid)).toBe(3);
+  });
+
+  it('raises that of the threads too which the process began meanwhile', async () => {
+    const script =
+      'new (require("worker_threads").Worker)("setInterval(() => 0, 1000)", { eval: true }).on("online", () => console.log())';
+    const starting = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+    try {
+      await whileYielding(starting.pid, 0, () => once(starting.stdout, 'data'));
+      const threads = readdirSync(`/proc/${starting.pid}/task`).map(Number);
+      expect(threads.length).toBeGreaterThan(5);
+      expect(new Set(threads.map((thread) => getPriority(thread)))).toEqual(new Set([0]));
+    } finally {
+      starting.kill('SIGKILL');
+    }
   });
 });

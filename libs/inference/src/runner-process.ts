@@ -82,11 +82,26 @@ function mayRaisePriority(): boolean {
   }
 }
 
+/** Linux gives each thread a priority of its own, which it has from the one that began it: so the main thread is first. */
 function renice(pid: number, niceness: number): void {
+  reniceThread(pid, niceness);
+  for (const thread of threadsOf(pid)) reniceThread(thread, niceness);
+}
+
+function reniceThread(thread: number, niceness: number): void {
   try {
-    setPriority(pid, niceness);
+    setPriority(thread, niceness);
   } catch {
-    // The process has ended already, which its exit tells.
+    // It has ended already; of a whole process its exit tells.
+  }
+}
+
+function threadsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch {
+    // No /proc on this system, or the process ended meanwhile.
+    return [];
   }
 }
 

@@ -39,6 +39,7 @@ export class RunnerSlot implements RunnerListener {
   private runner: Runner | undefined;
   private ready = false;
   private readySince = 0;
+  private suspendedSince: number | undefined;
   private reserved = false;
   private failures = 0;
   private ending: Promise<void> | undefined;
@@ -65,6 +66,7 @@ export class RunnerSlot implements RunnerListener {
       return;
     }
     this.runner = runner;
+    this.suspendedSince = undefined;
     this.host.prepare(runner).then(
       () => {
         if (runner.ended) return;
@@ -149,7 +151,15 @@ export class RunnerSlot implements RunnerListener {
     if (work instanceof Batch) work.expire(now);
     // One that somebody suspended is as good as killed by them: its requests have not shown that they take too long.
     if (now > work.limitAt) runner.kill(isSuspended(runner.pid) ? 'crashed' : 'overran');
-    else if (measureMemory && (runner.rssBytes() ?? 0) > this.host.options.runnerMemoryBytes) runner.kill('memory');
+    else if (measureMemory) this.examine(runner, now);
+  }
+
+  private examine(runner: Runner, now: number): void {
+    const { runnerMemoryBytes, runLimitMs } = this.host.options;
+    // A load may take minutes, but not for nothing.
+    this.suspendedSince = isSuspended(runner.pid) ? (this.suspendedSince ?? now) : undefined;
+    if (this.suspendedSince !== undefined && now - this.suspendedSince > runLimitMs) runner.kill('crashed');
+    else if ((runner.rssBytes() ?? 0) > runnerMemoryBytes) runner.kill('memory');
   }
 
   status(): RunnerStatus {

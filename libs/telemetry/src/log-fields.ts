@@ -8,9 +8,12 @@ import { redact } from './redaction';
 const ALLOWED = new Set([
   ...[
     'action',
+    'bytes',
     'chain',
     'channel',
     'code',
+    'damaged',
+    'digest',
     'epoch',
     'exit_code',
     'expected',
@@ -26,6 +29,7 @@ const ALLOWED = new Set([
     'line',
     'load_ms',
     'loss',
+    'loss_window_ms',
     'message',
     'method',
     'migration',
@@ -37,6 +41,7 @@ const ALLOWED = new Set([
   ...[
     'outcome',
     'pid',
+    'place',
     'port',
     'prediction_id',
     'provider',
@@ -46,8 +51,10 @@ const ALLOWED = new Set([
     'remedy',
     'request_id',
     'route',
+    'runners',
   ],
   ...[
+    'seconds',
     'setting',
     'settings',
     'signal',

@@ -1,3 +1,5 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
 import { Writable } from 'node:stream';
 import { DomainError } from '@sibyl/kernel';
 import { createLogger } from './logger';
@@ -25,6 +27,14 @@ describe('a log line', () => {
     log.info({ requestId: 'r', authorization: 'Bearer abc', body: { features: [1] }, patient: 'Jane' }, 'x');
     expect(lines[0]).toMatchObject({ request_id: 'r', left_out: ['authorization', 'body', 'patient'] });
     expect(JSON.stringify(lines)).not.toMatch(/abc|Jane|features/);
+  });
+
+  it('leaves out no field that a line of this repository has', () => {
+    const { log, lines } = capturingLogger();
+    const seen = loggedFields();
+    expect(seen.size).toBeGreaterThan(30);
+    for (const name of seen) log.info({ [name]: 'x' }, 'x');
+    expect(lines.flatMap((line) => line['left_out'] ?? [])).toEqual([]);
   });
 
   it('never shows an object, a key or a password, wherever it stands', () => {
@@ -97,3 +107,25 @@ describe('redaction', () => {
   it('leaves ordinary text alone', () =>
     expect(redact('basic model sk_ http://host/path')).toBe('basic model sk_ http://host/path'));
 });
+
+/** Names of the fields that are written out where something is logged. */
+function loggedFields(): Set<string> {
+  const root = path.resolve(__dirname, '../../..');
+  const sources = ['libs', 'apps']
+    .flatMap((folder) =>
+      readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
+        path.join(root, folder, name),
+      ),
+    )
+    .filter(
+      (name) =>
+        name.endsWith('.ts') && !name.endsWith('.spec.ts') && !/[/\\](node_modules|dist|testing)[/\\]/.test(name),
+    );
+  const names = new Set<string>();
+  for (const source of sources)
+    for (const [, fields = ''] of readFileSync(source, 'utf8').matchAll(
+      /\blog\.(?:debug|info|warn|error)\(\s*\{([^{}]*)\}/g,
+    ))
+      for (const [, name = ''] of fields.matchAll(/(?:^|,)\s*(\w+)\s*(?=[:,]|$)/g)) names.add(name);
+  return names;
+}

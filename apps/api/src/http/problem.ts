@@ -73,8 +73,7 @@ export function problemOf(thrown: unknown, place: ProblemPlace): Problem {
     title: errorSpec(error.code).title,
     status,
     code: error.code,
-    // The detail of an internal error is whatever the code that failed thought of; callers get a fixed text.
-    detail: error.code === 'internal_error' ? INTERNAL_DETAIL : error.detail + nearNames(error, place.caller),
+    detail: detailFor(error, place.caller),
     instance: pathOf(place.instance),
     request_id: place.requestId,
     ...(error.faults === undefined || error.faults.length === 0 ? {} : { errors: error.faults }),
@@ -82,6 +81,12 @@ export function problemOf(thrown: unknown, place: ProblemPlace): Problem {
     ...(error instanceof ExtendedProblem ? error.members : {}),
   });
   return { status, code: error.code, headers, body };
+}
+
+/** What a caller is told of an error: models with names like the one asked for only where the caller may know of them. */
+export function detailFor(error: DomainError, caller: KeyRights | undefined): string {
+  // The detail of an internal error is whatever the code that failed thought of; callers get a fixed text.
+  return error.code === 'internal_error' ? INTERNAL_DETAIL : error.detail + nearNames(error, caller);
 }
 
 const NEAR_SHOWN = 3;

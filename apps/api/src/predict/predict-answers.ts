@@ -1,8 +1,9 @@
 /** Hot path. See docs/paths/predict.md. */
+import type { Principal } from '@sibyl/auth';
 import { DomainError, errorSpec, invariant, timestamp, type Clock } from '@sibyl/kernel';
 import { joinJson, type JsonText } from '@sibyl/protocol';
 import type { Receiver, RowAnswer, RowPrediction, ServedVersion, TensorAnswer } from '@sibyl/prediction';
-import { statusOf } from '../http/problem';
+import { detailFor, statusOf } from '../http/problem';
 import type { Exchange } from './exchange';
 import type { PredictReplies } from './predict-replies';
 
@@ -100,9 +101,10 @@ export function batchItem(
   row: RowAnswer | DomainError,
   served: ServedVersion | undefined,
   withInfo: boolean,
+  caller: Principal | undefined,
 ): JsonText {
   const head = symbol === undefined ? '' : `"symbol":${JSON.stringify(symbol)},`;
-  if (row instanceof DomainError) return `{${head}"error":${itemProblem(row)}}`;
+  if (row instanceof DomainError) return `{${head}"error":${itemProblem(row, caller)}}`;
   const info = served !== undefined && withInfo ? `,"model_info":${served.infoJson}` : '';
   return joined(`{${head}"prediction":`, row.json, `${info}${degraded(served, row.defaulted)}}`);
 }
@@ -137,13 +139,13 @@ function degraded(served: ServedVersion | undefined, defaulted: readonly string[
   return `,"degraded":${JSON.stringify({ reasons, features: defaulted, instead_of: insteadOf })}`;
 }
 
-function itemProblem(error: DomainError): string {
+function itemProblem(error: DomainError, caller: Principal | undefined): string {
   return JSON.stringify({
     type: `/docs/errors#${error.code}`,
     title: errorSpec(error.code).title,
     status: statusOf(error.code),
     code: error.code,
-    detail: error.detail,
+    detail: detailFor(error, caller),
     ...(error.faults === undefined || error.faults.length === 0 ? {} : { errors: error.faults }),
     ...(error.retryAfterSeconds === undefined ? {} : { retry_after: Math.ceil(error.retryAfterSeconds) }),
   });

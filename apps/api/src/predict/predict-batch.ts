@@ -1,3 +1,4 @@
+import type { Principal } from '@sibyl/auth';
 import { DomainError } from '@sibyl/kernel';
 import type { JsonText } from '@sibyl/protocol';
 import type {
@@ -58,7 +59,7 @@ export class PredictBatch {
   }
 
   /** The items as JSON text, in the order of the request. `main` is the version that the batch's model_info names. */
-  items(main: ServedVersion | undefined): JsonText[] {
+  items(main: ServedVersion | undefined, caller: Principal | undefined): JsonText[] {
     return this.answers.map((answer, index) => {
       const served = this.served[index];
       return batchItem(
@@ -66,6 +67,7 @@ export class PredictBatch {
         answer ?? internalError(new Error('a batch item was not answered')),
         served,
         served !== main,
+        caller,
       );
     });
   }

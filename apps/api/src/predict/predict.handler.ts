@@ -247,7 +247,7 @@ export class PredictHandler {
     for (const served of batch.failed) replies.countFailedItem(served);
     exchange.rows = batch.succeeded.length;
     const info = main?.served ?? batch.first();
-    return batchAnswer(batch.items(info), info?.infoJson ?? 'null', clock.now());
+    return batchAnswer(batch.items(info, exchange.context.principal), info?.infoJson ?? 'null', clock.now());
   }
 
   private async inferText(exchange: Exchange, body: unknown): Promise<JsonText> {

@@ -18,6 +18,9 @@ const INFERENCE = new InferenceOptions();
 const ONNX = new OnnxLimits();
 const PREDICTION = new PredictionOptions();
 const REGISTRY = new RegistryOptions();
+
+/** A runner without a model takes 80 MiB, most of which all of them share; with less than this it would only be ended again and again. */
+const LEAST_RUNNER_MIB = 128;
 const PREDICT = new PredictOptions();
 
 /** Models, where they come from and what they may be. */
@@ -142,7 +145,7 @@ export const SERVING = {
   }),
   runnerMemoryMib: whole({
     name: 'SIBYL_RUNNER_MEMORY_MIB',
-    min: 64,
+    min: LEAST_RUNNER_MIB,
     max: 1_048_576,
     fallback: INFERENCE.runnerMemoryBytes / MEBIBYTE,
     meaning: 'Memory of one runner process; one that needs more is ended and replaced.',
@@ -181,7 +184,7 @@ export const SERVING = {
   }),
   trialMemoryMib: whole({
     name: 'SIBYL_TRIAL_MEMORY_MIB',
-    min: 64,
+    min: LEAST_RUNNER_MIB,
     max: 1_048_576,
     fallback: INFERENCE.trialMemoryBytes / MEBIBYTE,
     meaning: 'Memory of the throwaway runner that tries a new version.',

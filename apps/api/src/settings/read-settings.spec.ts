@@ -34,6 +34,13 @@ describe('settings', () => {
     expect(readSettings({ SIBYL_WORKERS: '3', SIBYL_RUNNERS: '2' }).runners).toBe(2);
   });
 
+  it('leave a runner the memory that it takes before it has a model', () => {
+    const problems = problemsOf({ SIBYL_RUNNER_MEMORY_MIB: '64', SIBYL_TRIAL_MEMORY_MIB: '64' });
+    expect(problems.join('\n')).toMatch(
+      /RUNNER_MEMORY_MIB: expected a whole number from 128[^]*TRIAL_MEMORY_MIB: .*from 128/,
+    );
+  });
+
   it('lists all that is wrong at once, without repeating a value', () => {
     const problems = problemsOf({
       SIBYL_PORT: '80x',

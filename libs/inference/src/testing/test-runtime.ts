@@ -8,6 +8,19 @@ import type { InferenceObserver } from '../inference-observer';
 import { InferenceOptions } from '../inference-options';
 import { OnnxRuntime } from '../onnx-runtime';
 
+/** The time of the system, which a test may have pass at once. */
+export class HurriedClock extends SystemClock {
+  private aheadMs = 0;
+
+  override monotonic(): number {
+    return super.monotonic() + this.aheadMs;
+  }
+
+  pass(ms: number): void {
+    this.aheadMs += ms;
+  }
+}
+
 /** Says nothing. */
 export const QUIET_LOG: InferenceLog = {
   debug: () => undefined,
@@ -20,6 +33,7 @@ export const QUIET_LOG: InferenceLog = {
 export interface TestRuntime {
   readonly runtime: OnnxRuntime;
   readonly options: InferenceOptions;
+  readonly clock: HurriedClock;
   close(): Promise<void>;
 }
 
@@ -41,7 +55,8 @@ export async function startTestRuntime(
   const defaults = { runnerPath: builtRunner(), workFolder, runners: 1, spareRunners: 0 };
   const options = Object.assign(new InferenceOptions(), defaults, changes);
   const sealKey = new Uint8Array(32).fill(7);
-  const runtime = new OnnxRuntime({ options, clock: new SystemClock(), log, sealKey, ...(observer && { observer }) });
+  const clock = new HurriedClock();
+  const runtime = new OnnxRuntime({ options, clock, log, sealKey, ...(observer && { observer }) });
   const close = async (): Promise<void> => {
     await runtime.close();
     rmSync(workFolder, { recursive: true, force: true });
@@ -52,5 +67,5 @@ export async function startTestRuntime(
     await close();
     throw error;
   }
-  return { runtime, options, close };
+  return { runtime, options, clock, close };
 }
