@@ -44,7 +44,7 @@ describe('sending the files of a package one by one', () => {
     });
 
   /** What is there of a file once the server has seen that its sender is gone, and keeps it for the next. */
-  const left = async (file: Buffer): Promise<number> => {
+  const kept = async (file: Buffer): Promise<number> => {
     const folder = path.join(server.dataDir, 'artifacts/files');
     for (const deadline = Date.now() + WAIT_MS; Date.now() < deadline; await sleep(50)) {
       const names = fs.existsSync(folder) ? fs.readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
@@ -56,7 +56,7 @@ describe('sending the files of a package one by one', () => {
   it('goes on where it broke off', async () => {
     expect(await there(BIG)).toEqual([200, '0', '?0']);
     await cutOff(BIG, 1_000_000);
-    const offset = await left(BIG);
+    const offset = await kept(BIG);
     expect(offset).toBeLessThanOrEqual(1_000_000);
     const middle = offset + 500_000;
     const part = { 'content-range': `bytes ${offset}-${middle - 1}/${BIG.length}` };
