@@ -1,5 +1,5 @@
 /** Hot path: every prediction with features of a set adds to these. */
-import type { Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
 import { CollectedMetric, histogramSamples } from './collected-metric';
 import { FixedHistogram } from './fixed-histogram';
 
@@ -14,13 +14,28 @@ export interface FeatureReadings {
   readonly bytes: () => number;
 }
 
-/** `sibyl_feature_*` of reads. */
+/** `sibyl_feature_*`, and what OpenLineage is told. */
 export class FeatureMetrics {
+  readonly featureEvents: Counter<'stream' | 'result'>;
+  readonly lineageEvents: Counter<'outcome'>;
   private readonly cache = new Map<string, { tier: string; result: string; count: number }>();
   private readonly statuses = new Map<string, number>();
   private readonly ages = new Map<string, { view: string; feature: string; histogram: FixedHistogram }>();
 
   constructor(private readonly registry: Registry) {
+    const registers = [registry];
+    this.featureEvents = new Counter({
+      name: 'sibyl_feature_events_total',
+      help: 'Events of features that were pushed, by stream and what became of them',
+      labelNames: ['stream', 'result'],
+      registers,
+    });
+    this.lineageEvents = new Counter({
+      name: 'sibyl_lineage_events_total',
+      help: 'Publications that an OpenLineage server was to be told of: sent, failed, or dropped because too many waited',
+      labelNames: ['outcome'],
+      registers,
+    });
     this.collect('sibyl_feature_cache_requests_total', 'Looks into caches of features, by tier and result', () =>
       Array.from(this.cache.values(), ({ tier, result, count }) => ({ labels: { tier, result }, value: count })),
     );

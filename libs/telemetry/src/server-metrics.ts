@@ -60,8 +60,6 @@ export class ServerMetrics {
   readonly runnerLosses: Counter<'reason'>;
   readonly modelLoadSeconds: Histogram<'model' | 'version'>;
   readonly modelSyncs: Counter<'model' | 'outcome'>;
-  readonly featureEvents: Counter<'stream' | 'result'>;
-  readonly lineageEvents: Counter<'outcome'>;
   readonly batchSize = new FixedHistogram(BATCH_BUCKETS);
   readonly auditCommitSeconds = new FixedHistogram(DURATION_BUCKETS);
 
@@ -96,18 +94,6 @@ export class ServerMetrics {
       name: 'sibyl_model_syncs_total',
       help: 'Looks at the MLflow registry that a model follows: unchanged, imported, refused or failed',
       labelNames: ['model', 'outcome'],
-      registers,
-    });
-    this.featureEvents = new Counter({
-      name: 'sibyl_feature_events_total',
-      help: 'Events of features that were pushed, by stream and what became of them',
-      labelNames: ['stream', 'result'],
-      registers,
-    });
-    this.lineageEvents = new Counter({
-      name: 'sibyl_lineage_events_total',
-      help: 'Publications that an OpenLineage server was to be told of: sent, failed, or dropped because too many waited',
-      labelNames: ['outcome'],
       registers,
     });
     this.runnerLosses = new Counter({

@@ -66,7 +66,7 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   await trainingFiles.start();
   const trainingSets = new TrainingSets({ reads, files: trainingFiles, database, streams: snapshot, now });
   const onResults = (stream: string, result: string, events: number): void =>
-    metrics.server.featureEvents.inc({ stream, result }, events);
+    metrics.features.featureEvents.inc({ stream, result }, events);
   const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults };
   const featureLog = await FeatureLog.start(logParts, config.features);
   return {

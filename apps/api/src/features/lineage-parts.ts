@@ -21,7 +21,7 @@ interface LineageHost {
 export function startLineage(host: LineageHost): { readonly lineage: Lineage; readonly lineageFeed: LineageFeed } {
   const { config, log, metrics, registry, clock } = host;
   const { featureSnapshot: snapshot, featureStore: store, featureCompiler: compiler } = host;
-  const onOutcome = (outcome: string): void => metrics.server.lineageEvents.inc({ outcome });
+  const onOutcome = (outcome: string): void => metrics.features.lineageEvents.inc({ outcome });
   const consumers = (): Promise<readonly ConsumerRow[]> => consumersIn(registry);
   const { namespace } = config.lineage;
   return {
