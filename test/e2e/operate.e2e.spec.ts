@@ -352,6 +352,19 @@ describe('operating a server', () => {
       expect((await follow('GET', '/v1/predictions/{id}', {}, infer.body.id)).status).toBe(200);
     });
 
+    it('its examples work as pasted: features', async () => {
+      const at = '/v1/features';
+      for (const [method, route] of [
+        ['PUT', '/views/{name}'],
+        ['PUT', '/sets/{name}'],
+        ['POST', '/push'],
+        ['POST', '/online'],
+        ['POST', '/explain'],
+      ] as const) {
+        expect([route, (await follow(method, at + route)).status]).toEqual([route, 200]);
+      }
+    });
+
     const readable = (): string[] =>
       Object.entries(document.paths)
         .filter(([pattern, operations]) => operations.get !== undefined && !/\{(id|file)\}/.test(pattern))

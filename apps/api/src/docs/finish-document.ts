@@ -1,4 +1,5 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
+import { SET_EXAMPLE, VIEW_EXAMPLE } from '../features/definition-examples';
 import type { Schemas } from './schema';
 
 /** Paths and schemas of routes that are served outside of controllers. */
@@ -15,6 +16,12 @@ const PARAMETER_EXAMPLES: Readonly<Record<string, string>> = {
   version: '1.3.0',
   sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
   alias: 'production',
+};
+
+/** Names of other things than models: those that the examples of their routes publish. */
+const NAME_EXAMPLES: Readonly<Record<string, string>> = {
+  '/v1/features/views/{name}': VIEW_EXAMPLE.name,
+  '/v1/features/sets/{name}': SET_EXAMPLE.name,
 };
 
 /** Makes a document of OpenAPI 3.1 of what @nestjs/swagger writes: unique operation ids, examples, `null` as a type. */
@@ -58,7 +65,7 @@ function pathParameters(path: string, operation: Node): Node[] {
     const declared = parametersOf(operation).find(
       (parameter) => parameter['in'] === 'path' && parameter['name'] === name,
     );
-    const example = PARAMETER_EXAMPLES[name];
+    const example = (name === 'name' ? NAME_EXAMPLES[path] : undefined) ?? PARAMETER_EXAMPLES[name];
     return {
       name,
       in: 'path',
