@@ -40,6 +40,7 @@ const ALLOWED = new Set([
   ],
   ...[
     'outcome',
+    'partition',
     'pid',
     'place',
     'port',

@@ -32,7 +32,7 @@ export const HOSTILE_BODIES: readonly HostileUpload[] = [
   {
     name: 'part-nul',
     attack: 'a name that ends early',
-    refused: refused('not a complete multipart body'),
+    refused: refused('no control character in the name of a file', '/'),
     parts: () => [MODEL, file('model.onnx\0.txt')],
   },
   {

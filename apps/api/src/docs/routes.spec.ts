@@ -8,8 +8,10 @@ import { DocumentedModule } from './documented.module';
 type Module =
   object | { readonly module: object; readonly controllers?: readonly object[]; readonly imports?: readonly Module[] };
 
-/** All controllers of a module and of those that it imports, dynamic ones included. */
-function controllersOf(module: Module): object[] {
+/** All controllers of a module and of those that it imports, dynamic ones included; of a module that several import once. */
+function controllersOf(module: Module, seen = new Set<Module>()): object[] {
+  if (seen.has(module)) return [];
+  seen.add(module);
   const described = 'module' in module ? module : { module };
   const { controllers = [], imports = [] } = described as {
     controllers?: readonly object[];
@@ -20,7 +22,7 @@ function controllersOf(module: Module): object[] {
   return [
     ...controllers,
     ...declared(MODULE_METADATA.CONTROLLERS),
-    ...[...imports, ...declared(MODULE_METADATA.IMPORTS)].flatMap(controllersOf),
+    ...[...imports, ...declared(MODULE_METADATA.IMPORTS)].flatMap((one) => controllersOf(one, seen)),
   ];
 }
 
