@@ -93,11 +93,11 @@ describe('two workers', () => {
   });
 
   it('have as many connections each', async () => {
-    const connections = await connect(server, 16);
+    const connections = await connect(server, 64);
     const shares = [1, 2].map((index) => connections.filter((one) => one.index === index).length);
     for (const connection of connections) connection.close();
-    // Those of this test's own clients, which come and go, are part of it.
-    expect(Math.abs((shares[0] ?? 0) - (shares[1] ?? 0))).toBeLessThanOrEqual(4);
+    // Those of this test's own clients, which come and go and may be seen to have gone late, are part of it.
+    expect(Math.abs((shares[0] ?? 0) - (shares[1] ?? 0))).toBeLessThanOrEqual(16);
   });
 
   it('cut off what is no HTTP, and go on', async () => {
