@@ -11,6 +11,7 @@ import {
   FeatureReads,
   Lineage,
   LineageFeed,
+  PredictionLineage,
   RuleTally,
   TrainingSets,
 } from '@sibyl/features';
@@ -70,6 +71,7 @@ class PlatformModule {
       [FeastFacade, platform.feastFacade],
       [Lineage, platform.lineage],
       [LineageFeed, platform.lineageFeed],
+      [PredictionLineage, platform.predictionLineage],
       [TrainingSets, platform.trainingSets],
       [Backfills, platform.backfills],
       [FeatureQuality, platform.featureQuality],

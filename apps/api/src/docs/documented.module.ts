@@ -11,6 +11,7 @@ import {
   FeatureReads,
   Lineage,
   LineageFeed,
+  PredictionLineage,
   RuleTally,
   TrainingSets,
 } from '@sibyl/features';
@@ -52,6 +53,7 @@ const ASKED_FOR = [
     Backfills,
     Lineage,
     LineageFeed,
+    PredictionLineage,
     FeatureQuality,
     FeatureReads,
     Gate,
