@@ -1,4 +1,11 @@
-export { VALUE_STATUSES, VALUE_TYPES, type FeatureValue, type ValueStatus, type ValueType } from './feature-value';
+export {
+  jsonOf,
+  VALUE_STATUSES,
+  VALUE_TYPES,
+  type FeatureValue,
+  type ValueStatus,
+  type ValueType,
+} from './feature-value';
 export { PUSH_RESULTS, type PushResult } from './log/feature-event';
 export { FeatureLog } from './log/feature-log';
 export type { UploadFault, UploadOutcome } from './log/line-upload';
@@ -39,7 +46,6 @@ export { servedRow, type ServedRow } from './serving/served-row';
 export { Selections, VALUE_SOURCES, type SelectedMember, type Selection, type SetSelection } from './serving/selection';
 export { instantText, type Micros } from './time';
 export { FeastFacade } from './feast/feast-facade';
-export type { FeastAnswer } from './feast/feast-answer';
 export { TRAINING_FORMATS, type TrainingFormat } from './training/training-columns';
 export { TrainingFiles } from './training/training-files';
 export type { GivenRow } from './training/training-row';
