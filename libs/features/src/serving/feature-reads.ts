@@ -80,7 +80,12 @@ export class FeatureReads {
   }
 
   async read(request: ReadRequest): Promise<ReadAnswer> {
-    const { selection, rows, moment } = await this.prepare(request);
+    return this.readSelected(await this.select(request), request);
+  }
+
+  /** The same of what was selected before. */
+  async readSelected(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
+    const { rows, moment } = this.prepare(selection, request);
     const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
     const answer = await this.parts.frames.read(selection, { rows, moment, deadlineMs });
     const served = answer.frames.map((frames) => servedRow(selection, frames));
@@ -94,7 +99,8 @@ export class FeatureReads {
 
   /** Why a member has its value for the first row. */
   async explain(request: ReadRequest, name: string): Promise<Explanation> {
-    const { selection, rows, moment } = await this.prepare(request);
+    const selection = await this.select(request);
+    const { rows, moment } = this.prepare(selection, request);
     const { past, live, now } = this.parts;
     const { view, slot } = memberOf(selection, name);
     const [row] = rows;
@@ -127,18 +133,16 @@ export class FeatureReads {
     return this.parts.past.readEach(queryOf(selection, { rows, deadlineMs: LONG_MS }), moments);
   }
 
-  private async prepare(request: ReadRequest): Promise<{
-    readonly selection: Selection;
-    readonly rows: readonly OnlineRow[];
-    readonly moment: PastMoment | undefined;
-  }> {
+  private prepare(
+    selection: Selection,
+    request: Omit<ReadRequest, 'set' | 'features'>,
+  ): { readonly rows: readonly OnlineRow[]; readonly moment: PastMoment | undefined } {
     if (request.rows.length > ENTITIES_MAX)
       throw new DomainError('batch_too_large', `At most ${ENTITIES_MAX} entities are read at once.`);
-    const selection = await this.select(request);
     const now = this.parts.now();
     const moment = readMoment(request, now);
     if (moment) checkRetention(selection, moment.at, now);
-    return { selection, rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
+    return { rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
   }
 }
 
