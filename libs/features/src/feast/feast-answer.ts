@@ -1,3 +1,4 @@
+import { TURNS, type Pace } from '@sibyl/kernel';
 import { jsonOf, type ValueStatus } from '../feature-value';
 import type { ReadAnswer } from '../serving/feature-reads';
 import type { ServedRow } from '../serving/served-row';
@@ -16,18 +17,29 @@ const STATUSES: Readonly<Record<ValueStatus, string>> = {
   INVALID: '"INVALID"',
   TIMEOUT: '"INVALID"',
 };
+/** Columns of fewer rows are put together at once; others in slices. */
+const ROWS_AT_ONCE = 100;
 /** Of what has no time: keys, and values that no event is behind. */
 const NO_TIME = '"1970-01-01T00:00:00Z"';
 
 /** One column a key and feature over all entities, as Feast's server answers: JSON. `names` are those of the features. */
-export function feastAnswer(keys: Columns, names: readonly string[], { rows }: ReadAnswer): string {
+export async function feastAnswer(
+  keys: Columns,
+  names: readonly string[],
+  { rows }: ReadAnswer,
+  pace: Pace = TURNS,
+): Promise<string> {
   const known = new Array<string>(rows.length).fill('"PRESENT"');
   const timeless = new Array<string>(rows.length).fill(NO_TIME);
   const keyVectors = Object.values(keys).map((values) =>
     vectorText(JSON.stringify(values).slice(1, -1), known, timeless),
   );
   const textOf = instants();
-  const vectors = names.map((_, member) => memberText(rows, member, textOf));
+  const vectors: string[] = [];
+  for (const member of names.keys()) {
+    if (rows.length > ROWS_AT_ONCE && pace.due) await pace.next();
+    vectors.push(memberText(rows, member, textOf));
+  }
   const called = JSON.stringify([...Object.keys(keys), ...names]);
   return `{"results":[${[...keyVectors, ...vectors].join(',')}],"metadata":{"feature_names":${called}}}`;
 }

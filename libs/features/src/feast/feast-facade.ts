@@ -1,4 +1,4 @@
-import { DomainError, nearestWords, type Actor, type FieldFault } from '@sibyl/kernel';
+import { DomainError, nearestWords, type Actor, type FieldFault, type Pace } from '@sibyl/kernel';
 import type { FeatureLog } from '../log/feature-log';
 import type { PushedEvent } from '../log/pushed-event';
 import type { StreamCatalog } from '../log/stream-catalog';
@@ -24,7 +24,7 @@ export class FeastFacade {
   ) {}
 
   /** The answer, as JSON. */
-  async online(body: unknown): Promise<string> {
+  async online(body: unknown, pace?: Pace): Promise<string> {
     const { entities, features, set, fullNames, rows } = readFeastOnline(body);
     const selection = await this.reads.select(set === undefined ? { features: features ?? [] } : { set });
     const names = namesOf(selection, fullNames);
@@ -36,8 +36,8 @@ export class FeastFacade {
       // What a request knows itself stands among the entities.
       ...(given.length === 0 ? {} : { given: rowOf(entities, given, i) }),
     });
-    const asked = { rows: Array.from({ length: rows }, (_, i) => row(i)) };
-    return feastAnswer(keys, names, await this.reads.readSelected(selection, asked));
+    const asked = { rows: Array.from({ length: rows }, (_, i) => row(i)), ...(pace && { pace }) };
+    return feastAnswer(keys, names, await this.reads.readSelected(selection, asked), pace);
   }
 
   /** Stores the rows as events. Feast's answer has no room for single rows: where one was not stored it is an error. */

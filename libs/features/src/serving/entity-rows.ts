@@ -21,9 +21,13 @@ export function readRows(
 ): OnlineRow[] {
   const faults: FieldFault[] = [];
   const rows: OnlineRow[] = [];
+  let read: { readonly given: unknown; readonly values: OnlineRow['given'] } | undefined;
   for (const [i, { entity, given }] of asked.entries()) {
     const entities = readKeys(selection, entity, pointerOf(i), faults);
-    const values = given === undefined ? undefined : readValues(selection, given, `${pointerOf(i)}/given`, faults);
+    // What is given for all rows is read once.
+    if (given !== undefined && read?.given !== given)
+      read = { given, values: readValues(selection, given, `${pointerOf(i)}/given`, faults) };
+    const values = given === undefined ? undefined : read?.values;
     rows.push({ entities, ...(values && { given: values }) });
     if (faults.length >= FAULTS) break;
   }
