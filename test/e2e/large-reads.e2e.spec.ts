@@ -17,7 +17,7 @@ const VIEW = {
 const SET = {
   kind: 'FeatureSet',
   name: 'heavy',
-  features: VIEW.features.map(({ name }) => `heavy:${name}`),
+  features: MEDIANS.map(({ name }) => `heavy:${name}`),
   on_missing: 'null',
 };
 const KEYS = Array.from({ length: 100 }, (_, i) => `K${i}`);
@@ -30,8 +30,11 @@ describe('a large read', () => {
     server = await startServer({ env: { SIBYL_MODELS: '' } });
     client = new RecordedClient(server, 'features');
     const headers = { 'content-type': 'application/json' };
-    await client.call('PUT', '/v1/features/views/heavy', { body: VIEW, headers });
-    await client.call('PUT', '/v1/features/sets/heavy', { body: SET, headers });
+    for (const [path, body] of [
+      ['views/heavy', VIEW],
+      ['sets/heavy', SET],
+    ] as const)
+      expect(await client.call('PUT', `/v1/features/${path}`, { body, headers })).toMatchObject({ status: 200 });
     const begin = Date.now() - 3_600_000;
     for (const key of KEYS) {
       const events = Array.from({ length: 300 }, (_, i) => ({
@@ -64,8 +67,8 @@ describe('a large read', () => {
       answered += 1;
     }
     const { status, body } = await large;
-    expect([status, body.results.length, body.results[999].values[1]]).toEqual([200, 1000, 999]);
-    expect(body.results[999].values[2]).toBe(body.results[99].values[2]);
+    expect([status, body.results.length, body.results[999].values[0]]).toEqual([200, 1000, 999]);
+    expect(body.results[999].values[1]).toBe(body.results[99].values[1]);
     expect(answered).toBeGreaterThan(10);
   }, 120_000);
 
@@ -80,7 +83,7 @@ describe('a large read', () => {
 
   it('takes no list from a request that is longer than any feature', async () => {
     const given = { last5: Array.from({ length: 1025 }, () => 1) };
-    const { status, body } = await client.post('/v1/features/online', { set: 'heavy', entities, given });
+    const { status, body } = await client.post('/v1/features/online', { features: ['heavy:last5'], entities, given });
     expect({ status, code: body.code, errors: body.errors }).toMatchObject({
       status: 400,
       code: 'invalid_parameter',
