@@ -147,7 +147,7 @@ export class CommitFollower {
   }
 
   private eventOf({ stream: id, entity, log_only: logOnly, vals: values, ...row }: EventRow): TakenEvent[] {
-    const stream = this.parts.streams.streamOfId(id);
+    const stream = this.parts.streams.keptOfId(id);
     if (!stream) return [];
     const { event_time, event_id: eventId, ingested_at } = row;
     const times = { eventTime: Number(event_time), ingestedAt: Number(ingested_at), previous: Number(row.previous) };

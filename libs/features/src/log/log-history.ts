@@ -71,7 +71,7 @@ export class LogHistory implements EventHistory {
   }
 
   private askOf(query: HistoryQuery): Ask {
-    const stream = this.streams.stream(query.stream);
+    const stream = this.streams.kept(query.stream);
     if (!stream) throw new DomainError('stream_not_found', `There is no stream '${query.stream.slice(0, 64)}'.`);
     const { id, retentionClass, definition } = stream;
     const byTime = definition.identity === 'event_time';
