@@ -22,7 +22,7 @@ export interface Inputs {
   readonly keepStale?: boolean | undefined;
 }
 
-/** The status of an expression without a value is the gravest among those of its variables. */
+/** The status of an expression without a value is the gravest among those of its variables; the gravest of all leaves it none. */
 const GRAVITY: Readonly<Record<ValueStatus, number>> = {
   PRESENT: 0,
   DEFAULTED: 0,
@@ -139,6 +139,8 @@ class Evaluation {
       if (its === 'STALE') stale = true;
       if ((times[slot] as number) < time) time = times[slot] as number;
     }
+    // What was not read is not what is missing: no `coalesce` stands in for it.
+    if (status === 'TIMEOUT') return this.settleAll(program, status, null, Number.NaN);
     const value = expression.evaluate(args);
     if (value !== null) status = stale && this.inputs.keepStale === true ? 'STALE' : 'PRESENT';
     this.settleAll(program, status, value, time === Number.POSITIVE_INFINITY ? Number.NaN : time);

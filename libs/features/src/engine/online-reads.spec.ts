@@ -186,6 +186,36 @@ describe('a read of now', () => {
     expect((await engine.live.read(engine.query('nobody'))).unread).toBeUndefined();
   });
 
+  it('has no value that is made of what could not be read', async () => {
+    const engine = new EngineStand(
+      planOf(
+        [spends, countries],
+        [
+          ...FEATURES.slice(0, 6),
+          { name: 'usual', expression: 'limit / max(coalesce(mean, 1.0), 1.0)', of: ['mean', 'limit'] },
+          { name: 'known', expression: 'has(mean)', of: ['mean'] },
+          { name: 'safe', expression: 'coalesce(risk, 0.25)', of: ['risk'] },
+          { name: 'twice', expression: 'safe * 2.0', of: ['safe'] },
+          { name: 'own', expression: 'limit * 2.0', of: ['limit'] },
+        ],
+      ),
+    );
+    engine.now = BEGIN + 2 * SECOND;
+    engine.log.before = () => Promise.reject(new Error('gone'));
+    const unread = { usual: 'TIMEOUT', known: 'TIMEOUT', safe: 'TIMEOUT', twice: 'TIMEOUT', own: 1000 };
+    expect(await engine.read()).toMatchObject(unread);
+    expect(await engine.readPast(BEGIN)).toMatchObject(unread);
+    // What the request gives is known all the same.
+    const { given } = readGiven(engine.program, { mean: 50, risk: 0.5 });
+    expect(await engine.read('e', { rows: [{ entities: ['e'], given: [given] }] })).toMatchObject({
+      usual: 10,
+      known: true,
+      twice: 1,
+    });
+    engine.log.before = undefined;
+    expect(await engine.read()).toMatchObject({ usual: 100, known: true, safe: 0.25 });
+  });
+
   it('is answered at once from memory, and asks the log once for all others', async () => {
     const engine = engineAt(2);
     const names = Array.from({ length: 1000 }, (_, i) => `e${i}`);
