@@ -66,16 +66,16 @@ class Evaluation {
     for (let i = 0; i < streams.length; i++) {
       const { keyed, span } = streams[i] as (typeof streams)[number];
       const state = keyed ? undefined : this.inputs.states[i];
-      this.series.push(state && this.seriesOf(state, span, this.inputs.entity));
+      this.series.push(state && this.seriesOf(state, span));
     }
     for (const step of this.program.steps) this.step(step);
     return this.frame;
   }
 
-  private seriesOf(state: EntityState, span: Micros, entity: string): Series {
+  private seriesOf(state: EntityState, span: Micros): Series {
     const series = state.series(this.at, span);
     const { frame } = this;
-    frame.basis.push(new StreamBasis(state.need.definition.name, entity, state, series));
+    frame.basis.push(new StreamBasis(state.need.definition.name, state, series));
     frame.until = Math.min(frame.until, state.nextAfter(series.end));
     if (series.end > series.start) frame.from = Math.max(frame.from, series.times[series.end - 1] as number);
     return series;
@@ -155,7 +155,7 @@ class Evaluation {
       if (value === null) return this.settleAll(program, status, null, Number.NaN);
       const key = String(value);
       state = this.inputs.lookup(step.stream, key);
-      series = state && this.seriesOf(state, 0, key);
+      series = state && this.seriesOf(state, 0);
     }
     if (!state || !series) return this.settleAll(program, 'TIMEOUT', null, Number.NaN);
     if (series.end === series.start) return this.settleAll(program, 'NOT_FOUND', null, Number.NaN);

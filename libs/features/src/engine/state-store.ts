@@ -107,6 +107,15 @@ export class StateStore implements EventListener {
     return memo;
   }
 
+  /** After a read: what its values hold, and the sums that it made. */
+  weighRead({ plan }: Program, entity: string, memo: Memo): void {
+    memo.weigh();
+    for (const { definition, keyed } of plan.streams) {
+      const held = keyed ? undefined : this.tables.get(definition.name)?.held.get(entity);
+      if (held) this.weigh(held);
+    }
+  }
+
   keep(table: StreamTable, state: EntityState): void {
     if (this.tables.get(table.need.definition.name) !== table) return;
     this.drop(table, state.entity);
