@@ -1,7 +1,8 @@
+import type { ViewPlan } from '../definitions/view-plan';
 import { BEGIN, tick } from '../testing/histories';
 import { LONG_FEATURES, SHORT_FEATURES, ticks } from '../testing/naive-features';
 import { EngineStand } from '../testing/stand';
-import { planOf } from '../testing/test-plans';
+import { planOf, type TestFeature } from '../testing/test-plans';
 import { MICROS_PER_SECOND } from '../time';
 
 const SECOND = MICROS_PER_SECOND;
@@ -79,6 +80,34 @@ describe('states in memory', () => {
     // What another plan keeps of the same stream is not what this one asks for.
     engine.store.usePlans([planOf([ticks('event_id')], [more])]);
     await expect(engine.read()).rejects.toThrow('not in use');
+  });
+
+  it('of a plan that asked for far more go with it, and come back with what the others ask for', async () => {
+    const last = { name: 'price', op: 'last', stream: 'ticks', inputs: ['x'] };
+    const planWith = (...more: TestFeature[]): ViewPlan => planOf([ticks('event_id')], [last, ...more]);
+    const wide = planWith({ name: 'slow', op: 'ema', stream: 'ticks', inputs: ['x'], params: { period: 800 } });
+    const tile = { window: { span: 60 * SECOND }, tile: SECOND };
+    const long = planWith({ name: 'sum', op: 'sum', stream: 'ticks', inputs: ['x'], ...tile });
+    const span = planWith({ name: 'sum', op: 'sum', stream: 'ticks', inputs: ['x'], window: { span: 60 * SECOND } });
+    const few = planWith({ name: 'mean', op: 'mean', stream: 'ticks', inputs: ['x'], window: { events: 20 } });
+    const engine = new EngineStand(planWith());
+    engine.now = BEGIN + 1000 * SECOND;
+    engine.log.events.push(...Array.from({ length: 1000 }, (_, i) => event('e', i, i)));
+    const bytesWith = async (...plans: ViewPlan[]): Promise<number> => {
+      engine.store.usePlans(plans);
+      expect(await engine.read()).toEqual({ price: 999 });
+      return engine.store.bytes;
+    };
+    const plain = await bytesWith(engine.program.plan);
+    for (const plan of [wide, long, span]) {
+      expect(await bytesWith(engine.program.plan, plan)).toBeGreaterThan(1.5 * plain);
+      expect(await bytesWith(engine.program.plan)).toBe(plain);
+    }
+    // What is hardly more is not worth reading all entities again.
+    await bytesWith(engine.program.plan, few);
+    const { reads } = engine.log;
+    await bytesWith(engine.program.plan);
+    expect(engine.log.reads).toBe(reads);
   });
 });
 

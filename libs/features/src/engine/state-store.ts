@@ -5,7 +5,7 @@ import type { Micros } from '../time';
 import type { EntityState } from './entity-state';
 import { Memo } from './memo';
 import type { Program } from './program';
-import { covers, needsOf, type StreamNeed } from './stream-need';
+import { covers, isFarAbove, needsOf, type StreamNeed } from './stream-need';
 
 /** Plans whose values are kept of one entity; more of them at one time are versions of one another. */
 const MAX_MEMOS = 8;
@@ -68,12 +68,13 @@ export class StateStore implements EventListener {
     return this.count;
   }
 
-  /** The plans that reads may ask for from now on. States that have too little for them go. */
+  /** The plans that reads may ask for from now on. States that have too little for them go, and those that have far too much. */
   usePlans(plans: Iterable<ViewPlan>): void {
     const tables = new Map<string, StreamTable>();
     for (const [name, need] of needsOf(plans)) {
       const table = this.tables.get(name);
-      tables.set(name, table?.serves(need) ? table : new StreamTable(need));
+      const fits = table?.serves(need) === true && !isFarAbove(table.need, need);
+      tables.set(name, fits ? table : new StreamTable(need));
     }
     for (const [name, table] of this.tables) {
       if (tables.get(name) === table) continue;
