@@ -6,6 +6,8 @@ import type { CacheCounter } from './cache-counter';
 import type { EntityState } from './entity-state';
 import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
+import type { Frame } from './frame';
+import type { Memo } from './memo';
 import { framesOf, sharedTasksOf, tasksOf, type OnlineAnswer, type OnlineQuery, type Task } from './online-query';
 import { StateFinder } from './state-finder';
 import { StateLoader } from './state-loader';
@@ -131,9 +133,19 @@ export class LiveReads {
     task.frame = known ?? evaluate(task.program, { ...inputsOf(query, task, states, { at, finder }), memo }, at);
     task.done = finder.misses === before;
     if (!task.done) task.states = undefined;
-    if (!keeps) return;
-    this.count('vector', known ? 1 : 0, known ? 0 : 1);
-    if (!known && memo) rememberFrame(memo, states, task.frame);
+    if (keeps) this.count('vector', known ? 1 : 0, known ? 0 : 1);
+    if (!known && memo) this.leave(task, keeps ? task.frame : undefined, memo, states);
+  }
+
+  /** Keeps what was computed for who asks next, as much as it weighs. */
+  private leave(
+    { program, entity, given }: Task,
+    frame: Frame | undefined,
+    memo: Memo,
+    states: readonly (EntityState | undefined)[],
+  ): void {
+    if (frame) rememberFrame(memo, states, frame);
+    if (program.weighs || given) this.options.store.weighRead(program, entity, memo);
   }
 
   /** The time, which never goes back: sums over tiles have gone on with it. */

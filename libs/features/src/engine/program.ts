@@ -36,6 +36,10 @@ export class Program {
   readonly home: string | undefined;
   /** Rows of tables are looked up by values. */
   readonly keyed: boolean;
+  /** Slots whose values may weigh more than a number: texts and lists. */
+  readonly heavy: readonly number[];
+  /** A read may leave more behind than numbers: texts, lists, sums of tiles. */
+  readonly weighs: boolean;
   /** Names to slots, of what callers may ask for or give. */
   readonly slots: ReadonlyMap<string, number>;
 
@@ -50,6 +54,8 @@ export class Program {
     this.steps = plan.steps.map((step, index) => programStep(step, index));
     this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && !lasting(step)));
     this.weight = plan.outputs.reduce((sum, { list }) => sum + (list ? LIST_WEIGHT : 1), 0);
+    this.heavy = plan.outputs.flatMap(({ type, list }, slot) => (list || type === 'string' ? [slot] : []));
+    this.weighs = this.heavy.length > 0 || plan.streams.some(({ tiles }) => tiles.length > 0);
     this.slots = new Map(plan.outputs.flatMap(({ name, implicit }, slot) => (implicit ? [] : [[name, slot] as const])));
   }
 
