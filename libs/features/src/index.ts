@@ -42,6 +42,8 @@ export { PastReads } from './engine/past-reads';
 export { FeatureReads, type ReadAnswer, type ReadRequest } from './serving/feature-reads';
 export type { AskedRow } from './serving/entity-rows';
 export { ReadOptions } from './serving/read-options';
+export type { RowOrigin } from './serving/row-origin';
+export { READ_TIERS } from './engine/online-query';
 export { servedRow, type ServedRow } from './serving/served-row';
 export { Selections, VALUE_SOURCES, type SelectedMember, type Selection, type SetSelection } from './serving/selection';
 export { instantText, type Micros } from './time';

@@ -1,19 +1,21 @@
 /** Hot path: answers of reads, put together as text. */
-import { instantText, jsonOf, type Micros, type ReadAnswer, type ReadRequest, type ServedRow } from '@sibyl/features';
+import { instantText, jsonOf, type Micros, type ReadAnswer, type RowOrigin, type ServedRow } from '@sibyl/features';
+import type { OnlineRequest } from './read-body';
 
 /** Values of features, one list of values, statuses, times, ages and sources for each entity: JSON. */
-export function onlineText(asked: ReadRequest, answer: ReadAnswer, totalMs: number): string {
-  const { selection, at, knownAt, corrected, rows, unread, storage } = answer;
+export function onlineText(asked: OnlineRequest, answer: ReadAnswer, totalMs: number): string {
+  const { selection, at, knownAt, corrected, rows, unread, storage, origins } = answer;
   const { set, members } = selection;
   const times = new Times(at);
   let results = '';
-  let partial = false;
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i] as ServedRow;
-    if (row.status !== 'OK') partial = true;
-    results += `${i === 0 ? '' : ','}{"entity":${JSON.stringify(asked.rows[i]?.entity)},${rowText(row, times)}}`;
+    const more = row.status === 'NOT_FOUND' ? UNKNOWN : '';
+    const meta = origins === undefined ? '' : metaText(row, origins[i] as RowOrigin, at);
+    results += `${i === 0 ? '' : ','}{"entity":${JSON.stringify(asked.rows[i]?.entity)},${rowText(row, times)}${more}${meta}}`;
   }
-  const named = set === undefined ? '' : `"set":"${set.name}@${set.hash.slice(7, 19)}",`;
+  const partial = isPartial(answer);
+  const named = set === undefined ? '' : `"${asked.called}":"${set.name}@${set.hash.slice(7, 19)}",`;
   const reason = unread === 'deadline' ? 'deadline' : 'log_unavailable';
   const degraded = unread === undefined ? '' : `,"degraded":{"reasons":["${reason}"]}`;
   return (
@@ -21,6 +23,21 @@ export function onlineText(asked: ReadRequest, answer: ReadAnswer, totalMs: numb
     `"names":${JSON.stringify(members.map(({ name }) => name))},"results":[${results}],"partial":${partial}${degraded},` +
     `"timing":{"total_ms":${rounded(totalMs)},"storage_ms":${rounded(storage / 1000)}}}`
   );
+}
+
+const UNKNOWN = ',"error":{"code":"entity_not_found"}';
+
+/** Some values are not there. */
+export function isPartial({ rows }: ReadAnswer): boolean {
+  return rows.some(({ status }) => status !== 'OK');
+}
+
+/** What a row rests on, for those who ask. */
+function metaText({ sources }: ServedRow, { eventTime, ingestedAt, tier }: RowOrigin, at: Micros): string {
+  const instant = (time: Micros): string | null => (Number.isNaN(time) ? null : instantText(time));
+  const age = Number.isNaN(eventTime) ? null : Math.max(0, Math.round((at - eventTime) / 1000));
+  const times = { event_time: instant(eventTime), ingested_at: instant(ingestedAt), age_ms: age };
+  return `,"meta":${JSON.stringify({ ...times, sources, cache: tier })}`;
 }
 
 function rowText({ status, values, statuses, times, sources }: ServedRow, written: Times): string {

@@ -3,14 +3,14 @@ import type { FeastFacade, FeatureReads } from '@sibyl/features';
 import { admit, begin, type AdmissionParts } from '../front/admission';
 import { Exchange } from '../front/exchange';
 import type { FrontHandler, FrontRoute } from '../front/front-handler';
-import { hungUp } from '../front/replies';
+import { hungUp, MULTI_STATUS } from '../front/replies';
 import { pathOf } from '../front/target';
 import type { Wire } from '../front/wire';
 import { bodyCutOff } from '../http/body';
 import type { HttpOptions } from '../http/http-options';
 import { parseJson } from '../http/json-text';
 import { refuseQuery } from '../http/query.guard';
-import { onlineText } from './online-text';
+import { isPartial, onlineText } from './online-text';
 import { onlineOf, READ_DEPTH } from './read-body';
 
 interface ReadRoute extends FrontRoute {
@@ -108,9 +108,17 @@ export class ReadHandler implements FrontHandler {
     const asked = onlineOf(body);
     const begun = clock.monotonic();
     const answer = await reads.read(asked);
+    if (prefersMulti(exchange.wire.headers.prefer) && isPartial(answer)) exchange.status = MULTI_STATUS;
     return onlineText(asked, answer, clock.monotonic() - begun);
   }
 }
+
+/** `Prefer: status=multi`, alone or among other preferences (RFC 7240). */
+function prefersMulti(prefer: string | string[] | undefined): boolean {
+  return prefer !== undefined && MULTI.test(String(prefer));
+}
+
+const MULTI = /(?:^|,)\s*status\s*=\s*(?:multi|"multi")\s*(?:;|,|$)/i;
 
 /** Of the parameters of a query: there should be none. */
 function namesOf(target: string): readonly string[] {

@@ -34,6 +34,24 @@ export function readStreams(
   });
 }
 
+/** Tables of other views in which features look rows up: their names say all that `{name, of}` among the streams would. */
+export function tablesOfOthers(
+  features: unknown,
+  own: readonly StreamDefinition[],
+  view: string,
+  { streams }: Pick<DefinitionParts, 'streams'>,
+): readonly StreamDefinition[] {
+  const named = Array.isArray(features) ? features.flatMap((one) => (isObject(one) ? [one['table']] : [])) : [];
+  const found = new Map<string, StreamDefinition>();
+  for (const name of named) {
+    if (typeof name !== 'string' || own.some((stream) => stream.name === name)) continue;
+    const known = streams.stream(name);
+    if (known?.definition.table && known.view !== view && own.length + found.size < STREAMS_MAX)
+      found.set(name, { ...known.definition, of: known.view });
+  }
+  return [...found.values()];
+}
+
 function readStream(
   reader: ObjectReader,
   view: string,
@@ -60,8 +78,11 @@ function readStream(
   return stream;
 }
 
+const IDENTITY_SYNONYMS: ReadonlyMap<string, StreamIdentity> = new Map([['event_ts', 'event_time']]);
+
 function readIdentity(reader: ObjectReader, table: boolean): StreamIdentity {
-  const identity = reader.choice('identity', ['event_time', 'event_id']) ?? (table ? 'event_time' : 'event_id');
+  const identity =
+    reader.choice('identity', ['event_time', 'event_id'], IDENTITY_SYNONYMS) ?? (table ? 'event_time' : 'event_id');
   if (table && identity !== 'event_time') reader.fault('identity', 'event_time, as the rows of a table are corrected');
   return identity;
 }

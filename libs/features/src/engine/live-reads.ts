@@ -5,7 +5,7 @@ import type { CacheCounter } from './cache-counter';
 import type { EntityState } from './entity-state';
 import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
-import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type Task } from './online-query';
+import { framesOf, tasksOf, tiersOf, type OnlineAnswer, type OnlineQuery, type Task } from './online-query';
 import { StateFinder } from './state-finder';
 import { StateLoader } from './state-loader';
 import type { StateStore } from './state-store';
@@ -40,14 +40,16 @@ export class LiveReads {
     const finder = new StateFinder(this.options.store);
     let found = 0;
     for (const task of tasks) {
+      const { misses } = finder;
       task.states = statesOf(task, at, finder);
+      if (finder.misses > misses) task.tier = 'log';
       for (const state of task.states) if (state) found += 1;
     }
     this.count('state', found, finder.wanting);
     if (finder.wanting > 0) return this.readRest(query, tasks, finder);
     this.evaluateAll(query, tasks, at, finder);
     if (finder.wanting > 0) return this.readRows(query, tasks, finder, at);
-    return { at, frames: framesOf(tasks, query), storage: 0 };
+    return { at, frames: framesOf(tasks, query), storage: 0, ...tiersOf(tasks, query) };
   }
 
   /** Why a feature has its value now. */
@@ -81,7 +83,7 @@ export class LiveReads {
       this.evaluateAll(query, tasks, at, finder);
     }
     const { unread, storage } = finder;
-    return { at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
+    return { at, frames: framesOf(tasks, query), storage, ...tiersOf(tasks, query), ...(unread && { unread }) };
   }
 
   private evaluateAll(query: OnlineQuery, tasks: readonly Task[], at: Micros, finder: StateFinder): void {
@@ -96,7 +98,11 @@ export class LiveReads {
       const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
       task.frame = known ?? evaluate(task.program, { ...inputsOf(query, task, states, { at, finder }), memo }, at);
       task.done = finder.misses === before;
-      if (!task.done) task.states = undefined;
+      if (known && task.tier === 'state') task.tier = 'vector';
+      if (!task.done) {
+        task.states = undefined;
+        task.tier = 'log';
+      }
       if (!keeps) continue;
       if (known) hits += 1;
       else misses += 1;

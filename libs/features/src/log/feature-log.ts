@@ -1,6 +1,7 @@
 import type { Database } from '@sibyl/database';
 import { DomainError, nearestWords, TURNS, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { randomUUID } from 'node:crypto';
+import type { Micros } from '../time';
 import { CommitFollower } from './commit-follower';
 import { EventWriter } from './event-writer';
 import type { EventListener, PushResult } from './feature-event';
@@ -12,6 +13,7 @@ import { Periods } from './periods';
 import type { PushedEvent } from './pushed-event';
 import { RedisFanOut } from './redis-fan-out';
 import type { LoggedStream, StreamCatalog } from './stream-catalog';
+import { Watermarks } from './watermarks';
 
 /** Events of one push; a history has another way. */
 const PUSH_EVENTS = 10_000;
@@ -31,11 +33,11 @@ export class FeatureLog {
   private readonly writer: EventWriter;
   private readonly follower: CommitFollower;
   private readonly keeper: LogKeeper;
-
   private constructor(
     private readonly parts: FeatureLogParts,
     options: LogOptions,
     private readonly fanOut: RedisFanOut | undefined,
+    private readonly watermarks: Watermarks,
     writer: string,
   ) {
     const { database, clock, streams, listeners, log, onResults } = parts;
@@ -48,9 +50,11 @@ export class FeatureLog {
     this.keeper = new LogKeeper({ database, log, onDropped: () => periods.forget() }, options.retentionMs);
   }
 
-  static async start(parts: FeatureLogParts, options: LogOptions = new LogOptions()): Promise<FeatureLog> {
+  static async start(asked: FeatureLogParts, options: LogOptions = new LogOptions()): Promise<FeatureLog> {
     const writer = randomUUID();
-    const log = new FeatureLog(parts, options, await fanOutOf(parts, options, writer), writer);
+    const watermarks = new Watermarks(asked.database);
+    const parts = { ...asked, listeners: [...asked.listeners, watermarks] };
+    const log = new FeatureLog(parts, options, await fanOutOf(parts, options, writer), watermarks, writer);
     await log.follower.start();
     log.writer.start();
     log.fanOut?.start();
@@ -71,6 +75,7 @@ export class FeatureLog {
     const stream = this.stream(name);
     if (given.length > PUSH_EVENTS)
       throw new DomainError('batch_too_large', `A push may have ${PUSH_EVENTS} events; this one has ${given.length}.`);
+    await this.watermarks.begin(stream);
     const now = this.parts.clock.now() * 1000;
     const read: (PendingEvent | FieldFault)[] = [];
     for (const one of given) {
@@ -81,8 +86,8 @@ export class FeatureLog {
   }
 
   /** Stores the events of a file of JSON lines as they come, a thousand at a time. `name`: of those that name no stream. */
-  upload(actor: Actor, name: string | undefined, body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
-    if (name !== undefined) this.stream(name);
+  async upload(actor: Actor, name: string | undefined, body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
+    if (name !== undefined) await this.watermarks.begin(this.stream(name));
     const now = (): number => this.parts.clock.now() * 1000;
     return new LineUpload(
       name,
@@ -90,6 +95,11 @@ export class FeatureLog {
       (events) => this.store(actor, events),
       now,
     ).run(body);
+  }
+
+  /** The time of the newest event of a stream, as far as this process knows; of one that was pushed to. */
+  watermark(stream: string): Micros | undefined {
+    return this.watermarks.of(stream);
   }
 
   /** What waits is stored first. */

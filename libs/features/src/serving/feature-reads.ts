@@ -8,8 +8,10 @@ import type { StateStore } from '../engine/state-store';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
+import { limitAges, readMaxStaleness } from './max-staleness';
 import { checkRetention, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
+import { originOf, type RowOrigin } from './row-origin';
 import { queryOf, type SelectedFrames } from './selected-frames';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
@@ -25,6 +27,10 @@ export interface ReadRequest extends AskedMoment {
   readonly features?: readonly string[];
   readonly rows: readonly AskedRow[];
   readonly deadlineMs?: number;
+  /** How old values may be at most, by name, whatever their `ttl` allows. */
+  readonly maxStaleness?: unknown;
+  /** The answer says what each row rests on. */
+  readonly origins?: boolean;
 }
 
 export interface ReadAnswer {
@@ -38,6 +44,8 @@ export interface ReadAnswer {
   readonly unread?: 'deadline' | 'failed';
   /** Microseconds that the log took. */
   readonly storage: Micros;
+  /** By row, where they were asked for. */
+  readonly origins?: readonly RowOrigin[];
 }
 
 export interface FeatureReadsParts {
@@ -82,12 +90,17 @@ export class FeatureReads {
   async read(request: ReadRequest): Promise<ReadAnswer> {
     const { selection, rows, moment } = await this.prepare(request);
     const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
-    const answer = await this.parts.frames.read(selection, { rows, moment, deadlineMs });
-    const served = answer.frames.map((frames) => servedRow(selection, frames));
+    const { maxStaleness, origins } = request;
+    const ages = maxStaleness === undefined ? undefined : readMaxStaleness(selection, maxStaleness);
+    const asked = { rows, moment, deadlineMs, ...(origins === true && { tiers: true }) };
+    const answer = await this.parts.frames.read(selection, asked);
     const { at, storage, unread } = answer;
+    let served = answer.frames.map((frames) => servedRow(selection, frames));
+    if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
     return {
       ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
       ...{ rows: served, storage },
+      ...(origins === true && { origins: originsOf(selection, served, answer) }),
       ...(unread && { unread }),
     };
   }
@@ -140,6 +153,10 @@ export class FeatureReads {
     if (moment) checkRetention(selection, moment.at, now);
     return { selection, rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
   }
+}
+
+function originsOf(selection: Selection, served: readonly ServedRow[], { frames, tiers }: OnlineAnswer): RowOrigin[] {
+  return served.map((row, i) => originOf(selection, row, frames[i] ?? [], tiers?.[i] ?? 'log'));
 }
 
 function memberOf({ members }: Selection, name: string): SelectedMember {

@@ -14,6 +14,8 @@ export interface SelectionRead {
   readonly moment?: PastMoment | undefined;
   /** Milliseconds that the log may take. */
   readonly deadlineMs?: number | undefined;
+  /** The answer says where each row was found. */
+  readonly tiers?: boolean;
 }
 
 export interface SelectedFramesParts {
@@ -62,8 +64,12 @@ export class SelectedFrames {
 /** How the engine is asked for it. */
 export function queryOf(
   { programs, set }: Selection,
-  { rows, deadlineMs }: Pick<SelectionRead, 'rows' | 'deadlineMs'>,
+  { rows, deadlineMs, tiers }: Pick<SelectionRead, 'rows' | 'deadlineMs' | 'tiers'>,
 ): OnlineQuery {
   const keepStale = set?.onStale === 'degrade';
-  return { views: programs, rows, keepStale, ...(deadlineMs === undefined ? {} : { deadlineMs }) };
+  return {
+    ...{ views: programs, rows, keepStale },
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    ...(tiers === true && { tiers }),
+  };
 }

@@ -7,6 +7,7 @@ import { compileView } from '../definitions/view-compiler';
 import { parseView } from '../definitions/view-definition';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { ValueType } from '../feature-value';
+import { fieldsByOutput } from '../lineage/field-lineage';
 import { OPERATORS } from '../operators/catalogue';
 import { compileStreamRules } from '../rules/compile-rules';
 import type { EventRules } from '../rules/event-rules';
@@ -20,6 +21,16 @@ export interface ViewSummary {
   readonly outputs: readonly { readonly name: string; readonly type: ValueType; readonly list: boolean }[];
   /** How far its features look back on each stream: so many events, and so many microseconds. */
   readonly history: readonly { readonly stream: string; readonly events: number; readonly span: number }[];
+}
+
+export interface LineageEdge {
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface LineageDiff {
+  readonly added: readonly LineageEdge[];
+  readonly removed: readonly LineageEdge[];
 }
 
 /** What definitions are read and compiled with: one a process, so that its rules are counted in one place. */
@@ -59,6 +70,25 @@ export class DefinitionCompiler {
       outputs: outputs.filter(({ implicit }) => !implicit).map(({ name, type, list }) => ({ name, type, list })),
       history: streams.map(({ definition, history, span }) => ({ stream: definition.name, events: history, span })),
     };
+  }
+
+  /** What comes from where in a version, and no longer or not yet in the one before. */
+  lineage(from: FeatureView | FeatureSet | undefined, to: FeatureView | FeatureSet): LineageDiff {
+    const [old, present] = [from ? this.edges(from) : new Map<string, LineageEdge>(), this.edges(to)];
+    const without = (some: ReadonlyMap<string, LineageEdge>, others: ReadonlyMap<string, LineageEdge>): LineageEdge[] =>
+      [...some].flatMap(([key, edge]) => (others.has(key) ? [] : [edge]));
+    return { added: without(present, old), removed: without(old, present) };
+  }
+
+  /** Fields of streams to outputs of a view, features of views to members of a set. */
+  private edges(one: FeatureView | FeatureSet): ReadonlyMap<string, LineageEdge> {
+    const edges =
+      'members' in one
+        ? one.members.map(({ view, feature, name }) => ({ from: `${view}:${feature}`, to: name }))
+        : [...fieldsByOutput(this.plan(one))].flatMap(([to, uses]) =>
+            uses.map(({ stream, field }) => ({ from: `${stream}.${field}`, to })),
+          );
+    return new Map(edges.map((edge) => [`${edge.from} ${edge.to}`, edge]));
   }
 
   diff(from: FeatureView | FeatureSet, to: FeatureView | FeatureSet): DefinitionDiff {

@@ -4,7 +4,7 @@ import { DomainError, invariant, nearestWords, systemActor, timestamp, type Acto
 import type { EntityManager } from 'typeorm';
 import type { DefinitionDiff } from '../definitions/definition-diff';
 import type { FeatureSet, FeatureView, SetMember } from '../definitions/feature-view';
-import type { DefinitionCompiler, DefinitionKind, ViewSummary } from './definition-compiler';
+import type { DefinitionCompiler, DefinitionKind, LineageDiff, ViewSummary } from './definition-compiler';
 import {
   addDefinition,
   addPublication,
@@ -30,6 +30,8 @@ export interface Published {
   readonly unchanged: boolean;
   /** From the version before it. */
   readonly diff?: DefinitionDiff;
+  /** From the version before it, or from nothing. */
+  readonly lineage: LineageDiff;
   readonly summary?: ViewSummary;
   readonly members?: readonly SetMember[];
 }
@@ -65,7 +67,7 @@ export interface PublishRequest {
   readonly document: unknown;
 }
 
-const REFERENCE = /^([a-z][a-z0-9_]{0,62})(?:@([0-9a-f]{12,64}))?$/;
+const REFERENCE = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?$/;
 const NAMED = 5;
 
 /** Feature views and sets as they were published: versions never change, a name means the last one. */
@@ -152,7 +154,8 @@ export class DefinitionStore {
       if (!('members' in resolved)) await keepStreams(tx, resolved, at);
     }
     const before = current ? { previous: current.hash, diff: compiler.diff(current.resolved, resolved) } : {};
-    return { kind, name, hash, unchanged, ...before, ...this.contentOf(resolved) };
+    const lineage = compiler.lineage(current?.resolved, resolved);
+    return { kind, name, hash, unchanged, ...before, lineage, ...this.contentOf(resolved) };
   }
 
   /** Reads the document against what is published now: nobody else changes that before the transaction ends. */
