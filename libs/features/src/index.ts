@@ -10,7 +10,7 @@ export { PUSH_RESULTS, type PushResult } from './log/feature-event';
 export { FeatureLog } from './log/feature-log';
 export type { UploadFault, UploadOutcome } from './log/line-upload';
 export type { PushedEvent } from './log/pushed-event';
-export { LogOptions } from './log/log-options';
+export { CLOCK_SKEW_MS_MAX, LogOptions } from './log/log-options';
 export { featureMigrations } from './migrations';
 export { readDocuments } from './definitions/document-text';
 export { DefinitionCompiler, type DefinitionKind, type ViewSummary } from './store/definition-compiler';

@@ -4,7 +4,7 @@ import type { OnlineRequest } from './read-body';
 
 /** Values of features, one list of values, statuses, times, ages and sources for each entity: JSON. */
 export function onlineText(asked: OnlineRequest, answer: ReadAnswer, totalMs: number): string {
-  const { selection, at, knownAt, corrected, rows, unread, storage, origins } = answer;
+  const { selection, at, knownAt, corrected, rows, unread, storage, origins, ahead } = answer;
   const { set, members } = selection;
   const times = new Times(at);
   let results = '';
@@ -17,12 +17,17 @@ export function onlineText(asked: OnlineRequest, answer: ReadAnswer, totalMs: nu
   const partial = isPartial(answer);
   const named = set === undefined ? '' : `"${asked.called}":"${set.name}@${set.hash.slice(7, 19)}",`;
   const reason = unread === 'deadline' ? 'deadline' : 'log_unavailable';
+  const warnings = ahead.length === 0 ? '' : `,"warnings":${JSON.stringify(ahead.map(clamped))}`;
   const degraded = unread === undefined ? '' : `,"degraded":{"reasons":["${reason}"]}`;
   return (
     `{${named}"as_of":"${instantText(at)}","known_at":"${instantText(knownAt)}","corrected":${corrected},` +
-    `"names":${JSON.stringify(members.map(({ name }) => name))},"results":[${results}],"partial":${partial}${degraded},` +
+    `"names":${JSON.stringify(members.map(({ name }) => name))},"results":[${results}],"partial":${partial}${warnings}${degraded},` +
     `"timing":{"total_ms":${rounded(totalMs)},"storage_ms":${rounded(storage / 1000)}}}`
   );
+}
+
+function clamped(pointer: string): object {
+  return { pointer, code: 'timestamp_clamped' };
 }
 
 const UNKNOWN = ',"error":{"code":"entity_not_found"}';

@@ -203,6 +203,14 @@ export const READ_SCHEMAS: Schemas = {
     names: listOf(text()),
     results: listOf(ROW),
     partial: truth('Some values are not there'),
+    'warnings?': listOf(
+      object({
+        pointer: text(),
+        code: text('The time has not come yet by the clock of the server: the answer is of now', {
+          enum: ['timestamp_clamped'],
+        }),
+      }),
+    ),
     'degraded?': object({ reasons: listOf(text()) }),
     timing: object({ total_ms: { type: 'number' }, storage_ms: { type: 'number' } }),
   }),

@@ -1,14 +1,14 @@
 import type { Database } from '@sibyl/database';
 import { DomainError, nearestWords, TURNS, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { randomUUID } from 'node:crypto';
-import type { Micros } from '../time';
+import { MICROS_PER_MS, type Micros } from '../time';
 import { CommitFollower } from './commit-follower';
 import { EventWriter } from './event-writer';
 import type { EventListener, PushResult } from './feature-event';
 import { LineUpload, type UploadOutcome } from './line-upload';
 import { LogKeeper } from './log-keeper';
 import { LogOptions } from './log-options';
-import { isFault, readEvent, type PendingEvent } from './pending-event';
+import { isFault, readEvent, type Arrival, type PendingEvent } from './pending-event';
 import { Periods } from './periods';
 import type { PushedEvent } from './pushed-event';
 import { RedisFanOut } from './redis-fan-out';
@@ -35,7 +35,7 @@ export class FeatureLog {
   private readonly keeper: LogKeeper;
   private constructor(
     private readonly parts: FeatureLogParts,
-    options: LogOptions,
+    private readonly options: LogOptions,
     private readonly fanOut: RedisFanOut | undefined,
     private readonly watermarks: Watermarks,
     writer: string,
@@ -76,11 +76,11 @@ export class FeatureLog {
     if (given.length > PUSH_EVENTS)
       throw new DomainError('batch_too_large', `A push may have ${PUSH_EVENTS} events; this one has ${given.length}.`);
     await this.watermarks.begin(stream);
-    const now = this.parts.clock.now() * 1000;
+    const arrival = this.arrival();
     const read: (PendingEvent | FieldFault)[] = [];
     for (const one of given) {
       if (TURNS.due) await TURNS.next();
-      read.push(readEvent(stream, one, now));
+      read.push(readEvent(stream, one, arrival));
     }
     return this.store(actor, read);
   }
@@ -88,12 +88,11 @@ export class FeatureLog {
   /** Stores the events of a file of JSON lines as they come, a thousand at a time. `name`: of those that name no stream. */
   async upload(actor: Actor, name: string | undefined, body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
     if (name !== undefined) await this.watermarks.begin(this.stream(name));
-    const now = (): number => this.parts.clock.now() * 1000;
     return new LineUpload(
       name,
       (stream) => this.stream(stream),
       (events) => this.store(actor, events),
-      now,
+      () => this.arrival(),
     ).run(body);
   }
 
@@ -107,6 +106,10 @@ export class FeatureLog {
     await this.writer.stop();
     await Promise.all([this.follower.stop(), this.keeper.stop()]);
     this.fanOut?.stop();
+  }
+
+  private arrival(): Arrival {
+    return { now: this.parts.clock.now() * MICROS_PER_MS, skew: this.options.clockSkewMs * MICROS_PER_MS };
   }
 
   private stream(name: string): LoggedStream {

@@ -21,8 +21,6 @@ export interface PendingEvent {
   readonly json: string;
 }
 
-/** Clocks of producers run ahead by so much. */
-const CLOCK_AHEAD: Micros = 5_000_000;
 const ID_LENGTH = 128;
 const STRING_BYTES = 4096;
 
@@ -38,10 +36,16 @@ class EventFault extends Error {
   }
 }
 
-/** Reads one event of a push, or says what is wrong with it. `now` bounds what is of the future. */
-export function readEvent(stream: LoggedStream, given: unknown, now: Micros): PendingEvent | FieldFault {
+/** When an event comes, and how far ahead of that its own time may lie. */
+export interface Arrival {
+  readonly now: Micros;
+  readonly skew: Micros;
+}
+
+/** Reads one event of a push, or says what is wrong with it. */
+export function readEvent(stream: LoggedStream, given: unknown, arrival: Arrival): PendingEvent | FieldFault {
   try {
-    return read(stream, given, now);
+    return read(stream, given, arrival);
   } catch (error) {
     if (error instanceof EventFault) return error.fault;
     throw error;
@@ -52,11 +56,11 @@ export function isFault(one: PendingEvent | FieldFault): one is FieldFault {
   return 'pointer' in one;
 }
 
-function read(stream: LoggedStream, given: unknown, now: Micros): PendingEvent {
+function read(stream: LoggedStream, given: unknown, arrival: Arrival): PendingEvent {
   const event = record(given, '');
   for (const name in event) if (!MEMBERS.has(name)) throw unknown('', name, MEMBERS);
   const entity = readEntity(stream.entity, event['entity']);
-  const eventTime = readTime(stream, event, now);
+  const eventTime = readTime(stream, event, arrival);
   const { definition } = stream;
   const provisional = readFinal(definition.identity, event['final']);
   const values = readValues(definition.fields, event);
@@ -82,12 +86,12 @@ function readEntity(rule: EntityRule, given: unknown): string {
   return typeof key === 'string' ? key : refuse('/entity', key.expected, given);
 }
 
-function readTime({ definition }: LoggedStream, event: Event, now: Micros): Micros {
+function readTime({ definition }: LoggedStream, event: Event, { now, skew }: Arrival): Micros {
   const member = nameOf(event, 'event_time', 'event_ts');
   const given = event[member];
   const at = readInstant(given);
   if (at === undefined) refuse(`/${member}`, INSTANT_EXPECTED, given);
-  if (at > now + CLOCK_AHEAD) refuse(`/${member}`, 'a time that has come', given);
+  if (at > now + skew) refuse(`/${member}`, 'a time that has come', given);
   if (at < now - definition.retention) refuse(`/${member}`, 'a time within the retention of the stream', given);
   return at;
 }

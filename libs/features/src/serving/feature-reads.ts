@@ -6,10 +6,10 @@ import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query
 import type { PastReads } from '../engine/past-reads';
 import type { StateStore } from '../engine/state-store';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
-import type { Micros } from '../time';
+import { MICROS_PER_MS, type Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
 import { limitAges, readMaxStaleness } from './max-staleness';
-import { checkRetention, readMoment, type AskedMoment } from './moment';
+import { aheadOf, checkRetention, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
 import { originOf, type RowOrigin } from './row-origin';
 import { queryOf, type SelectedFrames } from './selected-frames';
@@ -40,6 +40,8 @@ export interface ReadAnswer {
   readonly knownAt: Micros;
   /** Events that came too late to be served were counted too. */
   readonly corrected: boolean;
+  /** Pointers of times of the request that have not come yet: now stands in for them. */
+  readonly ahead: readonly string[];
   readonly rows: readonly ServedRow[];
   readonly unread?: 'deadline' | 'failed';
   /** Microseconds that the log took. */
@@ -99,6 +101,7 @@ export class FeatureReads {
     if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
     return {
       ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
+      ahead: aheadOf(request, at),
       ...{ rows: served, storage },
       ...(origins === true && { origins: originsOf(selection, served, answer) }),
       ...(unread && { unread }),
@@ -149,7 +152,7 @@ export class FeatureReads {
       throw new DomainError('batch_too_large', `At most ${ENTITIES_MAX} entities are read at once.`);
     const selection = await this.select(request);
     const now = this.parts.now();
-    const moment = readMoment(request, now);
+    const moment = readMoment(request, now, this.options.clockSkewMs * MICROS_PER_MS);
     if (moment) checkRetention(selection, moment.at, now);
     return { selection, rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
   }

@@ -9,7 +9,7 @@ import type { ViewPlan } from '../definitions/view-plan';
 import type { ValueType } from '../feature-value';
 import { fieldsByOutput } from '../lineage/field-lineage';
 import { OPERATORS } from '../operators/catalogue';
-import { compileStreamRules } from '../rules/compile-rules';
+import { compileStreamRule, compileStreamRules } from '../rules/compile-rules';
 import type { EventRules } from '../rules/event-rules';
 import { RuleTally } from '../rules/rule-tally';
 
@@ -21,6 +21,14 @@ export interface ViewSummary {
   readonly outputs: readonly { readonly name: string; readonly type: ValueType; readonly list: boolean }[];
   /** How far its features look back on each stream: so many events, and so many microseconds. */
   readonly history: readonly { readonly stream: string; readonly events: number; readonly span: number }[];
+}
+
+/** A rule of a stream, as what does not hold is counted by. */
+export interface RuleUse {
+  readonly view: string;
+  readonly target: string;
+  readonly rule: string;
+  readonly action: string;
 }
 
 export interface LineageEdge {
@@ -62,6 +70,17 @@ export class DefinitionCompiler {
   /** The rules of a stream on push; undefined where it has none. */
   eventRules(view: string, stream: StreamDefinition): EventRules | undefined {
     return compileStreamRules(view, stream, this.expressions, this.tally);
+  }
+
+  /** The rules of a stream that ask about a field, or all of them. */
+  rulesOn(view: string, stream: StreamDefinition, field?: string): readonly RuleUse[] {
+    return stream.rules.flatMap((rule): RuleUse[] => {
+      const read = rule.expression === undefined ? [] : this.expressions.names(rule.expression);
+      if (field !== undefined && rule.field !== field && !read.includes(field)) return [];
+      const target = rule.field === undefined ? stream.name : `${stream.name}.${rule.field}`;
+      const { kind } = compileStreamRule(rule, stream, this.expressions);
+      return [{ view, target, rule: kind, action: rule.action }];
+    });
   }
 
   summary(view: FeatureView): ViewSummary {
