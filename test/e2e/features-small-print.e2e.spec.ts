@@ -148,7 +148,7 @@ describe('what features answer in corners', () => {
       status: 422,
       body: {
         code: 'invalid_definition',
-        errors: [{ pointer: '/entity/type', expected: expect.stringContaining('string') }],
+        errors: [{ pointer: '/streams/0/of', expected: expect.stringContaining('string') }],
       },
     });
     const table = { name: 'venues', table: true, fields: { fee: 'double' } };

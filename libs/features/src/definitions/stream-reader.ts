@@ -6,7 +6,7 @@ import type { DefinitionFaults } from './definition-faults';
 import { pointerTo, shown } from './definition-faults';
 import type { DefinitionParts, KnownStream } from './definition-parts';
 import { ofRule } from './expression-faults';
-import type { FieldDefinition, StreamDefinition, StreamIdentity, ValueRule } from './feature-view';
+import type { EntityRule, FieldDefinition, StreamDefinition, StreamIdentity, ValueRule } from './feature-view';
 import { NAME, NAME_EXPECTED, ObjectReader, isObject } from './object-reader';
 import { readRules } from './rule-reader';
 
@@ -20,7 +20,7 @@ const RETENTION_MIN = 3_600_000_000;
 /** The streams of a view: its own, and those of other views that it uses. */
 export function readStreams(
   of: ObjectReader,
-  view: string,
+  { name: view, entity }: { readonly name: string; readonly entity: EntityRule | undefined },
   faults: DefinitionFaults,
   parts: DefinitionParts,
 ): readonly StreamDefinition[] {
@@ -28,6 +28,7 @@ export function readStreams(
   return of.entries('streams', STREAMS_MAX).flatMap((reader) => {
     const stream = reader && readStream(reader, view, faults, parts);
     if (!stream) return [];
+    if (stream.of !== undefined) checkKeys(reader, stream, entity, parts);
     if (seen.has(stream.name)) reader.fault('name', 'a name that no other stream of the view has');
     seen.add(stream.name);
     return [stream];
@@ -97,6 +98,22 @@ function ofOther(
   reader.done();
   if (known?.view === owner) return { ...known.definition, of: owner };
   return reader.fault('of', `a view with a stream '${name}'`, known && `'${name}' is a stream of '${known.view}'`);
+}
+
+/** Keys of another type find nothing. Rows of a table are looked up by values of any. */
+function checkKeys(
+  reader: ObjectReader,
+  { name, table }: StreamDefinition,
+  entity: EntityRule | undefined,
+  { streams }: DefinitionParts,
+): void {
+  const owner = streams.stream(name);
+  const type = owner?.entity?.type;
+  if (table || type === undefined || entity === undefined || type === entity.type) return;
+  reader.fault(
+    'of',
+    `a view whose keys are ${entity.type}, as those of this one; those of '${owner?.view}' are ${type}`,
+  );
 }
 
 function readFields(reader: ObjectReader, faults: DefinitionFaults): readonly FieldDefinition[] {

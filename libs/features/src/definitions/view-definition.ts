@@ -31,7 +31,7 @@ export function parseView(document: unknown, parts: DefinitionParts): FeatureVie
   const name = reader.required('name', reader.name('name'), NAME_EXPECTED) ?? '';
   const description = reader.text('description');
   const entity = readEntity(reader);
-  const own = readStreams(reader, name, faults, parts);
+  const own = readStreams(reader, { name, entity }, faults, parts);
   const streams = [...own, ...tablesOfOthers(reader.value('features'), own, name, parts)];
   const { drafts, places, failed } = readFeatures(reader, faults, (one) =>
     readFeature(one, entity?.name, streams, parts),
