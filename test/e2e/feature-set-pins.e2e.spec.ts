@@ -22,6 +22,15 @@ const NULLABLE = ['price', 'volume', 'rsi', 'macd'].map((name) => ({ name, datat
 
 const setOf = (name: string, more: object = {}): object => ({ kind: 'FeatureSet', name, features: ALL, ...more });
 
+/** Processes of PostgreSQL come and go. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 describe('a version and its feature set', () => {
   let server: TestServer;
   let client: RecordedClient;
@@ -246,7 +255,7 @@ describe('a version and its feature set', () => {
         .filter(({ kind }) => kind === 'postgres')
         .map(({ pid }) => pid);
       expect(frozen.length).toBeGreaterThan(0);
-      for (const pid of frozen) process.kill(pid, 'SIGSTOP');
+      for (const pid of frozen) signal(pid, 'SIGSTOP');
       try {
         for (const model of ['empty', 'whole', 'needing']) {
           const { status, body } = await predict(model, { symbol: `UN_${model}` });
@@ -261,7 +270,7 @@ describe('a version and its feature set', () => {
         });
         expect(await predict('empty')).toMatchObject({ status: 200 });
       } finally {
-        for (const pid of frozen) process.kill(pid, 'SIGCONT');
+        for (const pid of frozen) signal(pid, 'SIGCONT');
       }
       while ((await client.get('/v1/audit/events')).status !== 200)
         await new Promise((resolve) => setTimeout(resolve, 100));
