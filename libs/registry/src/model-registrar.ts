@@ -158,10 +158,7 @@ export class ModelRegistrar {
       if (!decided) return { version: await decidedElsewhere(tx, candidate), created: false };
       // A rejected version may come again with other bytes, and from elsewhere; its event names the record.
       if (origin !== undefined && result.report.passed) await exchange.keep(tx, candidate.actor, decided, origin);
-      // What has no features to predict from yet is promoted when it has.
-      const serves = candidate.contents.manifest.featureSet === undefined || result.featureSet?.faults.length === 0;
-      const first = aliasFirst && result.report.passed && serves;
-      const alias = first ? await this.aliasFirst(tx, candidate) : undefined;
+      const alias = aliasFirst && canServe(candidate, result) ? await this.aliasFirst(tx, candidate) : undefined;
       await concludeChange(tx, name, record, {
         action: 'model.register',
         ...(result.report.passed ? {} : { status: 422 }),
@@ -194,6 +191,11 @@ export class ModelRegistrar {
     const first = { model, alias: PRODUCTION, version, reason: 'the first valid version of its model' };
     return (await this.parts.aliases.createFirst(tx, actor, first))?.alias;
   }
+}
+
+/** What has no features to predict from yet is promoted when it has. */
+function canServe({ contents }: Candidate, { report, featureSet }: Validation): boolean {
+  return report.passed && (contents.manifest.featureSet === undefined || featureSet?.faults.length === 0);
 }
 
 /** Of two processes that tried the same bytes, one has decided: its answer is everybody's. */

@@ -47,6 +47,12 @@ function codeOf(row: PolicyRow, unread?: 'failed'): string | undefined {
   }
 }
 
+/** What could not be read is no fault of the request, and never null to a model. */
+function refusal(status: string, policy: string, refused: boolean): string | undefined {
+  if (status === 'TIMEOUT' && policy !== 'default') return 'deadline_exceeded';
+  return refused ? 'incomplete_features' : undefined;
+}
+
 const every = MISSING.flatMap((onMissing) =>
   ([...MISSING, 'degrade'] as const).flatMap((onStale) =>
     VALUE_STATUSES.map((status) => ({ onMissing, onStale, status })),
@@ -68,9 +74,7 @@ it.each(every)(
     expect(row.defaulted).toEqual(shown.statuses[0] === 'DEFAULTED' ? ['x'] : []);
     expect(row.stale).toEqual(status === 'STALE' && isThere ? ['x'] : []);
     const refused = !isThere && policy === 'error';
-    // What could not be read is no fault of the request, and never null to a model.
-    const unread = status === 'TIMEOUT' && policy !== 'default';
-    expect(codeOf(row)).toBe(unread ? 'deadline_exceeded' : refused ? 'incomplete_features' : undefined);
+    expect(codeOf(row)).toBe(refusal(status, policy, refused));
     expect([...row.values.values()]).toEqual(refused ? [] : shown.values);
   },
 );
