@@ -217,12 +217,8 @@ async function startModels(
 ) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
   const registry: ModelRegistry = new ModelRegistry({
-    database,
-    runtime,
-    clock,
-    ids,
-    options: config.registry,
-    onnxLimits: config.onnx,
+    ...{ database, runtime, clock, ids },
+    ...{ options: config.registry, onnxLimits: config.onnx },
     proof: (model, version) => auditLog.traceOf(model, version),
     lastPrediction: (model, version, fromMs) => lastPrediction(auditLog, { model, version, fromMs }),
     loaded: () => reconciler.loadedDigests(),
