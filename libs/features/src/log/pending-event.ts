@@ -25,6 +25,8 @@ export interface PendingEvent {
 const CLOCK_AHEAD: Micros = 5_000_000;
 const ID_LENGTH = 128;
 const STRING_BYTES = 4096;
+/** What an event costs in memory beside its texts. */
+const EVENT_BYTES = 300;
 const MEMBERS = new Set(['entity', 'event_time', 'event_id', 'final', 'values']);
 
 /** Why an event cannot be stored: where, and what was expected. */
@@ -42,6 +44,11 @@ export function readEvent(stream: LoggedStream, given: unknown, now: Micros): Pe
     if (error instanceof EventFault) return error.fault;
     throw error;
   }
+}
+
+/** About what an event costs in memory: its texts lie there as values and as JSON. */
+export function bytesOf({ json, entity }: Pick<PendingEvent, 'json' | 'entity'>): number {
+  return EVENT_BYTES + 2 * (json.length + entity.length);
 }
 
 export function isFault(one: PendingEvent | FieldFault): one is FieldFault {
