@@ -34,7 +34,12 @@ async function batchesOf(lines: number, stream: LoggedStream, text: string) {
     batches.push({ events: given.length, bytes });
     return Promise.resolve(given.map(() => ({ status: 'ACCEPTED' as const })));
   };
-  const upload = new LineUpload('notes', () => stream, store, () => NOW * 1000);
+  const upload = new LineUpload(
+    'notes',
+    () => stream,
+    store,
+    () => NOW * 1000,
+  );
   const { counts } = await upload.run(bodyOf(lines, stream, text));
   return { batches, counts };
 }
