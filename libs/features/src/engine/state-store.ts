@@ -1,6 +1,6 @@
 // Hot: every read finds its states here, and every event that is taken anywhere passes here.
 import type { ViewPlan } from '../definitions/view-plan';
-import type { EventListener, FeatureEvent } from '../log/feature-event';
+import type { EventListener, TakenEvent } from '../log/feature-event';
 import type { Micros } from '../time';
 import type { EntityState } from './entity-state';
 import { Memo } from './memo';
@@ -23,7 +23,7 @@ interface Held {
 
 /** A state on its way into memory. */
 interface Awaiting {
-  take(event: FeatureEvent): void;
+  take(event: TakenEvent): void;
   /** Events may have been missed. */
   startOver(): void;
 }
@@ -122,9 +122,8 @@ export class StateStore implements EventListener {
     if (held) this.remove(held);
   }
 
-  taken(events: readonly FeatureEvent[]): void {
+  taken(events: readonly TakenEvent[]): void {
     for (const event of events) {
-      if (event.logOnly) continue;
       const table = this.tables.get(event.stream);
       if (!table) continue;
       table.awaited.get(event.entity)?.take(event);
@@ -140,10 +139,10 @@ export class StateStore implements EventListener {
     }
   }
 
-  private apply(held: Held, event: FeatureEvent): void {
+  private apply(held: Held, event: TakenEvent): void {
     const { state } = held;
     if (state.columns.full) state.trim(this.now());
-    state.apply(event);
+    state.take(event);
     if (state.spoiled) this.remove(held);
     else this.weigh(held);
   }
