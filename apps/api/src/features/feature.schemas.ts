@@ -8,7 +8,9 @@ const ERROR = object({ pointer: text('Within the event'), 'expected?': text(), '
 const EVENT = object({
   entity: { type: ['string', 'integer'], description: 'The key of the entity' },
   event_time: { type: ['string', 'integer'], description: 'RFC 3339 with a zone, or milliseconds since 1970' },
-  'event_id?': text('A UUID, or any text of up to 128 characters; left out: made of what the event says'),
+  'event_id?': text(
+    'A UUID, or any text of up to 128 characters, which names the event of this entity and `event_time`; left out: made of what the event says',
+  ),
   'final?': truth('`false`: a bar that is not finished; a later event of the same time replaces it'),
   values: { type: 'object', additionalProperties: true, description: 'By the names of the fields of the stream' },
 });
