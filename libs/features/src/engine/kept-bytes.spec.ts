@@ -1,4 +1,4 @@
-import type { FeatureEvent } from '../log/feature-event';
+import type { TakenEvent } from '../log/feature-event';
 import { BEGIN, tick } from '../testing/histories';
 import { memoryUsed } from '../testing/memory-used';
 import { LONG_FEATURES, SHORT_FEATURES, ticks } from '../testing/naive-features';
@@ -19,7 +19,7 @@ function engineOf(features: readonly TestFeature[], stateBytes = 512 * MiB): Eng
 }
 
 const namesOf = (count: number, prefix: string): string[] => Array.from({ length: count }, (_, i) => `${prefix}-${i}`);
-const eventsOf = (entity: string, count: number): FeatureEvent[] =>
+const eventsOf = (entity: string, count: number): TakenEvent[] =>
   Array.from({ length: count }, (_, i) =>
     tick({ entity, eventTime: BEGIN + i * SECOND, values: [i + 0.5, `kind ${i % 7}`, true], id: ++ids }),
   );

@@ -8,6 +8,7 @@ import { explain, type Explanation } from './explain';
 import { readHistories, type HistoryAsk, type Viewpoint } from './history-reader';
 import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type PastMoment, type Task } from './online-query';
 import { PastCache } from './past-cache';
+import type { RecentPast } from './recent-past';
 import type { StreamNeed } from './stream-need';
 
 const DEADLINE_MS = 2000;
@@ -21,6 +22,8 @@ export interface PastReadOptions {
   readonly now: () => Micros;
   readonly counter: CacheCounter;
   readonly cacheBytes: number;
+  /** Absent: the states of now have nothing to do with it. */
+  readonly recent?: RecentPast;
 }
 
 /** Reads of the past, from the log: what would have been served at that moment, or what is known of it now. */
@@ -34,7 +37,7 @@ export class PastReads {
   async read(query: OnlineQuery, moment: PastMoment): Promise<OnlineAnswer> {
     const tasks = tasksOf(query);
     const settled = moment.knownAt <= this.options.now() - SETTLED && query.keepStale !== true;
-    if (settled) this.recall(tasks, moment);
+    await this.recall(query, tasks, moment, settled);
     const missing = tasks.filter(({ done }) => !done);
     const begin = performance.now();
     const reading = new Reading(this.options.log, this.deadlineOf(query));
@@ -46,10 +49,19 @@ export class PastReads {
     return { at: moment.at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
   }
 
-  private recall(tasks: readonly Task[], moment: PastMoment): void {
+  /** What need not be read from the log. */
+  private async recall(
+    query: OnlineQuery,
+    tasks: readonly Task[],
+    moment: PastMoment,
+    settled: boolean,
+  ): Promise<void> {
+    const recent = this.options.recent?.reaches(moment) === true ? this.options.recent : undefined;
+    if (!settled && !recent) return;
     let hits = 0;
     for (const task of tasks) {
-      task.frame = this.cache.find(task, moment);
+      if (TURNS.due) await TURNS.next();
+      task.frame = (settled ? this.cache.find(task, moment) : undefined) ?? recent?.frameOf(query, task, moment);
       task.done = task.frame !== undefined;
       if (task.done) hits += 1;
     }
