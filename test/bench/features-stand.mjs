@@ -128,9 +128,11 @@ function checkPresent(answer) {
     throw new Error(`${other ?? 'no value'} among what was measured: ${answer.slice(0, 500)}`);
 }
 
-/** One caller in a closed loop: milliseconds of each request, and CPU of the server a request. Throws where a value is not there. */
-export async function measure(caller, pid, { requests, path, bodyOf }) {
-  const warm = Math.min(200, Math.ceil(requests / 5));
+/**
+ * One caller in a closed loop: milliseconds of each request, and CPU of the server a request. `warm`: requests until its code is
+ * compiled. Throws where a value is not there.
+ */
+export async function measure(caller, pid, { requests, path, bodyOf, warm = Math.ceil(requests / 5) }) {
   for (let i = 0; i < warm; i++) await caller.post(path, bodyOf(i));
   const times = [];
   const before = cpuOf(pid);

@@ -17,13 +17,14 @@ export interface ServedRow {
 
 /** What the policy of its set makes of the values of its views: the same for a model, a read and a training set. */
 export function servedRow({ set, members }: Selection, frames: readonly Frame[]): ServedRow {
-  const values: FeatureValue[] = [];
-  const statuses: ValueStatus[] = [];
-  const times: Micros[] = [];
-  const sources: ValueSource[] = [];
+  const values = new Array<FeatureValue>(members.length);
+  const statuses = new Array<ValueStatus>(members.length);
+  const times = new Array<Micros>(members.length);
+  const sources = new Array<ValueSource>(members.length);
   let present = 0;
   let absent = 0;
-  for (const member of members) {
+  for (let i = 0; i < members.length; i++) {
+    const member = members[i] as SelectedMember;
     const frame = frames[member.view] as Frame;
     let value = frame.values[member.slot] as FeatureValue;
     let status = frame.statuses[member.slot] as ValueStatus;
@@ -33,10 +34,10 @@ export function servedRow({ set, members }: Selection, frames: readonly Frame[])
     }
     if (status === 'PRESENT' || status === 'DEFAULTED') present += 1;
     else if (status === 'NOT_FOUND') absent += 1;
-    values.push(value);
-    statuses.push(status);
-    times.push(frame.times[member.slot] as Micros);
-    sources.push(sourceOf(frame, member, status));
+    values[i] = value;
+    statuses[i] = status;
+    times[i] = frame.times[member.slot] as Micros;
+    sources[i] = sourceOf(frame, member, status);
   }
   const status = present === members.length ? 'OK' : absent === members.length ? 'NOT_FOUND' : 'PARTIAL';
   return { status, values, statuses, times, sources };
