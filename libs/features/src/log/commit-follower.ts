@@ -22,10 +22,14 @@ const COMMITS = 500;
 const EVENTS = 10_000;
 /** A stamp of the same microsecond may be taken a moment later. */
 const STAMP_MARGIN: Micros = 1000;
+/** The first number of transactions; with 32 bits of them they begin anew. */
+const FIRST_XID = 3;
 
-/** What a look shows: a snapshot, and a moment before it. */
+/** What a look shows. */
 interface Shown {
   readonly snapshot: string;
+  /** The number of the next transaction: all that stamped before `at` have a smaller one. */
+  readonly next: bigint;
   readonly at: Micros;
 }
 
@@ -129,7 +133,7 @@ export class CommitFollower {
     }
     const begin = beginOf(shown.snapshot);
     for (const one of [this.pending, shown]) {
-      if (!one || begin < endOf(one.snapshot)) continue;
+      if (!one || begin < one.next) continue;
       this.pending = undefined;
       this.tellSettled(one.at);
     }
@@ -142,11 +146,16 @@ export class CommitFollower {
   }
 
   private async show(): Promise<Shown> {
-    // now() is when the transaction began, before its snapshot was taken.
-    const [row] = await this.parts.database.query<{ snapshot: string; at: string }>(
-      'SELECT pg_current_snapshot()::text AS snapshot, (extract(epoch FROM now()) * 1000000)::bigint AS at',
+    // now() is when the transaction began, before all else is looked at. The end of a snapshot is behind the last transaction that
+    // ended, and not behind the last one that began: that is what age() counts to.
+    const [row] = await this.parts.database.query<{ snapshot: string; age: number; at: string }>(
+      `SELECT pg_current_snapshot()::text AS snapshot, age('${FIRST_XID}'::xid) AS age,
+         (extract(epoch FROM now()) * 1000000)::bigint AS at`,
     );
-    return { snapshot: row?.snapshot ?? '', at: Number(row?.at) - STAMP_MARGIN };
+    const { snapshot = '', age = 0, at } = row ?? {};
+    const end = endOf(snapshot);
+    const next = end + BigInt.asUintN(32, BigInt(age + FIRST_XID) - end);
+    return { snapshot, next, at: Number(at) - STAMP_MARGIN };
   }
 
   /** Tells of the commits that are in this snapshot and were not in the one before. */
