@@ -154,6 +154,18 @@ export class EntityState {
     return need.span === 0 || this.since <= edge + 1 || columns.timeAt(columns.start) <= edge;
   }
 
+  /** Of what counts at `at`, all that is here was known at that moment, and nothing that is later stands in its place. */
+  wasKnownAt(at: Micros): boolean {
+    const { columns } = this;
+    if (this.behind) return false;
+    if (this.arrived <= at) return true;
+    // Sums may hold what came later and is gone from here.
+    if (this.tiles.length > 0) return false;
+    const end = indexAfter(columns.times, at, columns.start, columns.end);
+    for (let i = columns.start; i < end; i++) if (columns.arrivedAt(i) > at) return false;
+    return true;
+  }
+
   /** Sums of the tiles of a step's window at `at`; what counts at `at` is summed first, and no earlier moment can be asked afterwards. */
   sumsOf(step: OperatorStep, at: Micros, end: number): readonly unknown[] {
     return this.tilesOf(step, end).window(at);
