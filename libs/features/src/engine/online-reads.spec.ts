@@ -273,12 +273,31 @@ describe('a read of the past', () => {
     expect(await engine.readPast(BEGIN + 150 * SECOND)).toMatchObject({ country: 'X' });
   });
 
-  it('says TIMEOUT where the log cannot be read', async () => {
+  it('finds again what was computed for the same values of a request, and for no others', async () => {
+    const engine = engineAt(500);
+    engine.take(spend(1, 100));
+    const at = BEGIN + 10 * SECOND;
+    const read = async (features: Record<string, unknown>): Promise<[unknown, boolean]> => {
+      const before = engine.log.reads;
+      const { given } = readGiven(engine.program, features);
+      const query = { ...engine.query('e'), rows: [{ entities: ['e'], given: [given] }] };
+      const answer = await engine.past.read(query, { at, knownAt: at, corrected: false });
+      return [engine.named(answer)['ratio'], engine.log.reads === before];
+    };
+    expect(await read({ mean: 50 })).toEqual([2, false]);
+    expect(await read({ mean: 50 })).toEqual([2, true]);
+    expect(await read({ mean: 25 })).toEqual([4, false]);
+    expect((await read({}))[0]).toBe(20);
+  });
+
+  it('says TIMEOUT where the log cannot be read, and does not keep that', async () => {
     const engine = engineAt(500);
     engine.log.before = () => Promise.reject(new Error('gone'));
     const answer = await engine.past.read(engine.query('e'), { at: BEGIN, knownAt: BEGIN, corrected: false });
     expect(answer.unread).toBe('failed');
     expect(engine.named(answer)).toMatchObject({ amount: 'TIMEOUT', ratio: 'TIMEOUT', limit: 'DEFAULTED' });
+    engine.log.before = undefined;
+    expect(await engine.readPast(BEGIN)).toMatchObject({ amount: 'NOT_FOUND', country: 'DEFAULTED' });
   });
 });
 
