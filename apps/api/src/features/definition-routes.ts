@@ -1,4 +1,4 @@
-import { Delete, Get, Param, Put, Query, Req } from '@nestjs/common';
+import { Delete, Get, Injectable, Param, Put, Query, Req } from '@nestjs/common';
 import { ApiBody, ApiConsumes } from '@nestjs/swagger';
 import type { RecordChange } from '@sibyl/audit';
 import type { Principal } from '@sibyl/auth';
@@ -26,6 +26,8 @@ export function definitionRoutes(kind: DefinitionKind, { published, needed, requ
   const resource = [`feature_${kind}`, 'name'] as const;
   const notFound = `feature_${kind}_not_found` as const;
 
+  // Whoever extends it is given what its constructor asks for.
+  @Injectable()
   abstract class DefinitionRoutes {
     constructor(
       private readonly definitions: Definitions,
