@@ -23,6 +23,7 @@ import type { ApiConfig } from './config';
 import { AuditModule } from './src/audit/audit.module';
 import { DocsModule } from './src/docs/docs.module';
 import { FeaturesModule } from './src/features/features.module';
+import { FrontModule } from './src/front/front.module';
 import { HealthModule } from './src/health/health.module';
 import { AuditHook } from './src/http/audit-hook';
 import { Drain } from './src/http/drain';
@@ -38,7 +39,6 @@ import { Serving } from './src/models/serving';
 import { Operations } from './src/operations/operations';
 import { OperationsModule } from './src/operations/operations.module';
 import type { Platform } from './src/platform';
-import { PredictModule } from './src/predict/predict.module';
 import { Siblings } from './src/workers/siblings';
 
 /** The parts of the platform under the types by which controllers ask for them. */
@@ -98,7 +98,7 @@ export class ApiModule {
       imports: [
         PlatformModule.of(platform, config),
         HttpModule,
-        PredictModule.of(platform, config),
+        FrontModule.of(platform, config),
         ModelsModule,
         FeaturesModule,
         KeysModule,

@@ -27,7 +27,7 @@ import { startLineage, startLineageFeed, type LineageStarted } from './features/
 import { LocalServing } from './models/local-serving';
 import { ModelSources } from './models/model-sources';
 import type { Serving } from './models/serving';
-import { Underway } from './predict/underway';
+import { Underway } from './front/underway';
 import { SignatureWatch } from './models/signature-watch';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';

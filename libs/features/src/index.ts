@@ -1,4 +1,11 @@
-export { VALUE_STATUSES, VALUE_TYPES, type FeatureValue, type ValueStatus, type ValueType } from './feature-value';
+export {
+  jsonOf,
+  VALUE_STATUSES,
+  VALUE_TYPES,
+  type FeatureValue,
+  type ValueStatus,
+  type ValueType,
+} from './feature-value';
 export { PUSH_RESULTS, type PushResult } from './log/feature-event';
 export { FeatureLog } from './log/feature-log';
 export type { UploadFault, UploadOutcome } from './log/line-upload';
@@ -18,7 +25,7 @@ export { readInstant } from './log/instant';
 export { LogHistory } from './log/log-history';
 export { entityKey } from './log/entity-key';
 export { SetReads } from './serving/set-reads';
-export type { SetProgram } from './serving/set-program';
+export { SelectedFrames } from './serving/selected-frames';
 export type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from './engine/online-query';
 export { Lineage, type LineageParts, type LineageQuery } from './lineage/lineage';
 export { LineageFeed } from './lineage/lineage-feed';
@@ -35,11 +42,10 @@ export { PastReads } from './engine/past-reads';
 export { FeatureReads, type ReadAnswer, type ReadRequest } from './serving/feature-reads';
 export type { AskedRow } from './serving/entity-rows';
 export { ReadOptions } from './serving/read-options';
-export type { ServedRow } from './serving/served-row';
-export { Selections, VALUE_SOURCES, type Selection } from './serving/selection';
+export { servedRow, type ServedRow } from './serving/served-row';
+export { Selections, VALUE_SOURCES, type SelectedMember, type Selection, type SetSelection } from './serving/selection';
 export { instantText, type Micros } from './time';
 export { FeastFacade } from './feast/feast-facade';
-export type { FeastAnswer } from './feast/feast-answer';
 export { TRAINING_FORMATS, type TrainingFormat } from './training/training-columns';
 export { TrainingFiles } from './training/training-files';
 export type { GivenRow } from './training/training-row';

@@ -57,8 +57,8 @@ export class FeatureMetrics {
     else this.cache.set(key, { tier, result, count: times });
   }
 
-  countStatus(status: string): void {
-    this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
+  countStatus(status: string, values: number): void {
+    this.statuses.set(status, (this.statuses.get(status) ?? 0) + values);
   }
 
   /** Always the same object for a feature: kept by whoever feeds it. */

@@ -12,6 +12,7 @@ import {
   LiveReads,
   LogHistory,
   PastReads,
+  SelectedFrames,
   Selections,
   SetReads,
   StateStore,
@@ -54,11 +55,9 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const selections = new Selections({ compiler, snapshot, store });
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes });
-  const reads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, now, quality },
-    config.featureReads,
-  );
-  const sets = new SetReads({ snapshot, selections, live, past, history, now, quality });
+  const frames = new SelectedFrames({ store: states, live, past, now, quality });
+  const reads = new FeatureReads({ selections, snapshot, store: states, live, past, frames, now }, config.featureReads);
+  const sets = new SetReads({ snapshot, selections, frames, history, now });
   metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
   const folder = path.join(config.dataDir, 'training-sets');

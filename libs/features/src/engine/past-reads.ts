@@ -6,7 +6,15 @@ import { EntityState, type HeldHistory } from './entity-state';
 import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
 import { readHistories, type HistoryAsk, type Viewpoint } from './history-reader';
-import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type PastMoment, type Task } from './online-query';
+import {
+  framesOf,
+  sharedTasksOf,
+  tasksOf,
+  type OnlineAnswer,
+  type OnlineQuery,
+  type PastMoment,
+  type Task,
+} from './online-query';
 import { PastCache } from './past-cache';
 import type { StreamNeed } from './stream-need';
 
@@ -32,7 +40,7 @@ export class PastReads {
   }
 
   async read(query: OnlineQuery, moment: PastMoment): Promise<OnlineAnswer> {
-    const tasks = tasksOf(query);
+    const tasks = sharedTasksOf(query);
     const settled = moment.knownAt <= this.options.now() - SETTLED && query.keepStale !== true;
     if (settled) this.recall(tasks, moment);
     const missing = tasks.filter(({ done }) => !done);
@@ -91,11 +99,12 @@ export class PastReads {
     reading: Reading,
     statesOf: (task: number) => PastStates,
   ): Promise<void> {
+    const { pace = TURNS } = query;
     for (const [i, task] of tasks.entries()) inputsOf(query, task, statesOf(i));
     for (let round = 0; round <= MAX_KEY_ROUNDS; round++) {
       await reading.fetch(this.options.now);
       for (const [i, task] of tasks.entries()) {
-        if (TURNS.due) await TURNS.next();
+        if (pace.due) await pace.next();
         if (task.done) continue;
         const states = statesOf(i);
         const { misses } = states;

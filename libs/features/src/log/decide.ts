@@ -1,4 +1,5 @@
 import type { FeatureValue } from '../feature-value';
+import { isSame } from '../rules/event-rules';
 import type { Micros } from '../time';
 import type { PushResult } from './feature-event';
 import { idOf, type PendingEvent } from './pending-event';
@@ -90,14 +91,11 @@ function repeatOf(
   return same ? 'same' : 'other';
 }
 
-/** Rules may have changed what was stored: then what they make of this event is compared, or with rules that compare, nothing. */
-function isSameContent(event: PendingEvent, stored: string): boolean {
-  if (event.json === stored) return true;
-  const { rules } = event.stream;
-  if (!rules) return false;
-  if (rules.comparing) return true;
-  const { values } = rules.check(event.values, { at: event.eventTime, eventTime: event.eventTime });
-  return JSON.stringify(values) === stored;
+/** Rules may have changed what was stored: then what they make of this event is compared. */
+function isSameContent({ json, values, stream: { rules } }: PendingEvent, stored: string): boolean {
+  if (json === stored) return true;
+  const there = JSON.parse(stored) as FeatureValue[];
+  return rules ? rules.mayBe(values, there) : isSame(values, there);
 }
 
 function checkedValues(

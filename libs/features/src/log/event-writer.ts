@@ -1,7 +1,7 @@
 import { sqlState, type Database } from '@sibyl/database';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import { takeEvents, type BatchOutcome } from './event-batch';
-import type { EventListener, FeatureEvent, PushResult } from './feature-event';
+import type { EventListener, PushResult } from './feature-event';
 import type { LogOptions } from './log-options';
 import type { PendingEvent } from './pending-event';
 import type { Periods } from './periods';
@@ -11,7 +11,7 @@ export interface WriterParts {
   readonly database: Database;
   readonly clock: Clock;
   readonly periods: Periods;
-  /** Of this process: by it others know whose commits they have heard of already. */
+  /** Of this process, for those who look into the log of commits. */
   readonly writer: string;
   readonly listeners: readonly EventListener[];
   /** Hears what became of the events of one commit. */
@@ -98,7 +98,7 @@ export class EventWriter {
         const now = clock.now() * 1000;
         const limits = events.length > this.options.batchEvents ? { timeoutMs: STATEMENT_MS } : {};
         const outcome = await database.transaction((tx) => takeEvents(tx, events, writer, now), limits);
-        this.tell(outcome.stored, events, outcome);
+        this.tell(events, outcome);
         return outcome;
       } catch (error) {
         if (attempt === ATTEMPTS || !isWorthAnother(error)) throw error;
@@ -107,8 +107,8 @@ export class EventWriter {
     }
   }
 
-  private tell(stored: readonly FeatureEvent[], events: readonly PendingEvent[], { decisions }: BatchOutcome): void {
-    if (stored.length > 0) for (const listener of this.parts.listeners) listener.taken(stored);
+  private tell(events: readonly PendingEvent[], { stored, commit, decisions }: BatchOutcome): void {
+    if (stored.length > 0) for (const listener of this.parts.listeners) listener.taken(stored, commit);
     const { onResults } = this.parts;
     if (!onResults) return;
     const counts = new Map<string, [stream: string, result: PushResult, events: number]>();

@@ -1,21 +1,28 @@
-import { DomainError, nearestWords } from '@sibyl/kernel';
+import { DomainError, nearestWords, TURNS, type Pace } from '@sibyl/kernel';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
 import type { LiveReads } from '../engine/live-reads';
-import type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
+import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
 import type { StateStore } from '../engine/state-store';
-import type { FeatureQuality } from '../quality/feature-quality';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
+import { LargeReads } from './large-reads';
 import { checkRetention, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
+import { queryOf, type SelectedFrames } from './selected-frames';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
 
 /** Entities of one read. */
 const ENTITIES_MAX = 1000;
+/** Values of one read: a thousand entities of views with two hundred features. */
+const VALUES_MAX = 200_000;
+/** Larger reads are few at a time. */
+const LARGE_VALUES = 25_000;
+/** Values that are put together at once; more are in slices. */
+const VALUES_AT_ONCE = 4000;
 /** How long the log may take for some rows of long work. */
 const LONG_MS = 60_000;
 
@@ -25,6 +32,8 @@ export interface ReadRequest extends AskedMoment {
   readonly features?: readonly string[];
   readonly rows: readonly AskedRow[];
   readonly deadlineMs?: number;
+  /** Of long reads; absent: that of all long work. Rejects where nobody wants the answer any more. */
+  readonly pace?: Pace;
 }
 
 export interface ReadAnswer {
@@ -46,13 +55,14 @@ export interface FeatureReadsParts {
   readonly store: StateStore;
   readonly live: LiveReads;
   readonly past: PastReads;
+  readonly frames: SelectedFrames;
   readonly now: () => Micros;
-  readonly quality: FeatureQuality;
 }
 
 /** Reads of features by name, for callers: resolved, checked, read from memory or from the log, and settled by the policy of the set. */
 export class FeatureReads {
   private inUse: readonly ViewPlan[] = [];
+  private readonly large = new LargeReads();
 
   constructor(
     private readonly parts: FeatureReadsParts,
@@ -80,13 +90,20 @@ export class FeatureReads {
   }
 
   async read(request: ReadRequest): Promise<ReadAnswer> {
-    const { selection, rows, moment } = await this.prepare(request);
-    const answer = await this.readFrames(selection, rows, { moment, deadlineMs: request.deadlineMs });
-    const served = answer.frames.map((frames) => servedRow(selection, frames));
-    if (!moment) {
-      const programs = selection.views.map(({ program }) => program);
-      this.parts.quality.observe(programs, answer);
-    }
+    return this.readSelected(await this.select(request), request);
+  }
+
+  /** The same of what was selected before. */
+  async readSelected(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
+    const large = request.rows.length * weightOf(selection) > LARGE_VALUES;
+    return large ? this.large.run(() => this.readNow(selection, request)) : this.readNow(selection, request);
+  }
+
+  private async readNow(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
+    const { rows, moment } = this.prepare(selection, request);
+    const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
+    const answer = await this.parts.frames.read(selection, { rows, moment, deadlineMs, pace: request.pace });
+    const served = await this.serve(selection, answer, request.pace);
     const { at, storage, unread } = answer;
     return {
       ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
@@ -95,49 +112,41 @@ export class FeatureReads {
     };
   }
 
+  private async serve(selection: Selection, { frames }: OnlineAnswer, pace: Pace = TURNS): Promise<ServedRow[]> {
+    const rows: ServedRow[] = [];
+    const rowsAtOnce = Math.ceil(VALUES_AT_ONCE / selection.members.length);
+    for (const [i, one] of frames.entries()) {
+      if (i >= rowsAtOnce && pace.due) await pace.next();
+      rows.push(servedRow(selection, one));
+    }
+    return rows;
+  }
+
   /** Why a member has its value for the first row. */
   async explain(request: ReadRequest, name: string): Promise<Explanation> {
-    const { selection, rows, moment } = await this.prepare(request);
+    const selection = await this.select(request);
+    const { rows, moment } = this.prepare(selection, request);
     const { past, live, now } = this.parts;
     const { view, slot } = memberOf(selection, name);
     const [row] = rows;
     const one = selection.views[view];
     if (!one || !row) throw new RangeError('an explanation is of one row');
     const given = row.given?.[view];
-    const query: OnlineQuery = {
+    const query = {
+      ...queryOf(selection, { rows: [], deadlineMs: request.deadlineMs ?? this.options.deadlineMs }),
       views: [one.program],
       rows: [{ entities: [row.entities[view] as string], ...(given && { given: [given] }) }],
-      deadlineMs: request.deadlineMs ?? this.options.deadlineMs,
-      ...staleOf(selection),
     };
     if (moment) return past.explain(query, moment, slot);
-    if (this.isInMemory(selection)) return live.explain(query, slot);
+    if (this.parts.frames.isInMemory(selection)) return live.explain(query, slot);
     const at = now();
     return past.explain(query, { at, knownAt: at, corrected: false }, slot);
   }
 
-  /** Frames of a selection now, or as of a moment. */
-  async readFrames(
-    selection: Selection,
-    rows: readonly OnlineRow[],
-    { moment, deadlineMs }: { readonly moment?: PastMoment | undefined; readonly deadlineMs?: number | undefined },
-  ): Promise<OnlineAnswer> {
-    const { live, past, now } = this.parts;
-    const views = selection.views.map(({ program }) => program);
-    const query: OnlineQuery = { views, rows, ...staleOf(selection) };
-    const limit = deadlineMs === undefined ? {} : { deadlineMs };
-    if (moment) return past.read({ ...query, ...limit }, moment);
-    if (this.isInMemory(selection)) return live.read({ ...query, deadlineMs: deadlineMs ?? this.options.deadlineMs });
-    // Of a version that is not current any more nothing is kept in memory; the log gives the same.
-    const at = now();
-    return past.read({ ...query, ...limit }, { at, knownAt: at, corrected: false });
-  }
-
   /** Brings states into memory; rows of versions that are not kept there stay in the log. */
   async warm(selection: Selection, rows: readonly OnlineRow[]): Promise<void> {
-    if (!this.isInMemory(selection)) return;
-    const views = selection.views.map(({ program }) => program);
-    await this.parts.live.read({ views, rows, deadlineMs: LONG_MS });
+    const { frames, live } = this.parts;
+    if (frames.isInMemory(selection)) await live.read(queryOf(selection, { rows, deadlineMs: LONG_MS }));
   }
 
   /** Each row as of a moment of its own, from the log: rows of training sets. */
@@ -146,36 +155,30 @@ export class FeatureReads {
     rows: readonly OnlineRow[],
     moments: readonly PastMoment[],
   ): Promise<Omit<OnlineAnswer, 'at'>> {
-    const views = selection.views.map(({ program }) => program);
-    return this.parts.past.readEach({ views, rows, deadlineMs: LONG_MS, ...staleOf(selection) }, moments);
+    return this.parts.past.readEach(queryOf(selection, { rows, deadlineMs: LONG_MS }), moments);
   }
 
-  private async prepare(request: ReadRequest): Promise<{
-    readonly selection: Selection;
-    readonly rows: readonly OnlineRow[];
-    readonly moment: PastMoment | undefined;
-  }> {
+  private prepare(
+    selection: Selection,
+    request: Omit<ReadRequest, 'set' | 'features'>,
+  ): { readonly rows: readonly OnlineRow[]; readonly moment: PastMoment | undefined } {
     if (request.rows.length > ENTITIES_MAX)
       throw new DomainError('batch_too_large', `At most ${ENTITIES_MAX} entities are read at once.`);
-    const selection = await this.select(request);
+    const each = weightOf(selection);
+    if (request.rows.length * each > VALUES_MAX) {
+      const most = Math.max(1, Math.floor(VALUES_MAX / each));
+      throw new DomainError('batch_too_large', `Of these features at most ${most} entities are read at once.`);
+    }
     const now = this.parts.now();
     const moment = readMoment(request, now);
     if (moment) checkRetention(selection, moment.at, now);
-    return { selection, rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
-  }
-
-  private isInMemory({ views }: Selection): boolean {
-    const { store } = this.parts;
-    return views.every(({ program }) =>
-      program.plan.streams.every(
-        ({ definition }, i) => store.table(definition.name)?.serves(program.needOf(i)) === true,
-      ),
-    );
+    return { rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
   }
 }
 
-function staleOf({ set }: Selection): Pick<OnlineQuery, 'keepStale'> {
-  return set?.onStale === 'degrade' ? { keepStale: true } : {};
+/** What one row comes to, in values. */
+function weightOf({ programs }: Selection): number {
+  return programs.reduce((sum, program) => sum + program.weight, 0);
 }
 
 function memberOf({ members }: Selection, name: string): SelectedMember {

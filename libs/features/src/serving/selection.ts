@@ -29,7 +29,16 @@ export interface Selection {
   /** Absent where it is a list. */
   readonly set?: FeatureSet;
   readonly views: readonly SelectedView[];
+  /** Of the views, in their order. */
+  readonly programs: readonly Program[];
   readonly members: readonly SelectedMember[];
+}
+
+/** A set ready to be read. */
+export interface SetSelection extends Selection {
+  readonly set: FeatureSet;
+  /** `name@sha256:…`, as records name it. */
+  readonly reference: string;
 }
 
 export interface SelectedView {
@@ -39,6 +48,8 @@ export interface SelectedView {
 
 const FEATURES_MAX = 1024;
 const KEPT = 1024;
+/** Of all lists of features that are kept, in characters. */
+const LISTS_CHARACTERS = 4 * 1024 * 1024;
 const VIEW = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?$/;
 const VIEW_FEATURE = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?:([a-z][a-z0-9_.]{0,126})$/;
 
@@ -51,7 +62,9 @@ export interface SelectionParts {
 /** Makes selections, each once. */
 export class Selections {
   private readonly programs = new WeakMap<FeatureView, Program>();
-  private readonly made = new LRUCache<string, Selection>({ max: KEPT });
+  private readonly made = new LRUCache<string, SetSelection>({ max: KEPT });
+  /** Of lists of features of current views, by their text: clients ask for the same few over and over. */
+  private readonly lists = new LRUCache<string, Selection>({ max: KEPT, maxSize: LISTS_CHARACTERS });
 
   constructor(private readonly parts: SelectionParts) {}
 
@@ -65,7 +78,7 @@ export class Selections {
   }
 
   /** `name`, or `name@` and the first hexadecimal digits of a hash. */
-  async ofSet(reference: string): Promise<Selection> {
+  async ofSet(reference: string): Promise<SetSelection> {
     const { snapshot, store } = this.parts;
     const current = reference.includes('@') ? undefined : snapshot.set(reference);
     if (current) return this.ofVersion(current);
@@ -78,6 +91,15 @@ export class Selections {
   async ofFeatures(references: readonly string[], pointer: string): Promise<Selection> {
     if (references.length > FEATURES_MAX)
       throw new DomainError('batch_too_large', `At most ${FEATURES_MAX} features are read at once.`);
+    const text = references.join('\n');
+    const known = this.lists.get(text);
+    if (known?.views.every(({ view }) => this.parts.snapshot.view(view.name) === view)) return known;
+    const selection = await this.readList(references, pointer);
+    if (!text.includes('@')) this.lists.set(text, selection, { size: text.length + 1 });
+    return selection;
+  }
+
+  private async readList(references: readonly string[], pointer: string): Promise<Selection> {
     const faults: FieldFault[] = [];
     const builder = new SelectionBuilder(this);
     for (const [i, reference] of references.entries()) {
@@ -109,17 +131,28 @@ export class Selections {
     return prefix === undefined ? snapshot.view(name) : snapshot.olderView(name, `sha256:${prefix}`);
   }
 
-  private async ofVersion(set: FeatureSet): Promise<Selection> {
+  /** A version of a set; undefined where versions of views that it names are not at hand. */
+  ofKnown(set: FeatureSet): SetSelection | undefined {
     const known = this.made.get(set.hash);
     if (known) return known;
     const builder = new SelectionBuilder(this);
     for (const { name, view: viewName, viewHash, feature, type, default: fallback } of set.members) {
-      const view = await this.parts.snapshot.olderView(viewName, viewHash);
-      if (!view || !builder.add(view, feature, { name, type, default: fallback }))
-        throw new RangeError(`set ${set.name} without ${viewName}:${feature}`);
+      const view = this.parts.snapshot.view(viewName, viewHash);
+      if (!view) return undefined;
+      if (!builder.add(view, feature, { name, type, default: fallback }))
+        throw new RangeError(`set ${set.name} names no feature of its view: ${viewName}:${feature}`);
     }
-    const selection = { set, ...builder.build() };
+    const selection = { set, reference: `${set.name}@${set.hash}`, ...builder.build() };
     this.made.set(set.hash, selection);
+    return selection;
+  }
+
+  private async ofVersion(set: FeatureSet): Promise<SetSelection> {
+    const known = this.made.get(set.hash);
+    if (known) return known;
+    for (const { view, viewHash } of set.members) await this.parts.snapshot.olderView(view, viewHash);
+    const selection = this.ofKnown(set);
+    if (!selection) throw new RangeError(`set ${set.name} without its views`);
     return selection;
   }
 }
@@ -151,7 +184,8 @@ class SelectionBuilder {
   }
 
   build(): Selection {
-    return { views: this.views, members: this.members };
+    const { views, members } = this;
+    return { views, programs: views.map(({ program }) => program), members };
   }
 }
 

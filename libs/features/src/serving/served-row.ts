@@ -1,3 +1,4 @@
+// Hot: of every row that is served, to callers, to models and to training sets.
 import type { Frame } from '../engine/frame';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Micros } from '../time';
@@ -14,41 +15,47 @@ export interface ServedRow {
   readonly sources: readonly ValueSource[];
 }
 
-/** What its policy of a set makes of the values of its views: the same for a model, a read and a training set. */
+/** What the policy of its set makes of the values of its views: the same for a model, a read and a training set. */
 export function servedRow({ set, members }: Selection, frames: readonly Frame[]): ServedRow {
-  const values: FeatureValue[] = [];
-  const statuses: ValueStatus[] = [];
-  const times: Micros[] = [];
-  const sources: ValueSource[] = [];
+  const values = new Array<FeatureValue>(members.length);
+  const statuses = new Array<ValueStatus>(members.length);
+  const times = new Array<Micros>(members.length);
+  const sources = new Array<ValueSource>(members.length);
   let present = 0;
   let absent = 0;
-  for (const member of members) {
+  for (let i = 0; i < members.length; i++) {
+    const member = members[i] as SelectedMember;
     const frame = frames[member.view] as Frame;
     let value = frame.values[member.slot] as FeatureValue;
     let status = frame.statuses[member.slot] as ValueStatus;
-    if (set && standsIn(set, member, status)) {
+    if (set && standsIn(set, member, frame)) {
       value = member.default as FeatureValue;
       status = 'DEFAULTED';
     }
     if (status === 'PRESENT' || status === 'DEFAULTED') present += 1;
     else if (status === 'NOT_FOUND') absent += 1;
-    values.push(value);
-    statuses.push(status);
-    times.push(frame.times[member.slot] as Micros);
-    sources.push(sourceOf(frame, member, status));
+    values[i] = value;
+    statuses[i] = status;
+    times[i] = frame.times[member.slot] as Micros;
+    sources[i] = sourceOf(frame, member, status);
   }
   const status = present === members.length ? 'OK' : absent === members.length ? 'NOT_FOUND' : 'PARTIAL';
   return { status, values, statuses, times, sources };
 }
 
+/**
+ * Whether the default of a member stands in for the value that its view has. What could not be read in time is as missing as what
+ * is not there: answers say that the log was not read, and no training set is made of such values. What the request gives is never
+ * passed over, not even where it is null or its rules reject it.
+ */
 function standsIn(
   { onMissing, onStale }: NonNullable<Selection['set']>,
   member: SelectedMember,
-  status: ValueStatus,
+  { statuses, given }: Frame,
 ): boolean {
-  if (member.default === undefined || status === 'PRESENT' || status === 'DEFAULTED') return false;
-  // What could not be read in time is there, and is not passed over in silence.
-  if (status === 'TIMEOUT') return false;
+  const status = statuses[member.slot] as ValueStatus;
+  if (status === 'PRESENT' || status === 'DEFAULTED' || member.default === undefined) return false;
+  if (given?.values[member.slot] !== undefined) return false;
   return (status === 'STALE' ? onStale : onMissing) === 'default';
 }
 

@@ -1,6 +1,8 @@
 import { createTestDatabase, type TestDatabase } from '@sibyl/database/testing';
 import { SystemClock, systemActor, type DomainError } from '@sibyl/kernel';
 import type { ChangeRecord } from '@sibyl/audit';
+import { FeatureLog } from '../log/feature-log';
+import { LogHistory } from '../log/log-history';
 import { featureMigrations } from '../migrations';
 import { DefinitionCompiler } from './definition-compiler';
 import { DefinitionSnapshot } from './definition-snapshot';
@@ -193,6 +195,47 @@ it('keeps the view of an older version of a set that a model names by its hash',
 });
 
 describe('a set', () => {
+  it('is served on when a view leaves out a stream that its version reads', async () => {
+    const wide = {
+      streams: [
+        { name: 'wide_a', fields: { a: 'double' } },
+        { name: 'wide_b', fields: { b: 'double' }, rules: [{ field: 'b', between: { min: 0, max: 10 }, action: 'reject' }] },
+      ],
+      features: [
+        { name: 'x', op: 'last', input: 'wide_a.a' },
+        { name: 'y', op: 'last', input: 'wide_b.b' },
+      ],
+    };
+    const { hash } = await publish('wide', view('wide', {}, wide));
+    await publish('both', set('both', 'wide:x', 'wide:y'), 'set');
+    const { database } = test;
+    const clock = new SystemClock();
+    const quiet = { info: () => undefined, warn: () => undefined };
+    const log = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [], log: quiet });
+    const push = (b: number) =>
+      log.push(actor, 'wide_b', [{ entity: 'e', event_time: Date.now() - 1000, values: { b } }]);
+    expect(await push(5)).toMatchObject([{ status: 'ACCEPTED' }]);
+    await publish('wide', view('wide', {}, { streams: [wide.streams[0]], features: [wide.features[0]] }));
+    expect(snapshot.view('wide', hash)?.streams).toHaveLength(2);
+    expect(await push(6)).toMatchObject([{ status: 'ACCEPTED' }]);
+    expect(await push(11)).toMatchObject([{ status: 'INVALID' }]);
+    const now = Date.now() * 1000;
+    const history = new LogHistory(database, snapshot, clock);
+    const query = { entity: 'e', at: now, knownAt: Infinity, corrected: false, events: 9 };
+    const read = () =>
+      history.read(
+        ['wide_a', 'wide_b'].map((stream) => ({ ...query, stream })),
+        now + 10_000_000,
+      );
+    expect((await read()).map(({ events }) => events.map(({ values }) => values[0]))).toEqual([[], [5, 6]]);
+    // Whoever knows a version by its hash still reads it when its name means nothing any more; nothing is pushed to it.
+    await store.delete(actor, 'set', 'both', record);
+    await store.delete(actor, 'view', 'wide', record);
+    expect((await read())[1]?.events).toHaveLength(2);
+    await expect(push(7)).rejects.toMatchObject({ code: 'stream_not_found' });
+    await log.stop();
+  });
+
   it('keeps the versions of its views, also after a restart', async () => {
     const { hash } = await publish('pinned', view('pinned'));
     await publish('pins', set('pins', 'pinned:x'), 'set');
