@@ -158,7 +158,7 @@ describe('events that are pushed', () => {
       status: 'rejected',
       reason: { message: expect.stringContaining('no stream keeps') },
     });
-    for (const push of [before, after]) expect(push).toMatchObject({ value: [{ result: 'ACCEPTED' }] });
+    for (const stored of [before, after]) expect(stored).toMatchObject({ value: [{ result: 'ACCEPTED' }] });
     expect((await read({ stream: 'ticks', entity: of })).prices).toEqual([2, 3]);
     expect(one.depth).toBe(0);
   });
