@@ -10,7 +10,7 @@ import { Recorded } from '../http/record-change';
 import type { ApiRequest } from '../http/request-context';
 import { toDefinitionListView, toDefinitionView, toDeletedView, toPublishedView } from './definition.view';
 import { Definitions } from './definitions';
-import { PublishQuery } from './feature.dto';
+import { isDryRun, PublishQuery } from './feature.dto';
 
 /** In what the routes of one kind of definition differ from those of the other. */
 interface DefinitionWords {
@@ -97,11 +97,11 @@ export function definitionRoutes(kind: DefinitionKind, words: DefinitionWords) {
     async publish(
       @Caller() caller: Principal,
       @Param('name') name: string,
-      @Query() { dry_run: dryRun = 'false' }: PublishQuery,
+      @Query() query: PublishQuery,
       @Req() request: ApiRequest,
       @Recorded() record: RecordChange,
     ): Promise<Record<string, unknown>> {
-      const isDry = dryRun === 'true';
+      const isDry = isDryRun(query);
       return toPublishedView(await this.definitions.publish(caller, { kind, name, isDry, request }, record), isDry);
     }
 

@@ -20,7 +20,7 @@ const known = (eventId: string, stamp: number, more: Partial<KnownEvent> = {}): 
 };
 
 function resultOf(eventTime: number, others: readonly KnownEvent[] = [], more: Partial<PendingEvent> = {}): string {
-  const { result, logOnly } = decide(eventAt(eventTime, more), state, others, NEWEST + SECOND);
+  const { result, logOnly } = decide(eventAt(eventTime, more), state, { known: others, around: {} }, NEWEST + SECOND);
   return logOnly ? `${result}, for the log` : result;
 }
 
@@ -60,6 +60,9 @@ describe('what becomes of an event', () => {
 
   it('of an entity that nobody knows is never late', () => {
     const unknown: EntityState = { newest: undefined, values: undefined, stamp: 0 };
-    expect(decide(eventAt(1), unknown, [], NEWEST)).toMatchObject({ result: 'ACCEPTED', logOnly: false });
+    expect(decide(eventAt(1), unknown, { known: [], around: {} }, NEWEST)).toMatchObject({
+      result: 'ACCEPTED',
+      logOnly: false,
+    });
   });
 });
