@@ -10,6 +10,7 @@ import {
   framesOf,
   sharedTasksOf,
   tasksOf,
+  tiersOf,
   type OnlineAnswer,
   type OnlineQuery,
   type PastMoment,
@@ -44,6 +45,7 @@ export class PastReads {
 
   async read(query: OnlineQuery, moment: PastMoment): Promise<OnlineAnswer> {
     const tasks = sharedTasksOf(query);
+    for (const task of tasks) task.tier = 'log';
     const settled = moment.knownAt <= this.options.now() - SETTLED && query.keepStale !== true;
     await this.recall(query, tasks, moment, settled);
     const missing = tasks.filter(({ done }) => !done);
@@ -54,7 +56,11 @@ export class PastReads {
     const { unread } = reading;
     const storage = missing.length > 0 ? Math.round((performance.now() - begin) * MICROS_PER_MS) : 0;
     if (settled) for (const task of missing) if (task.frame) this.cache.keep(task, moment, task.frame);
-    return { at: moment.at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
+    return {
+      ...{ at: moment.at, frames: framesOf(tasks, query), storage },
+      ...tiersOf(tasks, query),
+      ...(unread && { unread }),
+    };
   }
 
   /** What need not be read from the log. */
@@ -71,7 +77,9 @@ export class PastReads {
       if (TURNS.due) await TURNS.next();
       task.frame = (settled ? this.cache.find(task, moment) : undefined) ?? recent?.frameOf(query, task, moment);
       task.done = task.frame !== undefined;
-      if (task.done) hits += 1;
+      if (!task.done) continue;
+      hits += 1;
+      task.tier = 'vector';
     }
     if (hits > 0) this.options.counter.count('as_of', 'hit', hits);
     if (tasks.length > hits) this.options.counter.count('as_of', 'miss', tasks.length - hits);
