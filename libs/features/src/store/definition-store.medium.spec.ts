@@ -175,6 +175,7 @@ describe('definitions that come all at once', () => {
     expect(made.members?.[0]?.viewHash).toBe(hash);
   });
 });
+
 /** What an event leaves behind that is stored. */
 const EVENT = `INSERT INTO features.latest (stream, entity, ingested_at) SELECT id, 'e', 1 FROM features.stream WHERE name = $1`;
 
