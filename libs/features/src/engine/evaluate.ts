@@ -127,7 +127,7 @@ class Evaluation {
 
   private expression(program: ProgramStep, { expression, slots }: ExpressionStep): void {
     const { values, statuses, times } = this.frame;
-    const { args } = program;
+    const { args, ages } = program;
     let status: ValueStatus = 'NULL';
     let time = Number.POSITIVE_INFINITY;
     let stale = false;
@@ -137,7 +137,7 @@ class Evaluation {
       args[i] = values[slot] as FeatureValue;
       if (GRAVITY[its] > GRAVITY[status]) status = its;
       if (its === 'STALE') stale = true;
-      if ((times[slot] as number) < time) time = times[slot] as number;
+      if (ages[i] === true && (times[slot] as number) < time) time = times[slot] as number;
     }
     // What was not read is not what is missing: no `coalesce` stands in for it.
     if (status === 'TIMEOUT') return this.settleAll(program, status, null, Number.NaN);

@@ -10,6 +10,7 @@ import {
   framesOf,
   sharedTasksOf,
   tasksOf,
+  tiersOf,
   type OnlineAnswer,
   type OnlineQuery,
   type PastMoment,
@@ -41,6 +42,7 @@ export class PastReads {
 
   async read(query: OnlineQuery, moment: PastMoment): Promise<OnlineAnswer> {
     const tasks = sharedTasksOf(query);
+    for (const task of tasks) task.tier = 'log';
     const settled = moment.knownAt <= this.options.now() - SETTLED && query.keepStale !== true;
     if (settled) this.recall(tasks, moment);
     const missing = tasks.filter(({ done }) => !done);
@@ -51,7 +53,11 @@ export class PastReads {
     const { unread } = reading;
     const storage = missing.length > 0 ? Math.round((performance.now() - begin) * MICROS_PER_MS) : 0;
     if (settled) for (const task of missing) if (task.frame) this.cache.keep(task, moment, task.frame);
-    return { at: moment.at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
+    return {
+      ...{ at: moment.at, frames: framesOf(tasks, query), storage },
+      ...tiersOf(tasks, query),
+      ...(unread && { unread }),
+    };
   }
 
   private recall(tasks: readonly Task[], moment: PastMoment): void {
@@ -59,7 +65,9 @@ export class PastReads {
     for (const task of tasks) {
       task.frame = this.cache.find(task, moment);
       task.done = task.frame !== undefined;
-      if (task.done) hits += 1;
+      if (!task.done) continue;
+      hits += 1;
+      task.tier = 'vector';
     }
     if (hits > 0) this.options.counter.count('as_of', 'hit', hits);
     if (tasks.length > hits) this.options.counter.count('as_of', 'miss', tasks.length - hits);
