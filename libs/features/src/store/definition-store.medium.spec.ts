@@ -113,6 +113,14 @@ describe('a dry run', () => {
     expect(await test.database.query(`SELECT * FROM features.stream WHERE name = 'dry_s'`)).toEqual([]);
   });
 
+  it('uses up no number of a stream', async () => {
+    const last = async (): Promise<unknown> =>
+      (await test.database.query('SELECT last FROM features.stream_number'))[0];
+    const before = await last();
+    for (let i = 0; i < 3; i++) await store.preview({ kind: 'view', name: 'dry', document: view('dry') });
+    expect(await last()).toEqual(before);
+  });
+
   it('refuses what publishing would refuse', async () => {
     await publish('taken', view('taken'));
     const document = view('thief', { name: 'taken_s' });

@@ -14,6 +14,9 @@ export interface StreamRow {
   readonly definition: StreamDefinition;
 }
 
+/** Their numbers have two bytes in each event. */
+const STREAMS_MAX = 32_767;
+
 export function allStreams(ask: Ask): Promise<StreamRow[]> {
   return ask<StreamRow>('SELECT id, name, view, retention_class, definition FROM features.stream', []);
 }
@@ -47,10 +50,17 @@ export async function keepStreams(tx: EntityManager, view: FeatureView, at: stri
 
 async function makeStream(tx: EntityManager, view: FeatureView, stream: StreamDefinition, at: string): Promise<void> {
   const { name, retention } = stream;
+  const [number] = await asking(tx)<{ last: number }>(
+    'UPDATE features.stream_number SET last = last + 1 RETURNING last',
+    [],
+  );
+  const id = number?.last ?? 0;
+  if (id > STREAMS_MAX)
+    throw new DomainError('invalid_definition', `The log has had ${STREAMS_MAX} streams; it has no room for another.`);
   await tx.query(
-    `INSERT INTO features.stream (name, view, retention_class, retention, definition, made_at)
-     VALUES ($1, $2, $3, $4, $5, $6)`,
-    [name, view.name, retentionClassOf(retention), retention, JSON.stringify(stream), at],
+    `INSERT INTO features.stream (id, name, view, retention_class, retention, definition, made_at)
+     OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+    [id, name, view.name, retentionClassOf(retention), retention, JSON.stringify(stream), at],
   );
 }
 
