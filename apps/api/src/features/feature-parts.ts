@@ -12,6 +12,7 @@ import {
   LiveReads,
   LogHistory,
   PastReads,
+  PastWalks,
   Selections,
   SetReads,
   StateStore,
@@ -54,8 +55,9 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const selections = new Selections({ compiler, snapshot, store });
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes });
+  const walks = new PastWalks(history, now);
   const reads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, now, quality },
+    { selections, snapshot, store: states, live, past, walks, now, quality },
     config.featureReads,
   );
   const sets = new SetReads({ snapshot, selections, live, past, history, now, quality });

@@ -10,6 +10,7 @@ import {
   LiveReads,
   LogHistory,
   PastReads,
+  PastWalks,
   readInstant,
   ReadOptions,
   Selections,
@@ -77,7 +78,7 @@ beforeAll(async () => {
   const past = new PastReads({ log: history, now, counter, cacheBytes: 1024 });
   const quality = new FeatureQuality();
   const reads: FeatureReads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, now, quality },
+    { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), now, quality },
     new ReadOptions(),
   );
   sets = new SetReads({ snapshot, selections, live, past, history, now, quality });

@@ -4,8 +4,8 @@ import { MAX_SERIES_EVENTS } from '../engine/series';
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
 import { plainArray, textArray } from './array-literal';
-import type { EventHistory, FeatureEvent, HistoryQuery } from './feature-event';
-import type { StreamCatalog } from './stream-catalog';
+import type { ChangeHistory, ChangesQuery, FeatureEvent, HistoryQuery } from './feature-event';
+import type { LoggedStream, StreamCatalog } from './stream-catalog';
 
 /**
  * Events of one entity on one stream that are ever read at once; more, and the older ones are left out (`cut`). One more than
@@ -54,8 +54,24 @@ ${branch('q.by_time', 'DISTINCT ON (v.event_time)')}
 UNION ALL
 ${branch('NOT q.by_time', '')}`;
 
+/*
+ * What a walk through time comes across: every version of an event, so that each moment finds the one that it knew. In the order
+ * of time, so that a long way is read in parts.
+ */
+export const CHANGES_SQL = `
+WITH q AS MATERIALIZED (SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[],
+  $6::bigint[], $7::boolean[], $8::bigint[], $9::bigint[], $10::bigint[]) WITH ORDINALITY
+  AS q (class, stream, entity, at, known, since, corrected, most, seen_at, seen_known, n))
+SELECT q.n, e.found FROM q CROSS JOIN LATERAL (
+  SELECT json_agg(json_build_array(x.event_time, x.ingested_at, x.event_id, x.log_only, x.vals)) AS found FROM (
+    SELECT v.event_time, v.ingested_at, v.event_id, v.log_only, v.vals FROM features.event v
+    WHERE v.retention_class = q.class AND v.stream = q.stream AND v.entity = q.entity
+      AND v.event_time <= q.at AND v.event_time >= q.since AND v.ingested_at <= q.known AND (q.corrected OR NOT v.log_only)
+      AND (v.event_time > q.seen_at OR v.ingested_at > q.seen_known)
+    ORDER BY v.event_time LIMIT q.most) x) e`;
+
 /** The log as it lies in PostgreSQL, read by entity. */
-export class LogHistory implements EventHistory {
+export class LogHistory implements ChangeHistory {
   constructor(
     private readonly database: Database,
     private readonly streams: StreamCatalog,
@@ -73,9 +89,46 @@ export class LogHistory implements EventHistory {
     return answers;
   }
 
+  async readChanges(queries: readonly ChangesQuery[], deadline: Micros): Promise<readonly (readonly FeatureEvent[])[]> {
+    const streams = queries.map(({ stream }) => this.stream(stream));
+    const rows = await within(
+      deadline / 1000 - this.clock.now(),
+      this.database.query<{ n: string; found: Row[] | null }>(
+        CHANGES_SQL,
+        [
+          plainArray(streams.map(({ retentionClass }) => retentionClass)),
+          plainArray(streams.map(({ id }) => id)),
+          textArray(queries.map(({ entity }) => entity)),
+          plainArray(queries.map(({ at }) => at)),
+          plainArray(queries.map(({ knownAt }) => knownAt)),
+          plainArray(queries.map(({ since }) => since)),
+          plainArray(queries.map(({ corrected }) => corrected)),
+          plainArray(queries.map(({ most }) => most)),
+          plainArray(queries.map(({ seen }) => seen.at)),
+          plainArray(queries.map(({ seen }) => seen.knownAt)),
+        ],
+        { prepared: 'features_changes' },
+      ),
+    );
+    const answers: (readonly FeatureEvent[])[] = queries.map(() => []);
+    for (const { n, found } of rows) {
+      const index = Number(n) - 1;
+      const [query, stream] = [queries[index], streams[index]];
+      if (!query || !stream) continue;
+      const { fields } = stream.definition;
+      answers[index] = (found ?? []).map((row) => eventOf(query, fields.length, row));
+    }
+    return answers;
+  }
+
+  private stream(name: string): LoggedStream {
+    const stream = this.streams.stream(name);
+    if (!stream) throw new DomainError('stream_not_found', `There is no stream '${name.slice(0, 64)}'.`);
+    return stream;
+  }
+
   private askOf(query: HistoryQuery): Ask {
-    const stream = this.streams.stream(query.stream);
-    if (!stream) throw new DomainError('stream_not_found', `There is no stream '${query.stream.slice(0, 64)}'.`);
+    const stream = this.stream(query.stream);
     const { id, retentionClass, definition } = stream;
     const byTime = definition.identity === 'event_time';
     const ask = { query, stream: id, retentionClass, byTime, fields: definition.fields.length };
@@ -119,19 +172,17 @@ function byCount(ask: Ask): Ask {
 
 function answerOf({ query, since, most, fields }: Ask, found: readonly Row[]): Answer {
   const more = found.length === most;
-  const events = (more ? found.slice(0, -1) : found)
-    .map(([eventTime, ingestedAt, eventId, logOnly, values]) => ({
-      stream: query.stream,
-      entity: query.entity,
-      eventTime,
-      eventId,
-      ingestedAt,
-      logOnly,
-      values: filled(values, fields),
-    }))
-    .reverse();
+  const events = (more ? found.slice(0, -1) : found).map((row) => eventOf(query, fields, row)).reverse();
   const cut = more && most > MOST_EVENTS;
   return { events, whole: since === 0 && !more, cut };
+}
+
+function eventOf(
+  { stream, entity }: Pick<HistoryQuery, 'stream' | 'entity'>,
+  fields: number,
+  [eventTime, ingestedAt, eventId, logOnly, values]: Row,
+): FeatureEvent {
+  return { stream, entity, eventTime, eventId, ingestedAt, logOnly, values: filled(values, fields) };
 }
 
 /** Fields that the stream got after the event are null in it. */

@@ -1,9 +1,11 @@
 import { DomainError, nearestWords } from '@sibyl/kernel';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
+import type { Frame } from '../engine/frame';
 import type { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
+import type { PastWalks } from '../engine/past-walks';
 import type { StateStore } from '../engine/state-store';
 import type { FeatureQuality } from '../quality/feature-quality';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
@@ -16,7 +18,7 @@ import { servedRow, type ServedRow } from './served-row';
 
 /** Entities of one read. */
 const ENTITIES_MAX = 1000;
-/** How long the log may take for some rows of long work. */
+/** How long the log may take for states that are brought into memory by long work. */
 const LONG_MS = 60_000;
 
 export interface ReadRequest extends AskedMoment {
@@ -46,6 +48,7 @@ export interface FeatureReadsParts {
   readonly store: StateStore;
   readonly live: LiveReads;
   readonly past: PastReads;
+  readonly walks: PastWalks;
   readonly now: () => Micros;
   readonly quality: FeatureQuality;
 }
@@ -140,14 +143,15 @@ export class FeatureReads {
     await this.parts.live.read({ views, rows, deadlineMs: LONG_MS });
   }
 
-  /** Each row as of a moment of its own, from the log: rows of training sets. */
+  /** Each row as of a moment of its own, from the log: rows of training sets. Frames by row, then by view. */
   readEach(
     selection: Selection,
     rows: readonly OnlineRow[],
     moments: readonly PastMoment[],
-  ): Promise<Omit<OnlineAnswer, 'at'>> {
+    signal: AbortSignal,
+  ): Promise<Frame[][]> {
     const views = selection.views.map(({ program }) => program);
-    return this.parts.past.readEach({ views, rows, deadlineMs: LONG_MS, ...staleOf(selection) }, moments);
+    return this.parts.walks.read({ views, rows, ...staleOf(selection) }, moments, signal);
   }
 
   private async prepare(request: ReadRequest): Promise<{

@@ -3,6 +3,7 @@ import type { CacheTier } from '../engine/cache-counter';
 import { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineQuery } from '../engine/online-query';
 import { PastReads } from '../engine/past-reads';
+import { PastWalks } from '../engine/past-walks';
 import { Program } from '../engine/program';
 import { StateStore } from '../engine/state-store';
 import type { FeatureEvent } from '../log/feature-event';
@@ -19,6 +20,7 @@ export class EngineStand {
   readonly store: StateStore;
   readonly live: LiveReads;
   readonly past: PastReads;
+  readonly walks: PastWalks;
   readonly program: Program;
 
   constructor(plan: ViewPlan, stateBytes = 64 * MiB) {
@@ -33,6 +35,7 @@ export class EngineStand {
     this.store = new StateStore(stateBytes, now);
     this.live = new LiveReads({ store: this.store, log: this.log, now, counter });
     this.past = new PastReads({ log: this.log, now, counter, cacheBytes: 16 * MiB });
+    this.walks = new PastWalks(this.log, now);
     this.store.usePlans([plan]);
     this.program = new Program(plan);
   }
@@ -56,7 +59,7 @@ export class EngineStand {
     return this.named(await this.past.read(this.query(entity), { at, knownAt, corrected }));
   }
 
-  named(answer: OnlineAnswer, row = 0): Record<string, unknown> {
+  named(answer: Pick<OnlineAnswer, 'frames'>, row = 0): Record<string, unknown> {
     const frame = answer.frames[row]?.[0];
     if (!frame) throw new RangeError(`no row ${row}`);
     return Object.fromEntries(

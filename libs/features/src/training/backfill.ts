@@ -9,7 +9,7 @@ import { FeatureProfile, type ProfileSummary } from '../quality/feature-profile'
 import type { FeatureReads } from '../serving/feature-reads';
 import type { Selection, Selections } from '../serving/selection';
 import { instantText, type Micros } from '../time';
-import { batchRows, gridOf, type GridRequest, type LongRun } from './training-sets';
+import { gridOf, sliceRows, type GridRequest, type LongRun } from './training-sets';
 import { countEntities, entitiesOf, type Grid } from './training-source';
 
 /** Values of one backfill. */
@@ -71,12 +71,12 @@ export class Backfills {
   async run(plan: BackfillPlan, { signal, onProgress }: LongRun, record: RecordChange): Promise<BackfillResult> {
     const { selection, view, grid, total } = plan;
     const profiles = new Map(selection.members.map(({ feature }) => [feature, new FeatureProfile()]));
-    const size = batchRows(selection);
+    const size = sliceRows(selection);
     let rows: { readonly row: OnlineRow; readonly at: Micros }[] = [];
     let [done, entities] = [0, 0];
     const flush = async (): Promise<void> => {
       signal.throwIfAborted();
-      await this.compute(selection, rows, profiles);
+      await this.compute(selection, rows, profiles, signal);
       done += rows.length;
       rows = [];
       onProgress(done, total, 'values');
@@ -111,14 +111,15 @@ export class Backfills {
     selection: Selection,
     rows: readonly { readonly row: OnlineRow; readonly at: Micros }[],
     profiles: ReadonlyMap<string, FeatureProfile>,
+    signal: AbortSignal,
   ): Promise<void> {
     const now = this.parts.clock.now() * 1000;
     // All that is known of the past, corrections and all: of a new view nothing was served.
     const moments = rows.map(({ at }) => ({ at, knownAt: now, corrected: true }));
     const online = rows.map(({ row }) => row);
-    const { frames, unread } = await this.parts.reads.readEach(selection, online, moments);
-    if (unread) throw new DomainError('database_unavailable', 'The events could not be read.');
+    const frames = await this.parts.reads.readEach(selection, online, moments, signal);
     for (const [i, [frame]] of frames.entries()) {
+      if (TURNS.due) await TURNS.next();
       const at = rows[i]?.at ?? 0;
       for (const { feature, slot } of selection.members) {
         if (!frame) continue;

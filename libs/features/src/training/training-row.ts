@@ -1,4 +1,4 @@
-import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { DomainError, TURNS, type FieldFault } from '@sibyl/kernel';
 import type { OnlineRow, PastMoment } from '../engine/online-query';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
 import { readKeys } from '../serving/entity-rows';
@@ -42,10 +42,11 @@ export class RowReader {
   }
 
   /** Throws invalid_parameter with all faults of these rows. */
-  rows(given: readonly GivenRow[]): ReadRow[] {
+  async rows(given: readonly GivenRow[]): Promise<ReadRow[]> {
     const faults: FieldFault[] = [];
     const rows: ReadRow[] = [];
     for (const one of given) {
+      if (TURNS.due) await TURNS.next();
       const row = this.row(one, `/rows/${this.read++}`, faults);
       if (row) rows.push(row);
       if (faults.length >= FAULTS) break;

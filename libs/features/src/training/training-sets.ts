@@ -2,6 +2,7 @@ import type { Database } from '@sibyl/database';
 import { DomainError, TURNS } from '@sibyl/kernel';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
 import { DURATION_EXPECTED, parseDuration } from '../definitions/duration';
+import type { Frame } from '../engine/frame';
 import type { ValueStatus } from '../feature-value';
 import type { StreamCatalog } from '../log/stream-catalog';
 import type { FeatureReads } from '../serving/feature-reads';
@@ -15,11 +16,9 @@ import type { TrainingFile, TrainingFiles } from './training-files';
 import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
-/** Events that one statement reads, about: a few milliseconds to make something of, between which everybody else is served. */
-const BATCH_EVENTS = 2500;
-const BATCH_ROWS = 500;
-/** What a window by time is taken to hold. */
-const WINDOW_EVENTS = 256;
+/** Rows whose entities share what is read, as many as have about so many values between them: some tens of megabytes. */
+const SLICE_VALUES = 200_000;
+const SLICE_ROWS = 5000;
 const ROWS_MAX = 100_000_000;
 
 /** All entities of a stream at each step of a time. */
@@ -108,13 +107,13 @@ export class TrainingSets {
   private async fill(plan: TrainingPlan, writing: Writing, { signal, onProgress }: LongRun): Promise<void> {
     const { selection, source } = plan;
     const reader = writing.reader;
-    const size = batchRows(selection);
+    const size = sliceRows(selection);
     let batch: GivenRow[] = [];
     const flush = async (): Promise<void> => {
       signal.throwIfAborted();
-      const rows = reader.rows(batch);
+      const rows = await reader.rows(batch);
       batch = [];
-      await writing.add(rows, await this.values(selection, rows));
+      await writing.add(rows, await this.frames(selection, rows, signal));
       onProgress(source.done(), source.total, 'values');
     };
     for await (const row of source.rows()) {
@@ -126,14 +125,10 @@ export class TrainingSets {
     signal.throwIfAborted();
   }
 
-  private async values(selection: Selection, rows: readonly ReadRow[]): Promise<ServedRow[]> {
+  private frames(selection: Selection, rows: readonly ReadRow[], signal: AbortSignal): Promise<Frame[][]> {
     const moments = rows.map(({ moment }) => moment);
     const online = rows.map(({ row }) => row);
-    const { frames, unread } = await this.parts.reads.readEach(selection, online, moments);
-    // A value that could not be read must not pass for one that is not there.
-    if (unread === 'deadline') throw new DomainError('deadline_exceeded', 'The events could not be read in time.');
-    if (unread) throw new DomainError('database_unavailable', 'The events could not be read.');
-    return frames.map((one) => servedRow(selection, one));
+    return this.parts.reads.readEach(selection, online, moments, signal);
   }
 
   private async sourceOf({ rows, file, generate }: TrainingRequest, now: Micros): Promise<TrainingSource> {
@@ -165,10 +160,17 @@ class Writing {
     this.reader = new RowReader(plan.selection, plan.known, plan.now);
   }
 
-  async add(rows: readonly ReadRow[], values: readonly ServedRow[]): Promise<void> {
-    const cells = rows.map(({ given }, i) => this.cells(given, values[i] as ServedRow));
+  async add(rows: readonly ReadRow[], frames: readonly (readonly Frame[])[]): Promise<void> {
     this.written += rows.length;
     if (this.written > ROWS_MAX) throw new DomainError('batch_too_large', `A training set may have ${ROWS_MAX} rows.`);
+    let cells: Cell[][] = [];
+    for (const [i, { given }] of rows.entries()) {
+      cells.push(this.cells(given, servedRow(this.plan.selection, frames[i] ?? [])));
+      if (!TURNS.due) continue;
+      await this.file.write(this.opened().write(cells));
+      cells = [];
+      await TURNS.next();
+    }
     await this.file.write(this.opened().write(cells));
   }
 
@@ -203,12 +205,9 @@ function writerOf(format: TrainingFormat, columns: readonly TrainingColumn[]): T
   return format === 'csv' ? new CsvWriter(columns) : new NdjsonWriter(columns);
 }
 
-/** By how far its features look back. */
-export function batchRows({ views }: Selection): number {
-  let events = 0;
-  for (const { program } of views)
-    for (const { history, span } of program.plan.streams) events += Math.max(history, span > 0 ? WINDOW_EVENTS : 1);
-  return Math.max(1, Math.min(BATCH_ROWS, Math.floor(BATCH_EVENTS / Math.max(1, events))));
+export function sliceRows({ views }: Selection): number {
+  const slots = views.reduce((sum, { program }) => sum + program.plan.outputs.length, 0);
+  return Math.max(1, Math.min(SLICE_ROWS, Math.floor(SLICE_VALUES / Math.max(1, slots))));
 }
 
 function knownAtOf(given: unknown, now: Micros): KnownAt {

@@ -1,0 +1,117 @@
+import { TURNS } from '@sibyl/kernel';
+import type { EntityState } from './entity-state';
+import { evaluate } from './evaluate';
+import type { Frame } from './frame';
+import { Memo } from './memo';
+import type { PastMoment } from './online-query';
+import { knowledgeOf, PastWalk } from './past-walk';
+import type { Program } from './program';
+import type { StreamNeed } from './stream-need';
+import { keepsVectors, recallFrame, rememberFrame } from './vectors';
+
+/** One row of one view. */
+export interface Job {
+  readonly row: number;
+  readonly entity: string;
+  readonly moment: PastMoment;
+}
+
+interface OpenJob extends Job {
+  /** By the index of the stream; tables that are looked up by key have none. */
+  readonly walks: readonly (PastWalk | undefined)[];
+  readonly memo: Memo;
+}
+
+/** Rows of one view in the order of their moments, evaluated as what they need has been read. */
+export class PastRun {
+  private jobs: readonly OpenJob[];
+  private readonly walks = new Map<string, PastWalk>();
+  private readonly memos = new Map<string, Memo>();
+  private readonly keeps: boolean;
+
+  constructor(
+    private readonly program: Program,
+    jobs: readonly Job[],
+    private readonly keepStale: boolean,
+  ) {
+    this.keeps = keepsVectors(program) && !keepStale;
+    this.jobs = [...jobs].sort((a, b) => a.moment.at - b.moment.at).map((job) => this.openJob(job));
+  }
+
+  get open(): boolean {
+    return this.jobs.length > 0;
+  }
+
+  /** What was looked for in vain. */
+  wanting(): ReadonlyMap<StreamNeed, PastWalk[]> {
+    const wanting = new Map<StreamNeed, PastWalk[]>();
+    for (const walk of this.walks.values()) {
+      if (!walk.wanted) continue;
+      const ofNeed = wanting.get(walk.need);
+      if (ofNeed) ofNeed.push(walk);
+      else wanting.set(walk.need, [walk]);
+    }
+    return wanting;
+  }
+
+  /** Of each row whose events are there its frame. The first that is left finds more of them each time, so that all come to an end. */
+  async evaluate(put: (row: number, frame: Frame) => void): Promise<void> {
+    const open: OpenJob[] = [];
+    for (const job of this.jobs) {
+      if (TURNS.due) await TURNS.next();
+      const frame = this.frameOf(job);
+      if (frame) put(job.row, frame);
+      else open.push(job);
+    }
+    this.jobs = open;
+  }
+
+  private frameOf({ entity, moment, walks, memo }: OpenJob): Frame | undefined {
+    const { program, keepStale } = this;
+    const { at } = moment;
+    let missing = false;
+    const states: (EntityState | undefined)[] = [];
+    for (const walk of walks) {
+      const state = walk?.find(at);
+      if (walk && !state) missing = true;
+      states.push(state);
+    }
+    if (missing) return undefined;
+    const known = this.keeps ? recallFrame(memo, states, at, undefined) : undefined;
+    if (known) return known;
+    const lookup = (stream: number, key: string): EntityState | undefined => {
+      const state = this.walkOf(stream, key, moment).find(at);
+      if (!state) missing = true;
+      return state;
+    };
+    const frame = evaluate(program, { entity, states, lookup, keepStale, memo }, at);
+    if (missing) return undefined;
+    if (this.keeps) rememberFrame(memo, states, frame);
+    return frame;
+  }
+
+  private openJob(job: Job): OpenJob {
+    const { entity, moment } = job;
+    const walks = this.program.plan.streams.map(({ keyed }, i) => {
+      if (keyed) return undefined;
+      const walk = this.walkOf(i, entity, moment);
+      // Nothing is there yet: it hears of all its moments at once.
+      walk.find(moment.at);
+      return walk;
+    });
+    let memo = this.memos.get(entity);
+    if (!memo) this.memos.set(entity, (memo = new Memo(this.program)));
+    return { ...job, walks, memo };
+  }
+
+  private walkOf(stream: number, entity: string, moment: PastMoment): PastWalk {
+    const knowledge = knowledgeOf(moment);
+    const key = `${stream} ${knowledge.knownAt} ${knowledge.corrected}\n${entity}`;
+    let walk = this.walks.get(key);
+    if (!walk) {
+      walk = new PastWalk(this.program.needOf(stream), entity, knowledge, this.program.keyed);
+      this.walks.set(key, walk);
+    }
+    return walk;
+  }
+}
