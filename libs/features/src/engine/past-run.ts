@@ -12,30 +12,34 @@ import { keepsVectors, recallFrame, rememberFrame } from './vectors';
 /** One row of one view. */
 export interface Job {
   readonly row: number;
-  readonly entity: string;
   readonly moment: PastMoment;
 }
 
-interface OpenJob extends Job {
+/** What all rows of an entity that have the same knowledge share. */
+interface Place {
+  readonly entity: string;
   /** By the index of the stream; tables that are looked up by key have none. */
   readonly walks: readonly (PastWalk | undefined)[];
   readonly memo: Memo;
 }
 
+interface PlacedJob extends Job {
+  readonly place: Place;
+}
+
 /** Rows of one view in the order of their moments, evaluated as what they need has been read. */
 export class PastRun {
-  private jobs: readonly OpenJob[];
+  private jobs: readonly PlacedJob[];
   private readonly walks = new Map<string, PastWalk>();
-  private readonly memos = new Map<string, Memo>();
   private readonly keeps: boolean;
 
   constructor(
     private readonly program: Program,
-    jobs: readonly Job[],
+    jobs: readonly (readonly [entity: string, rows: readonly Job[]])[],
     private readonly keepStale: boolean,
   ) {
     this.keeps = keepsVectors(program) && !keepStale;
-    this.jobs = [...jobs].sort((a, b) => a.moment.at - b.moment.at).map((job) => this.openJob(job));
+    this.jobs = jobs.flatMap(([entity, rows]) => this.placed(entity, rows)).sort((a, b) => a.moment.at - b.moment.at);
   }
 
   get open(): boolean {
@@ -56,7 +60,7 @@ export class PastRun {
 
   /** Of each row whose events are there its frame. The first that is left finds more of them each time, so that all come to an end. */
   async evaluate(put: (row: number, frame: Frame) => void): Promise<void> {
-    const open: OpenJob[] = [];
+    const open: PlacedJob[] = [];
     for (const job of this.jobs) {
       if (TURNS.due) await TURNS.next();
       const frame = this.frameOf(job);
@@ -66,7 +70,7 @@ export class PastRun {
     this.jobs = open;
   }
 
-  private frameOf({ entity, moment, walks, memo }: OpenJob): Frame | undefined {
+  private frameOf({ moment, place: { entity, walks, memo } }: PlacedJob): Frame | undefined {
     const { program, keepStale } = this;
     const { at } = moment;
     let missing = false;
@@ -90,28 +94,36 @@ export class PastRun {
     return frame;
   }
 
-  private openJob(job: Job): OpenJob {
-    const { entity, moment } = job;
-    const walks = this.program.plan.streams.map(({ keyed }, i) => {
-      if (keyed) return undefined;
-      const walk = this.walkOf(i, entity, moment);
-      // Nothing is there yet: it hears of all its moments at once.
-      walk.find(moment.at);
-      return walk;
+  private placed(entity: string, rows: readonly Job[]): PlacedJob[] {
+    const places = new Map<string, Place>();
+    return rows.map(({ row, moment }) => {
+      const key = keyOf(moment);
+      let place = places.get(key);
+      if (!place) places.set(key, (place = this.placeOf(entity, moment)));
+      // Nothing is there yet: who walks hears of all moments before the first step.
+      for (const walk of place.walks) walk?.find(moment.at);
+      return { row, moment, place };
     });
-    let memo = this.memos.get(entity);
-    if (!memo) this.memos.set(entity, (memo = new Memo(this.program)));
-    return { ...job, walks, memo };
+  }
+
+  private placeOf(entity: string, moment: PastMoment): Place {
+    const { program } = this;
+    const walks = program.plan.streams.map(({ keyed }, i) => (keyed ? undefined : this.walkOf(i, entity, moment)));
+    return { entity, walks, memo: new Memo(program) };
   }
 
   private walkOf(stream: number, entity: string, moment: PastMoment): PastWalk {
-    const knowledge = knowledgeOf(moment);
-    const key = `${stream} ${knowledge.knownAt} ${knowledge.corrected}\n${entity}`;
+    const key = `${stream} ${keyOf(moment)}\n${entity}`;
     let walk = this.walks.get(key);
     if (!walk) {
-      walk = new PastWalk(this.program.needOf(stream), entity, knowledge, this.program.keyed);
+      walk = new PastWalk(this.program.needOf(stream), entity, knowledgeOf(moment), this.program.keyed);
       this.walks.set(key, walk);
     }
     return walk;
   }
+}
+
+function keyOf(moment: PastMoment): string {
+  const { knownAt, corrected } = knowledgeOf(moment);
+  return `${knownAt} ${corrected}`;
 }

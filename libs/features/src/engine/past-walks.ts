@@ -20,6 +20,11 @@ const READ_LIMIT = 60 * MICROS_PER_SECOND;
 
 type Way = Pick<Stretch, 'changes' | 'upTo'>;
 
+export interface WalkRun {
+  readonly onRow: (row: number, frames: readonly Frame[]) => void;
+  readonly signal?: AbortSignal;
+}
+
 /** Events that one statement reads of the ways of all its walks, and those that it reads of each one at least. */
 export interface WayLimits {
   readonly events: number;
@@ -39,23 +44,31 @@ export class PastWalks {
     private readonly limits: WayLimits = WAY_LIMITS,
   ) {}
 
-  /** Frames by row, then by view; one statement at a time. Throws database_unavailable where the log stays away. */
-  async read(query: OnlineQuery, moments: readonly PastMoment[], signal?: AbortSignal): Promise<Frame[][]> {
-    const frames = query.rows.map((): Frame[] => []);
-    for (const [view, program] of query.views.entries()) {
+  /** Tells the frames of each row, by view, as soon as all are made; one statement at a time. Throws database_unavailable. */
+  async read(query: OnlineQuery, moments: readonly PastMoment[], { onRow, signal }: WalkRun): Promise<void> {
+    const { views, rows } = query;
+    const begun = new Map<number, Frame[]>();
+    for (const [view, program] of views.entries()) {
+      const last = view === views.length - 1;
+      const put = (row: number, frame: Frame): void => {
+        if (views.length === 1) return onRow(row, [frame]);
+        const frames = begun.get(row) ?? [];
+        frames[view] = frame;
+        if (!last) return void begun.set(row, frames);
+        begun.delete(row);
+        onRow(row, frames);
+      };
       const jobs = new Map<string, Job[]>();
-      for (const [row, { entities }] of query.rows.entries()) {
+      for (const [row, { entities }] of rows.entries()) {
         const [entity, moment] = [entities[view], moments[row]];
         if (entity === undefined || !moment) throw new RangeError(`no key of view ${program.plan.view.name}`);
         const ofEntity = jobs.get(entity);
-        if (ofEntity) ofEntity.push({ row, entity, moment });
-        else jobs.set(entity, [{ row, entity, moment }]);
+        if (ofEntity) ofEntity.push({ row, moment });
+        else jobs.set(entity, [{ row, moment }]);
       }
-      const put = (row: number, frame: Frame): void => void ((frames[row] as Frame[])[view] = frame);
-      for (const part of partsOf([...jobs.values()], this.entitiesAtOnce(program)))
-        await this.walk(new PastRun(program, part.flat(), query.keepStale === true), put, signal);
+      for (const part of partsOf([...jobs], this.entitiesAtOnce(program)))
+        await this.walk(new PastRun(program, part, query.keepStale === true), put, signal);
     }
-    return frames;
   }
 
   private async walk(run: PastRun, put: (row: number, frame: Frame) => void, signal?: AbortSignal): Promise<void> {

@@ -1,11 +1,10 @@
 import { DomainError, nearestWords } from '@sibyl/kernel';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
-import type { Frame } from '../engine/frame';
 import type { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
-import type { PastWalks } from '../engine/past-walks';
+import type { PastWalks, WalkRun } from '../engine/past-walks';
 import type { StateStore } from '../engine/state-store';
 import type { FeatureQuality } from '../quality/feature-quality';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
@@ -143,15 +142,15 @@ export class FeatureReads {
     await this.parts.live.read({ views, rows, deadlineMs: LONG_MS });
   }
 
-  /** Each row as of a moment of its own, from the log: rows of training sets. Frames by row, then by view. */
+  /** Each row as of a moment of its own, from the log: rows of training sets, told in any order. */
   readEach(
     selection: Selection,
     rows: readonly OnlineRow[],
     moments: readonly PastMoment[],
-    signal: AbortSignal,
-  ): Promise<Frame[][]> {
+    run: WalkRun,
+  ): Promise<void> {
     const views = selection.views.map(({ program }) => program);
-    return this.parts.walks.read({ views, rows, ...staleOf(selection) }, moments, signal);
+    return this.parts.walks.read({ views, rows, ...staleOf(selection) }, moments, run);
   }
 
   private async prepare(request: ReadRequest): Promise<{

@@ -3,7 +3,8 @@ import type { StreamIdentity } from '../definitions/feature-view';
 import type { FeatureEvent } from '../log/feature-event';
 import { BEGIN, histories } from './histories';
 import { eventsThatCount, LONG_FEATURES, SHORT_FEATURES, ticks } from './naive-features';
-import { PastWalks } from '../engine/past-walks';
+import type { Frame } from '../engine/frame';
+import { PastWalks, type WayLimits } from '../engine/past-walks';
 import { EngineStand } from './stand';
 import { planOf } from './test-plans';
 import { MICROS_PER_SECOND, type Micros } from '../time';
@@ -48,8 +49,12 @@ export function describeHistories(identity: StreamIdentity): void {
           // So has a training set, whose rows are read together.
           const rows = [...served].reverse();
           const strict = rows.map(([at]) => ({ at, knownAt: at, corrected: false }));
-          const frames = await engine.walks.read(engine.query(...rows.map(() => 'e')), strict);
-          for (const [i, [, values]] of rows.entries()) expectEqual(engine.named({ frames }, i), values);
+          const made = await walk(
+            engine,
+            rows.map(() => 'e'),
+            strict,
+          );
+          for (const [i, [, values]] of rows.entries()) expectEqual(made[i] ?? {}, values);
           await checkTrainingSet(engine, events, choices, (values, view) => expectClose(values, naive(events, view)));
           for (const choice of choices.slice(0, 2)) {
             const at = BEGIN + choice * SECOND;
@@ -90,15 +95,25 @@ async function checkTrainingSet(
     return [{ at, knownAt: at, corrected: false }];
   });
   const moments = [...views, ...views.slice(1)];
-  const walks = new PastWalks(engine.log, () => engine.now, { events: 3, ofEach: 1 });
-  const query = engine.query(...moments.map((_, i) => (i % 4 === 3 ? 'other' : 'e')));
-  const frames = await walks.read(query, moments);
+  const entities = moments.map((_, i) => (i % 4 === 3 ? 'other' : 'e'));
+  const rows = await walk(engine, entities, moments, { events: 3, ofEach: 1 });
   for (const [i, view] of moments.entries()) {
-    const values = engine.named({ frames }, i);
-    const entity = i % 4 === 3 ? 'other' : 'e';
+    const [values = {}, entity = ''] = [rows[i], entities[i]];
     expectEqual(values, await engine.readPast(view.at, { ...view, entity }));
     if (entity === 'e') check(values, view);
   }
+}
+
+async function walk(
+  engine: EngineStand,
+  entities: readonly string[],
+  moments: readonly View[],
+  limits?: WayLimits,
+): Promise<Record<string, unknown>[]> {
+  const rows: Record<string, unknown>[] = [];
+  const onRow = (row: number, frames: readonly Frame[]): void => void (rows[row] = engine.named({ frames: [frames] }));
+  await new PastWalks(engine.log, () => engine.now, limits).read(engine.query(...entities), moments, { onRow });
+  return rows;
 }
 
 function withAnotherFuture(events: readonly FeatureEvent[], at: Micros): FeatureEvent[] {

@@ -3,7 +3,6 @@ import type { CacheTier } from '../engine/cache-counter';
 import { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineQuery } from '../engine/online-query';
 import { PastReads } from '../engine/past-reads';
-import { PastWalks } from '../engine/past-walks';
 import { Program } from '../engine/program';
 import { StateStore } from '../engine/state-store';
 import type { FeatureEvent } from '../log/feature-event';
@@ -20,7 +19,6 @@ export class EngineStand {
   readonly store: StateStore;
   readonly live: LiveReads;
   readonly past: PastReads;
-  readonly walks: PastWalks;
   readonly program: Program;
 
   constructor(plan: ViewPlan, stateBytes = 64 * MiB) {
@@ -35,7 +33,6 @@ export class EngineStand {
     this.store = new StateStore(stateBytes, now);
     this.live = new LiveReads({ store: this.store, log: this.log, now, counter });
     this.past = new PastReads({ log: this.log, now, counter, cacheBytes: 16 * MiB });
-    this.walks = new PastWalks(this.log, now);
     this.store.usePlans([plan]);
     this.program = new Program(plan);
   }

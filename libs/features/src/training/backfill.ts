@@ -2,6 +2,7 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, timestamp, TURNS, type Clock } from '@sibyl/kernel';
 import type { FeatureView } from '../definitions/feature-view';
+import type { Frame } from '../engine/frame';
 import type { OnlineRow } from '../engine/online-query';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { StreamCatalog } from '../log/stream-catalog';
@@ -117,16 +118,15 @@ export class Backfills {
     // All that is known of the past, corrections and all: of a new view nothing was served.
     const moments = rows.map(({ at }) => ({ at, knownAt: now, corrected: true }));
     const online = rows.map(({ row }) => row);
-    const frames = await this.parts.reads.readEach(selection, online, moments, signal);
-    for (const [i, [frame]] of frames.entries()) {
-      if (TURNS.due) await TURNS.next();
-      const at = rows[i]?.at ?? 0;
+    const add = (row: number, [frame]: readonly Frame[]): void => {
+      if (!frame) return;
+      const at = rows[row]?.at ?? 0;
       for (const { feature, slot } of selection.members) {
-        if (!frame) continue;
         const [value, status] = [frame.values[slot] as FeatureValue, frame.statuses[slot] as ValueStatus];
         profiles.get(feature)?.add(value, status, at - (frame.times[slot] as Micros));
       }
-    }
+    };
+    await this.parts.reads.readEach(selection, online, moments, { signal, onRow: add });
   }
 
   private keep(

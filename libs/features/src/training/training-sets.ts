@@ -16,9 +16,11 @@ import type { TrainingFile, TrainingFiles } from './training-files';
 import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
-/** Rows whose entities share what is read, as many as have about so many values between them: some tens of megabytes. */
-const SLICE_VALUES = 200_000;
+/** Rows whose entities share what is read, as many as have about so many values between them: some megabytes. */
+const SLICE_VALUES = 100_000;
 const SLICE_ROWS = 5000;
+/** Rows that are made to bytes at once. */
+const PORTION = 250;
 const ROWS_MAX = 100_000_000;
 
 /** All entities of a stream at each step of a time. */
@@ -113,7 +115,14 @@ export class TrainingSets {
       signal.throwIfAborted();
       const rows = await reader.rows(batch);
       batch = [];
-      await writing.add(rows, await this.frames(selection, rows, signal));
+      const slice = writing.slice(rows);
+      await this.parts.reads.readEach(
+        selection,
+        rows.map(({ row }) => row),
+        rows.map(({ moment }) => moment),
+        { signal, onRow: (row, frames) => slice.put(row, frames) },
+      );
+      await slice.end();
       onProgress(source.done(), source.total, 'values');
     };
     for await (const row of source.rows()) {
@@ -123,12 +132,6 @@ export class TrainingSets {
     }
     if (batch.length > 0) await flush();
     signal.throwIfAborted();
-  }
-
-  private frames(selection: Selection, rows: readonly ReadRow[], signal: AbortSignal): Promise<Frame[][]> {
-    const moments = rows.map(({ moment }) => moment);
-    const online = rows.map(({ row }) => row);
-    return this.parts.reads.readEach(selection, online, moments, signal);
   }
 
   private async sourceOf({ rows, file, generate }: TrainingRequest, now: Micros): Promise<TrainingSource> {
@@ -160,18 +163,25 @@ class Writing {
     this.reader = new RowReader(plan.selection, plan.known, plan.now);
   }
 
-  async add(rows: readonly ReadRow[], frames: readonly (readonly Frame[])[]): Promise<void> {
-    this.written += rows.length;
-    if (this.written > ROWS_MAX) throw new DomainError('batch_too_large', `A training set may have ${ROWS_MAX} rows.`);
-    let cells: Cell[][] = [];
-    for (const [i, { given }] of rows.entries()) {
-      cells.push(this.cells(given, servedRow(this.plan.selection, frames[i] ?? [])));
-      if (!TURNS.due) continue;
-      await this.file.write(this.opened().write(cells));
-      cells = [];
-      await TURNS.next();
-    }
-    await this.file.write(this.opened().write(cells));
+  /** Rows that come in any order and are written in their own. */
+  slice(rows: readonly ReadRow[]): { put(row: number, frames: readonly Frame[]): void; end(): Promise<void> } {
+    const table = this.opened();
+    const lines = new Array<unknown>(rows.length);
+    return {
+      put: (row, frames) => {
+        const { given } = rows[row] as ReadRow;
+        lines[row] = table.row(this.cells(given, servedRow(this.plan.selection, frames)));
+      },
+      end: async () => {
+        this.written += rows.length;
+        if (this.written > ROWS_MAX)
+          throw new DomainError('batch_too_large', `A training set may have ${ROWS_MAX} rows.`);
+        for (let i = 0; i < lines.length; i += PORTION) {
+          if (TURNS.due) await TURNS.next();
+          await this.file.write(table.write(lines.slice(i, i + PORTION)));
+        }
+      },
+    };
   }
 
   async end(): Promise<Omit<TrainingResult, 'file'>> {
