@@ -24,6 +24,7 @@ import type { Clock } from '@sibyl/kernel';
 import { featureSetsInService } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
+import { OperationRecords } from '../operations/operation-records';
 import { SetFeatureReader } from './set-feature-reader';
 
 /** How long a training set is kept, and how large one may be. */
@@ -66,6 +67,8 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const folder = path.join(config.dataDir, 'training-sets');
   const trainingFiles = new TrainingFiles({ folder, keptMs: TRAINING_KEPT_MS, maxBytes: TRAINING_BYTES });
   await trainingFiles.start();
+  const operationRecords = new OperationRecords(path.join(config.dataDir, 'operations'), TRAINING_KEPT_MS, log);
+  await trainingFiles.removeOf(await operationRecords.start());
   const trainingSets = new TrainingSets({ reads, files: trainingFiles, database, streams: snapshot, now });
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.features.featureEvents.inc({ stream, result }, events);
@@ -80,6 +83,7 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     feastFacade: new FeastFacade(reads, featureLog, snapshot),
     featureReader: new SetFeatureReader({ sets, clock, metrics }),
     trainingSets,
+    operationRecords,
     backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),
     featureQuality: quality,
     ruleTally: compiler.tally,

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '@sibyl/auth';
 import { TrainingSets, type TrainingRequest, type TrainingResult } from '@sibyl/features';
-import { DomainError, orStorageFull, timestamp } from '@sibyl/kernel';
+import { DomainError, orStorageFull, processMark, timestamp } from '@sibyl/kernel';
 import type { Response } from 'express';
 import { randomUUID } from 'node:crypto';
 import { refuseEncoding } from '../http/body';
@@ -38,7 +38,7 @@ export class Trainings {
       throw new DomainError('queue_full', `There are ${AT_ONCE} training sets being made.`, { retryAfterSeconds: 30 });
     this.running += 1;
     let begun = false;
-    const spool = `${randomUUID()}.rows`;
+    const spool = `${randomUUID()}.rows.${processMark()}`;
     const end = async (): Promise<void> => {
       this.running -= 1;
       await this.sets.files.remove(spool);

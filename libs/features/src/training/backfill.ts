@@ -82,7 +82,7 @@ export class Backfills {
       rows = [];
       onProgress(done, total, 'values');
     };
-    for await (const entity of entitiesOf(this.parts.database, plan.stream)) {
+    for await (const entity of entitiesOf(this.parts.database, plan.stream, signal)) {
       const row = { entities: [entity] };
       entities += 1;
       for (let at = grid.from; at <= grid.to; at += grid.step) {

@@ -125,7 +125,7 @@ export class TrainingSets {
       await slice.end();
       onProgress(source.done(), source.total, 'values');
     };
-    for await (const row of source.rows()) {
+    for await (const row of source.rows(signal)) {
       batch.push(row);
       if (batch.length >= size) await flush();
       if (TURNS.due) await TURNS.next();
