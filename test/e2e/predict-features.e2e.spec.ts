@@ -79,6 +79,9 @@ describe('predictions filled by the feature service', () => {
 
   it('200: candles are pushed, and a symbol is all that a request says', async () => {
     expect(await push(candles('BTC/USDT'))).toMatchObject({ status: 200 });
+    // The first read of a server takes longer on a busy machine than a prediction waits.
+    const read = { set: 'momentum_inputs', entities: [{ symbol: 'BTC/USDT' }], timeout_ms: 10_000 };
+    expect(await client.post('/v1/features/online', read)).toMatchObject({ status: 200, body: { partial: false } });
     const answered = await client.post('/predict', { symbol: 'BTC/USDT' });
     expect(answered).toMatchObject({ status: 200, body: { prediction: { signal: expect.any(String) } } });
     expect(answered.body).not.toHaveProperty('degraded');
@@ -246,6 +249,15 @@ describe('predictions filled by the feature service', () => {
       expect(await client.post('/models/defaulting/predict', { symbol: 'UN/READ2' })).toMatchObject({
         status: 200,
         body: { degraded: { reasons: ['features_defaulted'] } },
+      });
+      // A read by the set of that model shows what the model got.
+      const read = { set: 'defaulting', entities: [{ symbol: 'UN/READ3' }] };
+      expect(await client.post('/v1/features/online', read)).toMatchObject({
+        status: 200,
+        body: {
+          results: [{ statuses: MEMBERS.map(() => 'DEFAULTED') }],
+          degraded: { reasons: ['deadline'] },
+        },
       });
     } finally {
       for (const pid of frozen) process.kill(pid, 'SIGCONT');

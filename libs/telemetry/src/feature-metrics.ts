@@ -32,7 +32,7 @@ export class FeatureMetrics {
     });
     this.lineageEvents = new Counter({
       name: 'sibyl_lineage_events_total',
-      help: 'Publications that an OpenLineage server was to be told of: sent, failed, or dropped because too many waited',
+      help: 'Publications and promotions that an OpenLineage server was to be told of: sent, failed, or dropped because too many waited',
       labelNames: ['outcome'],
       registers,
     });
@@ -57,8 +57,8 @@ export class FeatureMetrics {
     else this.cache.set(key, { tier, result, count: times });
   }
 
-  countStatus(status: string): void {
-    this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
+  countStatus(status: string, values: number): void {
+    this.statuses.set(status, (this.statuses.get(status) ?? 0) + values);
   }
 
   /** Always the same object for a feature: kept by whoever feeds it. */

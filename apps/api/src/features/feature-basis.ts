@@ -1,11 +1,11 @@
 /** Hot path: written for each prediction with features of a set. */
-import { instantText, type Frame, type SetProgram } from '@sibyl/features';
+import { instantText, type Frame, type SetSelection } from '@sibyl/features';
 import type { FeatureBasis } from '@sibyl/prediction';
 
 /** What the values of one prediction were made from. With the log of events it is enough to make them again, to the last bit. */
 export class PredictionBasis implements FeatureBasis {
   constructor(
-    private readonly program: SetProgram,
+    private readonly selection: SetSelection,
     private readonly frames: readonly Frame[],
     /** Microseconds: the moment that was asked about. */
     private readonly at: number,
@@ -14,23 +14,23 @@ export class PredictionBasis implements FeatureBasis {
   ) {}
 
   get set(): string {
-    return this.program.reference;
+    return this.selection.reference;
   }
 
   /** `statuses` are those other than PRESENT, `ages` in seconds those of the newest event of each stream. */
   json(): string {
-    const { program, frames, at, knownAt } = this;
+    const { selection, frames, at, knownAt } = this;
     let ages = '';
     for (const { basis } of frames)
       for (const { stream, eventTime } of basis)
         if (!Number.isNaN(eventTime)) ages += `${ages && ','}"${stream}":${(at - eventTime) / 1e6}`;
     const known = knownAt === undefined ? '' : `"known_at":"${instantText(knownAt)}",`;
-    return `{"set":"${program.reference}","at":"${instantText(at)}",${known}"ages":{${ages}},${lastingText(program, frames)}}`;
+    return `{"set":"${selection.reference}","at":"${instantText(at)}",${known}"ages":{${ages}},${lastingText(selection, frames)}}`;
   }
 }
 
 interface Written {
-  readonly program: SetProgram;
+  readonly selection: SetSelection;
   readonly frames: readonly Frame[];
   readonly text: string;
 }
@@ -39,25 +39,25 @@ interface Written {
 const written = new WeakMap<Frame, Written>();
 
 /** What does not change with the moment, as members of JSON. */
-function lastingText(program: SetProgram, frames: readonly Frame[]): string {
+function lastingText(selection: SetSelection, frames: readonly Frame[]): string {
   const [first] = frames;
   const known = first && written.get(first);
-  if (known?.program === program && known.frames.every((frame, i) => frame === frames[i])) return known.text;
-  const text = JSON.stringify(lasting(program, frames)).slice(1, -1);
-  if (first) written.set(first, { program, frames, text });
+  if (known?.selection === selection && known.frames.every((frame, i) => frame === frames[i])) return known.text;
+  const text = JSON.stringify(lasting(selection, frames)).slice(1, -1);
+  if (first) written.set(first, { selection, frames, text });
   return text;
 }
 
-function lasting(program: SetProgram, frames: readonly Frame[]): object {
+function lasting(selection: SetSelection, frames: readonly Frame[]): object {
   const values: Record<string, unknown> = {};
   const statuses: Record<string, unknown> = {};
   const given: Record<string, unknown> = {};
-  for (const { member, view, slot } of program.members) {
+  for (const { name, view, slot } of selection.members) {
     const frame = frames[view];
-    values[member.name] = frame?.values[slot];
-    if (frame?.statuses[slot] !== 'PRESENT') statuses[member.name] = frame?.statuses[slot];
+    values[name] = frame?.values[slot];
+    if (frame?.statuses[slot] !== 'PRESENT') statuses[name] = frame?.statuses[slot];
   }
-  program.programs.forEach(({ slots, plan }, view) => {
+  selection.programs.forEach(({ slots, plan }, view) => {
     const gave = frames[view]?.given?.values;
     if (!gave) return;
     for (const [name, slot] of slots) if (gave[slot] !== undefined) given[`${plan.view.name}:${name}`] = gave[slot];

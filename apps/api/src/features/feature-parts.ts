@@ -13,6 +13,7 @@ import {
   LogHistory,
   PastReads,
   PastWalks,
+  SelectedFrames,
   Selections,
   SetReads,
   StateStore,
@@ -57,11 +58,12 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes });
   const walks = new PastWalks(history, now);
+  const frames = new SelectedFrames({ store: states, live, past, now, quality });
   const reads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, walks, now, quality },
+    { selections, snapshot, store: states, live, past, walks, frames, now },
     config.featureReads,
   );
-  const sets = new SetReads({ snapshot, selections, live, past, history, now, quality });
+  const sets = new SetReads({ snapshot, selections, frames, history, now });
   metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
   const folder = path.join(config.dataDir, 'training-sets');

@@ -15,7 +15,7 @@ import { describe, unknownFields } from '../http/validation.pipe';
 
 const FAULTS = 64;
 /** Deeper than any request: lists in an object of a list. */
-const DEPTH = 8;
+export const READ_DEPTH = 8;
 const TIMEOUT_MS_MAX = 10_000;
 
 const ONLINE = ['set', 'features', 'entities', 'timestamp', 'known_at', 'given', 'timeout_ms'];
@@ -26,18 +26,18 @@ const GENERATE = ['stream', 'from', 'to', 'step'];
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** Requests for values of features, read by hand: a thousand entities are no work for decorators. */
+/** What a read of features asks for, read by hand: a thousand entities are no work for decorators. */
+export function onlineOf(given: unknown): ReadRequest {
+  const body = objectOf(given, ONLINE);
+  const entities = body['entities'];
+  if (!Array.isArray(entities) || entities.length === 0) throw wrong('/entities', 'a list of entities', entities);
+  return { ...selectedOf(body), ...momentOf(body), rows: rowsOf(entities, body['given']) };
+}
+
+/** The same of other requests for values of features. */
 @Injectable()
 export class ReadBody {
   constructor(private readonly options: HttpOptions) {}
-
-  async online(request: ApiRequest): Promise<ReadRequest> {
-    const body = await this.body(request, ONLINE);
-    const entities = body['entities'];
-    if (!Array.isArray(entities) || entities.length === 0) throw wrong('/entities', 'a list of entities', entities);
-    const selected = selectedOf(body);
-    return { ...selected, ...momentOf(body), rows: rowsOf(entities, body['given']) };
-  }
 
   async explain(request: ApiRequest): Promise<{ readonly asked: ReadRequest; readonly feature: string }> {
     const body = await this.body(request, EXPLAIN);
@@ -54,7 +54,7 @@ export class ReadBody {
   private async body(request: ApiRequest, members: readonly string[]): Promise<Body> {
     checkJsonType(request);
     const { bodyBytes: bytes, bodyTimeoutMs: timeoutMs, jsonDepth } = this.options;
-    return objectOf(parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(DEPTH, jsonDepth)), members);
+    return objectOf(parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(READ_DEPTH, jsonDepth)), members);
   }
 }
 

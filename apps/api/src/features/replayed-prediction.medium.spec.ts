@@ -13,10 +13,11 @@ import {
   PastWalks,
   readInstant,
   ReadOptions,
+  SelectedFrames,
   Selections,
   SetReads,
   StateStore,
-  type SetProgram,
+  type SetSelection,
 } from '@sibyl/features';
 import { DomainError, SystemClock, systemActor } from '@sibyl/kernel';
 import type { FilledRow, ServedVersion } from '@sibyl/prediction';
@@ -76,12 +77,12 @@ beforeAll(async () => {
   const counter = { count: (): void => undefined };
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: 1024 });
-  const quality = new FeatureQuality();
+  const frames = new SelectedFrames({ store: states, live, past, now, quality: new FeatureQuality() });
   const reads: FeatureReads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), now, quality },
+    { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), frames, now },
     new ReadOptions(),
   );
-  sets = new SetReads({ snapshot, selections, live, past, history, now, quality });
+  sets = new SetReads({ snapshot, selections, frames, history, now });
   await snapshot.start();
   featureLog = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [states], log });
   await store.publish(actor, { kind: 'view', name: 'market', document: VIEW }, record);
@@ -114,7 +115,7 @@ const recordOf = ({ basis }: FilledRow): Recorded => JSON.parse(basis?.json() ??
 
 /** The members of the set as they were, from nothing but the record and the log. */
 async function replay({ at, given, streams }: Recorded): Promise<Pick<Recorded, 'values' | 'statuses'>> {
-  const program = sets.find('inputs') as SetProgram;
+  const program = sets.find('inputs') as SetSelection;
   const known = new Map(streams.map((one) => [`${one.stream} ${one.entity}`, readInstant(one.ingested_at)]));
   const slotOf = (name: string): number => program.programs[0]?.slots.get(name) ?? -1;
   const values = program.programs[0]?.plan.outputs.map(({ name }) => given?.[`market:${name}`]) ?? [];

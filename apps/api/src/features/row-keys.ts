@@ -1,14 +1,16 @@
-import { entityKey, type SetProgram } from '@sibyl/features';
+import { entityKey, type SetSelection } from '@sibyl/features';
 import { DomainError } from '@sibyl/kernel';
 import { pointerTo, type FeatureAsk, type FeatureQuery } from '@sibyl/prediction';
 
 /** The key of each view of a set; undefined: the request names nobody. Throws what is wrong with the keys. */
-export function keysOf({ views }: SetProgram, { query, pointer }: FeatureAsk): readonly string[] | undefined {
+export function keysOf({ views }: SetSelection, { query, pointer }: FeatureAsk): readonly string[] | undefined {
   if (query.symbol === undefined && query.entity === undefined) return undefined;
   const base = pointer.slice(0, pointer.lastIndexOf('/'));
-  const names = new Set(views.map(({ entity }) => entity.name));
+  const names = new Set(views.map(({ view }) => view.entity.name));
   const keys: string[] = [];
-  for (const { entity } of views) {
+  for (const {
+    view: { entity },
+  } of views) {
     const [given, at] = givenKey(query, entity.name, names.size === 1);
     const key = entityKey(entity, given);
     if (typeof key === 'string') {

@@ -1,5 +1,5 @@
 /** Hot path: predictions with features of a set. */
-import type { FeatureValue, OnlineAnswer, OnlineRow, PastMoment, SetProgram, SetReads } from '@sibyl/features';
+import type { FeatureValue, OnlineAnswer, OnlineRow, PastMoment, SetReads, SetSelection } from '@sibyl/features';
 import { instantText, readGiven, readInstant } from '@sibyl/features';
 import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
 import {
@@ -44,7 +44,7 @@ interface Asked {
 
 /** A set as it is now, and where its members go in the model. */
 interface Binding {
-  readonly program: SetProgram;
+  readonly selection: SetSelection;
   readonly members: readonly BoundMember[];
   readonly extra: ReadonlySet<string>;
   /** By the name in a request, the features of views that it stands for. */
@@ -96,9 +96,9 @@ export class SetFeatures implements VersionFeatures {
   }
 
   private bound(): Binding | undefined {
-    const program = this.parts.sets.find(this.reference);
-    if (program === undefined) return undefined;
-    if (this.binding?.program !== program) this.binding = bind(program, this.served, this.parts.metrics);
+    const selection = this.parts.sets.find(this.reference);
+    if (selection === undefined) return undefined;
+    if (this.binding?.selection !== selection) this.binding = bind(selection, this.served, this.parts.metrics);
     return this.binding;
   }
 
@@ -118,7 +118,7 @@ export class SetFeatures implements VersionFeatures {
     });
     if (past.size === 0 && now.length <= ROWS) {
       if (now.length === 0) return filled;
-      const answer = this.parts.sets.read(binding.program, { rows: now.map(({ row }) => row) });
+      const answer = this.parts.sets.read(binding.selection, { rows: now.map(({ row }) => row) });
       if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
       return answer.then((read) => this.fill(binding, now, read, filled));
     }
@@ -132,18 +132,18 @@ export class SetFeatures implements VersionFeatures {
     filled: (FilledRow | DomainError)[],
   ): Promise<FilledRows> {
     const { sets, clock } = this.parts;
-    const { program } = binding;
+    const { selection } = binding;
     const endsAt = clock.monotonic() + PAST_LIMIT_MS;
     for (let i = 0; i < now.length; i += ROWS) {
       const part = now.slice(i, i + ROWS);
-      this.fill(binding, part, await sets.read(program, { rows: part.map(({ row }) => row) }), filled);
+      this.fill(binding, part, await sets.read(selection, { rows: part.map(({ row }) => row) }), filled);
     }
     for (const [at, all] of past) {
       for (let i = 0; i < all.length; i += ROWS) {
         const part = all.slice(i, i + ROWS);
         const moment = { at, knownAt: at, corrected: false };
         const deadlineMs = Math.max(0, endsAt - clock.monotonic());
-        const answer = await sets.read(program, { rows: part.map(({ row }) => row), moment, deadlineMs });
+        const answer = await sets.read(selection, { rows: part.map(({ row }) => row), moment, deadlineMs });
         this.fill(binding, part, answer, filled, moment);
       }
     }
@@ -151,9 +151,9 @@ export class SetFeatures implements VersionFeatures {
   }
 
   private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked | undefined {
-    const entities = keysOf(binding.program, ask);
+    const entities = keysOf(binding.selection, ask);
     if (entities === undefined) return undefined;
-    const at = momentOf(binding.program, ask, this.parts.clock.now() * 1000);
+    const at = momentOf(binding.selection, ask, this.parts.clock.now() * 1000);
     const given = givenOf(binding, ask);
     return { index, pointer: ask.pointer, row: given ? { entities, given } : { entities }, at };
   }
@@ -165,51 +165,59 @@ export class SetFeatures implements VersionFeatures {
     filled: (FilledRow | DomainError)[],
     moment?: PastMoment,
   ): FilledRows {
-    const { program, members } = binding;
+    const { selection, members } = binding;
+    const { at } = answer;
     asked.forEach(({ index, pointer }, i) => {
       const frames = answer.frames[i] ?? [];
       filled[index] = attempt((): FilledRow => {
-        const row = new PolicyRow(program.set, answer.at, this.parts.metrics.features);
-        for (const bound of members) {
-          const frame = frames[bound.view];
-          if (frame) row.take(bound, frame);
-        }
-        row.conclude(pointer);
-        const basis = new PredictionBasis(program, frames, answer.at, moment?.knownAt);
+        const row = new PolicyRow(selection, members, frames);
+        this.count(members, row, at);
+        row.conclude(pointer, at);
+        const basis = new PredictionBasis(selection, frames, at, moment?.knownAt);
         return { values: row.values, amended: row.amended, defaulted: row.defaulted, stale: row.stale, basis };
       });
     });
     return filled;
   }
+
+  private count(members: readonly BoundMember[], { times, statuses }: PolicyRow, at: number): void {
+    const { features } = this.parts.metrics;
+    for (const [status, values] of statuses) features.countStatus(status, values);
+    for (let i = 0; i < members.length; i++) {
+      const age = (at - (times[i] as number)) / 1e6;
+      // An event of a moment that is to come within the clock's tolerance is not older than nothing.
+      if (!Number.isNaN(age)) members[i]?.age.observe(Math.max(0, age));
+    }
+  }
 }
 
-function bind(program: SetProgram, served: ServedVersion, metrics: Metrics): Binding {
+function bind(selection: SetSelection, served: ServedVersion, metrics: Metrics): Binding {
   const { slots } = served.contract;
   const own = new Set(slots.map(({ name }) => name));
   const gives = new Map<string, { view: number; feature: string }[]>();
   const give = (name: string, view: number, feature: string): unknown =>
     gives.get(name)?.push({ view, feature }) ?? gives.set(name, [{ view, feature }]);
-  for (const { member, view } of program.members) give(member.name, view, member.feature);
-  program.programs.forEach((one, view) => {
+  for (const { name, view, feature } of selection.members) give(name, view, feature);
+  selection.programs.forEach((one, view) => {
     for (const feature of one.slots.keys()) if (!own.has(feature)) give(feature, view, feature);
   });
   const extra = new Set([...gives.keys()].filter((name) => !own.has(name)));
-  return { program, members: bindMembers(program, slots, metrics), extra, gives };
+  return { selection, members: bindMembers(selection, slots, metrics), extra, gives };
 }
 
 /** What a request gives, for each view; undefined: nothing. Throws where a value that only the views know is of another type. */
-function givenOf({ program, gives, extra }: Binding, { features, pointer }: FeatureAsk): OnlineRow['given'] {
+function givenOf({ selection, gives, extra }: Binding, { features, pointer }: FeatureAsk): OnlineRow['given'] {
   let byView: Record<string, FeatureValue>[] | undefined;
   for (const name of Object.keys(features)) {
     for (const { view, feature } of gives.get(name) ?? []) {
-      byView ??= program.programs.map(() => ({}));
+      byView ??= selection.programs.map(() => ({}));
       (byView[view] as Record<string, FeatureValue>)[feature] = features[name] as FeatureValue;
     }
   }
   if (byView === undefined) return undefined;
   const faults: FieldFault[] = [];
   const given = byView.map((values, view) => {
-    const read = readGiven(program.programs[view] as (typeof program.programs)[number], values);
+    const read = readGiven(selection.programs[view] as (typeof selection.programs)[number], values);
     for (const { name, type } of read.faults) {
       // The model says what is wrong with its own.
       if (extra.has(name)) faults.push({ pointer: pointerTo(pointer, name), expected: type ?? 'a known feature' });
@@ -222,11 +230,11 @@ function givenOf({ program, gives, extra }: Binding, { features, pointer }: Feat
 }
 
 /** The moment that a request asks about; undefined: now. */
-function momentOf({ views }: SetProgram, { query, pointer }: FeatureAsk, now: number): number | undefined {
+function momentOf({ views }: SetSelection, { query, pointer }: FeatureAsk, now: number): number | undefined {
   if (query.timestamp === undefined) return undefined;
   const at = readInstant(query.timestamp) ?? 0;
   if (at >= now && at <= now + AHEAD_MICROS) return undefined;
-  const kept = Math.min(...views.flatMap(({ streams }) => streams.map(({ retention }) => retention)));
+  const kept = Math.min(...views.flatMap(({ view }) => view.streams.map(({ retention }) => retention)));
   if (at <= now && at >= now - kept) return at;
   const fault = { pointer: `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp` };
   if (at > now) {

@@ -1,14 +1,12 @@
-import type { SetProgram } from '@sibyl/features';
+import type { SelectedMember, SetSelection } from '@sibyl/features';
 import { DomainError, type FieldFault } from '@sibyl/kernel';
 import { pointerTo, type FeatureSlot, type ServedVersion } from '@sibyl/prediction';
 import { hasNaN } from '@sibyl/protocol';
 
-type SetMember = SetProgram['set']['members'][number];
-
 /** Throws where a version cannot be served by its set: it has to have a feature for each member, of a type that takes its values. */
-export function requireFit({ contract, model, version }: ServedVersion, { set, reference }: SetProgram): void {
+export function requireFit({ contract, model, version }: ServedVersion, { members, reference }: SetSelection): void {
   const faults: FieldFault[] = [];
-  set.members.forEach((member, i) => {
+  members.forEach((member, i) => {
     const slot = contract.slots.find(({ name }) => name === member.name);
     const fault = slot ? unfit(slot, member) : { expected: 'a feature of the model', received: member.name };
     if (fault) faults.push({ pointer: pointerTo('/features', String(i)), ...fault });
@@ -19,7 +17,10 @@ export function requireFit({ contract, model, version }: ServedVersion, { set, r
 }
 
 /** Why a member cannot fill a feature; undefined where it can. Truth is 1 or 0 to a model of numbers. */
-function unfit({ name, datatype, shape }: FeatureSlot, { type }: SetMember): Omit<FieldFault, 'pointer'> | undefined {
+function unfit(
+  { name, datatype, shape }: FeatureSlot,
+  { type }: SelectedMember,
+): Omit<FieldFault, 'pointer'> | undefined {
   if (shape.length > 0)
     return { expected: `one value for '${name}'`, received: `a feature of shape [${shape.join(', ')}]` };
   const fits =

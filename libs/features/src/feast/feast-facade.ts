@@ -5,7 +5,7 @@ import type { StreamCatalog } from '../log/stream-catalog';
 import type { AskedRow } from '../serving/entity-rows';
 import type { FeatureReads } from '../serving/feature-reads';
 import type { Selection } from '../serving/selection';
-import { feastAnswer, type FeastAnswer } from './feast-answer';
+import { feastAnswer } from './feast-answer';
 import { readFeastOnline, readFeastPush, refused, type Columns, type FeastPush } from './feast-body';
 
 const FAULTS = 64;
@@ -23,7 +23,8 @@ export class FeastFacade {
     private readonly streams: StreamCatalog,
   ) {}
 
-  async online(body: unknown): Promise<FeastAnswer> {
+  /** The answer, as JSON. */
+  async online(body: unknown): Promise<string> {
     const { entities, features, set, fullNames, rows } = readFeastOnline(body);
     const asked = set === undefined ? { features: features ?? [] } : { set };
     const selection = await this.reads.select(asked);

@@ -6,7 +6,8 @@ import type { DefinitionStore } from '../store/definition-store';
 import { LineageGraph } from './lineage-graph';
 import { OpenLineage, type OpenLineageEvent } from './open-lineage';
 import type { ConsumerRow, SetConsumer } from './set-consumer';
-import { addView, featureId, fieldId, versionOf } from './view-lineage';
+import { addConsumer, addSet, modelId, setId } from './set-lineage';
+import { addView, featureId, fieldId } from './view-lineage';
 
 /** More features than this are shown part by part. */
 const FEATURES_MAX = 20_000;
@@ -136,11 +137,8 @@ export class Lineage {
     return found.flat();
   }
 
-  private async setOf(reference: string): Promise<FeatureSet> {
-    const known = this.parts.snapshot.set(reference);
-    if (known) return known;
-    const { resolved } = await this.parts.store.find('set', reference);
-    return resolved as FeatureSet;
+  private setOf(reference: string): Promise<FeatureSet> {
+    return setNamed(this.parts, reference);
   }
 
   private async viewOf(reference: string): Promise<FeatureView> {
@@ -201,6 +199,17 @@ export class Lineage {
   }
 }
 
+/** The set that a name, or a name and the first digits of a hash, means. Throws feature_set_not_found. */
+export async function setNamed(
+  { snapshot, store }: Pick<LineageParts, 'snapshot' | 'store'>,
+  reference: string,
+): Promise<FeatureSet> {
+  const known = snapshot.set(reference);
+  if (known) return known;
+  const { resolved } = await store.find('set', reference.replace('@sha256:', '@'));
+  return resolved as FeatureSet;
+}
+
 /** Which views can have a part in what is asked for; the rest is not even looked at. */
 function relevance(
   { view, set, model, stream, impact }: LineageQuery,
@@ -218,30 +227,6 @@ function relevance(
 
 function nameIn(reference: string): string {
   return reference.split('@')[0] ?? '';
-}
-
-function setId({ name, hash }: FeatureSet): string {
-  return `set:${name}@${versionOf(hash)}`;
-}
-
-function modelId({ model, version }: Pick<SetConsumer, 'model' | 'version'>): string {
-  return `model:${model}@${version}`;
-}
-
-function addSet(graph: LineageGraph, set: FeatureSet): void {
-  const id = graph.add({ id: setId(set), kind: 'set', name: set.name, version: versionOf(set.hash) });
-  for (const { view, viewHash, feature, name } of set.members)
-    graph.linkKnown(featureId(view, viewHash, feature), id, name === feature ? undefined : name);
-}
-
-function addConsumer(graph: LineageGraph, consumer: SetConsumer): void {
-  const { model, version, set, aliases } = consumer;
-  const id = graph.add({ id: modelId(consumer), kind: 'model', name: model, version });
-  graph.link(setId(set), id);
-  for (const alias of aliases) {
-    const node = graph.add({ id: `alias:${model}:${alias}`, kind: 'alias', name: `${model}:${alias}` });
-    graph.link(id, node);
-  }
 }
 
 function modelsOf(reference: string, consumers: readonly SetConsumer[]): readonly string[] {

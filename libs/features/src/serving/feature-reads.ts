@@ -2,16 +2,16 @@ import { DomainError, nearestWords } from '@sibyl/kernel';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
 import type { LiveReads } from '../engine/live-reads';
-import type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
+import type { OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
 import type { PastWalks, WalkRun } from '../engine/past-walks';
 import type { StateStore } from '../engine/state-store';
-import type { FeatureQuality } from '../quality/feature-quality';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
 import { checkRetention, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
+import { queryOf, type SelectedFrames } from './selected-frames';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
 
@@ -48,8 +48,8 @@ export interface FeatureReadsParts {
   readonly live: LiveReads;
   readonly past: PastReads;
   readonly walks: PastWalks;
+  readonly frames: SelectedFrames;
   readonly now: () => Micros;
-  readonly quality: FeatureQuality;
 }
 
 /** Reads of features by name, for callers: resolved, checked, read from memory or from the log, and settled by the policy of the set. */
@@ -83,12 +83,9 @@ export class FeatureReads {
 
   async read(request: ReadRequest): Promise<ReadAnswer> {
     const { selection, rows, moment } = await this.prepare(request);
-    const answer = await this.readFrames(selection, rows, { moment, deadlineMs: request.deadlineMs });
+    const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
+    const answer = await this.parts.frames.read(selection, { rows, moment, deadlineMs });
     const served = answer.frames.map((frames) => servedRow(selection, frames));
-    if (!moment) {
-      const programs = selection.views.map(({ program }) => program);
-      this.parts.quality.observe(programs, answer);
-    }
     const { at, storage, unread } = answer;
     return {
       ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
@@ -106,40 +103,21 @@ export class FeatureReads {
     const one = selection.views[view];
     if (!one || !row) throw new RangeError('an explanation is of one row');
     const given = row.given?.[view];
-    const query: OnlineQuery = {
+    const query = {
+      ...queryOf(selection, { rows: [], deadlineMs: request.deadlineMs ?? this.options.deadlineMs }),
       views: [one.program],
       rows: [{ entities: [row.entities[view] as string], ...(given && { given: [given] }) }],
-      deadlineMs: request.deadlineMs ?? this.options.deadlineMs,
-      ...staleOf(selection),
     };
     if (moment) return past.explain(query, moment, slot);
-    if (this.isInMemory(selection)) return live.explain(query, slot);
+    if (this.parts.frames.isInMemory(selection)) return live.explain(query, slot);
     const at = now();
     return past.explain(query, { at, knownAt: at, corrected: false }, slot);
   }
 
-  /** Frames of a selection now, or as of a moment. */
-  async readFrames(
-    selection: Selection,
-    rows: readonly OnlineRow[],
-    { moment, deadlineMs }: { readonly moment?: PastMoment | undefined; readonly deadlineMs?: number | undefined },
-  ): Promise<OnlineAnswer> {
-    const { live, past, now } = this.parts;
-    const views = selection.views.map(({ program }) => program);
-    const query: OnlineQuery = { views, rows, ...staleOf(selection) };
-    const limit = deadlineMs === undefined ? {} : { deadlineMs };
-    if (moment) return past.read({ ...query, ...limit }, moment);
-    if (this.isInMemory(selection)) return live.read({ ...query, deadlineMs: deadlineMs ?? this.options.deadlineMs });
-    // Of a version that is not current any more nothing is kept in memory; the log gives the same.
-    const at = now();
-    return past.read({ ...query, ...limit }, { at, knownAt: at, corrected: false });
-  }
-
   /** Brings states into memory; rows of versions that are not kept there stay in the log. */
   async warm(selection: Selection, rows: readonly OnlineRow[]): Promise<void> {
-    if (!this.isInMemory(selection)) return;
-    const views = selection.views.map(({ program }) => program);
-    await this.parts.live.read({ views, rows, deadlineMs: LONG_MS });
+    const { frames, live } = this.parts;
+    if (frames.isInMemory(selection)) await live.read(queryOf(selection, { rows, deadlineMs: LONG_MS }));
   }
 
   /** Each row as of a moment of its own, from the log: rows of training sets, told in any order. */
@@ -149,8 +127,7 @@ export class FeatureReads {
     moments: readonly PastMoment[],
     run: WalkRun,
   ): Promise<void> {
-    const views = selection.views.map(({ program }) => program);
-    return this.parts.walks.read({ views, rows, ...staleOf(selection) }, moments, run);
+    return this.parts.walks.read(queryOf(selection, { rows, deadlineMs: LONG_MS }), moments, run);
   }
 
   private async prepare(request: ReadRequest): Promise<{
@@ -166,19 +143,6 @@ export class FeatureReads {
     if (moment) checkRetention(selection, moment.at, now);
     return { selection, rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
   }
-
-  private isInMemory({ views }: Selection): boolean {
-    const { store } = this.parts;
-    return views.every(({ program }) =>
-      program.plan.streams.every(
-        ({ definition }, i) => store.table(definition.name)?.serves(program.needOf(i)) === true,
-      ),
-    );
-  }
-}
-
-function staleOf({ set }: Selection): Pick<OnlineQuery, 'keepStale'> {
-  return set?.onStale === 'degrade' ? { keepStale: true } : {};
 }
 
 function memberOf({ members }: Selection, name: string): SelectedMember {

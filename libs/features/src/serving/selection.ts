@@ -29,7 +29,16 @@ export interface Selection {
   /** Absent where it is a list. */
   readonly set?: FeatureSet;
   readonly views: readonly SelectedView[];
+  /** Of the views, in their order. */
+  readonly programs: readonly Program[];
   readonly members: readonly SelectedMember[];
+}
+
+/** A set ready to be read. */
+export interface SetSelection extends Selection {
+  readonly set: FeatureSet;
+  /** `name@sha256:…`, as records name it. */
+  readonly reference: string;
 }
 
 export interface SelectedView {
@@ -51,7 +60,7 @@ export interface SelectionParts {
 /** Makes selections, each once. */
 export class Selections {
   private readonly programs = new WeakMap<FeatureView, Program>();
-  private readonly made = new LRUCache<string, Selection>({ max: KEPT });
+  private readonly made = new LRUCache<string, SetSelection>({ max: KEPT });
 
   constructor(private readonly parts: SelectionParts) {}
 
@@ -65,7 +74,7 @@ export class Selections {
   }
 
   /** `name`, or `name@` and the first hexadecimal digits of a hash. */
-  async ofSet(reference: string): Promise<Selection> {
+  async ofSet(reference: string): Promise<SetSelection> {
     const { snapshot, store } = this.parts;
     const current = reference.includes('@') ? undefined : snapshot.set(reference);
     if (current) return this.ofVersion(current);
@@ -109,17 +118,26 @@ export class Selections {
     return prefix === undefined ? snapshot.view(name) : snapshot.olderView(name, `sha256:${prefix}`);
   }
 
-  private async ofVersion(set: FeatureSet): Promise<Selection> {
+  /** A version of a set; undefined where versions of views that it names are not at hand. */
+  ofKnown(set: FeatureSet): SetSelection | undefined {
     const known = this.made.get(set.hash);
     if (known) return known;
     const builder = new SelectionBuilder(this);
     for (const { name, view: viewName, viewHash, feature, type, default: fallback } of set.members) {
-      const view = await this.parts.snapshot.olderView(viewName, viewHash);
-      if (!view || !builder.add(view, feature, { name, type, default: fallback }))
-        throw new RangeError(`set ${set.name} without ${viewName}:${feature}`);
+      const view = this.parts.snapshot.view(viewName, viewHash);
+      if (!view) return undefined;
+      if (!builder.add(view, feature, { name, type, default: fallback }))
+        throw new RangeError(`set ${set.name} names no feature of its view: ${viewName}:${feature}`);
     }
-    const selection = { set, ...builder.build() };
+    const selection = { set, reference: `${set.name}@${set.hash}`, ...builder.build() };
     this.made.set(set.hash, selection);
+    return selection;
+  }
+
+  private async ofVersion(set: FeatureSet): Promise<SetSelection> {
+    for (const { view, viewHash } of set.members) await this.parts.snapshot.olderView(view, viewHash);
+    const selection = this.ofKnown(set);
+    if (!selection) throw new RangeError(`set ${set.name} without its views`);
     return selection;
   }
 }
@@ -151,7 +169,8 @@ class SelectionBuilder {
   }
 
   build(): Selection {
-    return { views: this.views, members: this.members };
+    const { views, members } = this;
+    return { views, programs: views.map(({ program }) => program), members };
   }
 }
 

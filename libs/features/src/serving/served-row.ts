@@ -1,3 +1,4 @@
+// Hot: of every row that is served, to callers, to models and to training sets.
 import type { Frame } from '../engine/frame';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Micros } from '../time';
@@ -14,7 +15,7 @@ export interface ServedRow {
   readonly sources: readonly ValueSource[];
 }
 
-/** What its policy of a set makes of the values of its views: the same for a model, a read and a training set. */
+/** What the policy of its set makes of the values of its views: the same for a model, a read and a training set. */
 export function servedRow({ set, members }: Selection, frames: readonly Frame[]): ServedRow {
   const values: FeatureValue[] = [];
   const statuses: ValueStatus[] = [];
@@ -26,7 +27,7 @@ export function servedRow({ set, members }: Selection, frames: readonly Frame[])
     const frame = frames[member.view] as Frame;
     let value = frame.values[member.slot] as FeatureValue;
     let status = frame.statuses[member.slot] as ValueStatus;
-    if (set && standsIn(set, member, status)) {
+    if (set && standsIn(set, member, frame)) {
       value = member.default as FeatureValue;
       status = 'DEFAULTED';
     }
@@ -41,14 +42,19 @@ export function servedRow({ set, members }: Selection, frames: readonly Frame[])
   return { status, values, statuses, times, sources };
 }
 
+/**
+ * Whether the default of a member stands in for the value that its view has. What could not be read in time is as missing as what
+ * is not there: answers say that the log was not read, and no training set is made of such values. What the request gives is never
+ * passed over, not even where it is null or its rules reject it.
+ */
 function standsIn(
   { onMissing, onStale }: NonNullable<Selection['set']>,
   member: SelectedMember,
-  status: ValueStatus,
+  { statuses, given }: Frame,
 ): boolean {
-  if (member.default === undefined || status === 'PRESENT' || status === 'DEFAULTED') return false;
-  // What could not be read in time is there, and is not passed over in silence.
-  if (status === 'TIMEOUT') return false;
+  const status = statuses[member.slot] as ValueStatus;
+  if (status === 'PRESENT' || status === 'DEFAULTED' || member.default === undefined) return false;
+  if (given?.values[member.slot] !== undefined) return false;
   return (status === 'STALE' ? onStale : onMissing) === 'default';
 }
 

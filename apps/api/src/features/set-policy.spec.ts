@@ -1,0 +1,96 @@
+import { servedRow, VALUE_STATUSES, type FeatureValue, type Frame, type SetSelection } from '@sibyl/features';
+import { DomainError } from '@sibyl/kernel';
+import type { FeatureSlot } from '@sibyl/prediction';
+import { elementWriter } from '@sibyl/protocol';
+import { Metrics } from '@sibyl/telemetry';
+import { bindMembers, PolicyRow } from './set-policy';
+
+const MISSING = ['error', 'null', 'default'] as const;
+const VALUE = 7;
+const DEFAULT = -1;
+const AT = 1_000_000_000;
+
+const metrics = new Metrics();
+afterAll(() => metrics.close());
+
+type Policies = Pick<SetSelection['set'], 'onMissing' | 'onStale'>;
+
+function selectionOf(policies: Policies): SetSelection {
+  const member = { name: 'x', feature: 'x', type: 'double', default: DEFAULT } as const;
+  const set = { name: 's', hash: 'h', minCompleteness: 0, members: [member], ...policies };
+  const members = [{ ...member, view: 0, slot: 0, source: 'stream' }];
+  const views = [{ view: { name: 'v' } }];
+  return { set, members, views, programs: [], reference: 's@h' } as unknown as SetSelection;
+}
+
+function frameOf(status: Frame['statuses'][number], keepStale: boolean, given?: FeatureValue): Frame {
+  const has = status === 'PRESENT' || status === 'DEFAULTED' || (status === 'STALE' && keepStale);
+  return {
+    ...{ at: AT, values: [has ? VALUE : null], statuses: [status], times: [AT - 5e6], basis: [], from: 0, until: AT },
+    ...(given === undefined ? {} : { given: { values: [given], key: 'given' } }),
+  };
+}
+
+const slotOf = (datatype: 'FP64' | 'INT8'): FeatureSlot =>
+  ({ name: 'x', shape: [], datatype, write: elementWriter(datatype), nullable: true }) as unknown as FeatureSlot;
+
+function policyRow(selection: SetSelection, frame: Frame, slot = slotOf('FP64')): PolicyRow {
+  return new PolicyRow(selection, bindMembers(selection, [slot], metrics), [frame]);
+}
+
+function codeOf(row: PolicyRow): string | undefined {
+  try {
+    row.conclude('/features', AT);
+    return undefined;
+  } catch (error) {
+    return (error as DomainError).code;
+  }
+}
+
+const every = MISSING.flatMap((onMissing) =>
+  ([...MISSING, 'degrade'] as const).flatMap((onStale) =>
+    VALUE_STATUSES.map((status) => ({ onMissing, onStale, status })),
+  ),
+);
+
+it.each(every)(
+  'a model gets what a read shows: $status, on_missing $onMissing, on_stale $onStale',
+  ({ status, ...policies }) => {
+    const selection = selectionOf(policies);
+    const frame = frameOf(status, policies.onStale === 'degrade');
+    const shown = servedRow(selection, [frame]);
+    const row = policyRow(selection, frame);
+    const policy = status === 'STALE' ? policies.onStale : policies.onMissing;
+    const isThere = status === 'PRESENT' || status === 'DEFAULTED' || (status === 'STALE' && policy === 'degrade');
+    expect(shown.statuses).toEqual([isThere || policy !== 'default' ? status : 'DEFAULTED']);
+    expect(shown.values).toEqual([isThere ? VALUE : policy === 'default' ? DEFAULT : null]);
+    expect([...row.statuses.keys()]).toEqual(shown.statuses);
+    expect(row.defaulted).toEqual(shown.statuses[0] === 'DEFAULTED' ? ['x'] : []);
+    expect(row.stale).toEqual(status === 'STALE' && isThere ? ['x'] : []);
+    const refused = !isThere && policy === 'error';
+    expect(codeOf(row)).toBe(refused ? 'incomplete_features' : undefined);
+    expect([...row.values.values()]).toEqual(refused ? [] : shown.values);
+  },
+);
+
+it('what the request gives is passed over by no default: null stays null, and what rules reject is refused', () => {
+  const selection = selectionOf({ onMissing: 'default', onStale: 'default' });
+  const nothing = frameOf('NULL', false, null);
+  expect(servedRow(selection, [nothing])).toMatchObject({ values: [null], statuses: ['NULL'], sources: ['request'] });
+  expect(policyRow(selection, nothing)).toMatchObject({ defaulted: [], amended: [] });
+  const rejected = frameOf('INVALID', false, 3);
+  expect(servedRow(selection, [rejected])).toMatchObject({ values: [null], statuses: ['INVALID'] });
+  expect(codeOf(policyRow(selection, rejected))).toBe('input_not_allowed');
+});
+
+it('what the datatype of the model cannot hold is missing to that model alone', () => {
+  const large = { ...frameOf('PRESENT', false), values: [300] };
+  const selection = selectionOf({ onMissing: 'default', onStale: 'error' });
+  expect(servedRow(selection, [large])).toMatchObject({ values: [300], statuses: ['PRESENT'] });
+  const row = policyRow(selection, large, slotOf('INT8'));
+  expect(row.defaulted).toEqual(['x']);
+  expect(row.values.get('x')).toBe(DEFAULT);
+  expect(codeOf(policyRow(selectionOf({ onMissing: 'error', onStale: 'error' }), large, slotOf('INT8')))).toBe(
+    'incomplete_features',
+  );
+});
