@@ -61,6 +61,9 @@ function engine() {
 
 async function cold({ caller }) {
   const entities = Array.from({ length: 100 }, (_, i) => `C${i}`);
+  // A log of four weeks, as it is after four weeks: it is cut by days, and none of them is known to be of no use before it was asked.
+  const days = Array.from({ length: 28 }, (_, day) => bar('OLDER', Date.now() - (28 - day) * 86_400_000, 100));
+  await caller.post('/v1/features/push', JSON.stringify({ stream: 'bench_bars', events: days }));
   await fill(caller, entities, 512);
   const times = [];
   for (const symbol of entities) {
