@@ -2,6 +2,7 @@ import type { Migration } from '@sibyl/database';
 import { definitionsMigration } from './migrations/0001-definitions';
 import { logMigration } from './migrations/0002-log';
 import { baselinesMigration } from './migrations/0003-baselines';
+import { goneEntitiesMigration } from './migrations/0004-gone-entities';
 
 /** Schema `features`, in order. */
-export const featureMigrations: readonly Migration[] = [definitionsMigration, logMigration, baselinesMigration];
+export const featureMigrations: readonly Migration[] = [definitionsMigration, logMigration, baselinesMigration, goneEntitiesMigration];

@@ -104,6 +104,7 @@ async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
   });
   work.catch(() => undefined);
   try {
+    if (limitMs <= 0) return await late;
     return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);

@@ -9,9 +9,10 @@ import type { StateStore } from '../engine/state-store';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
-import { checkRetention, readMoment, type AskedMoment } from './moment';
+import { readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
 import { queryOf, type SelectedFrames } from './selected-frames';
+import { checkRetention } from './retention';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
 

@@ -2,7 +2,6 @@ import { DomainError, type FieldFault } from '@sibyl/kernel';
 import type { PastMoment } from '../engine/online-query';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
 import { instantText, MICROS_PER_SECOND, type Micros } from '../time';
-import type { Selection } from './selection';
 
 /** Clocks of callers run ahead by so much; what lies further ahead is a mistake. */
 const CLOCK_AHEAD = 5 * MICROS_PER_SECOND;
@@ -30,19 +29,6 @@ export function readMoment({ timestamp, knownAt }: AskedMoment, now: Micros): Pa
   if (known === undefined && at === now) return undefined;
   const k = Math.min(known ?? at, now);
   return { at, knownAt: k, corrected: k > at || knownAt === 'now' };
-}
-
-/** Throws timestamp_before_retention: the log does not reach back so far, and nothing may pass for what was. */
-export function checkRetention({ views }: Selection, at: Micros, now: Micros): void {
-  for (const { view } of views) {
-    for (const { name, retention } of view.streams) {
-      if (at >= now - retention) continue;
-      throw new DomainError(
-        'timestamp_before_retention',
-        `Stream '${name}' is kept since ${instantText(now - retention)}.`,
-      );
-    }
-  }
 }
 
 function instantOf(given: unknown, pointer: string, faults: FieldFault[]): Micros | undefined {

@@ -8,6 +8,7 @@ import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { StreamCatalog } from '../log/stream-catalog';
 import { FeatureProfile, type ProfileSummary } from '../quality/feature-profile';
 import type { FeatureReads } from '../serving/feature-reads';
+import { checkRetention } from '../serving/retention';
 import type { Selection, Selections } from '../serving/selection';
 import { instantText, type Micros } from '../time';
 import { gridOf, sliceRows, type GridRequest, type LongRun } from './training-sets';
@@ -62,7 +63,9 @@ export class Backfills {
       throw new DomainError('invalid_parameter', 'The view has no stream that it could be computed from.', {
         faults: [{ pointer: '/view', expected: 'a view with a stream' }],
       });
-    const grid = gridOf(request, clock.now() * 1000, '');
+    const now = clock.now() * 1000;
+    const grid = gridOf(request, now, '');
+    checkRetention(selection, grid.from, now, '/from');
     const total = (await countEntities(database, stream)) * timesOf(grid);
     if (total > ROWS_MAX)
       throw new DomainError('batch_too_large', `A backfill may have ${ROWS_MAX} rows; these are ${total}.`);

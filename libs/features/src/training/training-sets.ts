@@ -6,6 +6,7 @@ import type { Frame } from '../engine/frame';
 import type { ValueStatus } from '../feature-value';
 import type { StreamCatalog } from '../log/stream-catalog';
 import type { FeatureReads } from '../serving/feature-reads';
+import { checkRetention } from '../serving/retention';
 import type { Selection } from '../serving/selection';
 import { servedRow, type ServedRow } from '../serving/served-row';
 import type { Micros } from '../time';
@@ -89,7 +90,7 @@ export class TrainingSets {
     const now = this.parts.now();
     const { format, statuses } = request;
     const known = knownAtOf(request.knownAt, now);
-    return { selection, format, statuses, known, now, source: await this.sourceOf(request, now) };
+    return { selection, format, statuses, known, now, source: await this.sourceOf(request, selection, now) };
   }
 
   /** Writes the file `<id>.<format>`; stopped or failed, it leaves none. */
@@ -134,7 +135,11 @@ export class TrainingSets {
     signal.throwIfAborted();
   }
 
-  private async sourceOf({ rows, file, generate }: TrainingRequest, now: Micros): Promise<TrainingSource> {
+  private async sourceOf(
+    { rows, file, generate }: TrainingRequest,
+    selection: Selection,
+    now: Micros,
+  ): Promise<TrainingSource> {
     if (rows) return givenRows(rows);
     if (file) return fileRows(file.bytes, () => file.chunks());
     if (!generate) throw wrong('/rows', 'rows, or generate');
@@ -142,6 +147,7 @@ export class TrainingSets {
     const stream = streams.stream(generate.stream);
     if (!stream) throw new DomainError('stream_not_found', `There is no stream '${generate.stream.slice(0, 64)}'.`);
     const grid = gridOf(generate, now);
+    checkRetention(selection, grid.from, now, '/generate/from');
     const source = gridRows(database, stream, grid, await countEntities(database, stream));
     if (source.total <= ROWS_MAX) return source;
     throw new DomainError('batch_too_large', `A training set may have ${ROWS_MAX} rows; these are ${source.total}.`);
