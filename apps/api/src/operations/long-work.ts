@@ -86,11 +86,12 @@ export class LongWork {
     const recorded: typeof work = async (signal, id, onProgress) => {
       const find = (): Operation => this.operations.find(id, keyId, false);
       await this.records.keep(find());
-      const end = (outcome: Pick<Operation, 'status' | 'result' | 'error'>): Promise<void> =>
+      const end = (outcome: Partial<Operation>): Promise<void> =>
         this.records.keep({ ...find(), ...outcome, endedAtMs: Date.now() });
       try {
         const result = await work(signal, id, onProgress);
-        await end({ status: 'succeeded', result });
+        const { total } = find().progress;
+        await end({ status: 'succeeded', progress: { done: total, total }, result });
         return result;
       } catch (error) {
         await end(failureOf(error));
