@@ -7,6 +7,7 @@ import type { PastMoment } from './online-query';
 import { knowledgeOf, PastWalk } from './past-walk';
 import type { Program } from './program';
 import type { StreamNeed } from './stream-need';
+import type { Micros } from '../time';
 import { keepsVectors, recallFrame, rememberFrame } from './vectors';
 
 /** One row of one view. */
@@ -31,6 +32,8 @@ interface PlacedJob extends Job {
 export class PastRun {
   private jobs: readonly PlacedJob[];
   private readonly walks = new Map<string, PastWalk>();
+  /** What the first row that is left has found already: read anew for later rows, it would be gone for this one. */
+  private readonly held = new Set<PastWalk>();
   private readonly keeps: boolean;
 
   constructor(
@@ -50,7 +53,7 @@ export class PastRun {
   wanting(): ReadonlyMap<StreamNeed, PastWalk[]> {
     const wanting = new Map<StreamNeed, PastWalk[]>();
     for (const walk of this.walks.values()) {
-      if (!walk.wanted) continue;
+      if (!walk.wanted || this.held.has(walk)) continue;
       const ofNeed = wanting.get(walk.need);
       if (ofNeed) ofNeed.push(walk);
       else wanting.set(walk.need, [walk]);
@@ -63,20 +66,21 @@ export class PastRun {
     const open: PlacedJob[] = [];
     for (const job of this.jobs) {
       if (TURNS.due) await TURNS.next();
-      const frame = this.frameOf(job);
+      if (open.length === 0) this.held.clear();
+      const frame = this.frameOf(job, open.length === 0);
       if (frame) put(job.row, frame);
       else open.push(job);
     }
     this.jobs = open;
   }
 
-  private frameOf({ moment, place: { entity, walks, memo } }: PlacedJob): Frame | undefined {
+  private frameOf({ moment, place: { entity, walks, memo } }: PlacedJob, holds: boolean): Frame | undefined {
     const { program, keepStale } = this;
     const { at } = moment;
     let missing = false;
     const states: (EntityState | undefined)[] = [];
     for (const walk of walks) {
-      const state = walk?.find(at);
+      const state = walk && this.find(walk, at, holds);
       if (walk && !state) missing = true;
       states.push(state);
     }
@@ -84,7 +88,7 @@ export class PastRun {
     const known = this.keeps ? recallFrame(memo, states, at, undefined) : undefined;
     if (known) return known;
     const lookup = (stream: number, key: string): EntityState | undefined => {
-      const state = this.walkOf(stream, key, moment).find(at);
+      const state = this.find(this.walkOf(stream, key, moment), at, holds);
       if (!state) missing = true;
       return state;
     };
@@ -92,6 +96,12 @@ export class PastRun {
     if (missing) return undefined;
     if (this.keeps) rememberFrame(memo, states, frame);
     return frame;
+  }
+
+  private find(walk: PastWalk, at: Micros, holds: boolean): EntityState | undefined {
+    const state = walk.find(at);
+    if (state && holds) this.held.add(walk);
+    return state;
   }
 
   private placed(entity: string, rows: readonly Job[]): PlacedJob[] {

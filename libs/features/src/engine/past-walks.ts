@@ -73,6 +73,7 @@ export class PastWalks {
 
   private async walk(run: PastRun, put: (row: number, frame: Frame) => void, signal?: AbortSignal): Promise<void> {
     while (run.open) {
+      signal?.throwIfAborted();
       for (const [need, walks] of run.wanting())
         for (const part of partsOf(walks, this.walksAtOnce(need))) await this.fetch(part, signal);
       await run.evaluate(put);
