@@ -4,6 +4,7 @@ import { logMigration } from './migrations/0002-log';
 import { baselinesMigration } from './migrations/0003-baselines';
 import { chainMigration } from './migrations/0004-chain';
 import { freeStreamsMigration } from './migrations/0005-free-streams';
+import { goneEntitiesMigration } from './migrations/0006-gone-entities';
 
 /** Schema `features`, in order. */
 export const featureMigrations: readonly Migration[] = [
@@ -12,4 +13,5 @@ export const featureMigrations: readonly Migration[] = [
   baselinesMigration,
   chainMigration,
   freeStreamsMigration,
+  goneEntitiesMigration,
 ];
