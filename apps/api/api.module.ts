@@ -36,6 +36,7 @@ import { MetaModule } from './src/meta/meta.module';
 import { ModelsModule } from './src/models/models.module';
 import { ModelSources } from './src/models/model-sources';
 import { Serving } from './src/models/serving';
+import { OperationRecords } from './src/operations/operation-records';
 import { Operations } from './src/operations/operations';
 import { OperationsModule } from './src/operations/operations.module';
 import type { Platform } from './src/platform';
@@ -82,6 +83,7 @@ class PlatformModule {
       [Drain, new Drain()],
       [EventRecorder, recorder],
       [AuditHook, new AuditHook(recorder)],
+      [OperationRecords, platform.operationRecords],
       [Operations, new Operations(ids, clock, config.operations)],
     ]);
     const providers = [...values].map(([provide, useValue]) => ({ provide, useValue }) as Provider);

@@ -1,12 +1,15 @@
 // node test/bench/features.mjs: what features cost: reads over HTTP, cold ones, caches, how soon a push is read, and Feast beside it.
-//   --only NAME   one of http, engine, cold, feast, caches, fresh, ingest
+//   --only NAME   one of http, engine, cold, feast, caches, training, fresh, ingest
+//   --rows N      of the long training set (default 10000000), --whole: made to its end instead of cancelled
 // Feast is measured where `sh test/conformance/feast/setup.sh` has been run, workers with Redis where there is a redis-server.
 import { spawnSync } from 'node:child_process';
+import { wholeArgument } from '../support/arguments.mjs';
 import { freePort, REPOSITORY, startServer } from '../support/server.mjs';
 import { startPeer, temporaryFolder } from '../conformance/peer.mjs';
 import { quantile, table } from './figures.mjs';
 import { startFeast } from './features-feast.mjs';
 import { bar, Caller, fill, measure, NAMES, publish } from './features-stand.mjs';
+import { training as trainingSets } from './features-training.mjs';
 import { scrape } from './metrics.mjs';
 
 const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1] : undefined;
@@ -21,6 +24,7 @@ const FEAST = [
   { entities: 10, requests: 200, warm: 500, cpu: 20, p50: 12 },
   { entities: 100, requests: 60, warm: 100, cpu: 20, p50: 12 },
 ];
+const BARS = 120;
 const rows = [['', 'measured', 'goal', '']];
 const symbols = Array.from({ length: 1000 }, (_, i) => `S${i}`);
 
@@ -65,6 +69,9 @@ function engine() {
 
 async function cold({ caller }) {
   const entities = Array.from({ length: 100 }, (_, i) => `C${i}`);
+  // A log of four weeks, as it is after four weeks: it is cut by days, and none of them is known to be of no use before it was asked.
+  const days = Array.from({ length: 28 }, (_, day) => bar('OLDER', Date.now() - (28 - day) * 86_400_000, 100));
+  await caller.post('/v1/features/push', JSON.stringify({ stream: 'bench_bars', events: days }));
   await fill(caller, entities, 512);
   const times = [];
   for (const symbol of entities) {
@@ -239,6 +246,12 @@ async function fresh({ server, caller }) {
   await redis.stop();
 }
 
+const training = ({ server }) =>
+  trainingSets(
+    { server, symbols, bars: BARS, rows: wholeArgument('--rows', 10_000_000), whole: process.argv.includes('--whole') },
+    tell,
+  );
+
 function ingest() {
   const script = ['test/bench/features-ingest.mjs', '--seconds', '5'];
   const { stdout } = spawnSync(process.execPath, script, { cwd: REPOSITORY, encoding: 'utf8', timeout: 180_000 });
@@ -247,7 +260,7 @@ function ingest() {
 }
 
 /** `fresh` ends the server: it comes last of those that need it. */
-const SCENES = { http, feast, cold, caches, fresh };
+const SCENES = { http, feast, cold, caches, training, fresh };
 
 async function main() {
   const scenes = Object.entries(SCENES).filter(([name]) => only === undefined || only === name);
@@ -256,7 +269,7 @@ async function main() {
     const caller = new Caller(server.url, { 'x-api-key': server.adminKey });
     try {
       await publish(server);
-      await fill(caller, symbols, 120);
+      await fill(caller, symbols, BARS);
       for (const [, scene] of scenes) await scene({ server, caller });
     } finally {
       caller.close();

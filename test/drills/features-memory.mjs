@@ -79,12 +79,17 @@ async function each(n, work) {
 const idOf = (i) => `entity-${i}`;
 const range = (from, to) => Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 
+const since = (begun) => `${((performance.now() - begun) / 1000).toFixed(0)} s`;
+
 async function crowd(stand) {
+  let begun = performance.now();
   await each(Math.ceil(entities / PUSHED_AT_ONCE), async (n) => {
     const ids = range(n * PUSHED_AT_ONCE, Math.min(entities, (n + 1) * PUSHED_AT_ONCE));
     await stand.push(ids.map((i) => ({ entity: idOf(i), event_time: START, values: { price: i } })));
   });
   const pushed = stand.memory();
+  console.log(`${entities} entities pushed in ${since(begun)}`);
+  begun = performance.now();
   const seen = [];
   let wrong = 0;
   const reads = Math.ceil(entities / READ_AT_ONCE);
@@ -94,6 +99,7 @@ async function crowd(stand) {
     for (const [k, { values }] of rows.entries()) if (values[0] !== ids[k]) wrong++;
     if (n % Math.ceil(reads / 20) === 0) seen.push(stand.memory());
   });
+  console.log(`${entities} entities read in ${since(begun)}`);
   // Those of the beginning were let go for others long ago.
   const sample = range(0, Math.min(SAMPLES, entities));
   const again = await stand.read(sample.map(idOf));

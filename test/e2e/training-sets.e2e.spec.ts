@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
@@ -23,6 +25,7 @@ const VIEW = {
 const NAMES = VIEW.features.map(({ name }) => name);
 const SET = { kind: 'FeatureSet', name: 'inputs', features: NAMES.map((n) => `market:${n}`), on_missing: 'null' };
 const START = Date.now();
+const ANCIENT = START - 20 * 365 * 86_400_000;
 
 interface Served {
   readonly symbol: string;
@@ -228,6 +231,23 @@ describe('training sets', () => {
     expect(await begin(body)).toMatchObject({ status: 400, body: { errors: [{ pointer }] } });
   });
 
+  it('rows from before what is kept of a stream fail the operation, which says of which one, and since when', async () => {
+    const rows = [START, ANCIENT].map((timestamp) => ({ symbol: 'A', timestamp }));
+    const { status, error } = await ended(await begin({ set: 'inputs', rows }));
+    expect({ status, error }).toMatchObject({
+      status: 'failed',
+      error: { code: 'timestamp_before_retention', detail: expect.stringMatching(/'bars' is kept since \d{4}-/) },
+    });
+    expect(error.errors).toMatchObject([{ pointer: '/rows/1/timestamp' }]);
+    const generate = { stream: 'bars', from: ANCIENT, to: START, step: '1d' };
+    expect(await begin({ set: 'inputs', generate })).toMatchObject({
+      status: 422,
+      body: { code: 'timestamp_before_retention', errors: [{ pointer: '/generate/from' }] },
+    });
+    const backfill = { view: 'market', from: new Date(ANCIENT).toISOString(), step: '1d' };
+    expect(await client.post('/v1/features/backfill', backfill)).toMatchObject({ status: 422 });
+  });
+
   it('a backfill computes a view over the past, and what it came to is the baseline of its version', async () => {
     const body = { view: 'market', from: new Date(START - 60_000).toISOString(), step: '10s' };
     const done = await client.post('/v1/features/backfill', { ...body, to: new Date(START).toISOString() });
@@ -270,4 +290,26 @@ describe('training sets', () => {
       status: 200,
     });
   });
+  it('made before a restart are fetched after it, and one that was cut off has failed', async () => {
+    const rows = served.slice(0, 40).map(({ symbol, timestamp }) => ({ symbol, timestamp }));
+    const made = await ended(await begin({ set: 'inputs', rows }));
+    const file = await fileOf(made);
+    const generate = { stream: 'bars', from: START - 3_000_000, to: START, step: '1ms' };
+    const { body: cut } = await begin({ set: 'inputs', generate });
+    for (let seen = 0; seen === 0;) seen = (await client.get(`/v1/operations/${cut.id}`)).body.progress.done;
+    await server.kill9();
+    await server.start();
+    const known = await client.get(`/v1/operations/${made.id}`);
+    expect(known.body).toEqual({ ...made, ended_at: expect.any(String) });
+    expect(await fileOf(made)).toEqual(file);
+    const { body } = await client.get(`/v1/operations/${cut.id}`);
+    expect(body).toMatchObject({ status: 'failed', error: { code: 'shutting_down' } });
+    expect(await download(`/v1/operations/${cut.id}/result`)).toMatchObject({ status: 404 });
+    const left = readdirSync(path.join(server.dataDir, 'training-sets'));
+    expect(left.filter((name) => name.startsWith(cut.id) || name.endsWith('.part'))).toEqual([]);
+    const other = await client.post('/v1/keys', { name: 'other', scopes: ['features:read'] });
+    const headers = { 'x-api-key': other.body.key };
+    const answer = await fetch(`${server.url}/v1/operations/${made.id}/result`, { headers });
+    expect(answer.status).toBe(404);
+  }, 60_000);
 });

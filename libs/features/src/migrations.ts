@@ -4,6 +4,7 @@ import { logMigration } from './migrations/0002-log';
 import { baselinesMigration } from './migrations/0003-baselines';
 import { chainMigration } from './migrations/0004-chain';
 import { freeStreamsMigration } from './migrations/0005-free-streams';
+import { goneEntitiesMigration } from './migrations/0006-gone-entities';
 import { streamNumbersMigration } from './migrations/0007-stream-numbers';
 
 /** Schema `features`, in order. */
@@ -13,5 +14,6 @@ export const featureMigrations: readonly Migration[] = [
   baselinesMigration,
   chainMigration,
   freeStreamsMigration,
+  goneEntitiesMigration,
   streamNumbersMigration,
 ];

@@ -11,3 +11,4 @@ export { isStorageFull, orStorageFull, storageFull } from './storage-full';
 export { digestFile } from './file-digest';
 export { atomicWriteFile, syncFolder } from './files';
 export { TURNS, type Pace } from './turns';
+export { ownerOf, processMark } from './process-mark';

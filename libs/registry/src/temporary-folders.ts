@@ -1,8 +1,7 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { IdSource } from '@sibyl/kernel';
+import { type IdSource, ownerOf, processMark } from '@sibyl/kernel';
 import { ignoreMissing } from './package-files';
-import { ownerOf, processMark } from './process-mark';
 
 /** A folder this old was left by a process that is gone, whatever its name says; no upload or copy takes a day. */
 const LEFT_BEHIND_MS = 24 * 3_600_000;

@@ -1,8 +1,7 @@
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { Clock, IdSource } from '@sibyl/kernel';
+import { type Clock, type IdSource, ownerOf, processMark } from '@sibyl/kernel';
 import { ignoreMissing } from './package-files';
-import { ownerOf, processMark } from './process-mark';
 
 const PART = '.part';
 /** `<sha256>.<bytes it will have>.<mark of the process>-<id>.part` */

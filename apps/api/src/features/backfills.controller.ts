@@ -37,7 +37,13 @@ export class BackfillsController {
     request: { view: 'btc_technical', from: '2026-01-15T00:00:00Z', to: '2026-01-15T12:00:00Z', step: '1h' },
     answer: 'FeatureBackfill',
     also: { 202: 'Goes on as an operation' },
-    errors: ['feature_view_not_found', 'batch_too_large', 'queue_full', 'database_unavailable'],
+    errors: [
+      'feature_view_not_found',
+      'timestamp_before_retention',
+      'batch_too_large',
+      'queue_full',
+      'database_unavailable',
+    ],
   })
   async backfill(
     @Body() body: BackfillBody,

@@ -13,6 +13,7 @@ import {
   LogHistory,
   PastReads,
   RecentPast,
+  PastWalks,
   SelectedFrames,
   Selections,
   SetReads,
@@ -25,6 +26,7 @@ import type { Clock } from '@sibyl/kernel';
 import { featureSetsInService, pinFeatureSet, type FeatureSetPin } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
+import { OperationRecords } from '../operations/operation-records';
 import { SetFeatureReader } from './set-feature-reader';
 import { SetPins } from './set-pins';
 
@@ -58,8 +60,12 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const live = new LiveReads({ store: states, log: history, now, counter });
   const recent = new RecentPast(states);
   const past = new PastReads({ log: history, now, counter, recent, cacheBytes: config.featureReads.pastBytes });
+  const walks = new PastWalks(history, now);
   const frames = new SelectedFrames({ store: states, live, past, now, quality });
-  const reads = new FeatureReads({ selections, snapshot, store: states, live, past, frames, now }, config.featureReads);
+  const reads = new FeatureReads(
+    { selections, snapshot, store: states, live, past, walks, frames, now },
+    config.featureReads,
+  );
   const sets = new SetReads({ snapshot, selections, frames, history, now });
   const keep = (pin: FeatureSetPin): Promise<string> => database.transaction((tx) => pinFeatureSet(tx, pin));
   const featurePins = new SetPins({ sets, keep });
@@ -68,6 +74,8 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const folder = path.join(config.dataDir, 'training-sets');
   const trainingFiles = new TrainingFiles({ folder, keptMs: TRAINING_KEPT_MS, maxBytes: TRAINING_BYTES });
   await trainingFiles.start();
+  const operationRecords = new OperationRecords(path.join(config.dataDir, 'operations'), TRAINING_KEPT_MS, log);
+  await trainingFiles.removeOf(await operationRecords.start());
   const trainingSets = new TrainingSets({ reads, files: trainingFiles, database, streams: snapshot, now });
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.features.featureEvents.inc({ stream, result }, events);
@@ -83,6 +91,7 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     featurePins,
     featureReader: new SetFeatureReader({ sets, pins: featurePins, clock, metrics }),
     trainingSets,
+    operationRecords,
     backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),
     featureQuality: quality,
     ruleTally: compiler.tally,

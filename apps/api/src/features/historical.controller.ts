@@ -38,6 +38,7 @@ export class HistoricalController {
       'json_too_deep',
       'feature_set_not_found',
       'stream_not_found',
+      'timestamp_before_retention',
       'batch_too_large',
       'queue_full',
       'storage_full',

@@ -10,6 +10,7 @@ import {
   LiveReads,
   LogHistory,
   PastReads,
+  PastWalks,
   readInstant,
   ReadOptions,
   SelectedFrames,
@@ -78,7 +79,7 @@ beforeAll(async () => {
   const past = new PastReads({ log: history, now, counter, cacheBytes: 1024 });
   const frames = new SelectedFrames({ store: states, live, past, now, quality: new FeatureQuality() });
   const reads: FeatureReads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, frames, now },
+    { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), frames, now },
     new ReadOptions(),
   );
   sets = new SetReads({ snapshot, selections, frames, history, now });

@@ -1,6 +1,6 @@
 /** Hot path: predictions with features of a set. */
 import type { FeatureValue, OnlineAnswer, OnlineRow, PastMoment, SetReads, SetSelection } from '@sibyl/features';
-import { instantText, readGiven, readInstant } from '@sibyl/features';
+import { checkRetention, instantText, readGiven, readInstant } from '@sibyl/features';
 import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
 import {
   pointerTo,
@@ -254,19 +254,17 @@ function givenOf({ selection, gives, extra }: Binding, { features, pointer }: Fe
 }
 
 /** The moment that a request asks about; undefined: now. */
-function momentOf({ views }: SetSelection, { query, pointer }: FeatureAsk, now: number): number | undefined {
+function momentOf(selection: SetSelection, { query, pointer }: FeatureAsk, now: number): number | undefined {
   if (query.timestamp === undefined) return undefined;
   const at = readInstant(query.timestamp) ?? 0;
   if (at >= now && at <= now + AHEAD_MICROS) return undefined;
-  const kept = Math.min(...views.flatMap(({ view }) => view.streams.map(({ retention }) => retention)));
-  if (at <= now && at >= now - kept) return at;
-  const fault = { pointer: `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp` };
+  const place = `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp`;
   if (at > now) {
-    const faults = [{ ...fault, expected: `a time that has come: it is ${instantText(now)}` }];
+    const faults = [{ pointer: place, expected: `a time that has come: it is ${instantText(now)}` }];
     throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults });
   }
-  const faults = [{ ...fault, expected: `a time from ${instantText(now - kept)}` }];
-  throw new DomainError('timestamp_before_retention', 'The events of that time are not kept any more.', { faults });
+  checkRetention(selection, at, now, place);
+  return at;
 }
 
 function attempt<T>(work: () => T): T | DomainError {

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '@sibyl/auth';
 import { TrainingSets, type TrainingRequest, type TrainingResult } from '@sibyl/features';
-import { DomainError, orStorageFull, timestamp } from '@sibyl/kernel';
+import { DomainError, orStorageFull, processMark, timestamp } from '@sibyl/kernel';
 import type { Response } from 'express';
 import { randomUUID } from 'node:crypto';
 import { refuseEncoding } from '../http/body';
@@ -40,7 +40,7 @@ export class Trainings {
 
   async begin(request: ApiRequest, query: HistoricalQuery, call: LongCall): Promise<Reply> {
     this.refuseWhenFull();
-    const spool = `${randomUUID()}.rows`;
+    const spool = `${randomUUID()}.rows.${processMark()}`;
     let begun = false;
     const end = async (): Promise<void> => this.sets.files.remove(spool);
     try {

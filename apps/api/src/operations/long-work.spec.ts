@@ -7,10 +7,12 @@ import { HttpOptions } from '../http/http-options';
 import { RequestContext } from '../http/request-context';
 import { WrittenEvent } from '../http/written-event';
 import { LongWork, type LongCall } from './long-work';
+import { OperationRecords } from './operation-records';
 import { Operations } from './operations';
 import { send } from './reply';
 import type { Response } from 'express';
 
+const NO_RECORDS = new OperationRecords('nowhere', 0, { warn: () => undefined });
 const REPLY = { status: 201, headers: { Location: '/x' }, body: { name: 'churn' } };
 
 describe('long work', () => {
@@ -37,7 +39,7 @@ describe('long work', () => {
   });
 
   const longWork = (syncWaitMs: number): LongWork =>
-    new LongWork(operations, trail, Object.assign(new HttpOptions(), { syncWaitMs }), log);
+    new LongWork(operations, trail, Object.assign(new HttpOptions(), { syncWaitMs }), NO_RECORDS, log);
   const events_ = async (count: number): Promise<void> => {
     while (events.length < count) await new Promise((resolve) => setImmediate(resolve));
   };

@@ -9,7 +9,9 @@ import { InjectLog } from '../http/log';
 import { internalError, statusOf } from '../http/problem';
 import type { ApiRequest, RequestContext } from '../http/request-context';
 import { toOperationView } from './operation.view';
-import { OperationCancelled, Operations } from './operations';
+import type { Operation } from './operation';
+import { OperationRecords } from './operation-records';
+import { failureOf, OperationCancelled, Operations } from './operations';
 import type { Reply } from './reply';
 
 /** A request that may end as an operation. */
@@ -36,6 +38,7 @@ export class LongWork {
     private readonly operations: Operations,
     private readonly trail: AuditTrail,
     private readonly options: HttpOptions,
+    private readonly records: OperationRecords,
     @InjectLog() private readonly log: Logger,
   ) {}
 
@@ -73,14 +76,29 @@ export class LongWork {
     return this.detach(call, begun.id, kind, keyId, ended);
   }
 
-  /** Always an operation: what the work made is fetched by its id. */
+  /** Always an operation: what the work made is fetched by its id, and how it ended is known after a restart too. */
   begin(
     call: LongCall,
     kind: string,
     work: (signal: AbortSignal, id: string, onProgress: OnProgress) => Promise<unknown>,
   ): Reply {
     const keyId = call.context.principal?.keyId ?? '';
-    const { id, ended } = this.operations.begin({ kind, keyId, work });
+    const recorded: typeof work = async (signal, id, onProgress) => {
+      const find = (): Operation => this.operations.find(id, keyId, false);
+      await this.records.keep(find());
+      const end = (outcome: Partial<Operation>): Promise<void> =>
+        this.records.keep({ ...find(), ...outcome, endedAtMs: Date.now() });
+      try {
+        const result = await work(signal, id, onProgress);
+        const { total } = find().progress;
+        await end({ status: 'succeeded', progress: { done: total, total }, result });
+        return result;
+      } catch (error) {
+        await end(failureOf(error));
+        throw error;
+      }
+    };
+    const { id, ended } = this.operations.begin({ kind, keyId, work: recorded });
     return this.detach(call, id, kind, keyId, ended);
   }
 

@@ -3,6 +3,7 @@ import type { Principal } from '@sibyl/auth';
 import { DomainError } from '@sibyl/kernel';
 import { Siblings } from '../workers/siblings';
 import { toOperationView } from './operation.view';
+import { OperationRecords } from './operation-records';
 import { Operations } from './operations';
 
 /** How long workers that may run an operation are waited for. */
@@ -26,6 +27,7 @@ export class OperationAccess {
   constructor(
     private readonly operations: Operations,
     private readonly siblings: Siblings,
+    private readonly records: OperationRecords,
   ) {
     siblings.onAsked('operation', (wanted: Wanted) => Promise.resolve(this.here('find', wanted)));
     siblings.onAsked('cancel', (wanted: Wanted) => Promise.resolve(this.here('cancel', wanted)));
@@ -44,6 +46,9 @@ export class OperationAccess {
     if (here !== undefined) return here;
     for (const { value } of await this.siblings.ask(question, wanted, ASK_MS))
       if (value !== undefined) return value as View;
+    const kept = await this.records.find(wanted.id);
+    // One that has ended cannot be cancelled any more: it stays as it is.
+    if (kept && (wanted.seesAll || kept.keyId === wanted.keyId)) return toOperationView(kept);
     throw new DomainError('operation_not_found', 'There is no operation with this id.');
   }
 

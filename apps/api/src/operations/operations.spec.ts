@@ -4,6 +4,7 @@ import type { OnProgress } from '@sibyl/registry';
 import { NoSiblings } from '../workers/siblings';
 import { OperationAccess } from './operation-access';
 import { toOperationView } from './operation.view';
+import { OperationRecords } from './operation-records';
 import { Operations } from './operations';
 import type { Principal } from '@sibyl/auth';
 
@@ -27,6 +28,7 @@ function work(): {
   return controls;
 }
 
+const NO_RECORDS = new OperationRecords('nowhere', 0, { warn: () => undefined });
 const settled = (promise: Promise<unknown>): Promise<unknown> => promise.catch(() => undefined);
 
 describe('operations', () => {
@@ -89,7 +91,7 @@ describe('operations', () => {
 
   it('are nobody else’s business, except for those who may see all', async () => {
     const { id } = operations.begin({ kind: 'x', keyId: 'a', work: work().run });
-    const access = new OperationAccess(operations, new NoSiblings());
+    const access = new OperationAccess(operations, new NoSiblings(), NO_RECORDS);
     const caller = (keyId: string, ...scopes: string[]): Principal => ({ keyId, scopes }) as unknown as Principal;
     await expect(access.find(caller('b', 'predict'), id)).rejects.toThrow('There is no operation');
     await expect(access.cancel(caller('b', 'predict'), id)).rejects.toThrow('There is no operation');

@@ -105,7 +105,8 @@ export class Operations {
   }
 }
 
-function failureOf(error: unknown): Partial<Operation> {
+/** How an operation has ended whose work threw this. */
+export function failureOf(error: unknown): Pick<Operation, 'status' | 'error'> {
   if (error instanceof OperationCancelled) return { status: 'cancelled' };
   return { status: 'failed', error: error instanceof DomainError ? error : internalError(error) };
 }

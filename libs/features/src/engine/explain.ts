@@ -6,6 +6,7 @@ import type { Frame } from './frame';
 import type { Program } from './program';
 import type { Series } from './series';
 import { indexAfter } from './series';
+import { stepsBehind } from './steps-behind';
 
 /** What one explanation shows at most: the newest events of each step, and its newest tiles. */
 const MAX_EVENTS = 100;
@@ -59,23 +60,8 @@ export function explain(program: Program, inputs: Inputs, at: Micros, slot: numb
   const { outputs } = program.plan;
   const first = outputs[slot];
   if (!first) throw new RangeError(`no slot ${slot}`);
-  const steps = [...stepsBehind(program, first.step)].map((step) => explainStep(program, inputs, frame, step));
+  const steps = [...stepsBehind(program.plan, [slot])].map((step) => explainStep(program, inputs, frame, step));
   return { at, feature: first.name, steps };
-}
-
-/** The step, and all that it rests on, each once. */
-export function stepsBehind({ plan }: Program, first: number): Set<number> {
-  const seen = new Set<number>([first]);
-  for (const index of seen) {
-    const step = plan.steps[index];
-    const slots =
-      step?.kind === 'expression' ? step.slots : step?.kind === 'static' && step.key !== undefined ? [step.key] : [];
-    for (const slot of slots) {
-      const output = plan.outputs[slot];
-      if (output) seen.add(output.step);
-    }
-  }
-  return seen;
 }
 
 function explainStep(program: Program, inputs: Inputs, frame: Frame, index: number): ExplainedStep {

@@ -52,7 +52,7 @@ export class PastReads {
     const begin = performance.now();
     const reading = new Reading(this.options.log, this.deadlineOf(query));
     const states = reading.at(moment);
-    if (missing.length > 0) await this.compute(query, missing, reading, () => states);
+    if (missing.length > 0) await this.compute(query, missing, reading, states);
     const { unread } = reading;
     const storage = missing.length > 0 ? Math.round((performance.now() - begin) * MICROS_PER_MS) : 0;
     if (settled) for (const task of missing) if (task.frame) this.cache.keep(task, moment, task.frame);
@@ -91,42 +91,27 @@ export class PastReads {
     if (!task) throw new RangeError('an explanation is of one row');
     const reading = new Reading(this.options.log, this.deadlineOf(query));
     const states = reading.at(moment);
-    await this.compute(query, [task], reading, () => states);
+    await this.compute(query, [task], reading, states);
     return explain(task.program, inputsOf(query, task, states), moment.at, slot);
-  }
-
-  /** Each row as of a moment of its own: the rows of a training set. */
-  async readEach(query: OnlineQuery, moments: readonly PastMoment[]): Promise<Omit<OnlineAnswer, 'at'>> {
-    const tasks = tasksOf(query);
-    const begin = performance.now();
-    const reading = new Reading(this.options.log, this.deadlineOf(query));
-    const states = moments.map((moment) => reading.at(moment));
-    const { length } = query.views;
-    await this.compute(query, tasks, reading, (task) => states[Math.floor(task / length)] as PastStates);
-    const { unread } = reading;
-    const storage = Math.round((performance.now() - begin) * MICROS_PER_MS);
-    return { frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
   }
 
   private deadlineOf({ deadlineMs = DEADLINE_MS }: OnlineQuery): Micros {
     return this.options.now() + deadlineMs * MICROS_PER_MS;
   }
 
-  /** `statesOf`: by the index of the task. */
   private async compute(
     query: OnlineQuery,
     tasks: readonly Task[],
     reading: Reading,
-    statesOf: (task: number) => PastStates,
+    states: PastStates,
   ): Promise<void> {
     const { pace = TURNS } = query;
-    for (const [i, task] of tasks.entries()) inputsOf(query, task, statesOf(i));
+    for (const task of tasks) inputsOf(query, task, states);
     for (let round = 0; round <= MAX_KEY_ROUNDS; round++) {
       await reading.fetch(this.options.now);
-      for (const [i, task] of tasks.entries()) {
+      for (const task of tasks) {
         if (pace.due) await pace.next();
         if (task.done) continue;
-        const states = statesOf(i);
         const { misses } = states;
         task.frame = evaluate(task.program, inputsOf(query, task, states), states.moment.at);
         task.done = states.misses === misses;

@@ -1,10 +1,12 @@
 import { Client } from 'pg';
+import { randomNumbers } from '../operators/testing';
 import { LogStand } from '../testing/log-stand';
 import { DefinitionCompiler } from '../store/definition-compiler';
+import { MemoryLog } from '../testing/memory-log';
 import { DAY, streamDefinition } from '../testing/stream-definition';
 import type { EventWriter } from './event-writer';
 import type { FeatureEvent, HistoryQuery } from './feature-event';
-import { HISTORY_SQL } from './log-history';
+import { historyStatement, NEWEST_STATEMENT } from './history-statement';
 
 const MS = 1000;
 
@@ -194,6 +196,48 @@ describe('history', () => {
     expect(await read({ stream: 'ticks', entity: 'nobody' })).toMatchObject({ prices: [], whole: true });
   });
 
+  it('is what its definition says, of any moment, knowledge, number and window', async () => {
+    const random = randomNumbers(7);
+    const upTo = (most: number): number => Math.floor(random() * most);
+    const of = [entity(), entity()];
+    const from = heard.length;
+    for (let i = 0; i < 40; i++) {
+      const stream = random() < 0.5 ? 'ticks' : 'candles';
+      const events = Array.from({ length: 1 + upTo(4) }, () => tick(of[upTo(2)] ?? '', upTo(30), upTo(1000)));
+      await push(stream, ...events);
+    }
+    const memory = new MemoryLog(
+      new Map([
+        ['ticks', 'event_id'],
+        ['candles', 'event_time'],
+      ]),
+    );
+    memory.events.push(...heard.slice(from));
+    const arrivals = memory.events.map(({ ingestedAt }) => ingestedAt);
+    const queries = Array.from({ length: 400 }, (): HistoryQuery => {
+      const query = {
+        stream: random() < 0.5 ? 'ticks' : 'candles',
+        entity: of[upTo(2)] ?? '',
+        at: (START + upTo(32) * 60_000) * MS,
+        knownAt: arrivals[upTo(arrivals.length)] ?? 0,
+        corrected: random() < 0.5,
+        events: 1 + upTo(20),
+      };
+      return random() < 0.5 ? query : { ...query, since: query.at - upTo(30) * 60_000 * MS };
+    });
+    // That a window reaches back to the very first event is not known to who reads no further.
+    const expected = (await memory.read(queries)).map((one, i) => ({
+      ...one,
+      whole: one.whole && one.events.length <= (queries[i]?.events ?? 0),
+    }));
+    expect(await stand.history.read(queries, (Date.now() + 10_000) * MS)).toEqual(expected);
+    const newest = queries.filter(({ since }) => since === undefined);
+    expect(await stand.history.read(newest, (Date.now() + 10_000) * MS)).toEqual(await memory.read(newest));
+    expect(expected.some(({ events }) => events.some(({ logOnly }) => logOnly))).toBe(true);
+    expect(expected.some(({ whole }) => whole)).toBe(true);
+    expect(expected.some(({ whole }) => !whole)).toBe(true);
+  });
+
   it('is read for all queries in one statement, in their order', async () => {
     const [a, b] = [entity(), entity()];
     await push('ticks', tick(a, 1, 1), tick(b, 1, 2));
@@ -212,19 +256,46 @@ describe('history', () => {
     expect(answers.map(({ events }) => events.map(({ values }) => values[0]))).toEqual([[2], [3], [], [1]]);
   });
 
-  it('goes through the primary key of few cuts, and not through the others', async () => {
+  it.each([
+    ['of the newest', NEWEST_STATEMENT.sql],
+    ['of a window', historyStatement(100).sql],
+  ])('goes through the primary key of few cuts, and not through the others: %s', async (_, sql) => {
     const client = new Client({ connectionString: stand.url });
     await client.connect();
     try {
       const { id, retentionClass } = stand.streams.stream('ticks') ?? { id: 0, retentionClass: 0 };
       const now = Date.now() * MS;
-      const values = [[retentionClass], [id], ['E9'], [now], [now], [0], [false], [2], [false]];
-      const { rows } = await client.query({ text: `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) ${HISTORY_SQL}`, values });
+      const values = [[retentionClass], [id], ['E9'], [now], [now], [false], [false], [1], [now - 3600 * 1e6], 1];
+      const { rows } = await client.query({ text: `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) ${sql}`, values });
       const plan = rows.map((row: Record<string, string>) => row['QUERY PLAN'] ?? '');
       const scans = plan.filter((line) => /Scan.* on event_/.test(line) && !line.includes('never executed'));
       expect(scans.filter((line) => !line.includes('Index Scan Backward'))).toEqual([]);
       expect(scans.length).toBeGreaterThan(0);
       expect(plan.some((line) => line.includes('never executed'))).toBe(true);
+    } finally {
+      await client.end();
+    }
+  });
+
+  it('is planned once for all calls of a connection, however many they ask about', async () => {
+    const client = new Client({ connectionString: stand.url });
+    await client.connect();
+    try {
+      const now = Date.now() * MS;
+      for (const { sql, prepared } of [NEWEST_STATEMENT, historyStatement(100)]) {
+        const call = (entities: number): Promise<unknown> => {
+          const of = (value: unknown): unknown[] => new Array<unknown>(entities).fill(value);
+          const values = [of(0), of(1), of('E9'), of(now), of(now), of(false), of(false), of(1), of(now), entities];
+          return client.query({ name: prepared, text: sql, values });
+        };
+        for (let i = 0; i < 6; i++) await call(1);
+        for (const entities of [1, 100, 1]) await call(entities);
+        const { rows } = await client.query<Record<string, string>>(
+          'SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name = $1',
+          [prepared],
+        );
+        expect(rows).toEqual([{ generic_plans: '4', custom_plans: '5' }]);
+      }
     } finally {
       await client.end();
     }

@@ -48,6 +48,16 @@ export interface HistoryQuery {
   readonly since?: Micros;
 }
 
+/** What a second look at an entity asks: the events that count at a later moment and were not there at the first. */
+export interface ChangesQuery extends Omit<HistoryQuery, 'events' | 'since'> {
+  /** The first look. */
+  readonly seen: { readonly at: Micros; readonly knownAt: Micros };
+  /** Older ones change nothing. */
+  readonly since: Micros;
+  /** The oldest so many; of the time of the last of them there may be more. */
+  readonly most: number;
+}
+
 /** The log as readers see it; implemented on PostgreSQL, and in memory by the oracle of the tests. */
 export interface EventHistory {
   /**
@@ -56,6 +66,12 @@ export interface EventHistory {
    * asked for: the greatest stamp of the entity, of an event among them or not. Rejects at `deadline`, a moment.
    */
   read(queries: readonly HistoryQuery[], deadline: Micros): Promise<readonly HistoryAnswer[]>;
+}
+
+/** The log as long ways through time see it. */
+export interface ChangeHistory extends EventHistory {
+  /** For each query its events by time, those among them that were corrected meanwhile too; all in one statement. */
+  readChanges(queries: readonly ChangesQuery[], deadline: Micros): Promise<readonly (readonly FeatureEvent[])[]>;
 }
 
 export interface HistoryAnswer {

@@ -1,11 +1,18 @@
 import type { Database } from '@sibyl/database';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import { MAX_SERIES_EVENTS } from '../engine/series';
-import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
-import { plainArray, textArray } from './array-literal';
-import type { EventHistory, HistoryAnswer, HistoryQuery } from './feature-event';
-import type { StreamCatalog } from './stream-catalog';
+import { CHANGES_STATEMENT, changesParameters } from './changes-statement';
+import type { ChangeHistory, ChangesQuery, FeatureEvent, HistoryAnswer, HistoryQuery } from './feature-event';
+import {
+  historyParameters,
+  historyStatement,
+  NEWEST_STATEMENT,
+  readFound,
+  type FoundEvents,
+  type HistoryAsk,
+} from './history-statement';
+import type { KeptStream, StreamCatalog } from './stream-catalog';
 
 /**
  * Events of one entity on one stream that are ever read at once; more, and the older ones are left out (`cut`). One more than
@@ -13,46 +20,10 @@ import type { StreamCatalog } from './stream-catalog';
  */
 const MOST_EVENTS = MAX_SERIES_EVENTS + 1;
 
-/** One query as the statement takes it. */
-interface Ask {
-  readonly query: HistoryQuery;
-  readonly stream: number;
-  readonly retentionClass: number;
-  readonly byTime: boolean;
-  readonly fields: number;
-  readonly since: Micros;
-  /** One more than is wanted, so that it shows whether there are more. */
-  readonly most: number;
-}
-
-type Row = [eventTime: number, ingestedAt: number, eventId: string, logOnly: boolean, values: FeatureValue[]];
-
-/*
- * Newest first, by the primary key of one cut of the log after the other, and no further than what is wanted. Corrections:
- * of each time the event that came last. Who asks for all that is committed is told of the same moment which stamp that goes up to.
- * The branches have the same shape, so that each stream goes through one of them.
- */
-const branch = (identity: string, distinct: string): string => `
-SELECT q.n, e.found, CASE WHEN q.known IS NULL THEN
-  (SELECT l.ingested_at FROM features.latest l WHERE l.stream = q.stream AND l.entity = q.entity) END AS arrived
-FROM q CROSS JOIN LATERAL (
-  SELECT json_agg(json_build_array(x.event_time, x.ingested_at, x.event_id, x.log_only, x.vals)) AS found FROM (
-    SELECT ${distinct} v.event_time, v.ingested_at, v.event_id, v.log_only, v.vals FROM features.event v
-    WHERE v.retention_class = q.class AND v.stream = q.stream AND v.entity = q.entity
-      AND v.event_time <= q.at AND v.event_time >= q.since AND (q.known IS NULL OR v.ingested_at <= q.known) AND (q.corrected OR NOT v.log_only)
-    ORDER BY v.event_time DESC, v.ingested_at DESC, v.event_id DESC LIMIT q.most) x) e
-WHERE ${identity}`;
-
-export const HISTORY_SQL = `
-WITH q AS MATERIALIZED (SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[],
-  $6::bigint[], $7::boolean[], $8::bigint[], $9::boolean[]) WITH ORDINALITY
-  AS q (class, stream, entity, at, known, since, corrected, most, by_time, n))
-${branch('q.by_time', 'DISTINCT ON (v.event_time)')}
-UNION ALL
-${branch('NOT q.by_time', '')}`;
+const HISTORY = historyStatement(MOST_EVENTS);
 
 /** The log as it lies in PostgreSQL, read by entity. */
-export class LogHistory implements EventHistory {
+export class LogHistory implements ChangeHistory {
   constructor(
     private readonly database: Database,
     private readonly streams: StreamCatalog,
@@ -61,82 +32,65 @@ export class LogHistory implements EventHistory {
 
   async read(queries: readonly HistoryQuery[], deadline: Micros): Promise<readonly HistoryAnswer[]> {
     const asks = queries.map((query) => this.askOf(query));
-    const answers = await this.ask(asks, deadline);
-    // A window by time that holds fewer events than the others need is read again by their number; most streams have one kind.
-    const short = asks.filter(({ query, since }, i) => since > 0 && (answers[i]?.events.length ?? 0) < query.events);
-    if (short.length === 0) return answers;
-    const more = await this.ask(short.map(byCount), deadline);
-    short.forEach((ask, i) => (answers[asks.indexOf(ask)] = more[i] as HistoryAnswer));
-    return answers;
-  }
-
-  private askOf(query: HistoryQuery): Ask {
-    const stream = this.streams.kept(query.stream);
-    if (!stream) throw new DomainError('stream_not_found', `There is no stream '${query.stream.slice(0, 64)}'.`);
-    const { id, retentionClass, definition } = stream;
-    const byTime = definition.identity === 'event_time';
-    const ask = { query, stream: id, retentionClass, byTime, fields: definition.fields.length };
-    if (query.since === undefined) return byCount({ ...ask, since: 0, most: 0 });
-    return { ...ask, since: Math.max(query.since, 1), most: MOST_EVENTS + 1 };
-  }
-
-  private async ask(asks: readonly Ask[], deadline: Micros): Promise<HistoryAnswer[]> {
     if (asks.length === 0) return [];
-    const queries = asks.map(({ query }) => query);
+    const { sql, prepared } = asks.every(({ since }) => since === undefined) ? NEWEST_STATEMENT : HISTORY;
     const rows = await within(
       deadline / 1000 - this.clock.now(),
-      this.database.query<{ n: string; found: Row[] | null; arrived: string | null }>(
-        HISTORY_SQL,
-        [
-          plainArray(asks.map(({ retentionClass }) => retentionClass)),
-          plainArray(asks.map(({ stream }) => stream)),
-          textArray(queries.map(({ entity }) => entity)),
-          plainArray(queries.map(({ at }) => at)),
-          plainArray(queries.map(({ knownAt }) => (Number.isFinite(knownAt) ? knownAt : undefined))),
-          plainArray(asks.map(({ since }) => since)),
-          plainArray(queries.map(({ corrected }) => corrected)),
-          plainArray(asks.map(({ most }) => most)),
-          plainArray(asks.map(({ byTime }) => byTime)),
-        ],
-        { prepared: 'features_history' },
-      ),
+      this.database.query<FoundEvents>(sql, historyParameters(asks), { prepared }),
     );
-    const answers: HistoryAnswer[] = asks.map(() => ({ events: [], whole: true, cut: false }));
-    for (const { n, found, arrived } of rows) {
-      const ask = asks[Number(n) - 1];
-      // Events may outlive the row of their entity.
-      const known = arrived === null || arrived === '0' ? {} : { arrived: Number(arrived) };
-      if (ask) answers[Number(n) - 1] = { ...answerOf(ask, found ?? []), ...known };
+    const found = asks.map((): Found => ({ newest: [], earlier: [], arrived: null }));
+    for (const row of rows) {
+      const ask = asks[Number(row.n) - 1];
+      const ofAsk = found[Number(row.n) - 1];
+      if (!ask || !ofAsk) continue;
+      ofAsk[row.part] = readFound(ask, row);
+      ofAsk.arrived ??= row.arrived;
     }
-    return answers;
+    return asks.map((ask, i) => answerOf(ask, found[i] as Found));
+  }
+
+  async readChanges(queries: readonly ChangesQuery[], deadline: Micros): Promise<readonly (readonly FeatureEvent[])[]> {
+    const asks = queries.map((query) => {
+      const { id, retentionClass, definition } = this.stream(query.stream);
+      return { query, stream: id, retentionClass, fields: definition.fields.length };
+    });
+    const { sql, prepared } = CHANGES_STATEMENT;
+    const rows = await within(
+      deadline / 1000 - this.clock.now(),
+      this.database.query<Omit<FoundEvents, 'part'>>(sql, changesParameters(asks), { prepared }),
+    );
+    const changes: (readonly FeatureEvent[])[] = asks.map(() => []);
+    for (const row of rows) {
+      const ask = asks[Number(row.n) - 1];
+      if (ask) changes[Number(row.n) - 1] = readFound(ask, row);
+    }
+    return changes;
+  }
+
+  private stream(name: string): KeptStream {
+    const stream = this.streams.kept(name);
+    if (!stream) throw new DomainError('stream_not_found', `There is no stream '${name.slice(0, 64)}'.`);
+    return stream;
+  }
+
+  private askOf(query: HistoryQuery): HistoryAsk {
+    const { id, retentionClass, definition } = this.stream(query.stream);
+    return {
+      ...{ query, stream: id, retentionClass, byTime: definition.identity === 'event_time' },
+      ...{ fields: definition.fields.length, count: Math.min(query.events, MOST_EVENTS), since: query.since },
+    };
   }
 }
 
-function byCount(ask: Ask): Ask {
-  return { ...ask, since: 0, most: Math.min(ask.query.events, MOST_EVENTS) + 1 };
-}
+type Found = Record<FoundEvents['part'], FeatureEvent[]> & { arrived: FoundEvents['arrived'] };
 
-function answerOf({ query, since, most, fields }: Ask, found: readonly Row[]): HistoryAnswer {
-  const more = found.length === most;
-  const events = (more ? found.slice(0, -1) : found)
-    .map(([eventTime, ingestedAt, eventId, logOnly, values]) => ({
-      stream: query.stream,
-      entity: query.entity,
-      eventTime,
-      eventId,
-      ingestedAt,
-      logOnly,
-      values: filled(values, fields),
-    }))
-    .reverse();
-  const cut = more && most > MOST_EVENTS;
-  return { events, whole: since === 0 && !more, cut };
-}
-
-/** Fields that the stream got after the event are null in it. */
-function filled(values: FeatureValue[], fields: number): FeatureValue[] {
-  while (values.length < fields) values.push(null);
-  return values;
+function answerOf({ count }: HistoryAsk, { newest, earlier, arrived }: Found): HistoryAnswer {
+  const whole = newest.length <= count;
+  const cut = earlier.length > MOST_EVENTS - count;
+  const wanted = [...newest.slice(0, count), ...(cut ? earlier.slice(0, -1) : earlier)];
+  // Events may outlive the row of their entity.
+  const known = arrived === null || arrived === '0' ? {} : { arrived: Number(arrived) };
+  return { events: wanted.reverse(), whole, cut, ...known };
 }
 
 /** What takes longer is not waited for; the statement itself ends by its own limit. */
@@ -148,6 +102,7 @@ async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
   });
   work.catch(() => undefined);
   try {
+    if (limitMs <= 0) return await late;
     return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);

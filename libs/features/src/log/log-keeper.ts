@@ -9,6 +9,15 @@ const COMMITS = 20_000;
 const ROUNDS = 200;
 /** Cuts that one run drops; each is a transaction of its own, so that nobody waits long. */
 const CUTS = 100;
+/** Entities that one run looks at, a part in a transaction of its own each. */
+const PART_ENTITIES = 2000;
+const PARTS = 50;
+
+interface ForgottenRow {
+  readonly after_stream: number | null;
+  readonly after_entity: string | null;
+  readonly gone: number;
+}
 
 export interface KeeperParts {
   readonly database: Database;
@@ -16,11 +25,13 @@ export interface KeeperParts {
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
-/** Drops the cuts of the log that no stream keeps any more. Of all processes one does it at a time. */
+/** Drops the cuts of the log that no stream keeps any more, and forgets who is not in it any more. */
 export class LogKeeper {
   private timer: NodeJS.Timeout | undefined;
   private keeping: Promise<unknown> = Promise.resolve();
   private stopped = false;
+  /** Up to which entity the last run has come. */
+  private after: { readonly stream: number; readonly entity: string } = { stream: -1, entity: '' };
 
   constructor(
     private readonly parts: KeeperParts,
@@ -52,10 +63,29 @@ export class LogKeeper {
     return dropped;
   }
 
+  /** Forgets entities of which the log has nothing any more, some of all of them at a time; answers how many. */
+  async forget(): Promise<number> {
+    let gone = 0;
+    for (let part = 0; part < PARTS && !this.stopped; part++) {
+      const { stream, entity } = this.after;
+      const [row] = await this.parts.database.query<ForgottenRow>(
+        'SELECT after_stream, after_entity, gone FROM features.forget_gone_entities($1::smallint, $2, $3)',
+        [stream, entity, PART_ENTITIES],
+      );
+      gone += row?.gone ?? 0;
+      const ended = typeof row?.after_stream !== 'number';
+      this.after = ended ? { stream: -1, entity: '' } : { stream: row.after_stream, entity: row.after_entity ?? '' };
+      if (ended) break;
+    }
+    if (gone > 0) this.parts.log.info({ entities: gone }, 'forgot entities whose events are all gone');
+    return gone;
+  }
+
   private schedule(): void {
     if (this.stopped) return;
     this.timer = setTimeout(() => {
       this.keeping = this.keep()
+        .then(() => this.forget())
         .catch((error: unknown) => this.parts.log.warn({ err: error }, 'stale events could not be dropped yet'))
         .finally(() => this.schedule());
     }, this.everyMs).unref();

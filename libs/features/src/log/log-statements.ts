@@ -1,3 +1,4 @@
+import { DomainError } from '@sibyl/kernel';
 import type { EntityManager } from 'typeorm';
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
@@ -53,6 +54,8 @@ INSERT INTO features.latest (stream, entity, ingested_at)
 SELECT stream, entity, 0 FROM unnest($1::smallint[], $2::text[]) AS q (stream, entity) ORDER BY stream, entity
 ON CONFLICT DO NOTHING`;
 
+const LOCK_ATTEMPTS = 8;
+
 interface LatestRow {
   readonly stream: number;
   readonly entity: string;
@@ -61,15 +64,21 @@ interface LatestRow {
   readonly vals: FeatureValue[] | null;
 }
 
-/** Locks the rows of these entities until the transaction ends, and reads them; makes those that are missing. */
+/**
+ * Locks the rows of these entities until the transaction ends, and reads them; makes those that are missing, again where one
+ * that another made is gone before it could be locked.
+ */
 export async function lockEntities(tx: EntityManager, places: readonly EntityPlace[]): Promise<LockedEntity[]> {
-  const rows = await tx.query<LatestRow[]>(LOCK, placeArrays(places));
-  if (rows.length === places.length) return rows.map(lockedOf);
-  const there = new Set(rows.map(({ stream, entity }) => `${stream}\0${entity}`));
-  const missing = placeArrays(places.filter(({ stream, entity }) => !there.has(`${stream}\0${entity}`)));
-  await tx.query(MAKE, missing);
-  rows.push(...(await tx.query<LatestRow[]>(LOCK, missing)));
-  return rows.map(lockedOf);
+  const locked = (await tx.query<LatestRow[]>(LOCK, placeArrays(places))).map(lockedOf);
+  for (let attempt = 1; locked.length < places.length; attempt++) {
+    if (attempt > LOCK_ATTEMPTS)
+      throw new DomainError('database_unavailable', 'The rows of some entities come and go; send the events again.');
+    const there = new Set(locked.map(({ stream, entity }) => `${stream}\0${entity}`));
+    const missing = placeArrays(places.filter(({ stream, entity }) => !there.has(`${stream}\0${entity}`)));
+    await tx.query(MAKE, missing);
+    locked.push(...(await tx.query<LatestRow[]>(LOCK, missing)).map(lockedOf));
+  }
+  return locked;
 }
 
 function placeArrays(places: readonly EntityPlace[]): string[] {

@@ -4,16 +4,18 @@ import type { Explanation } from '../engine/explain';
 import type { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
+import type { PastWalks, WalkRun } from '../engine/past-walks';
 import type { StateStore } from '../engine/state-store';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import { MICROS_PER_MS, type Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
 import { LargeReads } from './large-reads';
 import { limitAges, readMaxStaleness } from './max-staleness';
-import { aheadOf, checkRetention, readMoment, type AskedMoment } from './moment';
+import { aheadOf, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
 import { originOf, type RowOrigin } from './row-origin';
 import { queryOf, type SelectedFrames } from './selected-frames';
+import { checkRetention } from './retention';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
 
@@ -25,7 +27,7 @@ const VALUES_MAX = 200_000;
 const LARGE_VALUES = 25_000;
 /** Values that are put together at once; more are in slices. */
 const VALUES_AT_ONCE = 4000;
-/** How long the log may take for some rows of long work. */
+/** How long the log may take for states that are brought into memory by long work. */
 const LONG_MS = 60_000;
 
 export interface ReadRequest extends AskedMoment {
@@ -65,6 +67,7 @@ export interface FeatureReadsParts {
   readonly store: StateStore;
   readonly live: LiveReads;
   readonly past: PastReads;
+  readonly walks: PastWalks;
   readonly frames: SelectedFrames;
   readonly now: () => Micros;
 }
@@ -165,13 +168,14 @@ export class FeatureReads {
     if (frames.isInMemory(selection)) await live.read(queryOf(selection, { rows, deadlineMs: LONG_MS }));
   }
 
-  /** Each row as of a moment of its own, from the log: rows of training sets. */
+  /** Each row as of a moment of its own, from the log: rows of training sets, told in any order. */
   readEach(
     selection: Selection,
     rows: readonly OnlineRow[],
     moments: readonly PastMoment[],
-  ): Promise<Omit<OnlineAnswer, 'at'>> {
-    return this.parts.past.readEach(queryOf(selection, { rows, deadlineMs: LONG_MS }), moments);
+    run: WalkRun,
+  ): Promise<void> {
+    return this.parts.walks.read(queryOf(selection, { rows, deadlineMs: LONG_MS }), moments, run);
   }
 
   private prepare(

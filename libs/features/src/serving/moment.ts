@@ -2,7 +2,6 @@ import { DomainError, type FieldFault } from '@sibyl/kernel';
 import type { PastMoment } from '../engine/online-query';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
 import { instantText, type Micros } from '../time';
-import type { Selection } from './selection';
 
 export interface AskedMoment {
   readonly timestamp?: unknown;
@@ -36,19 +35,6 @@ export function readMoment({ timestamp, knownAt }: AskedMoment, now: Micros, ske
 export function aheadOf({ timestamp, knownAt }: AskedMoment, at: Micros): readonly string[] {
   const isAhead = (given: unknown): boolean => given !== undefined && (readInstant(given) ?? at) > at;
   return [...(isAhead(timestamp) ? ['/timestamp'] : []), ...(isAhead(knownAt) ? ['/known_at'] : [])];
-}
-
-/** Throws timestamp_before_retention: the log does not reach back so far, and nothing may pass for what was. */
-export function checkRetention({ views }: Selection, at: Micros, now: Micros): void {
-  for (const { view } of views) {
-    for (const { name, retention } of view.streams) {
-      if (at >= now - retention) continue;
-      throw new DomainError(
-        'timestamp_before_retention',
-        `Stream '${name}' is kept since ${instantText(now - retention)}.`,
-      );
-    }
-  }
 }
 
 function instantOf(given: unknown, pointer: string, faults: FieldFault[]): Micros | undefined {

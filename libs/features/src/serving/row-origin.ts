@@ -1,4 +1,4 @@
-import { stepsBehind } from '../engine/explain';
+import { stepsBehind } from '../engine/steps-behind';
 import type { Frame } from '../engine/frame';
 import type { ReadTier } from '../engine/online-query';
 import type { Micros } from '../time';
@@ -42,10 +42,9 @@ function streamsOf(selection: Selection): readonly ReadonlySet<string>[] {
 
 function namesBehind({ programs }: Selection, { view, slot }: SelectedMember): ReadonlySet<string> {
   const program = programs[view];
-  const first = program?.plan.outputs[slot]?.step;
   const names = new Set<string>();
-  if (!program || first === undefined) return names;
-  for (const index of stepsBehind(program, first)) {
+  if (!program) return names;
+  for (const index of stepsBehind(program.plan, [slot])) {
     const step = program.plan.steps[index];
     if (step?.kind !== 'operator' && step?.kind !== 'static') continue;
     const stream = program.plan.streams[step.stream];

@@ -1,11 +1,11 @@
 import type { StreamIdentity } from '../definitions/feature-view';
 import { MAX_SERIES_EVENTS } from '../engine/series';
-import type { EventHistory, FeatureEvent, HistoryQuery } from '../log/feature-event';
+import type { ChangeHistory, ChangesQuery, EventHistory, FeatureEvent, HistoryQuery } from '../log/feature-event';
 
 type Read = Awaited<ReturnType<EventHistory['read']>>;
 
 /** The log as an array: what a history is, written down as it is defined. */
-export class MemoryLog implements EventHistory {
+export class MemoryLog implements ChangeHistory {
   readonly events: FeatureEvent[] = [];
   /** Reads so far, and queries in all of them. */
   reads = 0;
@@ -23,6 +23,24 @@ export class MemoryLog implements EventHistory {
     const results = queries.map((query) => this.history(query));
     await this.after?.();
     return results;
+  }
+
+  async readChanges(queries: readonly ChangesQuery[]): Promise<readonly (readonly FeatureEvent[])[]> {
+    this.reads += 1;
+    await this.before?.();
+    return queries.map(({ stream, entity, at, knownAt, corrected, seen, since, most }) => {
+      const come = this.events.filter(
+        (event) =>
+          event.stream === stream &&
+          event.entity === entity &&
+          event.eventTime <= at &&
+          event.eventTime >= since &&
+          event.ingestedAt <= knownAt &&
+          (corrected || !event.logOnly) &&
+          (event.eventTime > seen.at || event.ingestedAt > seen.knownAt),
+      );
+      return come.sort((a, b) => a.eventTime - b.eventTime).slice(0, most);
+    });
   }
 
   private history(query: HistoryQuery): Read[number] {

@@ -3,6 +3,8 @@ import type { StreamIdentity } from '../definitions/feature-view';
 import type { FeatureEvent, TakenEvent } from '../log/feature-event';
 import { BEGIN, histories } from './histories';
 import { eventsThatCount, LONG_FEATURES, SHORT_FEATURES, ticks } from './naive-features';
+import type { Frame } from '../engine/frame';
+import { PastWalks, type WayLimits } from '../engine/past-walks';
 import { EngineStand } from './stand';
 import { planOf } from './test-plans';
 import { MICROS_PER_SECOND, type Micros } from '../time';
@@ -45,11 +47,15 @@ export function describeHistories(identity: StreamIdentity): void {
           // What was served is what the log gives of that moment, to the last bit.
           for (const [at, values] of served) expectEqual(await engine.readPast(at), values);
           // So has a training set, whose rows are read together.
-          const rows = [...served];
-          const query = engine.query(...rows.map(() => 'e'));
-          const asOf = rows.map(([at]) => ({ at, knownAt: at, corrected: false }));
-          const made = await engine.past.readEach(query, asOf);
-          for (const [i, [at, values]] of rows.entries()) expectEqual(engine.named({ ...made, at }, i), values);
+          const rows = [...served].reverse();
+          const strict = rows.map(([at]) => ({ at, knownAt: at, corrected: false }));
+          const made = await walk(
+            engine,
+            rows.map(() => 'e'),
+            strict,
+          );
+          for (const [i, [, values]] of rows.entries()) expectEqual(made[i] ?? {}, values);
+          await checkTrainingSet(engine, events, choices, (values, view) => expectClose(values, naive(events, view)));
           for (const choice of choices.slice(0, 2)) {
             const at = BEGIN + choice * SECOND;
             for (const view of [
@@ -69,6 +75,45 @@ export function describeHistories(identity: StreamIdentity): void {
       );
     }, 150_000);
   });
+}
+
+/**
+ * Rows in no order, some twice, as of what was known then, at one moment and now: each one is what a read of its own gives, to the
+ * last bit, also where only a few events are read at once.
+ */
+async function checkTrainingSet(
+  engine: EngineStand,
+  events: readonly FeatureEvent[],
+  choices: readonly number[],
+  check: (values: Record<string, unknown>, view: View) => void,
+): Promise<void> {
+  const known = BEGIN + (choices[0] ?? 0) * SECOND;
+  const views = choices.flatMap((choice, i): View[] => {
+    const at = BEGIN + (choice - i) * SECOND;
+    if (events.length % 3 === 0) return [{ at, knownAt: engine.now, corrected: true }];
+    if (events.length % 3 === 1) return [{ at, knownAt: known, corrected: known > at }];
+    return [{ at, knownAt: at, corrected: false }];
+  });
+  const moments = [...views, ...views.slice(1)];
+  const entities = moments.map((_, i) => (i % 4 === 3 ? 'other' : 'e'));
+  const rows = await walk(engine, entities, moments, { events: 3, ofEach: 1 });
+  for (const [i, view] of moments.entries()) {
+    const [values = {}, entity = ''] = [rows[i], entities[i]];
+    expectEqual(values, await engine.readPast(view.at, { ...view, entity }));
+    if (entity === 'e') check(values, view);
+  }
+}
+
+async function walk(
+  engine: EngineStand,
+  entities: readonly string[],
+  moments: readonly View[],
+  limits?: WayLimits,
+): Promise<Record<string, unknown>[]> {
+  const rows: Record<string, unknown>[] = [];
+  const onRow = (row: number, frames: readonly Frame[]): void => void (rows[row] = engine.named({ frames: [frames] }));
+  await new PastWalks(engine.log, () => engine.now, limits).read(engine.query(...entities), moments, { onRow });
+  return rows;
 }
 
 function withAnotherFuture(events: readonly FeatureEvent[], at: Micros): FeatureEvent[] {

@@ -73,7 +73,7 @@ export class EngineStand {
     return this.named(await this.past.read(this.query(entity), { at, knownAt, corrected }));
   }
 
-  named(answer: OnlineAnswer, row = 0): Record<string, unknown> {
+  named(answer: Pick<OnlineAnswer, 'frames'>, row = 0): Record<string, unknown> {
     const frame = answer.frames[row]?.[0];
     if (!frame) throw new RangeError(`no row ${row}`);
     return Object.fromEntries(

@@ -2,14 +2,16 @@ import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, timestamp, TURNS, type Clock } from '@sibyl/kernel';
 import type { FeatureView } from '../definitions/feature-view';
+import type { Frame } from '../engine/frame';
 import type { OnlineRow } from '../engine/online-query';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { StreamCatalog } from '../log/stream-catalog';
 import { FeatureProfile, type ProfileSummary } from '../quality/feature-profile';
 import type { FeatureReads } from '../serving/feature-reads';
+import { checkRetention } from '../serving/retention';
 import type { Selection, Selections } from '../serving/selection';
 import { instantText, type Micros } from '../time';
-import { batchRows, gridOf, type GridRequest, type LongRun } from './training-sets';
+import { gridOf, sliceRows, type GridRequest, type LongRun } from './training-sets';
 import { countEntities, entitiesOf, type Grid } from './training-source';
 
 /** Values of one backfill. */
@@ -61,7 +63,9 @@ export class Backfills {
       throw new DomainError('invalid_parameter', 'The view has no stream that it could be computed from.', {
         faults: [{ pointer: '/view', expected: 'a view with a stream' }],
       });
-    const grid = gridOf(request, clock.now() * 1000, '');
+    const now = clock.now() * 1000;
+    const grid = gridOf(request, now, '');
+    checkRetention(selection, grid.from, now, '/from');
     const total = (await countEntities(database, stream)) * timesOf(grid);
     if (total > ROWS_MAX)
       throw new DomainError('batch_too_large', `A backfill may have ${ROWS_MAX} rows; these are ${total}.`);
@@ -71,17 +75,17 @@ export class Backfills {
   async run(plan: BackfillPlan, { signal, onProgress }: LongRun, record: RecordChange): Promise<BackfillResult> {
     const { selection, view, grid, total } = plan;
     const profiles = new Map(selection.members.map(({ feature }) => [feature, new FeatureProfile()]));
-    const size = batchRows(selection);
+    const size = sliceRows(selection);
     let rows: { readonly row: OnlineRow; readonly at: Micros }[] = [];
     let [done, entities] = [0, 0];
     const flush = async (): Promise<void> => {
       signal.throwIfAborted();
-      await this.compute(selection, rows, profiles);
+      await this.compute(selection, rows, profiles, signal);
       done += rows.length;
       rows = [];
       onProgress(done, total, 'values');
     };
-    for await (const entity of entitiesOf(this.parts.database, plan.stream)) {
+    for await (const entity of entitiesOf(this.parts.database, plan.stream, signal)) {
       const row = { entities: [entity] };
       entities += 1;
       for (let at = grid.from; at <= grid.to; at += grid.step) {
@@ -111,21 +115,21 @@ export class Backfills {
     selection: Selection,
     rows: readonly { readonly row: OnlineRow; readonly at: Micros }[],
     profiles: ReadonlyMap<string, FeatureProfile>,
+    signal: AbortSignal,
   ): Promise<void> {
     const now = this.parts.clock.now() * 1000;
     // All that is known of the past, corrections and all: of a new view nothing was served.
     const moments = rows.map(({ at }) => ({ at, knownAt: now, corrected: true }));
     const online = rows.map(({ row }) => row);
-    const { frames, unread } = await this.parts.reads.readEach(selection, online, moments);
-    if (unread) throw new DomainError('database_unavailable', 'The events could not be read.');
-    for (const [i, [frame]] of frames.entries()) {
-      const at = rows[i]?.at ?? 0;
+    const add = (row: number, [frame]: readonly Frame[]): void => {
+      if (!frame) return;
+      const at = rows[row]?.at ?? 0;
       for (const { feature, slot } of selection.members) {
-        if (!frame) continue;
         const [value, status] = [frame.values[slot] as FeatureValue, frame.statuses[slot] as ValueStatus];
         profiles.get(feature)?.add(value, status, at - (frame.times[slot] as Micros));
       }
-    }
+    };
+    await this.parts.reads.readEach(selection, online, moments, { signal, onRow: add });
   }
 
   private keep(

@@ -10,7 +10,7 @@ const GROUP_ROWS = 5000;
 type LeafType = 'double' | 'int' | 'bool' | 'string' | 'instant' | 'json';
 
 /** Parquet, one row group after the other; columns that are kept as they came have the type of their values in the first one. */
-export class ParquetTable implements TableWriter {
+export class ParquetTable implements TableWriter<readonly Cell[]> {
   private readonly bytes = new ByteWriter();
   private readonly groupRows: number;
   private rows: (readonly Cell[])[] = [];
@@ -20,6 +20,10 @@ export class ParquetTable implements TableWriter {
 
   constructor(private readonly columns: readonly TrainingColumn[]) {
     this.groupRows = Math.min(GROUP_ROWS, Math.max(100, Math.floor(GROUP_CELLS / columns.length)));
+  }
+
+  row(cells: readonly Cell[]): readonly Cell[] {
+    return cells;
   }
 
   write(rows: readonly (readonly Cell[])[]): readonly Uint8Array[] {

@@ -3,22 +3,23 @@ import type { Cell, TableWriter, TrainingColumn } from './training-columns';
 const NEEDS_QUOTES = /[",\r\n]/;
 
 /** One JSON object a line. */
-export class NdjsonWriter implements TableWriter {
+export class NdjsonWriter implements TableWriter<string> {
   private readonly names: readonly string[];
 
   constructor(columns: readonly TrainingColumn[]) {
-    this.names = columns.map(({ name }) => JSON.stringify(name));
+    this.names = columns.map(({ name }, i) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`);
   }
 
-  write(rows: readonly (readonly Cell[])[]): readonly Uint8Array[] {
-    let text = '';
-    for (const row of rows) {
-      let line = '{';
-      for (const [i, name] of this.names.entries())
-        line += `${i === 0 ? '' : ','}${name}:${JSON.stringify(row[i] ?? null)}`;
-      text += `${line}}\n`;
-    }
-    return [Buffer.from(text)];
+  row(cells: readonly Cell[]): string {
+    // Joined, the line is one piece of text; what is made by adding is as many pieces, which are kept until it is written.
+    const parts: string[] = [];
+    for (let i = 0; i < this.names.length; i++) parts.push(this.names[i] as string, textOf(cells[i]));
+    parts.push('}\n');
+    return parts.join('');
+  }
+
+  write(lines: readonly string[]): readonly Uint8Array[] {
+    return [Buffer.from(lines.join(''))];
   }
 
   end(): readonly Uint8Array[] {
@@ -27,23 +28,31 @@ export class NdjsonWriter implements TableWriter {
 }
 
 /** RFC 4180 with a header; null is an empty field, an empty text `""`, and what is a list or an object stands as JSON. */
-export class CsvWriter implements TableWriter {
+export class CsvWriter implements TableWriter<string> {
   private header: string;
 
   constructor(columns: readonly TrainingColumn[]) {
-    this.header = `${columns.map(({ name }) => field(name)).join(',')}\r\n`;
+    this.header = this.row(columns.map(({ name }) => name));
   }
 
-  write(rows: readonly (readonly Cell[])[]): readonly Uint8Array[] {
-    let text = this.header;
+  row(cells: readonly Cell[]): string {
+    return `${cells.map(field).join(',')}\r\n`;
+  }
+
+  write(lines: readonly string[]): readonly Uint8Array[] {
+    const { header } = this;
     this.header = '';
-    for (const row of rows) text += `${row.map(field).join(',')}\r\n`;
-    return [Buffer.from(text)];
+    return [Buffer.from(header + lines.join(''))];
   }
 
   end(): readonly Uint8Array[] {
     return this.header === '' ? [] : this.write([]);
   }
+}
+
+function textOf(cell: Cell): string {
+  if (typeof cell === 'number') return Number.isFinite(cell) ? String(cell) : 'null';
+  return JSON.stringify(cell ?? null);
 }
 
 function field(cell: Cell): string {

@@ -16,9 +16,11 @@ export interface TrainingColumn {
 export type Cell = FeatureValue | object | undefined;
 
 /** A file of rows, written as they come. */
-export interface TableWriter {
+export interface TableWriter<Row = unknown> {
+  /** What is kept of a row until its turn has come. */
+  row(cells: readonly Cell[]): Row;
   /** Bytes of these rows, as far as they are complete. */
-  write(rows: readonly (readonly Cell[])[]): readonly Uint8Array[];
+  write(rows: readonly Row[]): readonly Uint8Array[];
   /** The rest. */
   end(): readonly Uint8Array[];
 }

@@ -1,11 +1,16 @@
-import { DomainError, orStorageFull } from '@sibyl/kernel';
+import { DomainError, orStorageFull, ownerOf, processMark } from '@sibyl/kernel';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { TRAINING_FORMATS } from './training-columns';
 
+/** Rows come in small portions, so that nobody waits for them; the disk is given larger ones. */
+const WRITE_BYTES = 262_144;
 const SWEEP_MS = 600_000;
-const NAME = /^[0-9a-f-]{36}\.(rows|ndjson|csv|parquet)(\.part)?$/;
+/** A training set; or what is needed until there is one, with the mark of the process that needs it. */
+const NAME =
+  /^[0-9a-f-]{36}\.(?:(?:ndjson|csv|parquet)|(?:rows|ndjson|csv|parquet)\.(?<owner>[0-9a-f]{8}-\d+)(?:\.part)?)$/;
 
 export interface TrainingFileOptions {
   readonly folder: string;
@@ -18,6 +23,8 @@ export interface TrainingFileOptions {
 /** Training sets on disk, by the id of the operation that made them. */
 export class TrainingFiles {
   private timer: NodeJS.Timeout | undefined;
+  /** What this process needs still, while it works. */
+  private readonly needed = new Set<string>();
 
   constructor(private readonly options: TrainingFileOptions) {}
 
@@ -44,10 +51,14 @@ export class TrainingFiles {
     return path.join(this.options.folder, name);
   }
 
-  /** A file that is complete when it is finished, and else goes. */
+  /** A file that is complete when it is finished, and else goes; at the latest when this process is gone. */
   async create(name: string): Promise<TrainingFile> {
-    const part = this.pathOf(`${name}.part`);
-    return new TrainingFile(await orStorageFull(() => open(part, 'wx', 0o600)), part, this);
+    const marked = name.endsWith(processMark()) ? name : `${name}.${processMark()}`;
+    const part = this.pathOf(`${marked}.part`);
+    this.needed.add(`${marked}.part`);
+    if (marked === name) this.needed.add(name);
+    const handle = await orStorageFull(() => open(part, 'wx', 0o600));
+    return new TrainingFile(handle, { part, file: this.pathOf(name) }, this);
   }
 
   async read(name: string): Promise<{ readonly bytes: number; chunks(): AsyncGenerator<Buffer> }> {
@@ -62,15 +73,29 @@ export class TrainingFiles {
 
   async remove(name: string): Promise<void> {
     await rm(this.pathOf(name), { force: true });
+    this.needed.delete(name);
   }
 
-  /** Removes what is older than files are kept; parts that are written to are younger than that. */
+  /** The files of operations that never ended: nobody is told that they are complete. */
+  async removeOf(ids: readonly string[]): Promise<void> {
+    for (const id of ids) for (const format of TRAINING_FORMATS) await this.remove(`${id}.${format}`);
+  }
+
+  release(part: string): void {
+    this.needed.delete(path.basename(part));
+  }
+
+  /** Removes what is older than files are kept, and what processes have left that are gone. */
   private async sweep(): Promise<void> {
     const { folder, keptMs } = this.options;
     for (const name of await readdir(folder)) {
       const file = path.join(folder, name);
-      const found = NAME.test(name) ? await stat(file).catch(() => undefined) : undefined;
-      if (found && Date.now() - found.mtimeMs > keptMs) await rm(file, { force: true });
+      const known = NAME.exec(name);
+      if (!known || this.needed.has(name)) continue;
+      const owner = known.groups?.['owner'];
+      const stats = await stat(file).catch(() => undefined);
+      const left = owner !== undefined && ownerOf(owner) === 'gone';
+      if (left || (stats && Date.now() - stats.mtimeMs > keptMs)) await rm(file, { force: true });
     }
   }
 }
@@ -79,10 +104,12 @@ export class TrainingFiles {
 export class TrainingFile {
   bytes = 0;
   private readonly hash = createHash('sha256');
+  private waiting: Uint8Array[] = [];
+  private waitingBytes = 0;
 
   constructor(
     private readonly handle: FileHandle,
-    private readonly part: string,
+    private readonly paths: { readonly part: string; readonly file: string },
     private readonly files: TrainingFiles,
   ) {}
 
@@ -92,19 +119,32 @@ export class TrainingFile {
       if (this.bytes > this.files.maxBytes)
         throw new DomainError('body_too_large', `A training set may have ${this.files.maxBytes} bytes.`);
       this.hash.update(chunk);
-      await orStorageFull(() => this.handle.writeFile(chunk));
+      this.waiting.push(chunk);
+      this.waitingBytes += chunk.length;
     }
+    if (this.waitingBytes >= WRITE_BYTES) await this.flush();
   }
 
   async finish(): Promise<{ readonly bytes: number; readonly sha256: string }> {
+    await this.flush();
     await orStorageFull(() => this.handle.sync());
     await this.handle.close();
-    await rename(this.part, this.part.slice(0, -'.part'.length));
+    await orStorageFull(() => rename(this.paths.part, this.paths.file));
+    this.files.release(this.paths.part);
     return { bytes: this.bytes, sha256: this.hash.digest('hex') };
   }
 
   async discard(): Promise<void> {
     await this.handle.close().catch(() => undefined);
-    await rm(this.part, { force: true });
+    await rm(this.paths.part, { force: true });
+    this.files.release(this.paths.part);
+  }
+
+  private async flush(): Promise<void> {
+    const { waiting } = this;
+    this.waiting = [];
+    this.waitingBytes = 0;
+    for (const chunk of waiting.length > 1 ? [Buffer.concat(waiting)] : waiting)
+      await orStorageFull(() => this.handle.writeFile(chunk));
   }
 }

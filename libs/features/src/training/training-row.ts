@@ -1,7 +1,9 @@
-import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { DomainError, TURNS, type FieldFault } from '@sibyl/kernel';
 import type { OnlineRow, PastMoment } from '../engine/online-query';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
+import type { StreamDefinition } from '../definitions/feature-view';
 import { readKeys } from '../serving/entity-rows';
+import { beforeRetention, leastKept } from '../serving/retention';
 import type { Selection } from '../serving/selection';
 import type { Micros } from '../time';
 
@@ -28,6 +30,7 @@ export class RowReader {
   readonly keys: readonly string[];
   private read = 0;
   private readonly keyNames: ReadonlySet<string>;
+  private readonly kept: StreamDefinition | undefined;
   private readonly oldest: Micros;
 
   constructor(
@@ -37,19 +40,24 @@ export class RowReader {
   ) {
     this.keys = [...new Set(selection.views.map(({ view }) => view.entity.name))];
     this.keyNames = new Set(this.keys);
-    const retentions = selection.views.flatMap(({ view }) => view.streams.map(({ retention }) => retention));
-    this.oldest = retentions.length === 0 ? Number.NEGATIVE_INFINITY : now - Math.min(...retentions);
+    this.kept = leastKept(selection);
+    this.oldest = this.kept ? now - this.kept.retention : Number.NEGATIVE_INFINITY;
   }
 
-  /** Throws invalid_parameter with all faults of these rows. */
-  rows(given: readonly GivenRow[]): ReadRow[] {
+  /** Throws invalid_parameter with all faults of these rows, timestamp_before_retention where they have no other. */
+  async rows(given: readonly GivenRow[]): Promise<ReadRow[]> {
     const faults: FieldFault[] = [];
     const rows: ReadRow[] = [];
+    const ancient: string[] = [];
     for (const one of given) {
-      const row = this.row(one, `/rows/${this.read++}`, faults);
+      if (TURNS.due) await TURNS.next();
+      const pointer = `/rows/${this.read++}`;
+      const row = this.row(one, pointer, faults);
       if (row) rows.push(row);
-      if (faults.length >= FAULTS) break;
+      if (row && row.at < this.oldest) ancient.push(`${pointer}/timestamp`);
+      if (faults.length + ancient.length >= FAULTS) break;
     }
+    if (faults.length === 0 && this.kept && ancient.length > 0) throw beforeRetention(this.kept, this.now, ancient);
     if (faults.length === 0) return rows;
     throw new DomainError('invalid_parameter', 'Some of the rows cannot be read.', { faults: faults.slice(0, FAULTS) });
   }
@@ -64,8 +72,6 @@ export class RowReader {
     const at = readInstant(given['timestamp']);
     if (at === undefined) faults.push({ pointer: `${pointer}/timestamp`, expected: INSTANT_EXPECTED });
     else if (at > this.now) faults.push({ pointer: `${pointer}/timestamp`, expected: 'a time that has come' });
-    else if (at < this.oldest)
-      faults.push({ pointer: `${pointer}/timestamp`, expected: 'a time within the retention of the streams' });
     const entity: Record<string, unknown> = {};
     for (const key of this.keys) if (Object.hasOwn(given, key)) entity[key] = given[key];
     const entities = readKeys(this.selection, entity, pointer, faults);

@@ -2,9 +2,11 @@ import type { Database } from '@sibyl/database';
 import { DomainError, TURNS } from '@sibyl/kernel';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
 import { DURATION_EXPECTED, parseDuration } from '../definitions/duration';
+import type { Frame } from '../engine/frame';
 import type { ValueStatus } from '../feature-value';
 import type { StreamCatalog } from '../log/stream-catalog';
 import type { FeatureReads } from '../serving/feature-reads';
+import { checkRetention } from '../serving/retention';
 import type { Selection } from '../serving/selection';
 import { servedRow, type ServedRow } from '../serving/served-row';
 import type { Micros } from '../time';
@@ -15,11 +17,11 @@ import type { TrainingFile, TrainingFiles } from './training-files';
 import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
-/** Events that one statement reads, about: a few milliseconds to make something of, between which everybody else is served. */
-const BATCH_EVENTS = 2500;
-const BATCH_ROWS = 500;
-/** What a window by time is taken to hold. */
-const WINDOW_EVENTS = 256;
+/** Rows whose entities share what is read, as many as have about so many values between them: some megabytes. */
+const SLICE_VALUES = 100_000;
+const SLICE_ROWS = 5000;
+/** Rows that are made to bytes at once. */
+const PORTION = 250;
 const ROWS_MAX = 100_000_000;
 
 /** All entities of a stream at each step of a time. */
@@ -88,7 +90,7 @@ export class TrainingSets {
     const now = this.parts.now();
     const { format, statuses } = request;
     const known = knownAtOf(request.knownAt, now);
-    return { selection, format, statuses, known, now, source: await this.sourceOf(request, now) };
+    return { selection, format, statuses, known, now, source: await this.sourceOf(request, selection, now) };
   }
 
   /** Writes the file `<id>.<format>`; stopped or failed, it leaves none. */
@@ -108,16 +110,23 @@ export class TrainingSets {
   private async fill(plan: TrainingPlan, writing: Writing, { signal, onProgress }: LongRun): Promise<void> {
     const { selection, source } = plan;
     const reader = writing.reader;
-    const size = batchRows(selection);
+    const size = sliceRows(selection);
     let batch: GivenRow[] = [];
     const flush = async (): Promise<void> => {
       signal.throwIfAborted();
-      const rows = reader.rows(batch);
+      const rows = await reader.rows(batch);
       batch = [];
-      await writing.add(rows, await this.values(selection, rows));
+      const slice = writing.slice(rows);
+      await this.parts.reads.readEach(
+        selection,
+        rows.map(({ row }) => row),
+        rows.map(({ moment }) => moment),
+        { signal, onRow: (row, frames) => slice.put(row, frames) },
+      );
+      await slice.end();
       onProgress(source.done(), source.total, 'values');
     };
-    for await (const row of source.rows()) {
+    for await (const row of source.rows(signal)) {
       batch.push(row);
       if (batch.length >= size) await flush();
       if (TURNS.due) await TURNS.next();
@@ -126,17 +135,11 @@ export class TrainingSets {
     signal.throwIfAborted();
   }
 
-  private async values(selection: Selection, rows: readonly ReadRow[]): Promise<ServedRow[]> {
-    const moments = rows.map(({ moment }) => moment);
-    const online = rows.map(({ row }) => row);
-    const { frames, unread } = await this.parts.reads.readEach(selection, online, moments);
-    // A value that could not be read must not pass for one that is not there.
-    if (unread === 'deadline') throw new DomainError('deadline_exceeded', 'The events could not be read in time.');
-    if (unread) throw new DomainError('database_unavailable', 'The events could not be read.');
-    return frames.map((one) => servedRow(selection, one));
-  }
-
-  private async sourceOf({ rows, file, generate }: TrainingRequest, now: Micros): Promise<TrainingSource> {
+  private async sourceOf(
+    { rows, file, generate }: TrainingRequest,
+    selection: Selection,
+    now: Micros,
+  ): Promise<TrainingSource> {
     if (rows) return givenRows(rows);
     if (file) return fileRows(file.bytes, () => file.chunks());
     if (!generate) throw wrong('/rows', 'rows, or generate');
@@ -144,6 +147,7 @@ export class TrainingSets {
     const stream = streams.stream(generate.stream);
     if (!stream) throw new DomainError('stream_not_found', `There is no stream '${generate.stream.slice(0, 64)}'.`);
     const grid = gridOf(generate, now);
+    checkRetention(selection, grid.from, now, '/generate/from');
     const source = gridRows(database, stream, grid, await countEntities(database, stream));
     if (source.total <= ROWS_MAX) return source;
     throw new DomainError('batch_too_large', `A training set may have ${ROWS_MAX} rows; these are ${source.total}.`);
@@ -165,11 +169,25 @@ class Writing {
     this.reader = new RowReader(plan.selection, plan.known, plan.now);
   }
 
-  async add(rows: readonly ReadRow[], values: readonly ServedRow[]): Promise<void> {
-    const cells = rows.map(({ given }, i) => this.cells(given, values[i] as ServedRow));
-    this.written += rows.length;
-    if (this.written > ROWS_MAX) throw new DomainError('batch_too_large', `A training set may have ${ROWS_MAX} rows.`);
-    await this.file.write(this.opened().write(cells));
+  /** Rows that come in any order and are written in their own. */
+  slice(rows: readonly ReadRow[]): { put(row: number, frames: readonly Frame[]): void; end(): Promise<void> } {
+    const table = this.opened();
+    const lines = new Array<unknown>(rows.length);
+    return {
+      put: (row, frames) => {
+        const { given } = rows[row] as ReadRow;
+        lines[row] = table.row(this.cells(given, servedRow(this.plan.selection, frames)));
+      },
+      end: async () => {
+        this.written += rows.length;
+        if (this.written > ROWS_MAX)
+          throw new DomainError('batch_too_large', `A training set may have ${ROWS_MAX} rows.`);
+        for (let i = 0; i < lines.length; i += PORTION) {
+          if (TURNS.due) await TURNS.next();
+          await this.file.write(table.write(lines.slice(i, i + PORTION)));
+        }
+      },
+    };
   }
 
   async end(): Promise<Omit<TrainingResult, 'file'>> {
@@ -203,12 +221,9 @@ function writerOf(format: TrainingFormat, columns: readonly TrainingColumn[]): T
   return format === 'csv' ? new CsvWriter(columns) : new NdjsonWriter(columns);
 }
 
-/** By how far its features look back. */
-export function batchRows({ views }: Selection): number {
-  let events = 0;
-  for (const { program } of views)
-    for (const { history, span } of program.plan.streams) events += Math.max(history, span > 0 ? WINDOW_EVENTS : 1);
-  return Math.max(1, Math.min(BATCH_ROWS, Math.floor(BATCH_EVENTS / Math.max(1, events))));
+export function sliceRows({ views }: Selection): number {
+  const slots = views.reduce((sum, { program }) => sum + program.plan.outputs.length, 0);
+  return Math.max(1, Math.min(SLICE_ROWS, Math.floor(SLICE_VALUES / Math.max(1, slots))));
 }
 
 function knownAtOf(given: unknown, now: Micros): KnownAt {

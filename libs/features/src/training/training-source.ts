@@ -1,5 +1,6 @@
 import type { Database } from '@sibyl/database';
 import { DomainError } from '@sibyl/kernel';
+import { patiently } from '../log/patience';
 import { linesOf } from '../log/line-upload';
 import type { LoggedStream } from '../log/stream-catalog';
 import { instantText, type Micros } from '../time';
@@ -12,7 +13,7 @@ export interface TrainingSource {
   readonly total: number;
   /** How far it is, as `total` counts. */
   done(): number;
-  rows(): AsyncIterable<GivenRow>;
+  rows(signal: AbortSignal): AsyncIterable<GivenRow>;
 }
 
 export function givenRows(rows: readonly GivenRow[]): TrainingSource {
@@ -80,8 +81,8 @@ export function gridRows(
   return {
     total: entities * times,
     done: () => done,
-    async *rows() {
-      for await (const key of entitiesOf(database, id)) {
+    async *rows(signal) {
+      for await (const key of entitiesOf(database, id, signal)) {
         for (let i = 0; i < times; i++) {
           done += 1;
           yield { [entity.name]: entity.type === 'int' ? Number(key) : key, timestamp: instantText(from + i * step) };
@@ -99,12 +100,11 @@ export async function countEntities(database: Database, { id }: LoggedStream): P
 }
 
 /** In the order of their keys, so many at a time. */
-export async function* entitiesOf(database: Database, stream: number): AsyncGenerator<string> {
+export async function* entitiesOf(database: Database, stream: number, signal: AbortSignal): AsyncGenerator<string> {
+  const sql = `SELECT entity FROM features.latest WHERE stream = $1 AND entity > $2 ORDER BY entity LIMIT ${PAGE}`;
   for (let after = ''; ;) {
-    const rows = await database.query<{ entity: string }>(
-      `SELECT entity FROM features.latest WHERE stream = $1 AND entity > $2 ORDER BY entity LIMIT ${PAGE}`,
-      [stream, after],
-    );
+    const from = [stream, after];
+    const rows = await patiently(() => database.query<{ entity: string }>(sql, from), signal);
     for (const { entity } of rows) yield entity;
     if (rows.length < PAGE) return;
     after = rows.at(-1)?.entity ?? '';

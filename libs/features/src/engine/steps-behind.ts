@@ -1,0 +1,17 @@
+import type { ViewPlan } from '../definitions/view-plan';
+
+/** The steps that fill these slots, and all that those rest on, each once. */
+export function stepsBehind(plan: ViewPlan, slots: Iterable<number>): ReadonlySet<number> {
+  const seen = new Set<number>();
+  const add = (slot: number): void => {
+    const output = plan.outputs[slot];
+    if (output) seen.add(output.step);
+  };
+  for (const slot of slots) add(slot);
+  for (const index of seen) {
+    const step = plan.steps[index];
+    if (step?.kind === 'expression') step.slots.forEach(add);
+    else if (step?.kind === 'static' && step.key !== undefined) add(step.key);
+  }
+  return seen;
+}

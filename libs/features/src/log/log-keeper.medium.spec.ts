@@ -1,0 +1,101 @@
+import { Client } from 'pg';
+import { LogStand } from '../testing/log-stand';
+import { streamDefinition } from '../testing/stream-definition';
+import { LogKeeper } from './log-keeper';
+import type { PushResult } from './feature-event';
+
+const HOUR = 3_600_000_000;
+const silent = { info: () => undefined, warn: () => undefined };
+const STORED: readonly PushResult[] = ['ACCEPTED', 'LATE_APPLIED', 'LATE_LOG_ONLY'];
+
+const event = (entity: string, secondsAgo: number, price: number): object => ({
+  entity,
+  event_time: Date.now() - secondsAgo * 1000,
+  values: { price, size: 1 },
+});
+
+describe('entities whose events are all gone', () => {
+  let stand: LogStand;
+  /** The owner, who alone can do what time does. */
+  let owner: Client;
+
+  beforeAll(async () => {
+    stand = await LogStand.open();
+    owner = new Client({ connectionString: stand.url });
+    await owner.connect();
+    await owner.query('SET session_replication_role = replica');
+  });
+  afterAll(async () => {
+    await owner.end();
+    await stand.close();
+  });
+
+  const keeper = (): LogKeeper =>
+    new LogKeeper({ database: stand.database, log: silent, onDropped: () => undefined }, 1000);
+
+  async function rows(stream: number): Promise<string[]> {
+    const sql = 'SELECT entity FROM features.latest WHERE stream = $1 ORDER BY entity';
+    return (await stand.database.query<{ entity: string }>(sql, [stream])).map(({ entity }) => entity);
+  }
+
+  /** Half an hour is all that is kept from now on, and of these entities everything was older. */
+  async function age(stream: number, entities: readonly string[]): Promise<void> {
+    const values = [stream, entities];
+    await owner.query('UPDATE features.stream SET retention = $2 WHERE id = $1', [stream, HOUR / 2]);
+    await owner.query('DELETE FROM features.event WHERE stream = $1 AND entity = ANY ($2)', values);
+    await owner.query('UPDATE features.latest SET event_time = 1 WHERE stream = $1 AND entity = ANY ($2)', values);
+  }
+
+  it('are forgotten, and nobody else', async () => {
+    const { id } = await stand.addStream(streamDefinition({ name: 'passing', retention: 2 * HOUR }));
+    const writer = stand.writer();
+    // The events of `old` are beyond retention, but their cut has not been dropped yet.
+    for (const entity of ['gone', 'kept', 'old']) await stand.push(writer, 'passing', event(entity, 3600, 1));
+    await stand.push(writer, 'passing', event('kept', 1, 2));
+    await age(id, ['gone']);
+    expect(await keeper().forget()).toBe(1);
+    expect(await rows(id)).toEqual(['kept', 'old']);
+    expect(await keeper().forget()).toBe(0);
+    expect(await stand.push(writer, 'passing', event('gone', 1, 3))).toMatchObject([{ result: 'ACCEPTED' }]);
+    expect(await rows(id)).toEqual(['gone', 'kept', 'old']);
+  });
+
+  it('are looked for part by part, however many there are', async () => {
+    const { id } = await stand.addStream(streamDefinition({ name: 'many', retention: 2 * HOUR }));
+    const insert = `INSERT INTO features.latest (stream, entity, ingested_at, event_time)
+      SELECT $1, 'M' || n, 1, 1 FROM generate_series(1, 7000) AS n`;
+    await owner.query(insert, [id]);
+    expect(await keeper().forget()).toBe(7000);
+    expect(await rows(id)).toEqual([]);
+  });
+
+  it('have their row when they come back at that very moment', async () => {
+    const { id } = await stand.addStream(streamDefinition({ name: 'returning', retention: 2 * HOUR }));
+    const writers = [stand.writer(), stand.writer()];
+    const names = Array.from({ length: 40 }, (_, i) => `R${i}`);
+    let gone = 0;
+    for (let round = 0; round < 15; round++) {
+      let pushing = true;
+      const forgetting = (async () => {
+        for (const one = keeper(); pushing;) gone += await one.forget();
+      })();
+      const results = await Promise.all(
+        writers.flatMap((writer, w) =>
+          names.map((name, i) => stand.push(writer, 'returning', event(name, 600 - 2 * round - w, i))),
+        ),
+      );
+      pushing = false;
+      await forgetting;
+      for (const [one] of results) expect(STORED).toContain(one?.result);
+      // Each event was stamped under the lock of a row that knows of it.
+      const [lost] = await stand.database.query<{ n: string }>(
+        `SELECT count(*) AS n FROM features.event e LEFT JOIN features.latest l USING (stream, entity)
+         WHERE stream = $1 AND (l.entity IS NULL OR l.ingested_at < e.ingested_at OR l.event_time IS NULL)`,
+        [id],
+      );
+      expect(lost).toEqual({ n: '0' });
+      await age(id, names);
+    }
+    expect(gone).toBeGreaterThan(0);
+  }, 60_000);
+});

@@ -1,0 +1,61 @@
+import { Program } from '../engine/program';
+import { planOf, streamOf, type TestFeature } from '../testing/test-plans';
+import { instantText } from '../time';
+import { checkRetention, leastKept } from './retention';
+import type { Selection } from './selection';
+
+const HOUR = 3_600_000_000;
+const NOW = 1_800_000_000_000_000;
+const streams = [
+  streamOf('ticks', 'event_id', { x: 'double' }, { retention: HOUR }),
+  streamOf('bars', 'event_time', { y: 'double', place: 'string' }, { retention: 24 * HOUR }),
+  streamOf('places', 'event_time', { rank: 'double' }, { retention: 2 * HOUR, table: true }),
+];
+const features: TestFeature[] = [
+  { name: 'x', op: 'last', stream: 'ticks', inputs: ['x'] },
+  { name: 'y', op: 'mean', stream: 'bars', inputs: ['y'], window: { events: 3 } },
+  { name: 'place', op: 'last', stream: 'bars', inputs: ['place'] },
+  { name: 'rank', table: 'places', field: 'rank', key: 'place' },
+  { name: 'gap', expression: 'x - y', of: ['x', 'y'] },
+  { name: 'twice', expression: 'y * 2.0', of: ['y'] },
+  { name: 'asked', request: 'double' },
+];
+
+function selectionOf(...names: string[]): Selection {
+  const plan = planOf(streams, features);
+  const program = new Program(plan);
+  const members = names.map((name) => {
+    const slot = program.slots.get(name) ?? -1;
+    return { name, feature: name, type: 'double', view: 0, slot, source: 'stream', required: true } as const;
+  });
+  return { views: [{ view: plan.view, program }], programs: [program], members };
+}
+
+describe('how far back a read may look', () => {
+  it.each([
+    ['the stream of a feature', ['x'], 'ticks'],
+    ['not other streams of its view', ['y'], 'bars'],
+    ['the shortest of several', ['y', 'x'], 'ticks'],
+    ['what an expression is made of', ['gap'], 'ticks'],
+    ['and nothing else', ['twice'], 'bars'],
+    ['a table, and where its key comes from', ['rank'], 'places'],
+    ['nothing where the request gives it all', ['asked'], undefined],
+  ])('is as far as %s', (_what, names, stream) => {
+    expect(leastKept(selectionOf(...names))?.name).toBe(stream);
+  });
+
+  it('is told with the stream and since when it is kept', () => {
+    const read = (name: string, ago: number): void => checkRetention(selectionOf(name), NOW - ago, NOW, '/rows/3');
+    expect(() => read('y', 24 * HOUR)).not.toThrow();
+    expect(() => read('x', HOUR)).not.toThrow();
+    expect(() => read('asked', 1e15)).not.toThrow();
+    const since = instantText(NOW - HOUR);
+    expect(() => read('x', HOUR + 1)).toThrow(
+      expect.objectContaining({
+        code: 'timestamp_before_retention',
+        detail: `Stream 'ticks' is kept since ${since}.`,
+        faults: [{ pointer: '/rows/3', expected: `a time from ${since}` }],
+      }),
+    );
+  });
+});
