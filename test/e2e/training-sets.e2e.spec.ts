@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import http from 'node:http';
 import { parquetReadObjects } from 'hyparquet';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
@@ -120,6 +121,25 @@ describe('training sets', () => {
     expect(body.results[0].values).toEqual(last.values);
   });
 
+  it('are made while others are still sending their rows', async () => {
+    const headers = { 'x-api-key': server.adminKey, 'content-type': 'application/x-ndjson' };
+    const row = `${JSON.stringify({ symbol: 'A', timestamp: new Date(START).toISOString() })}\n`;
+    const slow = Array.from({ length: 3 }, () => {
+      const request = http.request(`${server.url}/v1/features/historical?set=inputs`, { method: 'POST', headers });
+      const status = new Promise<number | undefined>((resolve) => {
+        request.once('response', ({ statusCode }) => resolve(statusCode)).once('error', () => resolve(undefined));
+      });
+      request.write(row);
+      return { request, status };
+    });
+    // Of one key two are received at once.
+    expect(await Promise.race(slow.map(({ status }) => status))).toBe(503);
+    const reply = await begin({ set: 'inputs', rows: [{ symbol: 'A', timestamp: new Date(START).toISOString() }] });
+    expect((await ended(reply)).status).toBe('succeeded');
+    for (const { request } of slow) request.destroy();
+    await Promise.all(slow.map(({ status }) => status));
+  });
+
   it('are the same as NDJSON, CSV and Parquet, and from rows as JSON lines', async () => {
     const rows = served.slice(100).map(({ symbol, timestamp }, i) => ({ symbol, timestamp, label: i / 4 }));
     const [lines, csv, parquet] = await Promise.all(
@@ -228,5 +248,26 @@ describe('training sets', () => {
       status = (await client.get(`/v1/operations/${reply.body.id}`)).body.status;
     expect((await client.get(`/v1/operations/${reply.body.id}`)).body.status).toBe('cancelled');
     expect(await client.post('/v1/features/backfill', { ...body, view: 'none' })).toMatchObject({ status: 404 });
+  });
+
+  it('a key has two backfills at once; a place is free again when one has ended, or could not begin', async () => {
+    const time = (before: number): string => new Date(START - before).toISOString();
+    const long = { view: 'market', from: time(1_000_000), to: time(0), step: '1ms' };
+    const start = (body: object): Promise<Reply> =>
+      client.call('POST', '/v1/features/backfill', {
+        body,
+        headers: { 'content-type': 'application/json', prefer: 'respond-async' },
+      });
+    for (let i = 0; i < 5; i++) expect((await start({ ...long, view: 'none' })).status).toBe(404);
+    const running = [await start(long), await start(long)];
+    expect(running.map(({ status }) => status)).toEqual([202, 202]);
+    expect(await start(long)).toMatchObject({ status: 429, body: { code: 'rate_limited' } });
+    for (const { body } of running) {
+      await client.call('DELETE', `/v1/operations/${body.id}`);
+      while ((await client.get(`/v1/operations/${body.id}`)).body.status === 'running');
+    }
+    expect(await client.post('/v1/features/backfill', { ...long, from: time(60_000), step: '10s' })).toMatchObject({
+      status: 200,
+    });
   });
 });

@@ -33,8 +33,8 @@ export const VALUE_STATUSES = [
 
 export type ValueStatus = (typeof VALUE_STATUSES)[number];
 
-/** As JSON; what is not finite is null, as `JSON.stringify` has it. */
-export function jsonOf(value: FeatureValue): string {
-  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null';
+/** As JSON, or a number that is its own text; what is not finite is null, as `JSON.stringify` has it. */
+export function jsonOf(value: FeatureValue): string | number {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : 'null';
   return typeof value === 'string' || typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

@@ -1,3 +1,4 @@
+import type { Pace } from '@sibyl/kernel';
 import type { Micros } from '../time';
 import type { EntityState } from './entity-state';
 import type { Frame, Given } from './frame';
@@ -20,6 +21,8 @@ export interface OnlineQuery {
   /** Milliseconds that the log may take; what has not come by then is TIMEOUT. */
   readonly deadlineMs?: number;
   readonly keepStale?: boolean;
+  /** Of long work; absent: that of all. */
+  readonly pace?: Pace | undefined;
   /** The answer says where each row was found. */
   readonly tiers?: boolean;
 }
@@ -82,6 +85,21 @@ export function tasksOf({ views, rows }: OnlineQuery): Task[] {
     }
   }
   return tasks;
+}
+
+/** The same of one moment: rows that ask the same are one task. */
+export function sharedTasksOf(query: OnlineQuery): Task[] {
+  const tasks = tasksOf(query);
+  if (query.rows.length === 1) return tasks;
+  const { length } = query.views;
+  const known = query.views.map(() => new Map<string, Task>());
+  return tasks.map((task, i) => {
+    // What is given differs, or is of all: then it is the same object.
+    const before = known[i % length]?.get(task.entity);
+    if (before?.given === task.given && before !== undefined) return before;
+    known[i % length]?.set(task.entity, task);
+    return task;
+  });
 }
 
 /** Where each row was found: where the slowest of its views was. Nothing, unless it was asked for. */

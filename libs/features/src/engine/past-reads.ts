@@ -8,6 +8,7 @@ import { explain, type Explanation } from './explain';
 import { readHistories, type HistoryAsk, type Viewpoint } from './history-reader';
 import {
   framesOf,
+  sharedTasksOf,
   tasksOf,
   tiersOf,
   type OnlineAnswer,
@@ -40,7 +41,7 @@ export class PastReads {
   }
 
   async read(query: OnlineQuery, moment: PastMoment): Promise<OnlineAnswer> {
-    const tasks = tasksOf(query);
+    const tasks = sharedTasksOf(query);
     for (const task of tasks) task.tier = 'log';
     const settled = moment.knownAt <= this.options.now() - SETTLED && query.keepStale !== true;
     if (settled) this.recall(tasks, moment);
@@ -106,11 +107,12 @@ export class PastReads {
     reading: Reading,
     statesOf: (task: number) => PastStates,
   ): Promise<void> {
+    const { pace = TURNS } = query;
     for (const [i, task] of tasks.entries()) inputsOf(query, task, statesOf(i));
     for (let round = 0; round <= MAX_KEY_ROUNDS; round++) {
       await reading.fetch(this.options.now);
       for (const [i, task] of tasks.entries()) {
-        if (TURNS.due) await TURNS.next();
+        if (pace.due) await pace.next();
         if (task.done) continue;
         const states = statesOf(i);
         const { misses } = states;

@@ -22,6 +22,9 @@ export interface ProgramStep {
   readonly maxAge: Micros | undefined;
 }
 
+/** Values that a list counts as; it has at most ten times as many. */
+const LIST_WEIGHT = 100;
+
 let programs = 0;
 
 /** A plan ready to run. One evaluation at a time: they share its room, and none of them waits. */
@@ -35,9 +38,15 @@ export class Program {
   readonly home: string | undefined;
   /** Rows of tables are looked up by values. */
   readonly keyed: boolean;
+  /** Slots whose values may weigh more than a number: texts and lists. */
+  readonly heavy: readonly number[];
+  /** A read may leave more behind than numbers: texts, lists, sums of tiles. */
+  readonly weighs: boolean;
   /** Names to slots, of what callers may ask for or give. */
   readonly slots: ReadonlyMap<string, number>;
 
+  /** What one row comes to, in values. */
+  readonly weight: number;
   private readonly needs: readonly StreamNeed[];
 
   constructor(readonly plan: ViewPlan) {
@@ -46,6 +55,9 @@ export class Program {
     this.needs = plan.streams.map((_, i) => needOf(plan, i));
     this.steps = plan.steps.map((step, index) => programStep(plan, step, index));
     this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && !lasting(step)));
+    this.weight = plan.outputs.reduce((sum, { list }) => sum + (list ? LIST_WEIGHT : 1), 0);
+    this.heavy = plan.outputs.flatMap(({ type, list }, slot) => (list || type === 'string' ? [slot] : []));
+    this.weighs = this.heavy.length > 0 || plan.streams.some(({ tiles }) => tiles.length > 0);
     this.slots = new Map(plan.outputs.flatMap(({ name, implicit }, slot) => (implicit ? [] : [[name, slot] as const])));
   }
 

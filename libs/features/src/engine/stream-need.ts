@@ -5,6 +5,9 @@ import type { TileFold } from '../operators/operator';
 import type { Micros } from '../time';
 import { EventTest } from './event-condition';
 
+/** Words of memory an entity that are not worth reading it again: some dozens of events. */
+const FEW_WORDS = 512;
+
 /** What plans need to have at hand of one entity's events on a stream. */
 export interface StreamNeed {
   readonly definition: StreamDefinition;
@@ -74,6 +77,20 @@ export function covers(held: StreamNeed, asked: StreamNeed): boolean {
     asked.kept.every((kept, i) => !kept || held.kept[i] === true) &&
     asked.folds.every(({ step }) => held.folds.some((fold) => fold.step === step))
   );
+}
+
+/** What a plan of before had kept is so much more than is asked now that states are better made anew, smaller. */
+export function isFarAbove(held: StreamNeed, asked: StreamNeed): boolean {
+  return (
+    wordsOf(held) > 2 * wordsOf(asked) + FEW_WORDS ||
+    held.span > 2 * asked.span ||
+    held.folds.length > 2 * asked.folds.length
+  );
+}
+
+/** Of the events that are kept by their number: time, arrival, id and fields. */
+function wordsOf({ history, kept }: StreamNeed): number {
+  return history * (4 + kept.filter(Boolean).length);
 }
 
 /** Versions of a stream differ by fields added at the end only, so the definition with more of them reads the events of both. */

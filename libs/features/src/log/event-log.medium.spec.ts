@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { LogStand } from '../testing/log-stand';
+import { DefinitionCompiler } from '../store/definition-compiler';
 import { DAY, streamDefinition } from '../testing/stream-definition';
 import type { EventWriter } from './event-writer';
 import type { FeatureEvent, HistoryQuery } from './feature-event';
@@ -58,6 +59,22 @@ describe('events that are pushed', () => {
     expect(await push('ticks', named(10))).toEqual(['ACCEPTED']);
     expect(await push('ticks', named(10), named(11))).toEqual(['DUPLICATE', 'CONFLICT']);
     expect((await read({ stream: 'ticks', entity: of })).prices).toEqual([10]);
+    // An id names an event of its time: at another time it is another event.
+    expect(await push('ticks', tick(of, 2, 10, { event_id: 'order-7' }))).toEqual(['ACCEPTED']);
+  });
+
+  it('are known by every value also where a rule compares with the event before', async () => {
+    const definition = streamDefinition({
+      name: 'ruled',
+      rules: [{ field: 'price', monotonic: 'increasing', action: 'reject' }],
+    });
+    const rules = new DefinitionCompiler().eventRules('tests', definition);
+    await stand.addStream(definition, rules && { rules });
+    const of = entity();
+    const named = (price: number, size = 1): object =>
+      tick(of, 1, price, { event_id: 'order-9', values: { price, size } });
+    expect(await push('ruled', named(10))).toEqual(['ACCEPTED']);
+    expect(await push('ruled', named(10), named(11), named(10, 2))).toEqual(['DUPLICATE', 'CONFLICT', 'CONFLICT']);
   });
 
   it('are known within their own push as well', async () => {

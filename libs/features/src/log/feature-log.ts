@@ -13,6 +13,7 @@ import { Periods } from './periods';
 import type { PushedEvent } from './pushed-event';
 import { RedisFanOut } from './redis-fan-out';
 import type { LoggedStream, StreamCatalog } from './stream-catalog';
+import { ToldCommits } from './told-commits';
 import { Watermarks } from './watermarks';
 
 /** Events of one push; a history has another way. */
@@ -42,11 +43,12 @@ export class FeatureLog {
   ) {
     const { database, clock, streams, listeners, log, onResults } = parts;
     const periods = new Periods(database);
-    const told = fanOut ? [...listeners, fanOut] : listeners;
+    const own = new ToldCommits();
+    const told = [...listeners, ...(fanOut ? [fanOut] : []), own];
     const hears = onResults === undefined ? {} : { onResults };
     this.writer = new EventWriter({ database, clock, periods, writer, listeners: told, ...hears }, options);
-    const known = fanOut ? { known: fanOut.knows } : {};
-    this.follower = new CommitFollower({ database, clock, streams, listeners, writer, log, ...known }, options.pollMs);
+    const known = (commit: string): boolean => own.has(commit) || fanOut?.knows(commit) === true;
+    this.follower = new CommitFollower({ database, clock, streams, listeners, known, log }, options.pollMs);
     this.keeper = new LogKeeper({ database, log, onDropped: () => periods.forget() }, options.retentionMs);
   }
 

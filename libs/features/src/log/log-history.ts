@@ -4,7 +4,7 @@ import { MAX_SERIES_EVENTS } from '../engine/series';
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
 import { plainArray, textArray } from './array-literal';
-import type { EventHistory, FeatureEvent, HistoryQuery } from './feature-event';
+import type { EventHistory, HistoryAnswer, HistoryQuery } from './feature-event';
 import type { StreamCatalog } from './stream-catalog';
 
 /**
@@ -12,12 +12,6 @@ import type { StreamCatalog } from './stream-catalog';
  * counts, so that whoever keeps them knows until when windows by time reach beyond what is kept.
  */
 const MOST_EVENTS = MAX_SERIES_EVENTS + 1;
-
-interface Answer {
-  readonly events: readonly FeatureEvent[];
-  readonly whole: boolean;
-  readonly cut: boolean;
-}
 
 /** One query as the statement takes it. */
 interface Ask {
@@ -35,14 +29,17 @@ type Row = [eventTime: number, ingestedAt: number, eventId: string, logOnly: boo
 
 /*
  * Newest first, by the primary key of one cut of the log after the other, and no further than what is wanted. Corrections:
- * of each time the event that came last. The branches have the same shape, so that each stream goes through one of them.
+ * of each time the event that came last. Who asks for all that is committed is told of the same moment which stamp that goes up to.
+ * The branches have the same shape, so that each stream goes through one of them.
  */
 const branch = (identity: string, distinct: string): string => `
-SELECT q.n, e.found FROM q CROSS JOIN LATERAL (
+SELECT q.n, e.found, CASE WHEN q.known IS NULL THEN
+  (SELECT l.ingested_at FROM features.latest l WHERE l.stream = q.stream AND l.entity = q.entity) END AS arrived
+FROM q CROSS JOIN LATERAL (
   SELECT json_agg(json_build_array(x.event_time, x.ingested_at, x.event_id, x.log_only, x.vals)) AS found FROM (
     SELECT ${distinct} v.event_time, v.ingested_at, v.event_id, v.log_only, v.vals FROM features.event v
     WHERE v.retention_class = q.class AND v.stream = q.stream AND v.entity = q.entity
-      AND v.event_time <= q.at AND v.event_time >= q.since AND v.ingested_at <= q.known AND (q.corrected OR NOT v.log_only)
+      AND v.event_time <= q.at AND v.event_time >= q.since AND (q.known IS NULL OR v.ingested_at <= q.known) AND (q.corrected OR NOT v.log_only)
     ORDER BY v.event_time DESC, v.ingested_at DESC, v.event_id DESC LIMIT q.most) x) e
 WHERE ${identity}`;
 
@@ -62,19 +59,19 @@ export class LogHistory implements EventHistory {
     private readonly clock: Clock,
   ) {}
 
-  async read(queries: readonly HistoryQuery[], deadline: Micros): Promise<readonly Answer[]> {
+  async read(queries: readonly HistoryQuery[], deadline: Micros): Promise<readonly HistoryAnswer[]> {
     const asks = queries.map((query) => this.askOf(query));
     const answers = await this.ask(asks, deadline);
     // A window by time that holds fewer events than the others need is read again by their number; most streams have one kind.
     const short = asks.filter(({ query, since }, i) => since > 0 && (answers[i]?.events.length ?? 0) < query.events);
     if (short.length === 0) return answers;
     const more = await this.ask(short.map(byCount), deadline);
-    short.forEach((ask, i) => (answers[asks.indexOf(ask)] = more[i] as Answer));
+    short.forEach((ask, i) => (answers[asks.indexOf(ask)] = more[i] as HistoryAnswer));
     return answers;
   }
 
   private askOf(query: HistoryQuery): Ask {
-    const stream = this.streams.stream(query.stream);
+    const stream = this.streams.kept(query.stream);
     if (!stream) throw new DomainError('stream_not_found', `There is no stream '${query.stream.slice(0, 64)}'.`);
     const { id, retentionClass, definition } = stream;
     const byTime = definition.identity === 'event_time';
@@ -83,19 +80,19 @@ export class LogHistory implements EventHistory {
     return { ...ask, since: Math.max(query.since, 1), most: MOST_EVENTS + 1 };
   }
 
-  private async ask(asks: readonly Ask[], deadline: Micros): Promise<Answer[]> {
+  private async ask(asks: readonly Ask[], deadline: Micros): Promise<HistoryAnswer[]> {
     if (asks.length === 0) return [];
     const queries = asks.map(({ query }) => query);
     const rows = await within(
       deadline / 1000 - this.clock.now(),
-      this.database.query<{ n: string; found: Row[] | null }>(
+      this.database.query<{ n: string; found: Row[] | null; arrived: string | null }>(
         HISTORY_SQL,
         [
           plainArray(asks.map(({ retentionClass }) => retentionClass)),
           plainArray(asks.map(({ stream }) => stream)),
           textArray(queries.map(({ entity }) => entity)),
           plainArray(queries.map(({ at }) => at)),
-          plainArray(queries.map(({ knownAt }) => knownAt)),
+          plainArray(queries.map(({ knownAt }) => (Number.isFinite(knownAt) ? knownAt : undefined))),
           plainArray(asks.map(({ since }) => since)),
           plainArray(queries.map(({ corrected }) => corrected)),
           plainArray(asks.map(({ most }) => most)),
@@ -104,10 +101,12 @@ export class LogHistory implements EventHistory {
         { prepared: 'features_history' },
       ),
     );
-    const answers: Answer[] = asks.map(() => ({ events: [], whole: true, cut: false }));
-    for (const { n, found } of rows) {
+    const answers: HistoryAnswer[] = asks.map(() => ({ events: [], whole: true, cut: false }));
+    for (const { n, found, arrived } of rows) {
       const ask = asks[Number(n) - 1];
-      if (ask) answers[Number(n) - 1] = answerOf(ask, found ?? []);
+      // Events may outlive the row of their entity.
+      const known = arrived === null || arrived === '0' ? {} : { arrived: Number(arrived) };
+      if (ask) answers[Number(n) - 1] = { ...answerOf(ask, found ?? []), ...known };
     }
     return answers;
   }
@@ -117,7 +116,7 @@ function byCount(ask: Ask): Ask {
   return { ...ask, since: 0, most: Math.min(ask.query.events, MOST_EVENTS) + 1 };
 }
 
-function answerOf({ query, since, most, fields }: Ask, found: readonly Row[]): Answer {
+function answerOf({ query, since, most, fields }: Ask, found: readonly Row[]): HistoryAnswer {
   const more = found.length === most;
   const events = (more ? found.slice(0, -1) : found)
     .map(([eventTime, ingestedAt, eventId, logOnly, values]) => ({

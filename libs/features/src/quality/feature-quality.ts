@@ -12,7 +12,7 @@ const MINUTES = 60;
 const MAX_BYTES = 32 * 1024 * 1024;
 const FEATURES_MAX = 4096;
 /** Values of one read that are looked at: of a larger one each row that comes after so many others. */
-const SAMPLED = 2000;
+const SAMPLED = 500;
 
 interface Line {
   readonly view: FeatureView;

@@ -21,9 +21,13 @@ export function readRows(
 ): OnlineRow[] {
   const faults: FieldFault[] = [];
   const rows: OnlineRow[] = [];
+  let read: { readonly given: unknown; readonly values: OnlineRow['given'] } | undefined;
   for (const [i, { entity, given }] of asked.entries()) {
     const entities = readKeys(selection, entity, pointerOf(i), faults);
-    const values = given === undefined ? undefined : readValues(selection, given, `${pointerOf(i)}/given`, faults);
+    // What is given for all rows is read once.
+    if (given !== undefined && read?.given !== given)
+      read = { given, values: readValues(selection, given, `${pointerOf(i)}/given`, faults) };
+    const values = given === undefined ? undefined : read?.values;
     rows.push({ entities, ...(values && { given: values }) });
     if (faults.length >= FAULTS) break;
   }
@@ -51,10 +55,10 @@ export function readKeys(
     if (typeof key === 'string') keys.push(key);
     else faults.push({ pointer: `${pointer}/${name}`, expected: key.expected });
   }
-  const names = new Set(views.map(({ view }) => view.entity.name));
-  for (const name in entity) {
-    if (!names.has(name))
-      faults.push({ pointer: `${pointer}/${name.slice(0, 64)}`, expected: `one of ${[...names].join(', ')}` });
+  for (const given in entity) {
+    if (views.some(({ view }) => view.entity.name === given)) continue;
+    const names = new Set(views.map(({ view }) => view.entity.name));
+    faults.push({ pointer: `${pointer}/${given.slice(0, 64)}`, expected: `one of ${[...names].join(', ')}` });
   }
   return keys;
 }

@@ -1,4 +1,4 @@
-import { DomainError, nearestWords } from '@sibyl/kernel';
+import { DomainError, nearestWords, TURNS, type Pace } from '@sibyl/kernel';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
 import type { LiveReads } from '../engine/live-reads';
@@ -8,6 +8,7 @@ import type { StateStore } from '../engine/state-store';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import { MICROS_PER_MS, type Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
+import { LargeReads } from './large-reads';
 import { limitAges, readMaxStaleness } from './max-staleness';
 import { aheadOf, checkRetention, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
@@ -18,6 +19,12 @@ import { servedRow, type ServedRow } from './served-row';
 
 /** Entities of one read. */
 const ENTITIES_MAX = 1000;
+/** Values of one read: a thousand entities of views with two hundred features. */
+const VALUES_MAX = 200_000;
+/** Larger reads are few at a time. */
+const LARGE_VALUES = 25_000;
+/** Values that are put together at once; more are in slices. */
+const VALUES_AT_ONCE = 4000;
 /** How long the log may take for some rows of long work. */
 const LONG_MS = 60_000;
 
@@ -27,6 +34,8 @@ export interface ReadRequest extends AskedMoment {
   readonly features?: readonly string[];
   readonly rows: readonly AskedRow[];
   readonly deadlineMs?: number;
+  /** Of long reads; absent: that of all long work. Rejects where nobody wants the answer any more. */
+  readonly pace?: Pace;
   /** How old values may be at most, by name, whatever their `ttl` allows. */
   readonly maxStaleness?: unknown;
   /** The answer says what each row rests on. */
@@ -63,6 +72,7 @@ export interface FeatureReadsParts {
 /** Reads of features by name, for callers: resolved, checked, read from memory or from the log, and settled by the policy of the set. */
 export class FeatureReads {
   private inUse: readonly ViewPlan[] = [];
+  private readonly large = new LargeReads();
 
   constructor(
     private readonly parts: FeatureReadsParts,
@@ -90,14 +100,24 @@ export class FeatureReads {
   }
 
   async read(request: ReadRequest): Promise<ReadAnswer> {
-    const { selection, rows, moment } = await this.prepare(request);
+    return this.readSelected(await this.select(request), request);
+  }
+
+  /** The same of what was selected before. */
+  async readSelected(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
+    const large = request.rows.length * weightOf(selection) > LARGE_VALUES;
+    return large ? this.large.run(() => this.readNow(selection, request)) : this.readNow(selection, request);
+  }
+
+  private async readNow(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
+    const { rows, moment } = this.prepare(selection, request);
     const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
-    const { maxStaleness, origins } = request;
+    const { maxStaleness, origins, pace } = request;
     const ages = maxStaleness === undefined ? undefined : readMaxStaleness(selection, maxStaleness);
-    const asked = { rows, moment, deadlineMs, ...(origins === true && { tiers: true }) };
+    const asked = { rows, moment, deadlineMs, pace, ...(origins === true && { tiers: true }) };
     const answer = await this.parts.frames.read(selection, asked);
     const { at, storage, unread } = answer;
-    let served = answer.frames.map((frames) => servedRow(selection, frames));
+    let served = await this.serve(selection, answer, pace);
     if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
     return {
       ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
@@ -108,9 +128,20 @@ export class FeatureReads {
     };
   }
 
+  private async serve(selection: Selection, { frames }: OnlineAnswer, pace: Pace = TURNS): Promise<ServedRow[]> {
+    const rows: ServedRow[] = [];
+    const rowsAtOnce = Math.ceil(VALUES_AT_ONCE / selection.members.length);
+    for (const [i, one] of frames.entries()) {
+      if (i >= rowsAtOnce && pace.due) await pace.next();
+      rows.push(servedRow(selection, one));
+    }
+    return rows;
+  }
+
   /** Why a member has its value for the first row. */
   async explain(request: ReadRequest, name: string): Promise<Explanation> {
-    const { selection, rows, moment } = await this.prepare(request);
+    const selection = await this.select(request);
+    const { rows, moment } = this.prepare(selection, request);
     const { past, live, now } = this.parts;
     const { view, slot } = memberOf(selection, name);
     const [row] = rows;
@@ -143,19 +174,27 @@ export class FeatureReads {
     return this.parts.past.readEach(queryOf(selection, { rows, deadlineMs: LONG_MS }), moments);
   }
 
-  private async prepare(request: ReadRequest): Promise<{
-    readonly selection: Selection;
-    readonly rows: readonly OnlineRow[];
-    readonly moment: PastMoment | undefined;
-  }> {
+  private prepare(
+    selection: Selection,
+    request: Omit<ReadRequest, 'set' | 'features'>,
+  ): { readonly rows: readonly OnlineRow[]; readonly moment: PastMoment | undefined } {
     if (request.rows.length > ENTITIES_MAX)
       throw new DomainError('batch_too_large', `At most ${ENTITIES_MAX} entities are read at once.`);
-    const selection = await this.select(request);
+    const each = weightOf(selection);
+    if (request.rows.length * each > VALUES_MAX) {
+      const most = Math.max(1, Math.floor(VALUES_MAX / each));
+      throw new DomainError('batch_too_large', `Of these features at most ${most} entities are read at once.`);
+    }
     const now = this.parts.now();
     const moment = readMoment(request, now, this.options.clockSkewMs * MICROS_PER_MS);
     if (moment) checkRetention(selection, moment.at, now);
-    return { selection, rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
+    return { rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
   }
+}
+
+/** What one row comes to, in values. */
+function weightOf({ programs }: Selection): number {
+  return programs.reduce((sum, program) => sum + program.weight, 0);
 }
 
 function originsOf(selection: Selection, served: readonly ServedRow[], { frames, tiers }: OnlineAnswer): RowOrigin[] {

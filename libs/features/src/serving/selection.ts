@@ -22,6 +22,8 @@ export interface SelectedMember {
   readonly view: number;
   readonly slot: number;
   readonly source: ValueSource;
+  /** A prediction is not made without it, whatever the policy of the set. */
+  readonly required: boolean;
   readonly default?: FeatureValue | undefined;
 }
 
@@ -49,6 +51,8 @@ export interface SelectedView {
 
 const FEATURES_MAX = 1024;
 const KEPT = 1024;
+/** Of all lists of features that are kept, in characters. */
+const LISTS_CHARACTERS = 4 * 1024 * 1024;
 const VIEW = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?$/;
 const VIEW_FEATURE = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?:([a-z][a-z0-9_.]{0,126})$/;
 
@@ -62,6 +66,8 @@ export interface SelectionParts {
 export class Selections {
   private readonly programs = new WeakMap<FeatureView, Program>();
   private readonly made = new LRUCache<string, SetSelection>({ max: KEPT });
+  /** Of lists of features of current views, by their text: clients ask for the same few over and over. */
+  private readonly lists = new LRUCache<string, Selection>({ max: KEPT, maxSize: LISTS_CHARACTERS });
 
   constructor(private readonly parts: SelectionParts) {}
 
@@ -88,6 +94,15 @@ export class Selections {
   async ofFeatures(references: readonly string[], pointer: string): Promise<Selection> {
     if (references.length > FEATURES_MAX)
       throw new DomainError('batch_too_large', `At most ${FEATURES_MAX} features are read at once.`);
+    const text = references.join('\n');
+    const known = this.lists.get(text);
+    if (known?.views.every(({ view }) => this.parts.snapshot.view(view.name) === view)) return known;
+    const selection = await this.readList(references, pointer);
+    if (!text.includes('@')) this.lists.set(text, selection, { size: text.length + 1 });
+    return selection;
+  }
+
+  private async readList(references: readonly string[], pointer: string): Promise<Selection> {
     const faults: FieldFault[] = [];
     const builder = new SelectionBuilder(this);
     for (const [i, reference] of references.entries()) {
@@ -146,6 +161,8 @@ export class Selections {
   }
 
   private async ofVersion(set: FeatureSet): Promise<SetSelection> {
+    const known = this.made.get(set.hash);
+    if (known) return known;
     for (const { view, viewHash } of set.members) await this.parts.snapshot.olderView(view, viewHash);
     const selection = this.ofKnown(set);
     if (selection) return selection;
@@ -176,7 +193,9 @@ class SelectionBuilder {
     let index = this.views.findIndex((one) => one.view === view);
     if (index < 0) index = this.views.push({ view, program }) - 1;
     const source = sourceOf(program, output.step);
-    this.members.push({ feature, type: output.type, view: index, slot, source, ...called });
+    const step = program.plan.steps[output.step];
+    const required = step !== undefined && 'feature' in step && step.feature.required;
+    this.members.push({ feature, type: output.type, view: index, slot, source, required, ...called });
     return true;
   }
 

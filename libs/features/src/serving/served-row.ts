@@ -17,11 +17,12 @@ export interface ServedRow {
 
 /** What the policy of its set makes of the values of its views: the same for a model, a read and a training set. */
 export function servedRow({ set, members }: Selection, frames: readonly Frame[]): ServedRow {
-  const values: FeatureValue[] = [];
-  const statuses: ValueStatus[] = [];
-  const times: Micros[] = [];
-  const sources: ValueSource[] = [];
-  for (const member of members) {
+  const values = new Array<FeatureValue>(members.length);
+  const statuses = new Array<ValueStatus>(members.length);
+  const times = new Array<Micros>(members.length);
+  const sources = new Array<ValueSource>(members.length);
+  for (let i = 0; i < members.length; i++) {
+    const member = members[i] as SelectedMember;
     const frame = frames[member.view] as Frame;
     let value = frame.values[member.slot] as FeatureValue;
     let status = frame.statuses[member.slot] as ValueStatus;
@@ -29,10 +30,10 @@ export function servedRow({ set, members }: Selection, frames: readonly Frame[])
       value = member.default as FeatureValue;
       status = 'DEFAULTED';
     }
-    values.push(value);
-    statuses.push(status);
-    times.push(frame.times[member.slot] as Micros);
-    sources.push(sourceOf(frame, member, status));
+    values[i] = value;
+    statuses[i] = status;
+    times[i] = frame.times[member.slot] as Micros;
+    sources[i] = sourceOf(frame, member, status);
   }
   return { status: rowStatus(statuses, sources), values, statuses, times, sources };
 }

@@ -1,6 +1,6 @@
 import type { Database } from '@sibyl/database';
 import type { FeatureSet, FeatureView, StreamDefinition } from '../definitions/feature-view';
-import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
+import type { KeptStream, LoggedStream, StreamCatalog } from '../log/stream-catalog';
 import type { KnownViews } from '../definitions/set-definition';
 import type { DefinitionCompiler } from './definition-compiler';
 import { type Ask, currentDefinitions, versionsOf, type NamedDefinition } from './definition-rows';
@@ -11,7 +11,7 @@ export const FEATURES_CHANNEL = 'sibyl_features';
 /** Versions of views that one set may name. */
 const OLDER_VIEWS = 64;
 const VERSION_REFERENCE = /([a-z][a-z0-9_]{0,62})@(?:sha256:)?([0-9a-f]{6,64}):/g;
-/** Versions of sets that models name by their hashes; more than a server has models. */
+/** Versions of sets that models take their features from, which are kept in memory. */
 const MOST_PINNED = 1024;
 /** A notification that got lost is made up for in this time. */
 const FOLLOW_MS = 5_000;
@@ -20,8 +20,11 @@ interface Content {
   readonly views: ReadonlyMap<string, FeatureView>;
   readonly sets: ReadonlyMap<string, FeatureSet>;
   readonly streams: ReadonlyMap<string, LoggedStream>;
-  readonly streamsById: ReadonlyMap<number, LoggedStream>;
+  readonly kept: ReadonlyMap<string, KeptStream>;
+  readonly keptById: ReadonlyMap<number, KeptStream>;
 }
+
+const EMPTY: Content = { views: new Map(), sets: new Map(), streams: new Map(), kept: new Map(), keptById: new Map() };
 
 export interface SnapshotParts {
   readonly database: Database;
@@ -33,7 +36,7 @@ export interface SnapshotParts {
 
 /** All that is published, in the memory of this process; replaced whole when something changes. */
 export class DefinitionSnapshot implements StreamCatalog {
-  private content: Content = { views: new Map(), sets: new Map(), streams: new Map(), streamsById: new Map() };
+  private content = EMPTY;
   /** Versions never change: what was read once need not be read again. */
   private readonly versions = new Map<string, FeatureView>();
   private readonly pins = new Map<string, FeatureSet>();
@@ -80,8 +83,12 @@ export class DefinitionSnapshot implements StreamCatalog {
     return this.content.streams.get(name);
   }
 
-  streamOfId(id: number): LoggedStream | undefined {
-    return this.content.streamsById.get(id);
+  kept(name: string): KeptStream | undefined {
+    return this.content.kept.get(name);
+  }
+
+  keptOfId(id: number): KeptStream | undefined {
+    return this.content.keptById.get(id);
   }
 
   streamNames(): readonly string[] {
@@ -104,10 +111,10 @@ export class DefinitionSnapshot implements StreamCatalog {
   }
 
   /** A version of a view that was published at any time; undefined where there is none. */
-  async olderView(name: string, hash: string): Promise<FeatureView | undefined> {
+  async olderView(name: string, hash: string, ask = this.ask): Promise<FeatureView | undefined> {
     const known = this.view(name, hash);
     if (known) return known;
-    const [row] = await versionsOf(this.ask, 'view', name, hash.replace('sha256:', ''));
+    const [row] = await versionsOf(ask, 'view', name, hash.replace('sha256:', ''));
     return row && !('members' in row.resolved) ? this.keep(row.resolved) : undefined;
   }
 
@@ -122,28 +129,34 @@ export class DefinitionSnapshot implements StreamCatalog {
 
   /** Keeps the set that `name@` and the beginning of a hash stand for, with the versions of its views, whatever is published later. */
   async pin(reference: string): Promise<void> {
-    if (this.pins.has(reference) || this.pins.size >= MOST_PINNED) return;
+    if (this.pins.has(reference)) return;
     const [name = '', hash = ''] = reference.split('@');
     const rows = await versionsOf(this.ask, 'set', name, hash.replace('sha256:', ''));
     const [found] = rows;
     if (found === undefined || rows.length > 1 || !('members' in found.resolved)) return;
     for (const { view, viewHash } of found.resolved.members) await this.olderView(view, viewHash);
+    const [oldest] = this.pins.keys();
+    // What is not kept in memory is read from the log.
+    if (this.pins.size >= MOST_PINNED && oldest !== undefined) this.pins.delete(oldest);
     this.pins.set(reference, found.resolved);
     this.parts.onChange?.();
   }
 
-  /** The current views, and those that a document names by the beginning of their hashes. */
-  async viewsNamedIn(document: unknown): Promise<KnownViews> {
+  /** The current views, and those that a document names by the beginning of their hashes; as `ask` sees them. */
+  async viewsNamedIn(document: unknown, ask: Ask): Promise<KnownViews> {
+    const current = new Map<string, FeatureView>();
+    for (const { resolved } of await currentDefinitions(ask))
+      if (!('members' in resolved)) current.set(resolved.name, this.keep(resolved));
     const older = new Map<string, FeatureView>();
     for (const [, name = '', prefix = ''] of (JSON.stringify(document) ?? '').matchAll(VERSION_REFERENCE)) {
       const key = `${name} ${prefix}`;
       if (older.size >= OLDER_VIEWS || older.has(key)) continue;
-      const view = await this.olderView(name, `sha256:${prefix}`);
+      const view = await this.olderView(name, `sha256:${prefix}`, ask);
       if (view) older.set(key, view);
     }
     return {
-      view: (name, prefix) => (prefix === undefined ? this.view(name) : older.get(`${name} ${prefix}`)),
-      names: () => this.content.views.keys(),
+      view: (name, prefix) => (prefix === undefined ? current.get(name) : older.get(`${name} ${prefix}`)),
+      names: () => current.keys(),
     };
   }
 
@@ -187,19 +200,22 @@ export class DefinitionSnapshot implements StreamCatalog {
   private streamsOf(
     views: ReadonlyMap<string, FeatureView>,
     rows: readonly StreamRow[],
-  ): Pick<Content, 'streams' | 'streamsById'> {
-    const byName = new Map(rows.map((row) => [row.name, row]));
+  ): Pick<Content, 'streams' | 'kept' | 'keptById'> {
     const streams = new Map<string, LoggedStream>();
-    for (const { streams: defined, entity, name } of views.values()) {
-      for (const definition of defined) {
-        const row = byName.get(definition.name);
-        if (definition.of !== undefined || row?.view !== name) continue;
-        if (!this.rules.has(definition)) this.rules.set(definition, this.parts.compiler.eventRules(name, definition));
-        const rules = this.rules.get(definition);
-        const stream = { id: row.id, retentionClass: row.retention_class, definition, entity };
-        streams.set(definition.name, { ...stream, ...(rules === undefined ? {} : { rules }) });
-      }
+    const kept = new Map<string, KeptStream>();
+    const keptById = new Map<number, KeptStream>();
+    for (const { id, name, view: owner, retention_class: retentionClass, definition: last } of rows) {
+      const view = views.get(owner);
+      // A version that does not have the stream any more takes it from nobody who still reads the one before.
+      const definition = view?.streams.find((one) => one.name === name && one.of === undefined) ?? last;
+      const stream = { id, retentionClass, definition };
+      kept.set(name, stream);
+      keptById.set(id, stream);
+      if (!view) continue;
+      if (!this.rules.has(definition)) this.rules.set(definition, this.parts.compiler.eventRules(owner, definition));
+      const rules = this.rules.get(definition);
+      streams.set(name, { ...stream, entity: view.entity, ...(rules === undefined ? {} : { rules }) });
     }
-    return { streams, streamsById: new Map([...streams.values()].map((stream) => [stream.id, stream])) };
+    return { streams, kept, keptById };
   }
 }

@@ -22,7 +22,11 @@ class TestStreams implements StreamCatalog {
     return this.all.find(({ definition }) => definition.name === name);
   }
 
-  streamOfId(id: number): LoggedStream | undefined {
+  kept(name: string): LoggedStream | undefined {
+    return this.stream(name);
+  }
+
+  keptOfId(id: number): LoggedStream | undefined {
     return this.all.find((one) => one.id === id);
   }
 

@@ -5,7 +5,7 @@ import type { Migration } from '@sibyl/database';
  * No event can come under a stream that is gone: who brings the first one of an entity holds its stream.
  */
 export const freeStreamsMigration: Migration = {
-  id: '0004_free_streams',
+  id: '0005_free_streams',
   schema: 'features',
   sql: `
 ALTER TABLE features.latest ADD FOREIGN KEY (stream) REFERENCES features.stream (id);
