@@ -270,6 +270,7 @@ describe('features by the names of the design', () => {
       const multi = await online(QUERY, { prefer: 'status=multi' });
       expect(multi).toMatchObject({ status: 207, body: { partial: true } });
       expect(multi.headers.get('preference-applied')).toBe('status=multi');
+      expect(await client.lastEvent()).toMatchObject({ action: 'feature.online', outcome: 'succeeded', status: 207 });
       const whole = await online({ ...QUERY, entities: [{ symbol: 'BTC/USDT' }] }, { prefer: 'status=multi' });
       expect(whole).toMatchObject({ status: 200, body: { partial: false } });
       expect((await online(QUERY, { prefer: 'respond-async, Status="multi"; x=1' })).status).toBe(207);
@@ -278,6 +279,7 @@ describe('features by the names of the design', () => {
 
     it.each([
       ['two sets', { set: 'btc_direction_inputs' }, '/service'],
+      ['a service that is no name', { service: 7 }, '/service'],
       ['values twice', { given: { volume: 1 } }, '/features'],
       ['a duration that is none', { max_staleness: { price: 30 } }, '/max_staleness/price'],
       ['a staleness of nothing', { max_staleness: { prise: '30s' } }, '/max_staleness/prise'],

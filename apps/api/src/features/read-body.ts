@@ -97,7 +97,7 @@ function selectedOf(body: Body): Pick<ReadRequest, 'set' | 'features'> {
     throw wrong('/service', "not both 'set' and 'service'", body['service']);
   if ((set === undefined) === (features === undefined)) throw wrong('/set', 'a set, or a list of features', set);
   if (set !== undefined) {
-    if (typeof set !== 'string') throw wrong('/set', 'the name of a set', set);
+    if (typeof set !== 'string') throw wrong(body['set'] === undefined ? '/service' : '/set', 'the name of a set', set);
     return { set };
   }
   const isList = Array.isArray(features) && features.length > 0 && features.every((one) => typeof one === 'string');

@@ -105,9 +105,13 @@ function readTime({ definition }: LoggedStream, event: Event, { now, skew }: Arr
 
 /** What a member that has two names is called here. */
 function nameOf(event: Event, name: string, other: string): string {
-  if (event[other] === undefined) return name;
-  if (event[name] !== undefined) refuse(`/${other}`, `not both '${name}' and '${other}'`, event[other]);
+  if (isAbsent(event[other])) return name;
+  if (!isAbsent(event[name])) refuse(`/${other}`, `not both '${name}' and '${other}'`, event[other]);
   return other;
+}
+
+function isAbsent(given: unknown): boolean {
+  return given === undefined || given === null;
 }
 
 function readFinal(identity: string, given: unknown): boolean {

@@ -75,14 +75,14 @@ export async function versionsOf(
 }
 
 /** Whose values each view has, by its newest version. */
-export function entitiesOfViews(
-  ask: Ask,
-): Promise<{ readonly name: string; readonly entity: FeatureView['entity'] }[]> {
-  return ask(
-    `SELECT DISTINCT ON (name) name, resolved -> 'entity' AS entity FROM features.definition WHERE kind = 'view'
+export async function entitiesOfViews(ask: Ask): Promise<ReadonlyMap<string, FeatureView['entity']>> {
+  // The document as a whole: PostgreSQL takes none apart that has a NUL in a text.
+  const rows = await ask<{ name: string; resolved: FeatureView }>(
+    `SELECT DISTINCT ON (name) name, resolved FROM features.definition WHERE kind = 'view'
      ORDER BY name, published_at DESC`,
     [],
   );
+  return new Map(rows.map(({ name, resolved }) => [name, resolved.entity]));
 }
 
 export async function historyOf(ask: Ask, kind: DefinitionKind, name: string): Promise<Publication[]> {

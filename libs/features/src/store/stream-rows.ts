@@ -29,7 +29,7 @@ export async function freeStream(tx: EntityManager, { id }: StreamRow): Promise<
 
 /** Streams by name, and whose they are, for definitions that are read. */
 export async function knownStreams(ask: Ask, rows: readonly StreamRow[]): Promise<KnownStreams> {
-  const entities = new Map((await entitiesOfViews(ask)).map(({ name, entity }) => [name, entity]));
+  const entities = await entitiesOfViews(ask);
   const byName = new Map(rows.map((row) => [row.name, { ...row, entity: entities.get(row.view) }]));
   return { stream: (name) => byName.get(name) };
 }
