@@ -12,6 +12,7 @@ import {
   LiveReads,
   LogHistory,
   PastReads,
+  RecentPast,
   SelectedFrames,
   Selections,
   SetReads,
@@ -55,7 +56,8 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const quality = new FeatureQuality();
   const selections = new Selections({ compiler, snapshot, store });
   const live = new LiveReads({ store: states, log: history, now, counter });
-  const past = new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes });
+  const recent = new RecentPast(states);
+  const past = new PastReads({ log: history, now, counter, recent, cacheBytes: config.featureReads.pastBytes });
   const frames = new SelectedFrames({ store: states, live, past, now, quality });
   const reads = new FeatureReads({ selections, snapshot, store: states, live, past, frames, now }, config.featureReads);
   const sets = new SetReads({ snapshot, selections, frames, history, now });

@@ -1,5 +1,5 @@
 import type { FeatureValue } from '../feature-value';
-import { isSame } from '../rules/event-rules';
+import { isSame, type EventVerdict } from '../rules/event-rules';
 import type { Micros } from '../time';
 import type { PushResult } from './feature-event';
 import { idOf, type PendingEvent } from './pending-event';
@@ -38,16 +38,28 @@ export function isStored(result: PushResult): boolean {
   return STORED.has(result);
 }
 
+/** What was served right before and right after the time of an event; undefined where there is nothing. */
+export interface Around {
+  readonly before?: readonly FeatureValue[] | undefined;
+  readonly after?: readonly FeatureValue[] | undefined;
+}
+
+/** What the log has at the time of an event, and beside it. */
+export interface Met {
+  readonly known: readonly KnownEvent[];
+  readonly around: Around;
+}
+
 /** Decides by what is known of the entity and of this moment of it; changes nothing. */
-export function decide(event: PendingEvent, state: EntityState, known: readonly KnownEvent[], now: Micros): Decision {
+export function decide(event: PendingEvent, state: EntityState, { known, around }: Met, now: Micros): Decision {
   const byTime = event.stream.definition.identity === 'event_time';
   const winner = byTime ? winnerOf(known) : undefined;
   const repeated = repeatOf(event, known, winner);
-  if (repeated === 'same') return unstored(event, 'DUPLICATE');
+  if (repeated === 'same') return unstored(event, 'DUPLICATE', replacedBy(event, known, winner));
   if (repeated === 'other') return unstored(event, 'CONFLICT', 'an event of this id has other values');
   if (event.provisional && known.some(({ provisional }) => !provisional))
     return unstored(event, 'CONFLICT', 'the final event of this time has come already');
-  const checked = checkedValues(event, state, now);
+  const checked = checkedValues(event, around, now);
   if (checked.refusal !== undefined) return unstored(event, 'INVALID', checked.refusal);
   const logOnly = isLogOnly(event, state);
   const json = checked.values === event.values ? event.json : JSON.stringify(checked.values);
@@ -91,6 +103,20 @@ function repeatOf(
   return same ? 'same' : 'other';
 }
 
+/**
+ * What is sent again is known by what it says, or a repeated upload would bring back what was corrected since. Whoever means to
+ * return to it must say that it is another event.
+ */
+function replacedBy(
+  { named, eventId }: PendingEvent,
+  known: readonly KnownEvent[],
+  winner: KnownEvent | undefined,
+): string | undefined {
+  if (named || winner === undefined || known.find((one) => one.eventId === eventId)?.json === winner.json)
+    return undefined;
+  return 'another event of this time has replaced it; to return to these values give it an event_id of its own';
+}
+
 /** Rules may have changed what was stored: then what they make of this event is compared. */
 function isSameContent({ json, values, stream: { rules } }: PendingEvent, stored: string): boolean {
   if (json === stored) return true;
@@ -99,15 +125,11 @@ function isSameContent({ json, values, stream: { rules } }: PendingEvent, stored
 }
 
 function checkedValues(
-  event: PendingEvent,
-  { newest, values: before }: EntityState,
-  now: Micros,
-): { readonly values: readonly FeatureValue[]; readonly refusal?: string } {
-  const { rules } = event.stream;
-  if (!rules) return { values: event.values };
-  const { eventTime } = event;
-  const follows = newest !== undefined && eventTime > newest && before !== undefined;
-  return rules.check(event.values, { at: now, eventTime, ...(follows ? { before } : {}) });
+  { stream: { rules }, values, eventTime }: PendingEvent,
+  around: Around,
+  at: Micros,
+): EventVerdict {
+  return rules ? rules.check(values, { ...around, at, eventTime }) : { values };
 }
 
 function unstored({ eventId, values, json }: PendingEvent, result: PushResult, reason?: string): Decision {

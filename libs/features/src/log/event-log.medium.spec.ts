@@ -59,6 +59,8 @@ describe('events that are pushed', () => {
     expect(await push('ticks', named(10))).toEqual(['ACCEPTED']);
     expect(await push('ticks', named(10), named(11))).toEqual(['DUPLICATE', 'CONFLICT']);
     expect((await read({ stream: 'ticks', entity: of })).prices).toEqual([10]);
+    // An id names an event of its time: at another time it is another event.
+    expect(await push('ticks', tick(of, 2, 10, { event_id: 'order-7' }))).toEqual(['ACCEPTED']);
   });
 
   it('are known by every value also where a rule compares with the event before', async () => {

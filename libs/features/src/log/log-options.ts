@@ -1,5 +1,9 @@
 import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
 
+/** An hour: the log makes no room for events of a later day. */
+export const CLOCK_SKEW_MS_MAX = 3_600_000;
+export const CLOCK_SKEW_MS = 5000;
+
 /** What an operator may set of the log of events. */
 export class LogOptions {
   /** Three seconds of what one server stores. */
@@ -17,6 +21,11 @@ export class LogOptions {
   @Min(500)
   callerEvents = 30_000;
 
+  /** And of its bytes, for the same reason. */
+  @IsInt()
+  @Min(524_288)
+  callerBytes = 32 * 1_048_576;
+
   /** Longer in the queue, and the caller is told that its events were not stored. */
   @IsInt()
   @Min(100)
@@ -28,11 +37,22 @@ export class LogOptions {
   @Max(10_000)
   batchEvents = 2000;
 
+  /** Bytes of one transaction: large events would hold up those of others, and take longer than a statement may. */
+  @IsInt()
+  @Min(1)
+  batchBytes = 4 * 1_048_576;
+
   /** Transactions at once; one waits for the disk while the other computes. */
   @IsInt()
   @Min(1)
   @Max(8)
   writers = 2;
+
+  /** Clocks of producers run ahead by so much: events within it are taken, and count when their time has come. */
+  @IsInt()
+  @Min(0)
+  @Max(CLOCK_SKEW_MS_MAX)
+  clockSkewMs = CLOCK_SKEW_MS;
 
   /** A Redis through which processes tell each other of commits at once. */
   @IsOptional()

@@ -111,10 +111,10 @@ export class DefinitionSnapshot implements StreamCatalog {
   }
 
   /** A version of a view that was published at any time; undefined where there is none. */
-  async olderView(name: string, hash: string): Promise<FeatureView | undefined> {
+  async olderView(name: string, hash: string, ask = this.ask): Promise<FeatureView | undefined> {
     const known = this.view(name, hash);
     if (known) return known;
-    const [row] = await versionsOf(this.ask, 'view', name, hash.replace('sha256:', ''));
+    const [row] = await versionsOf(ask, 'view', name, hash.replace('sha256:', ''));
     return row && !('members' in row.resolved) ? this.keep(row.resolved) : undefined;
   }
 
@@ -142,18 +142,21 @@ export class DefinitionSnapshot implements StreamCatalog {
     this.parts.onChange?.();
   }
 
-  /** The current views, and those that a document names by the beginning of their hashes. */
-  async viewsNamedIn(document: unknown): Promise<KnownViews> {
+  /** The current views, and those that a document names by the beginning of their hashes; as `ask` sees them. */
+  async viewsNamedIn(document: unknown, ask: Ask): Promise<KnownViews> {
+    const current = new Map<string, FeatureView>();
+    for (const { resolved } of await currentDefinitions(ask))
+      if (!('members' in resolved)) current.set(resolved.name, this.keep(resolved));
     const older = new Map<string, FeatureView>();
     for (const [, name = '', prefix = ''] of (JSON.stringify(document) ?? '').matchAll(VERSION_REFERENCE)) {
       const key = `${name} ${prefix}`;
       if (older.size >= OLDER_VIEWS || older.has(key)) continue;
-      const view = await this.olderView(name, `sha256:${prefix}`);
+      const view = await this.olderView(name, `sha256:${prefix}`, ask);
       if (view) older.set(key, view);
     }
     return {
-      view: (name, prefix) => (prefix === undefined ? this.view(name) : older.get(`${name} ${prefix}`)),
-      names: () => this.content.views.keys(),
+      view: (name, prefix) => (prefix === undefined ? current.get(name) : older.get(`${name} ${prefix}`)),
+      names: () => current.keys(),
     };
   }
 

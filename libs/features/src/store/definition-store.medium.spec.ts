@@ -126,6 +126,58 @@ describe('a dry run', () => {
   });
 });
 
+describe('definitions that come all at once', () => {
+  it('are published one after the other, and take no connections of others', async () => {
+    await publish('crowd', view('crowd'));
+    const { pool } = test.database.status();
+    expect(pool.size - pool.idle).toBe(0);
+    let most = 0;
+    const counting = (): Promise<void> => {
+      const { size, idle, waiting } = test.database.status().pool;
+      most = Math.max(most, size - idle + waiting);
+      return Promise.resolve();
+    };
+    const sets = Array.from({ length: 40 }, (_, i) => `crowd_${i}`);
+    const published = await Promise.all(
+      sets.map((name) => store.publish(actor, { kind: 'set', name, document: set(name, 'crowd:x') }, counting)),
+    );
+    expect(published.map(({ unchanged }) => unchanged)).toEqual(sets.map(() => false));
+    expect(snapshot.sets().filter(({ name }) => name.startsWith('crowd_'))).toHaveLength(40);
+    // The publication itself, and whoever looks meanwhile at what was published before it.
+    expect(most).toBeLessThanOrEqual(3);
+  });
+
+  it('are refused where more wait than may, or wait too long', async () => {
+    const clock = new SystemClock();
+    let waited = 0;
+    jest.spyOn(clock, 'monotonic').mockImplementation(() => waited);
+    const parts = { database: test.database, clock, compiler, snapshot };
+    const crowded = new DefinitionStore({ ...parts, setsInService: () => Promise.resolve([]) });
+    const document = set('crowd_0', 'crowd:x');
+    const many = Array.from({ length: 70 }, () => crowded.preview({ kind: 'set', name: 'crowd_0', document }));
+    await many[9];
+    waited = 60_000;
+    const codes = (await Promise.allSettled(many)).map((one) =>
+      one.status === 'fulfilled' ? 'done' : (one.reason as DomainError).code,
+    );
+    expect(codes.slice(0, 10)).toEqual(codes.slice(0, 10).fill('done'));
+    expect(codes.slice(12)).toEqual(codes.slice(12).fill('queue_full'));
+    expect(await crowded.preview({ kind: 'set', name: 'crowd_0', document })).toMatchObject({ unchanged: true });
+  });
+
+  it('see what was published just before them, whatever the memory of this process has', async () => {
+    const other = newSnapshot();
+    const clock = new SystemClock();
+    const parts = { database: test.database, clock, compiler, snapshot: other };
+    const unaware = new DefinitionStore({ ...parts, setsInService: () => Promise.resolve([]) });
+    const { hash } = await publish('fresh', view('fresh'));
+    const made = await unaware.preview({ kind: 'set', name: 'fresh_set', document: set('fresh_set', 'fresh:x') });
+    expect(made.members?.[0]?.viewHash).toBe(hash);
+  });
+});
+/** What an event leaves behind that is stored. */
+const EVENT = `INSERT INTO features.latest (stream, entity, ingested_at) SELECT id, 'e', 1 FROM features.stream WHERE name = $1`;
+
 describe('a stream', () => {
   it('gets new fields after those that its events have', async () => {
     await publish('grown', view('grown'));
@@ -142,9 +194,40 @@ describe('a stream', () => {
   ])('refuses %s', async (what, stream, pointer) => {
     const name = `kept_${what.replaceAll(' ', '_')}`;
     await publish(name, view(name, { retention: '30d' }));
+    await test.database.query(EVENT, [`${name}_s`]);
     const refused: unknown = await publish(name, view(name, stream)).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: 'invalid_definition' });
     expect((refused as DomainError).faults?.[0]?.pointer).toBe(pointer);
+  });
+
+  it('is made anew where it has no event, and nothing can come under what it was', async () => {
+    await publish('empty', view('empty', { retention: '30d' }));
+    const id = (): number => snapshot.stream('empty_s')?.id ?? 0;
+    const before = id();
+    // Every event of an entity was refused: its row says that there is none.
+    await test.database.query(`INSERT INTO features.latest (stream, entity, ingested_at) VALUES ($1, 'e', 0)`, [
+      before,
+    ]);
+    await publish('empty', view('empty', { retention: '3650d' }));
+    await publish('empty', view('empty', { fields: { a: 'int' }, retention: '3650d' }));
+    expect(snapshot.stream('empty_s')?.definition.fields).toMatchObject([{ name: 'a', type: 'int' }]);
+    expect(id()).not.toBe(before);
+    const late = test.database.query(`INSERT INTO features.latest (stream, entity, ingested_at) VALUES ($1, 'e', 1)`, [
+      before,
+    ]);
+    await expect(late).rejects.toThrow('latest_stream_fkey');
+  });
+
+  it('waits for the event that is on its way, and then stays as it is', async () => {
+    await publish('racing', view('racing'));
+    let changed: Promise<unknown> | undefined;
+    await test.database.transaction(async (tx) => {
+      await tx.query(EVENT, ['racing_s']);
+      changed = publish('racing', view('racing', { fields: { a: 'int' } })).catch((error: unknown) => error);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    });
+    expect(await changed).toMatchObject({ code: 'invalid_definition' });
+    expect(snapshot.stream('racing_s')?.definition.fields).toMatchObject([{ type: 'double' }, {}]);
   });
 });
 
@@ -199,7 +282,11 @@ describe('a set', () => {
     const wide = {
       streams: [
         { name: 'wide_a', fields: { a: 'double' } },
-        { name: 'wide_b', fields: { b: 'double' }, rules: [{ field: 'b', between: { min: 0, max: 10 }, action: 'reject' }] },
+        {
+          name: 'wide_b',
+          fields: { b: 'double' },
+          rules: [{ field: 'b', between: { min: 0, max: 10 }, action: 'reject' }],
+        },
       ],
       features: [
         { name: 'x', op: 'last', input: 'wide_a.a' },
