@@ -56,7 +56,7 @@ describe('a version and its feature set', () => {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   };
-  const versionOf = async (model: string, version = '1.0.0'): Promise<any> =>
+  const versionOf = async (model: string, version = '1.0.0'): Promise<unknown> =>
     (await client.get(`/v1/models/${model}/versions/${version}`)).body;
   const setOfPrediction = async ({ body }: Reply): Promise<string> =>
     (await client.get(`/v1/predictions/${body.id}`)).body.features[0].set;
