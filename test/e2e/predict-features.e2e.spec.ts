@@ -5,7 +5,10 @@ import { processTree } from '../support/processes.mjs';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { REPOSITORY, startServer, type TestServer } from '../support/server.mjs';
 
-const VIEW = fs.readFileSync(path.join(REPOSITORY, 'examples/features/trading.yaml'), 'utf8').split('\n---\n')[0] ?? '';
+const EXAMPLE =
+  fs.readFileSync(path.join(REPOSITORY, 'examples/features/trading.yaml'), 'utf8').split('\n---\n')[0] ?? '';
+/** On a busy machine the spec takes longer than a price is worth there. */
+const VIEW = EXAMPLE.replaceAll('ttl: 90s', 'ttl: 9m');
 const MEMBERS = [
   'btc_technical:price',
   'btc_technical:volume',
