@@ -13,8 +13,9 @@ import {
 import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
 import { PredictionBasis } from './feature-basis';
 import { keysOf } from './row-keys';
+import { orInternal, SetLookup } from './set-lookup';
 import type { SetPins } from './set-pins';
-import { bindMembers, PolicyRow, unreadable, type BoundMember } from './set-policy';
+import { bindMembers, PolicyRow, type BoundMember } from './set-policy';
 
 export interface SetFeatureParts {
   readonly sets: SetReads;
@@ -29,9 +30,6 @@ const AHEAD_MICROS = 5_000_000;
 const ROWS = 1000;
 /** All reads of the past of one call together. */
 const PAST_LIMIT_MS = 2000;
-/** A set that was not found is looked for again after this, and waited for no longer. */
-const LOOK_AGAIN_MS = 1000;
-
 const NOTHING: FilledRow = { values: new Map(), amended: [], defaulted: [], stale: [], basis: undefined };
 const NO_NAMES: ReadonlySet<string> = new Set();
 /** The key of a request that names no entity: no event can have it, so that the policy of the set decides what becomes of it. */
@@ -60,17 +58,13 @@ interface Binding {
 export class SetFeatures implements VersionFeatures {
   private binding: Binding | undefined;
   private readonly stage: VersionMetrics['features'];
-  private lookAgainAt = Number.NEGATIVE_INFINITY;
-  private looking: Promise<void> | undefined;
-  /** The set that was kept for the version here: the registry says so to all a moment later. */
-  private kept: string | undefined;
-  /** Why there is none. */
-  private lack: DomainError | undefined;
+  private readonly lookup: SetLookup;
 
   constructor(
     private readonly parts: SetFeatureParts,
     private readonly served: ServedVersion,
   ) {
+    this.lookup = new SetLookup(parts.pins, parts.clock, served);
     this.stage = parts.metrics.predictions.of(served.model, served.version).features;
   }
 
@@ -81,7 +75,7 @@ export class SetFeatures implements VersionFeatures {
   read(rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
     const startedAt = this.parts.clock.monotonic();
     const binding = this.bound();
-    if (binding === undefined) return this.readUnknown(rows, startedAt);
+    if (binding === undefined) return this.readUnknown(rows);
     const filled = this.readBound(binding, rows);
     if (!(filled instanceof Promise)) this.measure(startedAt);
     else void filled.then(() => this.measure(startedAt)).catch(() => undefined);
@@ -93,33 +87,14 @@ export class SetFeatures implements VersionFeatures {
   }
 
   /** The set may have to be read first, or found; where there is none no row is filled with nothing. */
-  private async readUnknown(rows: readonly FeatureAsk[], startedAt: number): Promise<FilledRows> {
-    if (startedAt >= this.lookAgainAt) {
-      this.lookAgainAt = startedAt + LOOK_AGAIN_MS;
-      this.looking = this.look();
-    }
-    await within(LOOK_AGAIN_MS, this.looking);
+  private async readUnknown(rows: readonly FeatureAsk[]): Promise<FilledRows> {
+    const lack = await this.lookup.look();
     const binding = this.bound();
-    if (binding !== undefined) return this.readBound(binding, rows);
-    const lack = this.lack ?? unreadable('The feature set of the version could not be read in time.');
-    return rows.map(() => lack);
-  }
-
-  private async look(): Promise<void> {
-    const { facts, model, version } = this.served;
-    try {
-      const { reference, faults } = await this.parts.pins.of(this.served);
-      this.kept = reference;
-      const named = facts.featureSet ?? facts.manifest.featureSet ?? '';
-      const why = `The feature set '${named}' of version ${version} of model '${model}' is not published, or does not fit it.`;
-      this.lack = new DomainError('incomplete_features', why, { faults });
-    } catch (error) {
-      this.lack = orInternal(error);
-    }
+    return binding === undefined ? rows.map(() => lack) : this.readBound(binding, rows);
   }
 
   private bound(): Binding | undefined {
-    const reference = this.served.facts.featureSet ?? this.kept;
+    const { reference } = this.lookup;
     if (reference === undefined || this.binding?.reference === reference) return this.binding;
     const selection = this.parts.sets.find(reference);
     if (selection === undefined) return undefined;
@@ -272,21 +247,5 @@ function attempt<T>(work: () => T): T | DomainError {
     return work();
   } catch (error) {
     return orInternal(error);
-  }
-}
-
-function orInternal(error: unknown): DomainError {
-  if (error instanceof DomainError) return error;
-  return new DomainError('internal_error', 'Something went wrong inside.', { cause: error });
-}
-
-/** Resolves when the work ends, whatever comes of it, or the time does. */
-async function within(limitMs: number, work: Promise<void> | undefined): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, limitMs)));
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
