@@ -31,6 +31,7 @@ export class BackfillsController {
       'Every entity of its streams at each step of the time. Its states come into memory, and what its features came to is kept as the baseline of this version, which `GET /v1/features/stats` shows beside what is served. Past the wait, or with `Prefer: respond-async`, 202 with an operation. Two of one key are computed at once, four in all.',
     access: 'features:write',
     action: 'feature.backfill',
+    creates: true,
     body: 'json',
     headers: { Prefer: '`respond-async`: answer 202 at once' },
     request: { view: 'btc_technical', from: '2026-01-15T00:00:00Z', to: '2026-01-15T12:00:00Z', step: '1h' },

@@ -41,7 +41,13 @@ export const LINEAGE_SCHEMAS: Schemas = {
         'as?': text('What a set calls a feature'),
       }),
     ),
-    'impact?': object({ of: text('What would go'), features: NAMES, sets: NAMES, models: NAMES, aliases: NAMES }),
+    'impact?': object({
+      ...{ of: text('What would go'), features: NAMES, sets: NAMES, models: NAMES, aliases: NAMES },
+      rules: {
+        ...listOf(object({ view: text(), target: text(), rule: text(), action: text() })),
+        description: 'Of the stream, that ask about it',
+      },
+    }),
     'events?': listOf({
       ...ANYTHING,
       description: 'With `format=openlineage`: JobEvents of OpenLineage 2-0-2, and a RunEvent for a prediction',

@@ -1,6 +1,7 @@
 /** Hot path: answers of reads, put together as text. */
 import type { Clock, Pace } from '@sibyl/kernel';
-import { instantText, jsonOf, type Micros, type ReadAnswer, type ReadRequest, type ServedRow } from '@sibyl/features';
+import { instantText, jsonOf, type Micros, type ReadAnswer, type RowOrigin, type ServedRow } from '@sibyl/features';
+import type { OnlineRequest } from './read-body';
 
 /** Rows that are put together at once; more are in slices. */
 const ROWS_AT_ONCE = 100;
@@ -14,27 +15,49 @@ interface Course {
 
 /** Values of features, one list of values, statuses, times, ages and sources for each entity: JSON. */
 export async function onlineText(
-  asked: ReadRequest,
+  asked: OnlineRequest,
   answer: ReadAnswer,
   { begun, clock, pace }: Course,
 ): Promise<string> {
-  const { selection, at, knownAt, corrected, rows, unread, storage } = answer;
+  const { selection, at, knownAt, corrected, rows, unread, storage, origins, ahead } = answer;
   const { set, members } = selection;
   const times = new Times(at);
   const results: string[] = [];
   for (const [i, row] of rows.entries()) {
     if (i >= ROWS_AT_ONCE && pace.due) await pace.next();
-    results.push(`{"entity":${JSON.stringify(asked.rows[i]?.entity)},${rowText(row, times)}}`);
+    const more = row.status === 'NOT_FOUND' ? UNKNOWN : '';
+    const meta = origins === undefined ? '' : metaText(row, origins[i] as RowOrigin, at);
+    results.push(`{"entity":${JSON.stringify(asked.rows[i]?.entity)},${rowText(row, times)}${more}${meta}}`);
   }
-  const partial = rows.some(({ status }) => status !== 'OK');
-  const named = set === undefined ? '' : `"set":"${set.name}@${set.hash.slice(7, 19)}",`;
+  const partial = isPartial(answer);
+  const named = set === undefined ? '' : `"${asked.called}":"${set.name}@${set.hash.slice(7, 19)}",`;
   const reason = unread === 'deadline' ? 'deadline' : 'log_unavailable';
+  const warnings = ahead.length === 0 ? '' : `,"warnings":${JSON.stringify(ahead.map(clamped))}`;
   const degraded = unread === undefined ? '' : `,"degraded":{"reasons":["${reason}"]}`;
   return (
     `{${named}"as_of":"${instantText(at)}","known_at":"${instantText(knownAt)}","corrected":${corrected},` +
-    `"names":${JSON.stringify(members.map(({ name }) => name))},"results":[${results.join(',')}],"partial":${partial}${degraded},` +
+    `"names":${JSON.stringify(members.map(({ name }) => name))},"results":[${results.join(',')}],"partial":${partial}${warnings}${degraded},` +
     `"timing":{"total_ms":${rounded(clock.monotonic() - begun)},"storage_ms":${rounded(storage / 1000)}}}`
   );
+}
+
+function clamped(pointer: string): object {
+  return { pointer, code: 'timestamp_clamped' };
+}
+
+const UNKNOWN = ',"error":{"code":"entity_not_found"}';
+
+/** Some values are not there. */
+export function isPartial({ rows }: ReadAnswer): boolean {
+  return rows.some(({ status }) => status !== 'OK');
+}
+
+/** What a row rests on, for those who ask. */
+function metaText({ sources }: ServedRow, { eventTime, ingestedAt, tier }: RowOrigin, at: Micros): string {
+  const instant = (time: Micros): string | null => (Number.isNaN(time) ? null : instantText(time));
+  const age = Number.isNaN(eventTime) ? null : Math.max(0, Math.round((at - eventTime) / 1000));
+  const times = { event_time: instant(eventTime), ingested_at: instant(ingestedAt), age_ms: age };
+  return `,"meta":${JSON.stringify({ ...times, sources, cache: tier })}`;
 }
 
 // Joined and not added up: what is added up is put together only when it is written, for twice the work.

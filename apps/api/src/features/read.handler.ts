@@ -4,7 +4,7 @@ import { DomainError, TURNS, type Pace } from '@sibyl/kernel';
 import { admit, begin, type AdmissionParts } from '../front/admission';
 import { Exchange } from '../front/exchange';
 import type { FrontHandler, FrontRoute } from '../front/front-handler';
-import { hungUp } from '../front/replies';
+import { hungUp, MULTI_STATUS } from '../front/replies';
 import { pathOf } from '../front/target';
 import type { Wire } from '../front/wire';
 import { bodyCutOff } from '../http/body';
@@ -12,7 +12,7 @@ import type { HttpOptions } from '../http/http-options';
 import { parseJson, withoutMark } from '../http/json-text';
 import { parseLongJson } from '../http/long-json';
 import { refuseQuery } from '../http/query.guard';
-import { onlineText } from './online-text';
+import { isPartial, onlineText } from './online-text';
 import { onlineOf, READ_DEPTH } from './read-body';
 
 interface ReadRoute extends FrontRoute {
@@ -161,9 +161,17 @@ export class ReadHandler implements FrontHandler {
     const asked = onlineOf(body);
     const begun = clock.monotonic();
     const answer = await reads.read({ ...asked, pace });
+    if (prefersMulti(exchange.wire.headers.prefer) && isPartial(answer)) exchange.status = MULTI_STATUS;
     return onlineText(asked, answer, { begun, clock, pace });
   }
 }
+
+/** `Prefer: status=multi`, alone or among other preferences (RFC 7240). */
+function prefersMulti(prefer: string | string[] | undefined): boolean {
+  return prefer !== undefined && MULTI.test(String(prefer));
+}
+
+const MULTI = /(?:^|,)\s*status\s*=\s*(?:multi|"multi")\s*(?:;|,|$)/i;
 
 /** Of the parameters of a query: there should be none. */
 function namesOf(target: string): readonly string[] {

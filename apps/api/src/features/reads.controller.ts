@@ -28,6 +28,8 @@ export class ReadsController {
     body: 'raw',
     request: ONLINE_EXAMPLE,
     answer: 'OnlineFeatures',
+    also: { 207: { same: 'Some values are not there, and the request says `Prefer: status=multi`' } },
+    headers: { Prefer: '`status=multi`: 207 instead of 200 where some values are not there' },
     errors: [
       'malformed_json',
       'json_too_deep',

@@ -34,6 +34,8 @@ export abstract class Exchange implements CommitReceiver {
   /** Counted among the requests whose events are still to come. */
   underway = false;
   answer: JsonText = '';
+  /** Of the answer, where there is one. */
+  status = 200;
   problem: Problem | undefined = undefined;
   /** What was thrown, where something was. */
   thrown: unknown = undefined;

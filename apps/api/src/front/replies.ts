@@ -13,6 +13,10 @@ import { countRefusal, refusalHeaders } from '../http/refusal';
 import type { Exchange, ExchangeEnd } from './exchange';
 import type { Underway } from './underway';
 
+/** What a caller is answered who prefers to know of parts by the status (RFC 7240 §3). */
+export const MULTI_STATUS = 207;
+const APPLIED = 'Preference-Applied: status=multi\r\n';
+
 export interface ReplyParts {
   readonly gate: Gate;
   readonly recorder: EventRecorder;
@@ -51,7 +55,7 @@ export class Replies implements ExchangeEnd {
     exchange.answer = answer;
     this.arrived(exchange);
     exchange.submittedAt = this.parts.clock.monotonic();
-    this.submit(exchange, { status: 200, digests, payload });
+    this.submit(exchange, { status: exchange.status, digests, payload });
   }
 
   /** Records the failure; the problem leaves when its event is durable. */
@@ -94,8 +98,9 @@ export class Replies implements ExchangeEnd {
       this.answerProblem(exchange);
       return;
     }
-    this.measure(exchange, 200);
-    this.write(exchange, 200, this.jsonHead, exchange.answer);
+    const { status, answer } = exchange;
+    this.measure(exchange, status);
+    this.write(exchange, status, status === MULTI_STATUS ? this.jsonHead + APPLIED : this.jsonHead, answer);
   }
 
   /** Nothing is answered that cannot be recorded. */

@@ -10,6 +10,7 @@ export interface WireHeaders {
   readonly 'content-encoding'?: string | undefined;
   readonly 'content-type'?: string | undefined;
   readonly origin?: string | undefined;
+  readonly prefer?: string | string[] | undefined;
   readonly traceparent?: string | string[] | undefined;
   readonly 'x-api-key'?: string | string[] | undefined;
   readonly 'x-request-id'?: string | string[] | undefined;

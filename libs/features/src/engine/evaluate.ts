@@ -76,8 +76,8 @@ class Evaluation {
     const series = state.series(this.at, span);
     const { frame } = this;
     frame.basis.push(new StreamBasis(state.need.definition.name, state, series));
-    frame.until = Math.min(frame.until, state.nextAfter(series.end));
-    if (series.end > series.start) frame.from = Math.max(frame.from, series.times[series.end - 1] as number);
+    frame.until = Math.min(frame.until, state.countUntil(series.end));
+    frame.from = Math.max(frame.from, state.countFrom(series.end));
     return series;
   }
 
@@ -127,7 +127,7 @@ class Evaluation {
 
   private expression(program: ProgramStep, { expression, slots }: ExpressionStep): void {
     const { values, statuses, times } = this.frame;
-    const { args } = program;
+    const { args, ages } = program;
     let status: ValueStatus = 'NULL';
     let time = Number.POSITIVE_INFINITY;
     let stale = false;
@@ -137,7 +137,7 @@ class Evaluation {
       args[i] = values[slot] as FeatureValue;
       if (GRAVITY[its] > GRAVITY[status]) status = its;
       if (its === 'STALE') stale = true;
-      if ((times[slot] as number) < time) time = times[slot] as number;
+      if (ages[i] === true && (times[slot] as number) < time) time = times[slot] as number;
     }
     // What was not read is not what is missing: no `coalesce` stands in for it.
     if (status === 'TIMEOUT') return this.settleAll(program, status, null, Number.NaN);

@@ -11,7 +11,7 @@ export class StreamBasis {
   /** When the newest event that counts happened; NaN: there is none. */
   readonly eventTime: Micros;
   /** The latest arrival among all that was known of the entity. */
-  readonly arrived: Micros;
+  arrived: Micros;
   private readonly words: readonly number[] | undefined;
 
   constructor(
@@ -37,7 +37,7 @@ export interface Frame {
   /** Null wherever the status is neither PRESENT nor DEFAULTED; except STALE ones where stale values were asked for. */
   readonly values: FeatureValue[];
   readonly statuses: ValueStatus[];
-  /** When the newest event behind the value happened, of a value made of several the oldest of those; NaN: none is behind it. */
+  /** When the newest event behind the value happened, of an expression the oldest of its inputs that come from streams and not from tables; NaN: none is behind it. */
   readonly times: number[];
   /** Slots that the request gave; absent: none. */
   readonly given?: Given | undefined;

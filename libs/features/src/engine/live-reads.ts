@@ -8,7 +8,15 @@ import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
 import type { Frame } from './frame';
 import type { Memo } from './memo';
-import { framesOf, sharedTasksOf, tasksOf, type OnlineAnswer, type OnlineQuery, type Task } from './online-query';
+import {
+  framesOf,
+  sharedTasksOf,
+  tasksOf,
+  tiersOf,
+  type OnlineAnswer,
+  type OnlineQuery,
+  type Task,
+} from './online-query';
 import { StateFinder } from './state-finder';
 import { StateLoader } from './state-loader';
 import type { StateStore } from './state-store';
@@ -45,7 +53,9 @@ export class LiveReads {
     const finder = new StateFinder(this.options.store);
     let found = 0;
     for (const task of tasks) {
+      const { misses } = finder;
       task.states ??= statesOf(task, at, finder);
+      if (finder.misses > misses) task.tier = 'log';
       for (const state of task.states) if (state) found += 1;
     }
     this.count('state', found, finder.wanting);
@@ -53,7 +63,7 @@ export class LiveReads {
     const rest = this.evaluateAll(query, tasks, at, finder);
     if (rest) return rest.then(() => this.readRows(query, tasks, finder, at));
     if (finder.wanting > 0) return this.readRows(query, tasks, finder, at);
-    return { at, frames: framesOf(tasks, query), storage: 0 };
+    return { at, frames: framesOf(tasks, query), storage: 0, ...tiersOf(tasks, query) };
   }
 
   /** Why a feature has its value now. */
@@ -87,7 +97,7 @@ export class LiveReads {
       await this.evaluateAll(query, tasks, at, finder);
     }
     const { unread, storage } = finder;
-    return { at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
+    return { at, frames: framesOf(tasks, query), storage, ...tiersOf(tasks, query), ...(unread && { unread }) };
   }
 
   /** Undefined where everything is done; long work goes on in slices. */
@@ -132,7 +142,11 @@ export class LiveReads {
     const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
     task.frame = known ?? evaluate(task.program, { ...inputsOf(query, task, states, { at, finder }), memo }, at);
     task.done = finder.misses === before;
-    if (!task.done) task.states = undefined;
+    if (known && task.tier === 'state') task.tier = 'vector';
+    if (!task.done) {
+      task.states = undefined;
+      task.tier = 'log';
+    }
     if (keeps) this.count('vector', known ? 1 : 0, known ? 0 : 1);
     if (!known && memo) this.leave(task, keeps ? task.frame : undefined, memo, states);
   }

@@ -23,7 +23,13 @@ export interface OnlineQuery {
   readonly keepStale?: boolean;
   /** Of long work; absent: that of all. */
   readonly pace?: Pace | undefined;
+  /** The answer says where each row was found. */
+  readonly tiers?: boolean;
 }
+
+/** Where a row was found: all of it was computed before; computed of events in memory; the log had to be read. The last one is the slowest. */
+export const READ_TIERS = ['vector', 'state', 'log'] as const;
+export type ReadTier = (typeof READ_TIERS)[number];
 
 /** A moment of the past, and whose knowledge of it counts. */
 export interface PastMoment {
@@ -32,6 +38,11 @@ export interface PastMoment {
   readonly knownAt: Micros;
   /** Events that came too late to be served count too. */
   readonly corrected: boolean;
+}
+
+/** What was served then, or would have been. */
+export function isStrict({ at, knownAt, corrected }: PastMoment): boolean {
+  return knownAt === at && !corrected;
 }
 
 export interface OnlineAnswer {
@@ -43,6 +54,8 @@ export interface OnlineAnswer {
   readonly unread?: 'deadline' | 'failed';
   /** Microseconds that were spent on the log; 0: everything was in memory. */
   readonly storage: Micros;
+  /** By row, where it was asked for. */
+  readonly tiers?: readonly ReadTier[];
 }
 
 /** One view of one row, on its way to its frame. */
@@ -55,6 +68,7 @@ export interface Task {
   frame: Frame | undefined;
   /** Nothing is missing that could still be read. */
   done: boolean;
+  tier: ReadTier;
 }
 
 export function tasksOf({ views, rows }: OnlineQuery): Task[] {
@@ -64,7 +78,15 @@ export function tasksOf({ views, rows }: OnlineQuery): Task[] {
     for (const [i, program] of views.entries()) {
       const entity = row.entities[i];
       if (entity === undefined) throw new RangeError(`no key of view ${program.plan.view.name}`);
-      tasks.push({ program, entity, given: row.given?.[i], states: undefined, frame: undefined, done: false });
+      tasks.push({
+        program,
+        entity,
+        given: row.given?.[i],
+        states: undefined,
+        frame: undefined,
+        done: false,
+        tier: 'state',
+      });
     }
   }
   return tasks;
@@ -83,6 +105,16 @@ export function sharedTasksOf(query: OnlineQuery): Task[] {
     known[i % length]?.set(task.entity, task);
     return task;
   });
+}
+
+/** Where each row was found: where the slowest of its views was. Nothing, unless it was asked for. */
+export function tiersOf(tasks: readonly Task[], { views, rows, tiers }: OnlineQuery): Pick<OnlineAnswer, 'tiers'> {
+  if (tiers !== true) return {};
+  const slowest = (row: number): ReadTier => {
+    const ranks = views.map((_, view) => READ_TIERS.indexOf(tasks[row * views.length + view]?.tier ?? 'log'));
+    return READ_TIERS[Math.max(0, ...ranks)] ?? 'log';
+  };
+  return { tiers: rows.map((_, row) => slowest(row)) };
 }
 
 /** Frames by row, then by view. */

@@ -12,6 +12,8 @@ export interface ProgramStep {
   readonly out: Computed;
   /** Values of the variables of an expression. */
   readonly args: FeatureValue[];
+  /** Whether the age of each variable is one of the expression's: rows of tables have ages of their own. */
+  readonly ages: readonly boolean[];
   readonly test: EventTest | undefined;
   /** Depends on events only, so that its outcome holds until the next one. */
   readonly lasting: boolean;
@@ -51,7 +53,7 @@ export class Program {
     this.home = plan.streams.find((stream) => !stream.keyed)?.definition.name;
     this.keyed = plan.streams.some((stream) => stream.keyed);
     this.needs = plan.streams.map((_, i) => needOf(plan, i));
-    this.steps = plan.steps.map((step, index) => programStep(step, index));
+    this.steps = plan.steps.map((step, index) => programStep(plan, step, index));
     this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && !lasting(step)));
     this.weight = plan.outputs.reduce((sum, { list }) => sum + (list ? LIST_WEIGHT : 1), 0);
     this.heavy = plan.outputs.flatMap(({ type, list }, slot) => (list || type === 'string' ? [slot] : []));
@@ -65,7 +67,7 @@ export class Program {
   }
 }
 
-function programStep(step: PlanStep, index: number): ProgramStep {
+function programStep(plan: ViewPlan, step: PlanStep, index: number): ProgramStep {
   const feature = step.kind === 'moment' ? undefined : step.feature;
   const ages = feature?.rules.flatMap(({ maxAge }) => (maxAge === undefined ? [] : [maxAge])) ?? [];
   return {
@@ -73,11 +75,18 @@ function programStep(step: PlanStep, index: number): ProgramStep {
     step,
     out: { values: new Array<FeatureValue>(step.width).fill(null), status: 'NULL', have: 0, need: 0 },
     args: step.kind === 'expression' ? step.slots.map(() => null) : [],
+    ages: step.kind === 'expression' ? step.slots.map((slot) => comesFromStream(plan, slot)) : [],
     test: step.kind === 'operator' && step.where ? new EventTest(step.where) : undefined,
     lasting: step.kind === 'operator' && lasting(step),
     ttl: feature?.ttl,
     maxAge: ages.length > 0 ? Math.min(...ages) : undefined,
   };
+}
+
+function comesFromStream({ outputs, steps, streams }: ViewPlan, slot: number): boolean {
+  const step = steps[outputs[slot]?.step ?? -1];
+  if (step?.kind === 'operator') return streams[step.stream]?.definition.table !== true;
+  return step?.kind === 'expression';
 }
 
 function lasting({ operator }: OperatorStep): boolean {

@@ -1,4 +1,5 @@
 import type { StreamDefinition } from '../definitions/feature-view';
+import { readsSameEvents } from '../definitions/stream-versions';
 import type { OperatorStep, ViewPlan } from '../definitions/view-plan';
 import type { TileFold } from '../operators/operator';
 import type { Micros } from '../time';
@@ -33,6 +34,8 @@ export function needsOf(plans: Iterable<ViewPlan>): Map<string, StreamNeed> {
     plan.streams.forEach((stream, index) => {
       const need = needOf(plan, index);
       const other = needs.get(stream.definition.name);
+      // A stream that was defined anew while it had no event: the first plan is the one that goes on.
+      if (other && !readsSameEvents(other.definition, need.definition)) return;
       needs.set(stream.definition.name, other ? joinNeeds(other, need) : need);
     });
   }
@@ -68,6 +71,7 @@ export function needOf(plan: ViewPlan, index: number): StreamNeed {
 /** A state that was made for `held` has all that `asked` asks. */
 export function covers(held: StreamNeed, asked: StreamNeed): boolean {
   return (
+    readsSameEvents(held.definition, asked.definition) &&
     held.history >= asked.history &&
     held.span >= asked.span &&
     asked.kept.every((kept, i) => !kept || held.kept[i] === true) &&
@@ -89,9 +93,14 @@ function wordsOf({ history, kept }: StreamNeed): number {
   return history * (4 + kept.filter(Boolean).length);
 }
 
-/** Versions of a stream differ by fields added at the end only, so the definition with more of them reads the events of both. */
+/**
+ * Versions of a stream differ by fields added at the end, so the definition with more of them reads the events of both; and by how long
+ * they keep events, where the longest is for all.
+ */
 function joinNeeds(a: StreamNeed, b: StreamNeed): StreamNeed {
-  const definition = a.definition.fields.length >= b.definition.fields.length ? a.definition : b.definition;
+  const wider = a.definition.fields.length >= b.definition.fields.length ? a.definition : b.definition;
+  const retention = Math.max(a.definition.retention, b.definition.retention);
+  const definition = wider.retention === retention ? wider : { ...wider, retention };
   return {
     definition,
     kept: definition.fields.map((_, i) => a.kept[i] === true || b.kept[i] === true),

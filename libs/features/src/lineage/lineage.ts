@@ -1,6 +1,6 @@
 import { DomainError, nearestWords, timestamp, type Clock } from '@sibyl/kernel';
 import type { FeatureSet, FeatureView } from '../definitions/feature-view';
-import type { DefinitionCompiler } from '../store/definition-compiler';
+import type { DefinitionCompiler, RuleUse } from '../store/definition-compiler';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { DefinitionStore } from '../store/definition-store';
 import { LineageGraph } from './lineage-graph';
@@ -31,6 +31,8 @@ export interface Impact {
   readonly sets: readonly string[];
   readonly models: readonly string[];
   readonly aliases: readonly string[];
+  /** Of the stream, as its view defines them: without the field it cannot be published. */
+  readonly rules: readonly RuleUse[];
 }
 
 export interface LineageParts {
@@ -73,7 +75,17 @@ export class Lineage {
         .filter((node) => node.kind === kind)
         .map(({ name, version }) => (version === undefined ? name : `${name}@${version}`));
     const [features, sets, models, aliases] = [named('feature'), named('set'), named('model'), named('alias')];
-    return { of, features, sets, models, aliases, graph };
+    return { of, features, sets, models, aliases, rules: this.rulesOn(of), graph };
+  }
+
+  private rulesOn(path: string): readonly RuleUse[] {
+    const { snapshot, compiler } = this.parts;
+    const [name = '', field] = path.split('.');
+    const view = snapshot
+      .views()
+      .find(({ streams }) => streams.some((one) => one.name === name && one.of === undefined));
+    const stream = view?.streams.find((one) => one.name === name);
+    return view && stream ? compiler.rulesOn(view.name, stream, field) : [];
   }
 
   /** Everything that is asked for as jobs and datasets of OpenLineage. */
@@ -166,16 +178,16 @@ export class Lineage {
   }
 
   private featuresOf(reference: string, { views }: Published): readonly string[] {
-    const [name, hash = this.parts.snapshot.view(reference)?.hash.slice('sha256:'.length) ?? ''] = reference.split('@');
-    const asked = [...views.values()].filter((view) => view.name === name && view.hash.startsWith(`sha256:${hash}`));
+    const [name, hash = this.parts.snapshot.view(reference)?.hash ?? ''] = partsOf(reference);
+    const asked = [...views.values()].filter((view) => view.name === name && view.hash.startsWith(hash));
     return asked.flatMap((view) =>
       this.parts.compiler.summary(view).outputs.map((output) => featureId(view.name, view.hash, output.name)),
     );
   }
 
   private setsOf(reference: string, { sets }: Published): readonly string[] {
-    const [name, hash = this.parts.snapshot.set(reference)?.hash.slice('sha256:'.length) ?? ''] = reference.split('@');
-    const asked = [...sets.values()].filter((set) => set.name === name && set.hash.startsWith(`sha256:${hash}`));
+    const [name, hash = this.parts.snapshot.set(reference)?.hash ?? ''] = partsOf(reference);
+    const asked = [...sets.values()].filter((set) => set.name === name && set.hash.startsWith(hash));
     return asked.map(setId);
   }
 
@@ -206,7 +218,7 @@ export async function setNamed(
 ): Promise<FeatureSet> {
   const known = snapshot.set(reference);
   if (known) return known;
-  const { resolved } = await store.find('set', reference.replace('@sha256:', '@'));
+  const { resolved } = await store.find('set', reference);
   return resolved as FeatureSet;
 }
 
@@ -223,6 +235,12 @@ function relevance(
   if (set !== undefined) return (one, sets) => sets.some((other) => other.name === nameIn(set) && needs(other, one));
   if (model === undefined) return () => true;
   return (one) => consumers.some((other) => other.model === nameIn(model) && needs(other.set, one));
+}
+
+/** The name, and the beginning of a hash as definitions have it. */
+function partsOf(reference: string): readonly [name: string, hash?: string] {
+  const [name = '', hash] = reference.split('@');
+  return hash === undefined ? [name] : [name, `sha256:${hash.replace('sha256:', '')}`];
 }
 
 function nameIn(reference: string): string {

@@ -55,7 +55,7 @@ export function decide(event: PendingEvent, state: EntityState, { known, around 
   const byTime = event.stream.definition.identity === 'event_time';
   const winner = byTime ? winnerOf(known) : undefined;
   const repeated = repeatOf(event, known, winner);
-  if (repeated === 'same') return unstored(event, 'DUPLICATE');
+  if (repeated === 'same') return unstored(event, 'DUPLICATE', replacedBy(event, known, winner));
   if (repeated === 'other') return unstored(event, 'CONFLICT', 'an event of this id has other values');
   if (event.provisional && known.some(({ provisional }) => !provisional))
     return unstored(event, 'CONFLICT', 'the final event of this time has come already');
@@ -101,6 +101,20 @@ function repeatOf(
   if (!event.named) return 'same';
   const same = first.provisional === event.provisional && isSameContent(event, first.json);
   return same ? 'same' : 'other';
+}
+
+/**
+ * What is sent again is known by what it says, or a repeated upload would bring back what was corrected since. Whoever means to
+ * return to it must say that it is another event.
+ */
+function replacedBy(
+  { named, eventId }: PendingEvent,
+  known: readonly KnownEvent[],
+  winner: KnownEvent | undefined,
+): string | undefined {
+  if (named || winner === undefined || known.find((one) => one.eventId === eventId)?.json === winner.json)
+    return undefined;
+  return 'another event of this time has replaced it; to return to these values give it an event_id of its own';
 }
 
 /** Rules may have changed what was stored: then what they make of this event is compared. */

@@ -20,6 +20,8 @@ export interface WriterParts {
 
 /** A deadlock, a cut of the log that is gone, an event that another writer has just made: again, from the beginning. */
 const AGAIN: ReadonlySet<string> = new Set(['40P01', '40001', '23514', '23505']);
+/** Of a foreign key: the stream. */
+const STREAM_GONE = '23503';
 const ATTEMPTS = 4;
 /** What a transaction of ten thousand events, or ten megabytes, may take on a slow disk. */
 const STATEMENT_MS = 8_000;
@@ -91,7 +93,7 @@ export class EventWriter {
   private fail(pushes: readonly Push[], error: unknown): void {
     for (const push of pushes) {
       this.queue.release(push);
-      push.reject(error);
+      push.reject(sqlState(error) === STREAM_GONE ? definedAnew() : error);
     }
   }
 
@@ -137,6 +139,10 @@ export class EventWriter {
     });
     for (const count of counts.values()) onResults(...count);
   }
+}
+
+function definedAnew(): DomainError {
+  return new DomainError('stream_not_found', 'The stream was defined anew at this moment; send the events again.');
 }
 
 function isWorthAnother(error: unknown): boolean {

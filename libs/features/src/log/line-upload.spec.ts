@@ -38,7 +38,7 @@ async function batchesOf(lines: number, stream: LoggedStream, text: string) {
     'notes',
     () => stream,
     store,
-    () => NOW * 1000,
+    () => ({ now: NOW * 1000, skew: 5_000_000 }),
   );
   const { counts } = await upload.run(bodyOf(lines, stream, text));
   return { batches, counts };

@@ -2,7 +2,7 @@ import { DomainError, TURNS, type FieldFault } from '@sibyl/kernel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PushResult } from './feature-event';
 import type { PushedEvent } from './pushed-event';
-import { bytesOf, isFault, readEvent, type PendingEvent } from './pending-event';
+import { bytesOf, isFault, readEvent, type Arrival, type PendingEvent } from './pending-event';
 import type { LoggedStream } from './stream-catalog';
 
 /** What is stored at one time: so many events, and no more bytes than one transaction takes besides its last event. */
@@ -50,7 +50,7 @@ export class LineUpload {
     private readonly name: string | undefined,
     private readonly streamOf: (name: string) => LoggedStream,
     private readonly store: Store,
-    private readonly now: () => number,
+    private readonly arrival: () => Arrival,
   ) {}
 
   async run(body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
@@ -90,7 +90,7 @@ export class LineUpload {
     if (typeof name !== 'string')
       return { pointer: '/stream', expected: 'the name of a stream, here or as `?stream=`' };
     try {
-      return readEvent(this.streamOf(name), named === undefined ? event : rest, this.now());
+      return readEvent(this.streamOf(name), named === undefined ? event : rest, this.arrival());
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       return { pointer: '/stream', expected: error.detail };

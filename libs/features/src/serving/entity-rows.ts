@@ -1,4 +1,4 @@
-import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
 import { readGiven } from '../engine/given';
 import type { Given } from '../engine/frame';
 import type { OnlineRow } from '../engine/online-query';
@@ -83,7 +83,7 @@ function readValues(
     if (view === undefined || holders.length > 1)
       faults.push({
         pointer: `${pointer}/${name.slice(0, 64)}`,
-        expected: view === undefined ? 'a feature that is read' : 'view:feature',
+        ...(view === undefined ? unread(name, called.keys(), views) : { expected: 'view:feature' }),
       });
     else (byView[view] as Record<string, unknown>)[member?.feature ?? name] = value;
   }
@@ -93,6 +93,12 @@ function readValues(
       faults.push({ pointer: `${pointer}/${name}`, expected: type ?? 'a feature' });
     return read.given;
   });
+}
+
+function unread(name: string, called: Iterable<string>, views: Selection['views']): Omit<FieldFault, 'pointer'> {
+  const known = new Set([...called, ...views.flatMap(({ program }) => [...program.slots.keys()])]);
+  const [near] = nearestWords(name, known);
+  return { expected: 'a feature that is read', ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }) };
 }
 
 function isRecord(given: unknown): given is Record<string, unknown> {

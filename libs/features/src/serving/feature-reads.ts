@@ -6,11 +6,13 @@ import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query
 import type { PastReads } from '../engine/past-reads';
 import type { StateStore } from '../engine/state-store';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
-import type { Micros } from '../time';
+import { MICROS_PER_MS, type Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
 import { LargeReads } from './large-reads';
-import { checkRetention, readMoment, type AskedMoment } from './moment';
+import { limitAges, readMaxStaleness } from './max-staleness';
+import { aheadOf, checkRetention, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
+import { originOf, type RowOrigin } from './row-origin';
 import { queryOf, type SelectedFrames } from './selected-frames';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
@@ -34,6 +36,10 @@ export interface ReadRequest extends AskedMoment {
   readonly deadlineMs?: number;
   /** Of long reads; absent: that of all long work. Rejects where nobody wants the answer any more. */
   readonly pace?: Pace;
+  /** How old values may be at most, by name, whatever their `ttl` allows. */
+  readonly maxStaleness?: unknown;
+  /** The answer says what each row rests on. */
+  readonly origins?: boolean;
 }
 
 export interface ReadAnswer {
@@ -43,10 +49,14 @@ export interface ReadAnswer {
   readonly knownAt: Micros;
   /** Events that came too late to be served were counted too. */
   readonly corrected: boolean;
+  /** Pointers of times of the request that have not come yet: now stands in for them. */
+  readonly ahead: readonly string[];
   readonly rows: readonly ServedRow[];
   readonly unread?: 'deadline' | 'failed';
   /** Microseconds that the log took. */
   readonly storage: Micros;
+  /** By row, where they were asked for. */
+  readonly origins?: readonly RowOrigin[];
 }
 
 export interface FeatureReadsParts {
@@ -102,12 +112,18 @@ export class FeatureReads {
   private async readNow(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
     const { rows, moment } = this.prepare(selection, request);
     const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
-    const answer = await this.parts.frames.read(selection, { rows, moment, deadlineMs, pace: request.pace });
-    const served = await this.serve(selection, answer, request.pace);
+    const { maxStaleness, origins, pace } = request;
+    const ages = maxStaleness === undefined ? undefined : readMaxStaleness(selection, maxStaleness);
+    const asked = { rows, moment, deadlineMs, pace, ...(origins === true && { tiers: true }) };
+    const answer = await this.parts.frames.read(selection, asked);
     const { at, storage, unread } = answer;
+    let served = await this.serve(selection, answer, pace);
+    if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
     return {
       ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
+      ahead: aheadOf(request, at),
       ...{ rows: served, storage },
+      ...(origins === true && { origins: originsOf(selection, served, answer) }),
       ...(unread && { unread }),
     };
   }
@@ -170,7 +186,7 @@ export class FeatureReads {
       throw new DomainError('batch_too_large', `Of these features at most ${most} entities are read at once.`);
     }
     const now = this.parts.now();
-    const moment = readMoment(request, now);
+    const moment = readMoment(request, now, this.options.clockSkewMs * MICROS_PER_MS);
     if (moment) checkRetention(selection, moment.at, now);
     return { rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
   }
@@ -179,6 +195,10 @@ export class FeatureReads {
 /** What one row comes to, in values. */
 function weightOf({ programs }: Selection): number {
   return programs.reduce((sum, program) => sum + program.weight, 0);
+}
+
+function originsOf(selection: Selection, served: readonly ServedRow[], { frames, tiers }: OnlineAnswer): RowOrigin[] {
+  return served.map((row, i) => originOf(selection, row, frames[i] ?? [], tiers?.[i] ?? 'log'));
 }
 
 function memberOf({ members }: Selection, name: string): SelectedMember {

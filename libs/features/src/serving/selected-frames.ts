@@ -17,6 +17,8 @@ export interface SelectionRead {
   readonly deadlineMs?: number | undefined;
   /** Of long work; absent: that of all. */
   readonly pace?: Pace | undefined;
+  /** The answer says where each row was found. */
+  readonly tiers?: boolean;
 }
 
 export interface SelectedFramesParts {
@@ -65,8 +67,12 @@ export class SelectedFrames {
 /** How the engine is asked for it. */
 export function queryOf(
   { programs, set }: Selection,
-  { rows, deadlineMs, pace }: Pick<SelectionRead, 'rows' | 'deadlineMs' | 'pace'>,
+  { rows, deadlineMs, pace, tiers }: Pick<SelectionRead, 'rows' | 'deadlineMs' | 'pace' | 'tiers'>,
 ): OnlineQuery {
   const keepStale = set?.onStale === 'degrade';
-  return { views: programs, rows, keepStale, pace, ...(deadlineMs === undefined ? {} : { deadlineMs }) };
+  return {
+    ...{ views: programs, rows, keepStale, pace },
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    ...(tiers === true && { tiers }),
+  };
 }

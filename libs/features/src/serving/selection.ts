@@ -1,6 +1,7 @@
 import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
 import { LRUCache } from 'lru-cache';
 import type { FeatureSet, FeatureView } from '../definitions/feature-view';
+import { readsSameEvents } from '../definitions/stream-versions';
 import { Program } from '../engine/program';
 import type { FeatureValue, ValueType } from '../feature-value';
 import type { DefinitionCompiler } from '../store/definition-compiler';
@@ -21,6 +22,8 @@ export interface SelectedMember {
   readonly view: number;
   readonly slot: number;
   readonly source: ValueSource;
+  /** A prediction is not made without it, whatever the policy of the set. */
+  readonly required: boolean;
   readonly default?: FeatureValue | undefined;
 }
 
@@ -128,7 +131,17 @@ export class Selections {
   private async view(name: string, prefix: string | undefined): Promise<FeatureView | undefined> {
     const { snapshot } = this.parts;
     if (name === '') return undefined;
-    return prefix === undefined ? snapshot.view(name) : snapshot.olderView(name, `sha256:${prefix}`);
+    if (prefix === undefined) return snapshot.view(name);
+    const view = await snapshot.olderView(name, `sha256:${prefix}`);
+    return view && this.isReadable(view) ? view : undefined;
+  }
+
+  /** Not so an old version of which a stream, while it had no event, was defined anew. */
+  private isReadable({ streams }: FeatureView): boolean {
+    return streams.every((definition) => {
+      const now = this.parts.snapshot.stream(definition.name)?.definition;
+      return now === undefined || readsSameEvents(now, definition);
+    });
   }
 
   /** A version of a set; undefined where versions of views that it names are not at hand. */
@@ -138,7 +151,7 @@ export class Selections {
     const builder = new SelectionBuilder(this);
     for (const { name, view: viewName, viewHash, feature, type, default: fallback } of set.members) {
       const view = this.parts.snapshot.view(viewName, viewHash);
-      if (!view) return undefined;
+      if (!view || !this.isReadable(view)) return undefined;
       if (!builder.add(view, feature, { name, type, default: fallback }))
         throw new RangeError(`set ${set.name} names no feature of its view: ${viewName}:${feature}`);
     }
@@ -152,8 +165,9 @@ export class Selections {
     if (known) return known;
     for (const { view, viewHash } of set.members) await this.parts.snapshot.olderView(view, viewHash);
     const selection = this.ofKnown(set);
-    if (!selection) throw new RangeError(`set ${set.name} without its views`);
-    return selection;
+    if (selection) return selection;
+    const detail = `The version of the set '${set.name}' reads a stream that was defined anew since.`;
+    throw new DomainError('feature_set_not_found', detail);
   }
 }
 
@@ -179,7 +193,9 @@ class SelectionBuilder {
     let index = this.views.findIndex((one) => one.view === view);
     if (index < 0) index = this.views.push({ view, program }) - 1;
     const source = sourceOf(program, output.step);
-    this.members.push({ feature, type: output.type, view: index, slot, source, ...called });
+    const step = program.plan.steps[output.step];
+    const required = step !== undefined && 'feature' in step && step.feature.required;
+    this.members.push({ feature, type: output.type, view: index, slot, source, required, ...called });
     return true;
   }
 

@@ -21,8 +21,6 @@ export function servedRow({ set, members }: Selection, frames: readonly Frame[])
   const statuses = new Array<ValueStatus>(members.length);
   const times = new Array<Micros>(members.length);
   const sources = new Array<ValueSource>(members.length);
-  let present = 0;
-  let absent = 0;
   for (let i = 0; i < members.length; i++) {
     const member = members[i] as SelectedMember;
     const frame = frames[member.view] as Frame;
@@ -32,15 +30,29 @@ export function servedRow({ set, members }: Selection, frames: readonly Frame[])
       value = member.default as FeatureValue;
       status = 'DEFAULTED';
     }
-    if (status === 'PRESENT' || status === 'DEFAULTED') present += 1;
-    else if (status === 'NOT_FOUND') absent += 1;
     values[i] = value;
     statuses[i] = status;
     times[i] = frame.times[member.slot] as Micros;
     sources[i] = sourceOf(frame, member, status);
   }
-  const status = present === members.length ? 'OK' : absent === members.length ? 'NOT_FOUND' : 'PARTIAL';
-  return { status, values, statuses, times, sources };
+  return { status: rowStatus(statuses, sources), values, statuses, times, sources };
+}
+
+/** What the request gives of an entity does not make it known. */
+export function rowStatus(statuses: readonly ValueStatus[], sources: readonly ValueSource[]): ServedRow['status'] {
+  let present = 0;
+  let absent = 0;
+  let given = 0;
+  for (let i = 0; i < statuses.length; i++) {
+    const status = statuses[i];
+    if (status === 'NOT_FOUND') absent += 1;
+    else if (status === 'PRESENT' || status === 'DEFAULTED') {
+      present += 1;
+      if (sources[i] === 'request') given += 1;
+    }
+  }
+  if (present === statuses.length) return 'OK';
+  return absent > 0 && absent + given === statuses.length ? 'NOT_FOUND' : 'PARTIAL';
 }
 
 /**

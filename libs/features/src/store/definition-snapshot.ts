@@ -11,7 +11,7 @@ export const FEATURES_CHANNEL = 'sibyl_features';
 /** Versions of views that one set may name. */
 const OLDER_VIEWS = 64;
 const VERSION_REFERENCE = /([a-z][a-z0-9_]{0,62})@(?:sha256:)?([0-9a-f]{6,64}):/g;
-/** Versions of sets that models name by their hashes; more than a server has models. */
+/** Versions of sets that models take their features from, which are kept in memory. */
 const MOST_PINNED = 1024;
 /** A notification that got lost is made up for in this time. */
 const FOLLOW_MS = 5_000;
@@ -129,12 +129,15 @@ export class DefinitionSnapshot implements StreamCatalog {
 
   /** Keeps the set that `name@` and the beginning of a hash stand for, with the versions of its views, whatever is published later. */
   async pin(reference: string): Promise<void> {
-    if (this.pins.has(reference) || this.pins.size >= MOST_PINNED) return;
+    if (this.pins.has(reference)) return;
     const [name = '', hash = ''] = reference.split('@');
     const rows = await versionsOf(this.ask, 'set', name, hash.replace('sha256:', ''));
     const [found] = rows;
     if (found === undefined || rows.length > 1 || !('members' in found.resolved)) return;
     for (const { view, viewHash } of found.resolved.members) await this.olderView(view, viewHash);
+    const [oldest] = this.pins.keys();
+    // What is not kept in memory is read from the log.
+    if (this.pins.size >= MOST_PINNED && oldest !== undefined) this.pins.delete(oldest);
     this.pins.set(reference, found.resolved);
     this.parts.onChange?.();
   }

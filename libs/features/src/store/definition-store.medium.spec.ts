@@ -175,6 +175,8 @@ describe('definitions that come all at once', () => {
     expect(made.members?.[0]?.viewHash).toBe(hash);
   });
 });
+/** What an event leaves behind that is stored. */
+const EVENT = `INSERT INTO features.latest (stream, entity, ingested_at) SELECT id, 'e', 1 FROM features.stream WHERE name = $1`;
 
 describe('a stream', () => {
   it('gets new fields after those that its events have', async () => {
@@ -192,9 +194,40 @@ describe('a stream', () => {
   ])('refuses %s', async (what, stream, pointer) => {
     const name = `kept_${what.replaceAll(' ', '_')}`;
     await publish(name, view(name, { retention: '30d' }));
+    await test.database.query(EVENT, [`${name}_s`]);
     const refused: unknown = await publish(name, view(name, stream)).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: 'invalid_definition' });
     expect((refused as DomainError).faults?.[0]?.pointer).toBe(pointer);
+  });
+
+  it('is made anew where it has no event, and nothing can come under what it was', async () => {
+    await publish('empty', view('empty', { retention: '30d' }));
+    const id = (): number => snapshot.stream('empty_s')?.id ?? 0;
+    const before = id();
+    // Every event of an entity was refused: its row says that there is none.
+    await test.database.query(`INSERT INTO features.latest (stream, entity, ingested_at) VALUES ($1, 'e', 0)`, [
+      before,
+    ]);
+    await publish('empty', view('empty', { retention: '3650d' }));
+    await publish('empty', view('empty', { fields: { a: 'int' }, retention: '3650d' }));
+    expect(snapshot.stream('empty_s')?.definition.fields).toMatchObject([{ name: 'a', type: 'int' }]);
+    expect(id()).not.toBe(before);
+    const late = test.database.query(`INSERT INTO features.latest (stream, entity, ingested_at) VALUES ($1, 'e', 1)`, [
+      before,
+    ]);
+    await expect(late).rejects.toThrow('latest_stream_fkey');
+  });
+
+  it('waits for the event that is on its way, and then stays as it is', async () => {
+    await publish('racing', view('racing'));
+    let changed: Promise<unknown> | undefined;
+    await test.database.transaction(async (tx) => {
+      await tx.query(EVENT, ['racing_s']);
+      changed = publish('racing', view('racing', { fields: { a: 'int' } })).catch((error: unknown) => error);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    });
+    expect(await changed).toMatchObject({ code: 'invalid_definition' });
+    expect(snapshot.stream('racing_s')?.definition.fields).toMatchObject([{ type: 'double' }, {}]);
   });
 });
 

@@ -92,7 +92,7 @@ export class LogStand {
   event(stream: string, given: object): PendingEvent {
     const known = this.streams.stream(stream);
     if (!known) throw new Error(`no stream ${stream}`);
-    const read = readEvent(known, given, this.clock.now() * 1000);
+    const read = readEvent(known, given, { now: this.clock.now() * 1000, skew: 5_000_000 });
     if (isFault(read)) throw new Error(JSON.stringify(read));
     return read;
   }
