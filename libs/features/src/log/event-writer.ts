@@ -117,12 +117,12 @@ export class EventWriter {
     }
   }
 
-  /** A push that is larger than a batch has the time that it needs. */
+  /** What is more than a usual batch has the time that it needs. */
   private limitsOf(pushes: readonly Push[]): { timeoutMs?: number } {
     const { batchEvents, batchBytes } = this.options;
     const events = pushes.reduce((sum, push) => sum + push.events.length, 0);
     const bytes = pushes.reduce((sum, push) => sum + push.bytes, 0);
-    return events > batchEvents || bytes > batchBytes ? { timeoutMs: STATEMENT_MS } : {};
+    return events > batchEvents || bytes > batchBytes / 2 ? { timeoutMs: STATEMENT_MS } : {};
   }
 
   private tell(events: readonly PendingEvent[], { stored, commit, decisions }: BatchOutcome): void {

@@ -7,7 +7,7 @@ import type { LoggedStream } from './stream-catalog';
 
 /** What is stored at one time: so many events, and no more bytes than one transaction takes besides its last event. */
 const BATCH = 2000;
-const BATCH_BYTES = 4 * 1_048_576;
+const BATCH_BYTES = 2 * 1_048_576;
 const LINE_BYTES = 1_048_576;
 /** Faults that are told; of a wrong file the first few say it all. */
 const TOLD = 100;

@@ -40,7 +40,7 @@ export class LogOptions {
   /** Bytes of one transaction: large events would hold up those of others, and take longer than a statement may. */
   @IsInt()
   @Min(1)
-  batchBytes = 4 * 1_048_576;
+  batchBytes = 2 * 1_048_576;
 
   /** Transactions at once; one waits for the disk while the other computes. */
   @IsInt()
