@@ -61,7 +61,7 @@ export class ViewsController {
     body: 'stream',
     request: VIEW_EXAMPLE,
     answer: 'PublishedDefinition',
-    errors: ['malformed_json', 'json_too_deep', 'invalid_definition', 'database_unavailable'],
+    errors: ['malformed_json', 'json_too_deep', 'invalid_definition', 'queue_full', 'database_unavailable'],
   })
   async publish(
     @Caller() caller: Principal,
@@ -85,7 +85,7 @@ export class ViewsController {
     action: 'feature.delete',
     resource: ['feature_view', 'name'],
     answer: 'DeletedDefinition',
-    errors: ['feature_view_not_found', 'in_use', 'database_unavailable'],
+    errors: ['feature_view_not_found', 'in_use', 'queue_full', 'database_unavailable'],
   })
   async delete(
     @Caller() caller: Principal,
