@@ -52,7 +52,7 @@ function factsOf(kind: DefinitionKind, { published, needed, request }: Definitio
       body: 'stream',
       request,
       answer: 'PublishedDefinition',
-      errors: ['malformed_json', 'json_too_deep', 'invalid_definition', 'database_unavailable'],
+      errors: ['malformed_json', 'json_too_deep', 'invalid_definition', 'queue_full', 'database_unavailable'],
     },
     delete: {
       summary: `Delete the name of a feature ${kind}`,
@@ -61,7 +61,7 @@ function factsOf(kind: DefinitionKind, { published, needed, request }: Definitio
       action: 'feature.delete',
       resource,
       answer: 'DeletedDefinition',
-      errors: [notFound, 'in_use', 'database_unavailable'],
+      errors: [notFound, 'in_use', 'queue_full', 'database_unavailable'],
     },
   } as const satisfies Record<string, EndpointFacts>;
 }
