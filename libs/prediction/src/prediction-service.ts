@@ -4,7 +4,7 @@ import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
 import { runInFixedBatches } from './fixed-batch';
-import type { FeatureReader, FilledRow } from './feature-reader';
+import type { FeatureReader, FilledRow, FilledRows } from './feature-reader';
 import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
 import { addRow, fillOf, leavesOut, orThrow, supply, tryAdd, type FillingRow } from './filling-rows';
@@ -56,14 +56,17 @@ export class PredictionService {
       this.submitFilled(served, row, call, receiver);
       return;
     }
-    const filled = features.read([row]);
-    if (!(filled instanceof Promise)) {
-      this.submitFilled(served, { ...row, source: features, filled: filled[0] }, call, receiver);
+    const found = features.read([row]);
+    const submit = (filled: FilledRows): void => {
+      const { query, pointer } = row;
+      const filling = { features: row.features, query, pointer, source: features, filled: filled[0] };
+      this.submitFilled(served, filling, call, receiver);
+    };
+    if (!(found instanceof Promise)) {
+      submit(found);
       return;
     }
-    filled
-      .then((rows) => this.submitFilled(served, { ...row, source: features, filled: rows[0] }, call, receiver))
-      .catch((error: unknown) => receiver.failed(asDomainError(error)));
+    found.then(submit).catch((error: unknown) => receiver.failed(asDomainError(error)));
   }
 
   private submitFilled(served: ServedVersion, row: FillingRow, call: PredictCall, receiver: Receiver<RowAnswer>): void {
