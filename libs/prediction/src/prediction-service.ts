@@ -12,7 +12,7 @@ import { fillMissing } from './missing-features';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
-import type { LongParts, PlainCall, RowRequest, TensorCall } from './call-parts';
+import type { LongParts, PlainCall, RowGroup, RowRequest, TensorCall } from './call-parts';
 import type { PredictCall } from './predict-call';
 import {
   asDomainError,
@@ -81,20 +81,35 @@ export class PredictionService {
     this.submit(served, request, new RowInference(served, fill, call, receiver));
   }
 
+  /** Rows of several versions, as `predictRows` has them for one; what they leave out is read at once for all of them. */
+  async predictGroups(groups: readonly RowGroup[], call: PredictCall): Promise<(RowAnswer | DomainError)[][]> {
+    // First of all: reads that begin in one turn are one.
+    if (call.long) for (const { served, rows } of groups) await this.readLong(served, { rows }, call);
+    const filling = await Promise.all(groups.map(({ served, rows }) => this.fillAll(served, rows)));
+    return Promise.all(groups.map(({ served }, i) => this.predictFilled(served, filling[i] ?? [], call)));
+  }
+
   /**
    * Many rows of one version in as few runs as the model takes; an item is the answer or what was wrong with that row.
    * A row that the model itself cannot answer fails alone.
    */
   async predictRows(
     served: ServedVersion,
-    requests: readonly RowRequest[],
+    rows: readonly RowRequest[],
     call: PredictCall,
   ): Promise<(RowAnswer | DomainError)[]> {
-    if (call.long) await this.readLong(served, { rows: requests }, call);
-    const filling = await this.fillAll(served, requests);
+    const [answers = []] = await this.predictGroups([{ served, rows }], call);
+    return answers;
+  }
+
+  private async predictFilled(
+    served: ServedVersion,
+    filling: readonly FillingRow[],
+    call: PredictCall,
+  ): Promise<(RowAnswer | DomainError)[]> {
     if (!served.batchable && !(served.contract.stackable && served.fixedBatch !== undefined))
       return this.predictSingly(served, filling, call);
-    const rows = new FeatureRows(served.contract, requests.length);
+    const rows = new FeatureRows(served.contract, filling.length);
     const placed: Placed[] = [];
     for (const row of filling) {
       placed.push(tryAdd(rows, row));

@@ -2,8 +2,11 @@ import { RE2JS } from 're2js';
 import type { EntityRule } from '../definitions/feature-view';
 
 const ENTITY_BYTES = 256;
-/** Keys that were found to be like their pattern, of one pattern; past that all are forgotten and found again. */
+/** Texts that were found to be keys, of one rule; past that all are forgotten and found again. */
 const FOUND_MAX = 8192;
+
+// The same keys are asked about again and again, and a pattern alone costs as much as the rest of a read from memory.
+const found = new WeakMap<EntityRule, Set<string>>();
 
 /** The key of an entity as it lies in the log, or what was expected of it. */
 export function entityKey(rule: EntityRule, given: unknown): string | { readonly expected: string } {
@@ -14,24 +17,24 @@ export function entityKey(rule: EntityRule, given: unknown): string | { readonly
     return String(number);
   }
   if (typeof given !== 'string' || given === '') return { expected: 'text' };
+  let keys = found.get(rule);
+  if (keys?.has(given) === true) return given;
   if (given.length > maxLength || Buffer.byteLength(given) > ENTITY_BYTES)
     return { expected: `at most ${Math.min(maxLength, ENTITY_BYTES)} characters and ${ENTITY_BYTES} bytes` };
   if (given.includes('\0') || !given.isWellFormed()) return { expected: 'well-formed text' };
-  if (pattern !== undefined && !matches(pattern, given)) return { expected: `text like ${pattern}` };
+  if (pattern !== undefined && !matcher(pattern).matches(given)) return { expected: `text like ${pattern}` };
+  if (!keys || keys.size >= FOUND_MAX) found.set(rule, (keys = new Set()));
+  keys.add(given);
   return given;
 }
 
 // Definitions are few; a view that goes takes its pattern with it at the next start.
-const matchers = new Map<string, { readonly machine: RE2JS; readonly found: Set<string> }>();
+const matchers = new Map<string, RE2JS>();
 
-/** The same keys are asked about again and again, and a pattern costs as much as the rest of a read from memory. */
-function matches(pattern: string, key: string): boolean {
-  let matcher = matchers.get(pattern);
-  if (!matcher) matchers.set(pattern, (matcher = { machine: RE2JS.compile(pattern), found: new Set() }));
-  const { machine, found } = matcher;
-  if (found.has(key)) return true;
-  if (!machine.matches(key)) return false;
-  if (found.size >= FOUND_MAX) found.clear();
-  found.add(key);
-  return true;
+function matcher(pattern: string): RE2JS {
+  const known = matchers.get(pattern);
+  if (known) return known;
+  const made = RE2JS.compile(pattern);
+  matchers.set(pattern, made);
+  return made;
 }
