@@ -11,6 +11,7 @@ import {
   FeatureReads,
   Lineage,
   LineageFeed,
+  PredictionLineage,
   RuleTally,
   TrainingSets,
 } from '@sibyl/features';
@@ -22,6 +23,7 @@ import type { ApiConfig } from './config';
 import { AuditModule } from './src/audit/audit.module';
 import { DocsModule } from './src/docs/docs.module';
 import { FeaturesModule } from './src/features/features.module';
+import { FrontModule } from './src/front/front.module';
 import { HealthModule } from './src/health/health.module';
 import { AuditHook } from './src/http/audit-hook';
 import { Drain } from './src/http/drain';
@@ -37,7 +39,6 @@ import { Serving } from './src/models/serving';
 import { Operations } from './src/operations/operations';
 import { OperationsModule } from './src/operations/operations.module';
 import type { Platform } from './src/platform';
-import { PredictModule } from './src/predict/predict.module';
 import { Siblings } from './src/workers/siblings';
 
 /** The parts of the platform under the types by which controllers ask for them. */
@@ -70,6 +71,7 @@ class PlatformModule {
       [FeastFacade, platform.feastFacade],
       [Lineage, platform.lineage],
       [LineageFeed, platform.lineageFeed],
+      [PredictionLineage, platform.predictionLineage],
       [TrainingSets, platform.trainingSets],
       [Backfills, platform.backfills],
       [FeatureQuality, platform.featureQuality],
@@ -96,7 +98,7 @@ export class ApiModule {
       imports: [
         PlatformModule.of(platform, config),
         HttpModule,
-        PredictModule.of(platform, config),
+        FrontModule.of(platform, config),
         ModelsModule,
         FeaturesModule,
         KeysModule,

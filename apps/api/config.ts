@@ -117,13 +117,19 @@ function dataOptions(
   settings: Settings,
 ): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features' | 'featureReads' | 'lineage'> {
   return {
-    features: frozen(new LogOptions(), settings.redisUrl === undefined ? {} : { redisUrl: settings.redisUrl }),
+    features: frozen(new LogOptions(), {
+      clockSkewMs: settings.featureClockSkewMs,
+      ...(settings.redisUrl === undefined ? {} : { redisUrl: settings.redisUrl }),
+    }),
     lineage: frozen(new LineageOptions(), {
       ...(settings.openLineageUrl === undefined ? {} : { url: settings.openLineageUrl }),
       ...(settings.openLineageKey === undefined ? {} : { apiKey: settings.openLineageKey }),
       namespace: settings.openLineageNamespace,
     }),
-    featureReads: frozen(new ReadOptions(), { stateBytes: settings.featureMemoryBytes }),
+    featureReads: frozen(new ReadOptions(), {
+      stateBytes: settings.featureMemoryBytes,
+      clockSkewMs: settings.featureClockSkewMs,
+    }),
     auth: frozen(new AuthOptions(), {
       keys: settings.keysMax,
       failedAuthentications: settings.authFailures,

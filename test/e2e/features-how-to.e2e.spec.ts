@@ -89,4 +89,33 @@ describe('documents that are run', () => {
     ]);
     expect(answers.at(-1)).not.toHaveProperty('degraded');
   }, 60_000);
+
+  it('the how-to of training sets ends in rows, and in what was served', async () => {
+    const { code, texts } = await run(commandsOf('docs/how-to/make-a-training-set.md'));
+    expect(code).toBe(0);
+    const answers = texts.map((text) =>
+      text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    );
+    const [published, pushed, strict, known, rows, backfilled, served, stats, freshness] = answers;
+    expect(answers).toHaveLength(9);
+    expect(published).toMatchObject([{ name: 'btc_technical' }]);
+    expect(pushed).toMatchObject([{ lines: 120 }]);
+    expect(strict).toMatchObject([{ corrected: false, results: [{ status: 'NOT_FOUND' }] }]);
+    expect(known).toMatchObject([{ corrected: true, results: [{ status: 'OK' }] }]);
+    expect(rows).toHaveLength(7);
+    for (const row of rows ?? []) {
+      expect(row).toMatchObject({ symbol: 'BTC/USDT', 'btc_technical:price': expect.any(Number) as number });
+    }
+    expect(backfilled).toMatchObject([{ view: 'btc_technical', entities: 1, rows: 7 }]);
+    expect(served).toMatchObject([{ results: [{ values: [expect.any(Number), expect.any(Number)] }] }]);
+    expect(stats).toMatchObject([
+      { features: expect.arrayContaining([expect.objectContaining({ feature: 'rsi' })]) as [] },
+    ]);
+    expect(freshness).toMatchObject([
+      { features: expect.arrayContaining([expect.objectContaining({ feature: 'price' })]) as [] },
+    ]);
+  }, 60_000);
 });

@@ -199,19 +199,28 @@ describe('lineage of features', () => {
     expect(inputs('spread')).toEqual([]);
   });
 
-  it('tells an OpenLineage server of each publication once, again where it was not heard, and nobody waits', async () => {
-    for (let tries = 0; told.events.length < 3; tries++) {
+  it('tells an OpenLineage server of each publication and promotion once, again where it was not heard, and nobody waits', async () => {
+    for (let tries = 0; told.events.length < 4; tries++) {
       if (tries > 300) throw new Error('the server was not told');
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    expect(told.asked()).toBe(4);
+    expect(told.asked()).toBe(5);
     expect(told.events.map(({ path, job }) => [path, job.namespace, job.name])).toEqual([
       ['/base/api/v1/lineage Bearer k', 'here', 'feature_view.technical'],
       ['/base/api/v1/lineage Bearer k', 'here', 'feature_view.odd'],
       ['/base/api/v1/lineage Bearer k', 'here', 'feature_set.inputs'],
+      ['/base/api/v1/lineage Bearer k', 'here', 'model_alias.liner.production'],
     ]);
+    const [version] = [{ version: { datasetVersion: '1.0.0' } }];
+    expect(told.events[3]).toMatchObject({
+      eventType: 'COMPLETE',
+      schemaURL: expect.stringMatching(/RunEvent$/),
+      run: { runId: expect.stringMatching(/^[-0-9a-f]{36}$/), facets: { sibyl_promotion: { kind: 'move' } } },
+      inputs: [{ name: 'prediction.liner', facets: version }],
+      outputs: [{ name: 'model_alias.liner.production', facets: version }],
+    });
     const { text } = await client.get('/metrics');
-    expect(text).toContain('sibyl_lineage_events_total{outcome="sent"} 3');
+    expect(text).toContain('sibyl_lineage_events_total{outcome="sent"} 4');
   });
 
   it.each([

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import http from 'node:http';
 import { parquetReadObjects } from 'hyparquet';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
@@ -118,6 +119,25 @@ describe('training sets', () => {
       timestamp: last.timestamp,
     });
     expect(body.results[0].values).toEqual(last.values);
+  });
+
+  it('are made while others are still sending their rows', async () => {
+    const headers = { 'x-api-key': server.adminKey, 'content-type': 'application/x-ndjson' };
+    const row = `${JSON.stringify({ symbol: 'A', timestamp: new Date(START).toISOString() })}\n`;
+    const slow = Array.from({ length: 3 }, () => {
+      const request = http.request(`${server.url}/v1/features/historical?set=inputs`, { method: 'POST', headers });
+      const status = new Promise<number | undefined>((resolve) => {
+        request.once('response', ({ statusCode }) => resolve(statusCode)).once('error', () => resolve(undefined));
+      });
+      request.write(row);
+      return { request, status };
+    });
+    // Of one key two are received at once.
+    expect(await Promise.race(slow.map(({ status }) => status))).toBe(503);
+    const reply = await begin({ set: 'inputs', rows: [{ symbol: 'A', timestamp: new Date(START).toISOString() }] });
+    expect((await ended(reply)).status).toBe('succeeded');
+    for (const { request } of slow) request.destroy();
+    await Promise.all(slow.map(({ status }) => status));
   });
 
   it('are the same as NDJSON, CSV and Parquet, and from rows as JSON lines', async () => {

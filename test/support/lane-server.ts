@@ -4,15 +4,14 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { DomainError, type Clock, type IdSource } from '@sibyl/kernel';
 import type { Metrics } from '@sibyl/telemetry';
-import { readBody } from '../../apps/api/src/http/body';
 import { HttpOptions } from '../../apps/api/src/http/http-options';
 import { answerBrokenRequests, type BrokenRequestParts } from '../../apps/api/src/http/server-limits';
-import type { Exchange } from '../../apps/api/src/predict/exchange';
-import type { LaneHandler } from '../../apps/api/src/predict/lane';
-import { Lanes } from '../../apps/api/src/predict/lanes';
-import { NodeWire } from '../../apps/api/src/predict/node-wire';
+import type { Exchange } from '../../apps/api/src/front/exchange';
+import { FrontDesk } from '../../apps/api/src/front/front-desk';
+import type { FrontHandler } from '../../apps/api/src/front/front-handler';
+import { Lanes } from '../../apps/api/src/front/lanes';
 import { predictRoute, type PredictRoute } from '../../apps/api/src/predict/predict-routes';
-import type { Wire } from '../../apps/api/src/predict/wire';
+import type { Wire } from '../../apps/api/src/front/wire';
 
 /** What the double makes of a request. */
 class DoubleExchange {
@@ -39,7 +38,7 @@ class DoubleExchange {
  * `hold` is answered by `release`, `later` in a moment, `refuse` before its body, `doubt` is refused, but answered by `release`,
  * `last` ends the connection, `big` has an answer of a mebibyte, `huge` one that no socket holds.
  */
-export class HandlerDouble implements LaneHandler {
+export class HandlerDouble implements FrontHandler {
   readonly opened: string[] = [];
   readonly received: string[] = [];
   readonly proofs: Wire['proof'][] = [];
@@ -49,6 +48,12 @@ export class HandlerDouble implements LaneHandler {
   /** Answers that come in a moment. */
   pending = 0;
   private readonly held = new Map<string, DoubleExchange>();
+
+  route(target: string): PredictRoute | undefined {
+    return predictRoute(target);
+  }
+
+  growing(): void {}
 
   bodyLimit(): number {
     return 100_000;
@@ -134,6 +139,7 @@ function echoOf({ target, headers, address }: Wire, body: string): string {
 /** A server as `ShapedExpressAdapter` makes it, with lanes or without. */
 export class LaneServer {
   readonly handler = new HandlerDouble();
+  readonly desk: FrontDesk;
   readonly sockets = new Set<Socket>();
   /** Requests that came by `node:http`. */
   readonly nodeSaw: string[] = [];
@@ -144,6 +150,7 @@ export class LaneServer {
 
   constructor(given: Partial<HttpOptions> = {}, withLanes = true) {
     const options = Object.assign(new HttpOptions(), given);
+    this.desk = new FrontDesk([this.handler], options.bodyTimeoutMs);
     this.server = http.createServer(
       {
         maxHeaderSize: options.headerBytes,
@@ -153,13 +160,13 @@ export class LaneServer {
         connectionsCheckingInterval: 100,
         requireHostHeader: false,
       },
-      (request, response) => this.take(request, response, options),
+      (request, response) => this.take(request, response),
     );
     this.server.maxHeadersCount = 0;
     this.server.on('checkExpectation', (request, response) => this.server.emit('request', request, response));
     this.server.on('clientError', (error: NodeJS.ErrnoException) => this.clientErrors.push(error.code ?? ''));
     answerBrokenRequests(this.server, brokenParts(options));
-    this.lanes = withLanes ? new Lanes(this.handler, options) : undefined;
+    this.lanes = withLanes ? new Lanes(this.desk, options) : undefined;
     this.lanes?.guard(this.server);
     this.server.on('connection', (socket: Socket) => {
       this.sockets.add(socket);
@@ -194,30 +201,13 @@ export class LaneServer {
     return client;
   }
 
-  private take(request: IncomingMessage, response: ServerResponse, options: HttpOptions): void {
+  private take(request: IncomingMessage, response: ServerResponse): void {
     const { method = '', url = '' } = request;
     this.nodeSaw.push(`${method} ${url}`);
-    const route = method === 'POST' ? predictRoute(url) : undefined;
-    if (route === undefined) {
-      const text = `node:http took ${method} ${url}`;
-      response.setHeader('Content-Length', Buffer.byteLength(text));
-      request.resume().on('end', () => response.end(text));
-      return;
-    }
-    // As `PredictHandler.take` does it.
-    const { handler } = this;
-    const exchange = handler.open(new NodeWire(request, response), route);
-    response.on('close', () => {
-      if (!response.writableEnded) handler.hungUp(exchange);
-    });
-    if (exchange.decided) return;
-    readBody(request, { bytes: handler.bodyLimit(), timeoutMs: options.bodyTimeoutMs }).then(
-      (bytes) => handler.receive(exchange, bytes),
-      (error: unknown) => {
-        if (request.destroyed) handler.hungUp(exchange);
-        handler.fail(exchange, error);
-      },
-    );
+    if (this.desk.take(request, response)) return;
+    const text = `node:http took ${method} ${url}`;
+    response.setHeader('Content-Length', Buffer.byteLength(text));
+    request.resume().on('end', () => response.end(text));
   }
 }
 

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { AuditLog, AuditTrail, auditMigrations, type EventFilter } from '@sibyl/audit';
+import { AuditLog, AuditTrail, auditMigrations } from '@sibyl/audit';
 import {
   AdminKey,
   AnswerSeal,
@@ -20,13 +20,14 @@ import { ModelReconciler, PayloadDigest, PredictionService, Promotion } from '@s
 import { ModelRegistry, REGISTRY_CHANNEL, registryMigrations, type MlflowSync } from '@sibyl/registry';
 import { Metrics, type Logger } from '@sibyl/telemetry';
 import type { ApiConfig } from '../config';
+import { lastPrediction } from './audit/last-prediction';
 import { BatchObserver } from './batch-observer';
 import { startFeatures, type Features } from './features/feature-parts';
-import { startLineage, type LineageStarted } from './features/lineage-parts';
+import { startLineage, startLineageFeed, type LineageStarted } from './features/lineage-parts';
 import { LocalServing } from './models/local-serving';
 import { ModelSources } from './models/model-sources';
 import type { Serving } from './models/serving';
-import { Underway } from './predict/underway';
+import { Underway } from './front/underway';
 import { SignatureWatch } from './models/signature-watch';
 import { TeamServing } from './models/team-serving';
 import { loadSecrets, type Secrets } from './secrets';
@@ -82,8 +83,9 @@ export async function startPlatform(
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
   const features = await startFeatures(foundation, database);
-  const models = await startModels(foundation, { database, ...audit, ...features }, runtime);
-  const lineage = startLineage({ ...foundation, ...features, registry: models.registry });
+  const feed = startLineageFeed(foundation);
+  const models = await startModels(foundation, { database, ...audit, ...features, ...feed }, runtime);
+  const lineage = { ...feed, ...startLineage({ ...foundation, ...features, registry: models.registry }) };
   const sync = startSync(foundation, models, audit.trail);
   const gpus = new GpuMeter(clock);
   declareReadings(metrics, { ...auth, ...audit, ...models, serving: models.localServing, gpus });
@@ -205,9 +207,11 @@ async function startAuth(foundation: Foundation, database: Database, { trail }: 
   return { gate, apiKeys, keySnapshot, keyUsage, idempotency };
 }
 
+type ModelHost = { readonly database: Database } & Audit & Features & ReturnType<typeof startLineageFeed>;
+
 async function startModels(
   foundation: Foundation,
-  { database, trail, auditLog, featureReader }: { readonly database: Database } & Audit & Features,
+  { database, trail, auditLog, featureReader, aliasMoved: moved }: ModelHost,
   runtime: OnnxRuntime,
 ) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
@@ -240,7 +244,7 @@ async function startModels(
       .catch((error: unknown) => log.warn({ model, err: error }, 'old versions could not be archived'));
   const others = elsewhere(siblings, prewarmLimitMs);
   const promotion = new Promotion(registry.aliases, reconciler, others, config.prediction, featureReader);
-  const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, promoted);
+  const localServing = new LocalServing(reconciler, promotion, clock, prewarmLimitMs, { promoted, moved });
   const serving: Serving =
     siblings.count === 1 ? localServing : new TeamServing(localServing, siblings, prewarmLimitMs);
   const signatureWatch = new SignatureWatch({ reconciler, registry, log });
@@ -263,10 +267,6 @@ async function startModels(
       ignoreRegistry();
     },
   };
-}
-
-async function lastPrediction(auditLog: AuditLog, of: EventFilter): Promise<string | undefined> {
-  return (await auditLog.list({ ...of, action: 'prediction.create' }, { limit: 1 })).items[0]?.recorded_at;
 }
 
 function startSync(foundation: Foundation, { registry, serving }: Models, trail: AuditTrail): MlflowSync {

@@ -7,6 +7,8 @@ import { ApiModule } from '../api.module';
 import type { ApiConfig } from '../config';
 import { banner } from './banner';
 import { OpenApi } from './docs/openapi';
+import { FrontDesk } from './front/front-desk';
+import { Lanes } from './front/lanes';
 import { Drain } from './http/drain';
 import { layPipeline } from './http/pipeline';
 import { ShapedExpressAdapter } from './http/shaped-express.adapter';
@@ -15,8 +17,6 @@ import { NestLog } from './nest-log';
 import { adminKeyFileOf, startPlatform, type Platform } from './platform';
 import { DealtPort, OwnPort, type Port } from './port';
 import { PREDICT_SCHEMAS } from './predict/predict.schemas';
-import { Lanes } from './predict/lanes';
-import { PredictHandler } from './predict/predict.handler';
 import type { Siblings } from './workers/siblings';
 import { WorkerLink } from './workers/worker-link';
 
@@ -102,8 +102,8 @@ async function startHttp(platform: Platform, config: ApiConfig, log: Logger): Pr
   });
   layPipeline(app, platform, config);
   await app.init();
-  const handler = app.get(PredictHandler);
-  adapter.front = (request, response) => handler.take(request, response);
+  const desk = app.get(FrontDesk);
+  adapter.front = (request, response) => desk.take(request, response);
   app.get(Lanes).guard(app.getHttpServer() as Server);
   app.get(OpenApi).describe(app, { paths: {}, schemas: PREDICT_SCHEMAS });
   return app;

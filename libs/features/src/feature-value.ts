@@ -32,3 +32,9 @@ export const VALUE_STATUSES = [
 ] as const;
 
 export type ValueStatus = (typeof VALUE_STATUSES)[number];
+
+/** As JSON, or a number that is its own text; what is not finite is null, as `JSON.stringify` has it. */
+export function jsonOf(value: FeatureValue): string | number {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : 'null';
+  return typeof value === 'string' || typeof value === 'object' ? JSON.stringify(value) : String(value);
+}

@@ -1,9 +1,16 @@
-export { VALUE_STATUSES, VALUE_TYPES, type FeatureValue, type ValueStatus, type ValueType } from './feature-value';
+export {
+  jsonOf,
+  VALUE_STATUSES,
+  VALUE_TYPES,
+  type FeatureValue,
+  type ValueStatus,
+  type ValueType,
+} from './feature-value';
 export { PUSH_RESULTS, type PushResult } from './log/feature-event';
 export { FeatureLog } from './log/feature-log';
 export type { UploadFault, UploadOutcome } from './log/line-upload';
 export type { PushedEvent } from './log/pushed-event';
-export { LogOptions } from './log/log-options';
+export { CLOCK_SKEW_MS_MAX, LogOptions } from './log/log-options';
 export { featureMigrations } from './migrations';
 export { readDocuments } from './definitions/document-text';
 export { DefinitionCompiler, type DefinitionKind, type ViewSummary } from './store/definition-compiler';
@@ -22,9 +29,12 @@ export { SelectedFrames } from './serving/selected-frames';
 export type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from './engine/online-query';
 export { Lineage, type LineageParts, type LineageQuery } from './lineage/lineage';
 export { LineageFeed } from './lineage/lineage-feed';
-export { LINEAGE_KINDS, type LineageGraph } from './lineage/lineage-graph';
+export { FACT_SOURCES, LINEAGE_KINDS, type LineageGraph, type LineageNode } from './lineage/lineage-graph';
 export { LineageOptions } from './lineage/lineage-options';
 export { toMermaid } from './lineage/mermaid';
+export { OpenLineage, type AliasMoved } from './lineage/open-lineage';
+export { PredictionLineage } from './lineage/prediction-lineage';
+export type { PredictionRecord, RecordedFeatures, RecordedStream } from './lineage/prediction-record';
 export type { ConsumerRow } from './lineage/set-consumer';
 export { StateStore } from './engine/state-store';
 export { LiveReads } from './engine/live-reads';
@@ -32,11 +42,12 @@ export { PastReads } from './engine/past-reads';
 export { FeatureReads, type ReadAnswer, type ReadRequest } from './serving/feature-reads';
 export type { AskedRow } from './serving/entity-rows';
 export { ReadOptions } from './serving/read-options';
+export type { RowOrigin } from './serving/row-origin';
+export { READ_TIERS } from './engine/online-query';
 export { servedRow, type ServedRow } from './serving/served-row';
 export { Selections, VALUE_SOURCES, type SelectedMember, type Selection, type SetSelection } from './serving/selection';
 export { instantText, type Micros } from './time';
 export { FeastFacade } from './feast/feast-facade';
-export type { FeastAnswer } from './feast/feast-answer';
 export { TRAINING_FORMATS, type TrainingFormat } from './training/training-columns';
 export { TrainingFiles } from './training/training-files';
 export type { GivenRow } from './training/training-row';

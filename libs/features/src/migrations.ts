@@ -2,6 +2,14 @@ import type { Migration } from '@sibyl/database';
 import { definitionsMigration } from './migrations/0001-definitions';
 import { logMigration } from './migrations/0002-log';
 import { baselinesMigration } from './migrations/0003-baselines';
+import { chainMigration } from './migrations/0004-chain';
+import { freeStreamsMigration } from './migrations/0005-free-streams';
 
 /** Schema `features`, in order. */
-export const featureMigrations: readonly Migration[] = [definitionsMigration, logMigration, baselinesMigration];
+export const featureMigrations: readonly Migration[] = [
+  definitionsMigration,
+  logMigration,
+  baselinesMigration,
+  chainMigration,
+  freeStreamsMigration,
+];

@@ -17,7 +17,7 @@ export function decodeDynamicRow(
 ): Tensor[] {
   const faults = new RequestFaults();
   const names = Object.keys(features);
-  faults.unknown(pointer, extra ? names.filter((name) => !extra.has(name)) : names, contract.slotNames);
+  faults.unknown(pointer, names, extra ? new Set([...contract.slotNames, ...extra]) : contract.slotNames);
   faults.throwIfAny();
   const values = { ...supplied, ...features };
   return contract.inputs.map((input, index) => {

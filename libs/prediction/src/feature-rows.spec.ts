@@ -165,6 +165,15 @@ describe('decodeDynamicRow', () => {
   });
 });
 
+it('an unknown name is compared with those that somebody else knows too', () => {
+  const extra = new Set(['req_country']);
+  const near = { detail: "Unknown field 'req_contry'. Did you mean 'req_country'?" };
+  const features = { price: 1, volume: 2, rsi: 3, req_contry: 'NL' };
+  expect(fault(() => new FeatureRows(contract, 1).add(features, '/f', extra))).toMatchObject(near);
+  const series = compileContract([{ name: 's', datatype: 'FP32', shape: [-1, 1], columns: ['a'] }], []);
+  expect(fault(() => decodeDynamicRow(series, { a: [1], req_contry: 2 }, {}, '/f', extra))).toMatchObject(near);
+});
+
 describe('decodeTensorInputs', () => {
   it('reads every input of the model, in its order', () => {
     const tensors = decodeTensorInputs(

@@ -53,7 +53,13 @@ export class FeatureRows {
     const names = Object.keys(features);
     if (names.length !== seen) {
       const own = extra.size === 0 ? names : names.filter((name) => !extra.has(name));
-      if (own.length !== seen) (faults ??= new RequestFaults()).unknown(pointer, own, this.contract.slotNames);
+      const { slotNames } = this.contract;
+      if (own.length !== seen)
+        (faults ??= new RequestFaults()).unknown(
+          pointer,
+          own,
+          extra.size === 0 ? slotNames : new Set([...slotNames, ...extra]),
+        );
     }
     faults?.throwIfAny();
     this.rows++;

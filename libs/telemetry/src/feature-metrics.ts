@@ -32,7 +32,7 @@ export class FeatureMetrics {
     });
     this.lineageEvents = new Counter({
       name: 'sibyl_lineage_events_total',
-      help: 'Publications that an OpenLineage server was to be told of: sent, failed, or dropped because too many waited',
+      help: 'Publications and promotions that an OpenLineage server was to be told of: sent, failed, or dropped because too many waited',
       labelNames: ['outcome'],
       registers,
     });

@@ -11,6 +11,7 @@ import {
   FeatureReads,
   Lineage,
   LineageFeed,
+  PredictionLineage,
   RuleTally,
   TrainingSets,
 } from '@sibyl/features';
@@ -32,7 +33,6 @@ import { Serving } from '../models/serving';
 import { Operations } from '../operations/operations';
 import { OperationsModule } from '../operations/operations.module';
 import { PredictController } from '../predict/predict.controller';
-import { PredictHandler } from '../predict/predict.handler';
 import { Siblings } from '../workers/siblings';
 import { DocsModule } from './docs.module';
 
@@ -52,6 +52,7 @@ const ASKED_FOR = [
     Backfills,
     Lineage,
     LineageFeed,
+    PredictionLineage,
     FeatureQuality,
     FeatureReads,
     Gate,
@@ -61,7 +62,7 @@ const ASKED_FOR = [
     RuleTally,
     TrainingSets,
   ],
-  ...[GpuMeter, ModelRegistry, ModelRuntime, ModelSources, Operations, PredictHandler, Serving, Siblings],
+  ...[GpuMeter, ModelRegistry, ModelRuntime, ModelSources, Operations, Serving, Siblings],
   LOG,
 ];
 const standIns = ASKED_FOR.map((provide) => ({ provide: provide as Type | string, useValue: {} }));

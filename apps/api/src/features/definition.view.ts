@@ -4,7 +4,7 @@ import { toActorView } from '../models/model.view';
 type Members = NonNullable<Published['members']>;
 
 export function toPublishedView(published: Published, dryRun: boolean): Record<string, unknown> {
-  const { name, hash, previous, unchanged, diff, summary, members } = published;
+  const { name, hash, previous, unchanged, diff, lineage, summary, members } = published;
   return {
     name,
     hash,
@@ -12,6 +12,7 @@ export function toPublishedView(published: Published, dryRun: boolean): Record<s
     unchanged,
     dry_run: dryRun,
     ...(diff === undefined ? {} : { diff }),
+    lineage,
     ...toContentView(summary, members),
   };
 }

@@ -1,19 +1,18 @@
 import { Controller, Post, Req } from '@nestjs/common';
 import { ApiBody, ApiTags } from '@nestjs/swagger';
 import type { Principal } from '@sibyl/auth';
-import { FeastFacade, type FeastAnswer } from '@sibyl/features';
+import { FeastFacade } from '@sibyl/features';
+import { unreachable } from '../front/unreachable';
 import { checkJsonType, readBody } from '../http/body';
 import { Caller } from '../http/caller.decorator';
 import { Endpoint } from '../http/endpoint.decorator';
 import { HttpOptions } from '../http/http-options';
 import { parseJson } from '../http/json-text';
 import type { ApiRequest } from '../http/request-context';
+import { READ_DEPTH } from './read-body';
 import { FEAST_ONLINE_BODY, FEAST_ONLINE_EXAMPLE, FEAST_PUSH_BODY, FEAST_PUSH_EXAMPLE } from './feast.schemas';
 
-/** Columns in an object in an object. */
-const DEPTH = 8;
-
-/** Where clients of Feast look for its feature server. */
+/** Where clients of Feast look for its feature server. `ReadHandler` takes the reads before the ordinary stack. */
 @ApiTags('Features')
 @Controller()
 export class FeastController {
@@ -30,13 +29,13 @@ export class FeastController {
       'Views and sets under the names that Feast has for them; `view:feature`, or a set as `feature_service`. Values that are too old are `OUTSIDE_MAX_AGE`, those of unknown entities `NOT_FOUND`. `POST /v1/features/online` tells more.',
     access: 'features:read',
     action: 'feature.online',
-    body: 'stream',
+    body: 'raw',
     request: FEAST_ONLINE_EXAMPLE,
     answer: 'FeastOnlineFeatures',
     errors: ['malformed_json', 'json_too_deep', 'feature_set_not_found', 'batch_too_large', 'database_unavailable'],
   })
-  async online(@Req() request: ApiRequest): Promise<FeastAnswer> {
-    return this.facade.online(await this.bodyOf(request));
+  online(): never {
+    throw unreachable();
   }
 
   @Post('push')
@@ -68,6 +67,6 @@ export class FeastController {
   private async bodyOf(request: ApiRequest): Promise<unknown> {
     checkJsonType(request);
     const { bodyBytes: bytes, bodyTimeoutMs: timeoutMs, jsonDepth } = this.options;
-    return parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(DEPTH, jsonDepth));
+    return parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(READ_DEPTH, jsonDepth));
   }
 }

@@ -1,4 +1,5 @@
 import { TRAINING_FORMATS, type TrainingFormat } from '@sibyl/features';
+import { DomainError } from '@sibyl/kernel';
 import { ChoiceField, TextField, WholeField } from '../http/fields';
 
 export class PushQuery {
@@ -14,6 +15,19 @@ export class PublishQuery {
     optional: true,
   })
   dry_run?: 'true' | 'false';
+
+  @ChoiceField({ description: 'The same as `dry_run`; not both.', of: ['true', 'false'], optional: true })
+  dryRun?: 'true' | 'false';
+}
+
+/** Whether a publication is a dry run. Throws invalid_parameter where both names are there. */
+export function isDryRun({ dry_run: asked, dryRun }: PublishQuery): boolean {
+  if (asked !== undefined && dryRun !== undefined) {
+    throw new DomainError('invalid_parameter', "Not both 'dry_run' and 'dryRun'.", {
+      faults: [{ pointer: '/dryRun', expected: "either 'dry_run' or 'dryRun'", received: 'both' }],
+    });
+  }
+  return (asked ?? dryRun) === 'true';
 }
 
 /** For rows as JSON lines; a request in JSON says all in its body. */

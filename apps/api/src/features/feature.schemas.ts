@@ -5,17 +5,26 @@ const STATUS = text('What became of the event', { enum: [...PUSH_RESULTS] });
 const COUNTS: Schema = { type: 'object', additionalProperties: { type: 'integer' }, description: 'Events by status' };
 const ERROR = object({ pointer: text('Within the event'), 'expected?': text(), 'received?': text(), 'hint?': text() });
 
+const TIME: Schema = { type: ['string', 'integer'], description: 'RFC 3339 with a zone, or milliseconds since 1970' };
+const VALUES: Schema = {
+  type: 'object',
+  additionalProperties: true,
+  description: 'By the names of the fields of the stream',
+};
 const EVENT = object({
   entity: { type: ['string', 'integer'], description: 'The key of the entity' },
-  event_time: { type: ['string', 'integer'], description: 'RFC 3339 with a zone, or milliseconds since 1970' },
+  'event_time?': TIME,
+  'event_ts?': { ...TIME, description: 'The same as `event_time`; one of the two is there' },
   'event_id?': text('A UUID, or any text of up to 128 characters; left out: made of what the event says'),
   'final?': truth('`false`: a bar that is not finished; a later event of the same time replaces it'),
-  values: { type: 'object', additionalProperties: true, description: 'By the names of the fields of the stream' },
+  'values?': VALUES,
+  'payload?': { ...VALUES, description: 'The same as `values`; one of the two is there' },
 });
 
 export const PUSH_BODY: Schema = object({
   stream: text('Name of the stream'),
   events: { oneOf: [{ type: 'array', maxItems: 10_000, items: EVENT }, EVENT] },
+  'ack?': text('When it is answered: always when the events are durable', { enum: ['durable'] }),
 });
 
 export const PUSH_EXAMPLE = {
@@ -50,6 +59,12 @@ const HISTORY = object({
   span_seconds: { type: 'number', description: 'How far back in time they look' },
 });
 const CHANGES = listOf(object({ name: text(), 'from?': {}, 'to?': {} }));
+const EDGES = listOf(
+  object({
+    from: text('`stream.field` of a view, `view:feature` of a set'),
+    to: text('What the view or the set calls it'),
+  }),
+);
 const DIFF = object({
   from: text('Hash of the version before'),
   to: text('Hash of this version'),
@@ -69,6 +84,11 @@ export const FEATURE_SCHEMAS: Schemas = {
         { description: 'In the order of the events' },
       ),
     ),
+    'watermark?': {
+      ...INSTANT,
+      description:
+        'How far the stream has come: the time of its newest stored event, of whatever entity. What other processes stored in the last second may be missing',
+    },
     'lines?': whole('Of an upload of lines: how many there were'),
     'faults?': listOf(object({ line: whole('Counted from 1'), status: STATUS, 'reason?': text(), 'error?': ERROR })),
   }),
@@ -79,6 +99,10 @@ export const FEATURE_SCHEMAS: Schemas = {
     unchanged: truth('It is the current version already'),
     dry_run: truth('Nothing was written'),
     'diff?': DIFF,
+    lineage: object(
+      { added: EDGES, removed: EDGES },
+      { description: 'What comes from where, and did not in the version before; and the other way round' },
+    ),
     'outputs?': listOf(OUTPUT),
     'history?': listOf(HISTORY),
     'members?': listOf(MEMBER),

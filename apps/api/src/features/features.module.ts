@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
+import { AuditModule } from '../audit/audit.module';
 import { Definitions } from './definitions';
 import { FeastController } from './feast.controller';
+import { LineageAnswers } from './lineage-answers';
 import { LineageController } from './lineage.controller';
 import { PushController } from './push.controller';
 import { Pushes } from './pushes';
@@ -15,7 +17,7 @@ import { SetsController } from './sets.controller';
 import { ViewsController } from './views.controller';
 
 @Module({
-  imports: [OperationsModule],
+  imports: [OperationsModule, AuditModule],
   controllers: [
     PushController,
     ReadsController,
@@ -27,6 +29,6 @@ import { ViewsController } from './views.controller';
     LineageController,
     FeastController,
   ],
-  providers: [Pushes, Definitions, ReadBody, Trainings],
+  providers: [Pushes, Definitions, LineageAnswers, ReadBody, Trainings],
 })
 export class FeaturesModule {}

@@ -1,4 +1,4 @@
-import { ChoiceField, TextField } from '../http/fields';
+import { ChoiceField, TextField, WholeField } from '../http/fields';
 
 const FORMATS = ['json', 'mermaid', 'openlineage'] as const;
 
@@ -37,6 +37,24 @@ export class LineageQueryDto {
     optional: true,
   })
   impact?: string;
+
+  @TextField({
+    description: 'What this prediction was made from.',
+    example: '0199b2e4-7c1a-7d3e-8f00-1a2b3c4d5e6f',
+    max: 64,
+    optional: true,
+  })
+  prediction?: string;
+
+  @WholeField({
+    description: 'Of a prediction of several rows: which one.',
+    min: 0,
+    max: 1_000_000,
+    fallback: 0,
+    query: true,
+    optional: true,
+  })
+  row?: number;
 
   @ChoiceField({ description: 'How it is written.', of: FORMATS, fallback: 'json', optional: true })
   format?: (typeof FORMATS)[number];

@@ -1,19 +1,24 @@
-import { toMermaid, type Lineage, type LineageQuery } from '@sibyl/features';
+import type { LineageGraph, LineageNode } from '@sibyl/features';
 
-type Format = 'json' | 'mermaid' | 'openlineage';
+export function toGraphView({ nodes, edges }: LineageGraph): Record<string, unknown> {
+  return { nodes: nodes.map(toNodeView), edges };
+}
 
-/** What was asked for, in the format that was asked for: text of Mermaid, or an object. */
-export async function answerLineage(
-  lineage: Lineage,
-  query: LineageQuery,
-  format: Format,
-): Promise<Record<string, unknown> | string> {
-  if (format === 'openlineage') return { events: await lineage.openLineage(query) };
-  const { impact: of } = query;
-  if (format === 'mermaid' || of === undefined) {
-    const graph = await lineage.graph(query);
-    return format === 'mermaid' ? toMermaid(graph) : { nodes: graph.nodes, edges: graph.edges };
-  }
-  const { graph, ...impact } = await lineage.impact(of);
-  return { nodes: graph.nodes, edges: graph.edges, impact };
+function toNodeView({ facts, ...node }: LineageNode): Record<string, unknown> {
+  return facts === undefined ? node : { ...node, facts: toFactsView(facts) };
+}
+
+function toFactsView({ events, knownAt, occurredAt, ...facts }: NonNullable<LineageNode['facts']>): object {
+  return {
+    ...facts,
+    ...(events && { events: events.map(toEventView) }),
+    ...(knownAt !== undefined && { known_at: knownAt }),
+    ...(occurredAt !== undefined && { occurred_at: occurredAt }),
+  };
+}
+
+type FactEvent = NonNullable<NonNullable<LineageNode['facts']>['events']>[number];
+
+function toEventView({ entity, eventId, eventTime, ageSeconds, ingestedAt }: FactEvent): object {
+  return { entity, event_id: eventId, event_time: eventTime, age_seconds: ageSeconds, ingested_at: ingestedAt };
 }

@@ -7,13 +7,20 @@ import { boundedBody } from '../http/bounded-body';
 import { HttpOptions } from '../http/http-options';
 import { parseJson } from '../http/json-text';
 import type { ApiRequest } from '../http/request-context';
-import { describe, unknownFields } from '../http/validation.pipe';
+import { describe, refuseUnknown } from '../http/validation.pipe';
 
 /** Faults of one answer. */
 const FAULTS = 64;
 const NDJSON = /^application\/(x-)?nd-?json\s*(;|$)/i;
 /** Deeper than any event: an object in a list in an object. */
 const DEPTH = 8;
+const ENVELOPE = ['stream', 'events', 'ack'];
+
+/** What became of the events, and how far their stream has come; that is not said of lines that name streams of their own. */
+export interface PushAnswer {
+  readonly outcome: readonly PushedEvent[] | UploadOutcome;
+  readonly watermark: number | undefined;
+}
 
 interface Envelope {
   readonly stream: string;
@@ -29,25 +36,17 @@ export class Pushes {
   ) {}
 
   /** A push of JSON, or a history of JSON lines. */
-  async receive(
-    caller: Principal,
-    request: ApiRequest,
-    stream: string | undefined,
-  ): Promise<readonly PushedEvent[] | UploadOutcome> {
+  async receive(caller: Principal, request: ApiRequest, stream: string | undefined): Promise<PushAnswer> {
     refuseEncoding(request);
     if (!NDJSON.test(request.headers['content-type'] ?? '')) return this.push(caller, request, stream);
     const limits = { bytes: this.options.artifactBytes, timeoutMs: this.options.uploadTimeoutMs };
     if (stream !== undefined) request.context.resource = { type: 'feature_stream', id: stream };
     const outcome = await this.log.upload(caller.actor, stream, boundedBody(request, limits));
     request.context.changes = { ...outcome.counts };
-    return outcome;
+    return { outcome, watermark: stream === undefined ? undefined : this.log.watermark(stream) };
   }
 
-  private async push(
-    caller: Principal,
-    request: ApiRequest,
-    named: string | undefined,
-  ): Promise<readonly PushedEvent[]> {
+  private async push(caller: Principal, request: ApiRequest, named: string | undefined): Promise<PushAnswer> {
     checkJsonType(request);
     const { bodyBytes: bytes, bodyTimeoutMs: timeoutMs, jsonDepth } = this.options;
     const body = parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(DEPTH, jsonDepth));
@@ -56,21 +55,19 @@ export class Pushes {
     const results = await this.log.push(caller.actor, stream, events);
     request.context.changes = countsOf(results);
     refuseWhole(results);
-    return results;
+    return { outcome: results, watermark: this.log.watermark(stream) };
   }
 }
 
 function envelopeOf(body: unknown, named: string | undefined): Envelope {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw wrong('', '{stream, events}', body);
-  const { stream = named, events, ...others } = body as Record<string, unknown>;
-  const unknown = Object.keys(others).map((name) => ({
-    pointer: `/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`,
-    received: 'a field that does not exist',
-  }));
-  if (unknown.length > 0) throw unknownFields(unknown.slice(0, FAULTS), unknown.slice(0, FAULTS));
+  const { stream = named, events, ack = 'durable', ...others } = body as Record<string, unknown>;
+  refuseUnknown(others, ENVELOPE);
   if (typeof stream !== 'string') throw wrong('/stream', 'the name of a stream', stream);
   if (typeof events !== 'object' || events === null) throw wrong('/events', 'a list of events, or one event', events);
   const list: readonly unknown[] = Array.isArray(events) ? events : [events];
+  // Nothing is answered that could still be lost.
+  if (ack !== 'durable') throw wrong('/ack', '"durable"', ack);
   if (list.length === 0) throw wrong('/events', 'at least one event', events);
   return { stream, events: list };
 }

@@ -6,44 +6,69 @@ import {
   type ReadRequest,
   type TrainingRequest,
 } from '@sibyl/features';
-import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { DomainError } from '@sibyl/kernel';
 import { checkJsonType, readBody } from '../http/body';
 import { HttpOptions } from '../http/http-options';
 import { parseJson } from '../http/json-text';
 import type { ApiRequest } from '../http/request-context';
-import { describe, unknownFields } from '../http/validation.pipe';
+import { describe, refuseUnknown } from '../http/validation.pipe';
 
-const FAULTS = 64;
 /** Deeper than any request: lists in an object of a list. */
-const DEPTH = 8;
+export const READ_DEPTH = 8;
 const TIMEOUT_MS_MAX = 10_000;
 
-const ONLINE = ['set', 'features', 'entities', 'timestamp', 'known_at', 'given', 'timeout_ms'];
-const EXPLAIN = ['set', 'feature', 'entity', 'timestamp', 'known_at', 'given', 'timeout_ms'];
+const MOMENT = ['timestamp', 'known_at', 'given', 'timeout_ms'];
+const ONLINE = ['set', 'service', 'features', 'entities', ...MOMENT, 'max_staleness', 'include'];
+const EXPLAIN = ['set', 'service', 'feature', 'entity', ...MOMENT];
 
-const HISTORICAL = ['set', 'features', 'rows', 'generate', 'known_at', 'format', 'statuses'];
+const HISTORICAL = ['set', 'service', 'features', 'rows', 'generate', 'known_at', 'format', 'statuses'];
 const GENERATE = ['stream', 'from', 'to', 'step'];
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** Requests for values of features, read by hand: a thousand entities are no work for decorators. */
+/** A read of now, and what its caller calls a set. */
+export interface OnlineRequest extends ReadRequest {
+  readonly called: 'set' | 'service';
+}
+
+/** What a read of features asks for, read by hand: a thousand entities are no work for decorators. */
+export function onlineOf(body: unknown): OnlineRequest {
+  const { entities, max_staleness: maxStaleness, include, ...others } = objectOf(body, ONLINE);
+  if (!Array.isArray(entities) || entities.length === 0) throw wrong('/entities', 'a list of entities', entities);
+  const { given, ...rest } = givenOf(others);
+  return {
+    ...{ ...selectedOf(rest), ...momentOf(rest), rows: rowsOf(entities, given) },
+    called: rest['service'] === undefined ? 'set' : 'service',
+    ...(maxStaleness === undefined ? {} : { maxStaleness }),
+    ...(include === undefined ? {} : { origins: includesMeta(include) }),
+  };
+}
+
+/** Beside a set `features` is an object: what `given` is for all entities. */
+function givenOf(body: Body): Body {
+  const { features, ...rest } = body;
+  const isObject = typeof features === 'object' && features !== null && !Array.isArray(features);
+  if (!isObject || (body['set'] ?? body['service']) === undefined) return body;
+  if (body['given'] !== undefined) throw wrong('/features', "not both 'features' and 'given' beside a set", features);
+  return { ...rest, given: features };
+}
+
+function includesMeta(include: unknown): boolean {
+  if (!Array.isArray(include)) throw wrong('/include', 'a list of: meta', include);
+  for (const [i, one] of include.entries()) if (one !== 'meta') throw wrong(`/include/${i}`, 'meta', one);
+  return include.length > 0;
+}
+
+/** The same of other requests for values of features. */
 @Injectable()
 export class ReadBody {
   constructor(private readonly options: HttpOptions) {}
 
-  async online(request: ApiRequest): Promise<ReadRequest> {
-    const body = await this.body(request, ONLINE);
-    const entities = body['entities'];
-    if (!Array.isArray(entities) || entities.length === 0) throw wrong('/entities', 'a list of entities', entities);
-    const selected = selectedOf(body);
-    return { ...selected, ...momentOf(body), rows: rowsOf(entities, body['given']) };
-  }
-
   async explain(request: ApiRequest): Promise<{ readonly asked: ReadRequest; readonly feature: string }> {
     const body = await this.body(request, EXPLAIN);
-    const { feature, set } = body;
+    const { feature, set = body['service'] } = body;
     if (typeof feature !== 'string') throw wrong('/feature', 'the name of a feature', feature);
-    const selected = set === undefined ? { features: [feature] } : selectedOf({ set });
+    const selected = selectedOf(set === undefined ? { features: [feature] } : { ...body, features: undefined });
     return { asked: { ...selected, ...momentOf(body), rows: rowsOf([body['entity']], body['given']) }, feature };
   }
 
@@ -54,25 +79,22 @@ export class ReadBody {
   private async body(request: ApiRequest, members: readonly string[]): Promise<Body> {
     checkJsonType(request);
     const { bodyBytes: bytes, bodyTimeoutMs: timeoutMs, jsonDepth } = this.options;
-    return objectOf(parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(DEPTH, jsonDepth)), members);
+    return objectOf(parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(READ_DEPTH, jsonDepth)), members);
   }
 }
 
 /** The object that a request has to be, with no members but these. */
-function objectOf(body: unknown, members: readonly string[]): Body {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw wrong('', 'an object', body);
-  const unknown = Object.keys(body)
-    .filter((name) => !members.includes(name))
-    .map((name): FieldFault => {
-      const pointer = `/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`;
-      return { pointer, received: 'a field that does not exist' };
-    });
-  if (unknown.length > 0) throw unknownFields(unknown.slice(0, FAULTS), unknown.slice(0, FAULTS));
+function objectOf(body: unknown, members: readonly string[], pointer = ''): Body {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw wrong(pointer, 'an object', body);
+  refuseUnknown(body, members, pointer);
   return body as Body;
 }
 
 /** Exactly one of a set and a list of features. */
-function selectedOf({ set, features }: Body): Pick<ReadRequest, 'set' | 'features'> {
+function selectedOf(body: Body): Pick<ReadRequest, 'set' | 'features'> {
+  const { set = body['service'], features } = body;
+  if (body['set'] !== undefined && body['service'] !== undefined)
+    throw wrong('/service', "not both 'set' and 'service'", body['service']);
   if ((set === undefined) === (features === undefined)) throw wrong('/set', 'a set, or a list of features', set);
   if (set !== undefined) {
     if (typeof set !== 'string') throw wrong('/set', 'the name of a set', set);
@@ -91,7 +113,7 @@ function trainingOf(body: Body): TrainingRequest {
     if (!Array.isArray(rows) || rows.length === 0) throw wrong('/rows', 'a list of rows', rows);
     return { ...request, rows: rows as readonly GivenRow[] };
   }
-  const grid = objectOf(generate, GENERATE);
+  const grid = objectOf(generate, GENERATE, '/generate');
   if (typeof grid['stream'] !== 'string') throw wrong('/generate/stream', 'the name of a stream', grid['stream']);
   return { ...request, generate: { ...grid, stream: grid['stream'] } as TrainingRequest['generate'] & object };
 }

@@ -1,5 +1,5 @@
-import { TRAINING_FORMATS, VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
-import { INSTANT, listOf, object, text, truth, whole, type Schema, type Schemas } from '../docs/schema';
+import { READ_TIERS, TRAINING_FORMATS, VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
+import { INSTANT, listOf, object, orNull, text, truth, whole, type Schema, type Schemas } from '../docs/schema';
 
 const VALUE: Schema = { description: 'A number, a text, a boolean, a list of them, or null' };
 const STATUS = text('How the value was come by', { enum: [...VALUE_STATUSES] });
@@ -11,6 +11,10 @@ const MOMENT = {
   'known_at?': { ...TIME, description: 'Whose knowledge counts: the moment itself unless said otherwise, or `now`' },
   'timeout_ms?': whole('How long the log may take; what has not come by then is TIMEOUT'),
 };
+const SET = {
+  'set?': text('Name of a feature set, or `name@` and the beginning of a hash'),
+  'service?': text('The same as `set`; not both'),
+};
 const GIVEN: Schema = {
   type: ['object', 'array'],
   description:
@@ -18,11 +22,21 @@ const GIVEN: Schema = {
 };
 
 export const ONLINE_BODY: Schema = object({
-  'set?': text('Name of a feature set, or `name@` and the beginning of a hash'),
-  'features?': listOf(text('`view:feature`')),
+  ...SET,
+  'features?': {
+    oneOf: [listOf(text('`view:feature`')), { type: 'object', additionalProperties: true }],
+    description: 'Without a set, what is read. Beside a set an object: the same as `given` for all entities',
+  },
   entities: { type: 'array', minItems: 1, maxItems: 1000, items: ENTITY },
   'given?': GIVEN,
   ...MOMENT,
+  'max_staleness?': {
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    description:
+      'For this read: features by name, and how old each may be at most (`30s`, `10m`, `1h`). Older is STALE; a `ttl` that is shorter stays',
+  },
+  'include?': { ...listOf(text(undefined, { enum: ['meta'] })), description: 'What else the answer says of each row' },
 });
 
 export const ONLINE_EXAMPLE = {
@@ -32,6 +46,7 @@ export const ONLINE_EXAMPLE = {
 
 export const EXPLAIN_BODY: Schema = object({
   'set?': text('Of which `feature` is a member'),
+  'service?': SET['service?'],
   feature: text('`view:feature`, or the name of a member of the set'),
   entity: ENTITY,
   'given?': { ...GIVEN, type: 'object' },
@@ -41,7 +56,7 @@ export const EXPLAIN_BODY: Schema = object({
 export const EXPLAIN_EXAMPLE = { feature: 'btc_technical:rsi', entity: { symbol: 'BTC/USDT' } };
 
 export const HISTORICAL_BODY: Schema = object({
-  'set?': text('Name of a feature set, or `name@` and the beginning of a hash'),
+  ...SET,
   'features?': listOf(text('`view:feature`')),
   'rows?': listOf({
     type: 'object',
@@ -76,6 +91,22 @@ const ROW = object({
   event_times: listOf({ type: ['string', 'null'], description: 'Of the newest event behind the value' }),
   ages_ms: listOf({ type: ['integer', 'null'] }),
   sources: listOf(SOURCE),
+  'error?': object(
+    { code: text(undefined, { enum: ['entity_not_found'] }) },
+    { description: 'Of a row that is NOT_FOUND. Its values are nulls, one a name, as those of every row' },
+  ),
+  'meta?': object(
+    {
+      event_time: { ...orNull(INSTANT), description: 'Of the newest event behind the row' },
+      ingested_at: { ...orNull(INSTANT), description: 'The latest arrival among the events that were known of it' },
+      age_ms: { type: ['integer', 'null'], description: 'From `event_time` to `as_of`' },
+      sources: listOf(SOURCE),
+      cache: text('Where it was found: computed before; computed of events in memory; of what the log says', {
+        enum: [...READ_TIERS],
+      }),
+    },
+    { description: 'Where `include` asks for it' },
+  ),
 });
 
 const STEP = object({
@@ -165,12 +196,21 @@ export const READ_SCHEMAS: Schemas = {
   }),
   OnlineFeatures: object({
     'set?': text('The version that was read'),
+    'service?': text('The same, where the request says `service`'),
     as_of: INSTANT,
     known_at: INSTANT,
     corrected: truth('Events that were too late to be served were counted too'),
     names: listOf(text()),
     results: listOf(ROW),
     partial: truth('Some values are not there'),
+    'warnings?': listOf(
+      object({
+        pointer: text(),
+        code: text('The time has not come yet by the clock of the server: the answer is of now', {
+          enum: ['timestamp_clamped'],
+        }),
+      }),
+    ),
     'degraded?': object({ reasons: listOf(text()) }),
     timing: object({ total_ms: { type: 'number' }, storage_ms: { type: 'number' } }),
   }),

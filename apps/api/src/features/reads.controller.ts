@@ -1,12 +1,14 @@
 import { Controller, Post, Req } from '@nestjs/common';
 import { ApiBody, ApiTags } from '@nestjs/swagger';
 import { FeatureReads } from '@sibyl/features';
+import { unreachable } from '../front/unreachable';
 import { Endpoint } from '../http/endpoint.decorator';
 import type { ApiRequest } from '../http/request-context';
 import { EXPLAIN_BODY, EXPLAIN_EXAMPLE, ONLINE_BODY, ONLINE_EXAMPLE } from './read.schemas';
 import { ReadBody } from './read-body';
-import { toExplanationView, toOnlineView } from './read.view';
+import { toExplanationView } from './read.view';
 
+/** `ReadHandler` takes reads of now before the ordinary stack: here they are only declared. */
 @ApiTags('Features')
 @Controller('v1/features')
 export class ReadsController {
@@ -23,9 +25,11 @@ export class ReadsController {
       'By set, or by a list of `view:feature`, for up to 1,000 entities; now, or as of a past `timestamp`: then with what was known at that moment (`known_at` asks for another; `"now"` is corrected history, and the answer says so). Values that are too old, missing or refused by a rule are null, and their status says why. `given` stands in for what the request knows itself.',
     access: 'features:read',
     action: 'feature.online',
-    body: 'stream',
+    body: 'raw',
     request: ONLINE_EXAMPLE,
     answer: 'OnlineFeatures',
+    also: { 207: { same: 'Some values are not there, and the request says `Prefer: status=multi`' } },
+    headers: { Prefer: '`status=multi`: 207 instead of 200 where some values are not there' },
     errors: [
       'malformed_json',
       'json_too_deep',
@@ -36,11 +40,8 @@ export class ReadsController {
       'database_unavailable',
     ],
   })
-  async online(@Req() request: ApiRequest): Promise<Record<string, unknown>> {
-    const asked = await this.bodies.online(request);
-    const begin = performance.now();
-    const answer = await this.reads.read(asked);
-    return toOnlineView(asked, answer, performance.now() - begin);
+  online(): never {
+    throw unreachable();
   }
 
   @Post('explain')

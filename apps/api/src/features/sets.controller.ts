@@ -10,7 +10,7 @@ import { Recorded } from '../http/record-change';
 import type { ApiRequest } from '../http/request-context';
 import { toDefinitionListView, toDefinitionView, toDeletedView, toPublishedView } from './definition.view';
 import { Definitions } from './definitions';
-import { PublishQuery } from './feature.dto';
+import { isDryRun, PublishQuery } from './feature.dto';
 import { SET_EXAMPLE } from './definition-examples';
 
 @ApiTags('Features')
@@ -66,11 +66,11 @@ export class SetsController {
   async publish(
     @Caller() caller: Principal,
     @Param('name') name: string,
-    @Query() { dry_run: dryRun = 'false' }: PublishQuery,
+    @Query() query: PublishQuery,
     @Req() request: ApiRequest,
     @Recorded() record: RecordChange,
   ): Promise<Record<string, unknown>> {
-    const isDry = dryRun === 'true';
+    const isDry = isDryRun(query);
     return toPublishedView(
       await this.definitions.publish(caller, { kind: 'set', name, isDry, request }, record),
       isDry,

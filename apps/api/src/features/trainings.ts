@@ -19,11 +19,16 @@ const NDJSON = /^application\/(x-)?nd-?json\s*(;|$)/i;
 const TYPES = { ndjson: 'application/x-ndjson', csv: 'text/csv', parquet: 'application/vnd.apache.parquet' } as const;
 /** Training sets at once: each reads the log as fast as it can. */
 const AT_ONCE = 2;
+/** Rows that are being sent for one: a file each, of one key and of all. */
+const SENT_OF_KEY = 2;
+const SENT_AT_ONCE = 16;
 
 /** Training sets on their way from a request to a file, and from there to their caller. */
 @Injectable()
 export class Trainings {
   private running = 0;
+  /** Keys whose rows are on their way, once for each request. */
+  private readonly senders: string[] = [];
 
   constructor(
     private readonly sets: TrainingSets,
@@ -34,29 +39,49 @@ export class Trainings {
   ) {}
 
   async begin(request: ApiRequest, query: HistoricalQuery, call: LongCall): Promise<Reply> {
-    if (this.running >= AT_ONCE)
-      throw new DomainError('queue_full', `There are ${AT_ONCE} training sets being made.`, { retryAfterSeconds: 30 });
-    this.running += 1;
-    let begun = false;
+    this.refuseWhenFull();
     const spool = `${randomUUID()}.rows`;
-    const end = async (): Promise<void> => {
-      this.running -= 1;
-      await this.sets.files.remove(spool);
-    };
+    let begun = false;
+    const end = async (): Promise<void> => this.sets.files.remove(spool);
     try {
       const asked = await this.requestOf(request, query, spool);
       const plan = await this.sets.prepare(asked);
+      // Whoever sends rows slowly holds nobody up but himself: the place is taken once they are all there.
+      this.refuseWhenFull();
       const reply = this.work.begin(call, 'feature.historical', async (signal, id, onProgress) => {
         try {
           return this.toResultView(id, asked, await this.sets.write(plan, id, { signal, onProgress }));
         } finally {
+          this.running -= 1;
           await end();
         }
       });
+      this.running += 1;
       begun = true;
       return reply;
     } finally {
       if (!begun) await end();
+    }
+  }
+
+  private refuseWhenFull(): void {
+    if (this.running >= AT_ONCE)
+      throw new DomainError('queue_full', `There are ${AT_ONCE} training sets being made.`, { retryAfterSeconds: 30 });
+  }
+
+  /** Runs while the key is known to be sending rows. */
+  private async sending<T>({ context: { principal } }: ApiRequest, receive: () => Promise<T>): Promise<T> {
+    const key = principal?.keyId ?? '';
+    const own = this.senders.filter((one) => one === key).length;
+    if (own >= SENT_OF_KEY || this.senders.length >= SENT_AT_ONCE) {
+      const detail = `Rows of ${own >= SENT_OF_KEY ? `${SENT_OF_KEY} requests of this key` : `${SENT_AT_ONCE} requests`} are being received.`;
+      throw new DomainError('queue_full', detail, { retryAfterSeconds: 30 });
+    }
+    this.senders.push(key);
+    try {
+      return await receive();
+    } finally {
+      this.senders.splice(this.senders.indexOf(key), 1);
     }
   }
 
@@ -87,6 +112,12 @@ export class Trainings {
       throw new DomainError('invalid_parameter', 'Name the set of the rows.', {
         faults: [{ pointer: '/set', expected: 'the name of a set, as `?set=`' }],
       });
+    await this.sending(request, () => this.receive(request, spool));
+    const output = outputOf({ ...(format && { format }), statuses: statuses === 'true' });
+    return { set, knownAt, ...output, file: await this.sets.files.read(spool) };
+  }
+
+  private async receive(request: ApiRequest, spool: string): Promise<void> {
     const limits = { bytes: this.options.artifactBytes, timeoutMs: this.options.uploadTimeoutMs };
     const file = await this.sets.files.create(spool);
     try {
@@ -96,8 +127,6 @@ export class Trainings {
       await file.discard();
       throw error;
     }
-    const output = outputOf({ ...(format && { format }), statuses: statuses === 'true' });
-    return { set, knownAt, ...output, file: await this.sets.files.read(spool) };
   }
 
   private toResultView(id: string, { set, knownAt }: TrainingRequest, made: TrainingResult): Record<string, unknown> {

@@ -13,15 +13,20 @@ export class QueryGuard implements CanActivate {
   canActivate(execution: ExecutionContext): boolean {
     const request = execution.switchToHttp().getRequest<ApiRequest>();
     if (request.context.isPublic || takesQuery(execution)) return true;
-    const names = Object.keys(request.query);
-    if (names.length === 0) return true;
-    const faults = names.slice(0, FAULTS).map((name) => ({
-      pointer: `/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`,
-      expected: 'no query',
-      received: 'a parameter that does not exist',
-    }));
-    throw unknownFields(faults, faults);
+    refuseQuery(Object.keys(request.query));
+    return true;
   }
+}
+
+/** Of a route that takes no query. Throws unknown_field where there is one. */
+export function refuseQuery(names: readonly string[]): void {
+  if (names.length === 0) return;
+  const faults = names.slice(0, FAULTS).map((name) => ({
+    pointer: `/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`,
+    expected: 'no query',
+    received: 'a parameter that does not exist',
+  }));
+  throw unknownFields(faults, faults);
 }
 
 const FAULTS = 64;

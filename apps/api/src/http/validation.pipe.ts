@@ -46,10 +46,18 @@ export function unknownFields(unknown: readonly FieldFault[], faults: readonly F
   return new DomainError('unknown_field', detail.join(' '), { faults });
 }
 
+/** Of an object that is read by hand: refuses every member that is none of these. */
+export function refuseUnknown(object: object, known: readonly string[], parent = ''): void {
+  const names = Object.keys(object).filter((name) => !known.includes(name));
+  if (names.length === 0) return;
+  const faults = names.slice(0, FAULTS).map((name) => unknownFault(name, known, `${parent}/${escaped(name)}`));
+  throw unknownFields(faults, faults);
+}
+
 function findInherited(value: unknown, parent: string, faults: FieldFault[]): void {
   if (typeof value !== 'object' || value === null) return;
   for (const [name, member] of Object.entries(value)) {
-    const pointer = `${parent}/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`;
+    const pointer = `${parent}/${escaped(name)}`;
     if ((name in Object.prototype || name === 'prototype') && faults.length < FAULTS)
       faults.push({ pointer, received: 'a field that does not exist' });
     findInherited(member, pointer, faults);
@@ -71,22 +79,28 @@ function validationProblem(errors: readonly ValidationError[]): DomainError {
 }
 
 function collect(error: ValidationError, parent: string, unknown: FieldFault[], wrong: FieldFault[]): void {
-  const pointer = `${parent}/${error.property.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`;
+  const pointer = `${parent}/${escaped(error.property)}`;
   const { whitelistValidation, unknownValue, ...others } = error.constraints ?? {};
-  if (whitelistValidation !== undefined) unknown.push(unknownFault(error, pointer));
+  if (whitelistValidation !== undefined)
+    unknown.push(unknownFault(error.property, error.target === undefined ? [] : fieldsOf(error.target), pointer));
   else if (unknownValue !== undefined || Object.keys(others).length > 0) {
     wrong.push({ pointer, expected: Object.values(others).join('; '), received: describe(error.value) });
   }
   for (const child of error.children ?? []) collect(child, pointer, unknown, wrong);
 }
 
-function unknownFault(error: ValidationError, pointer: string): FieldFault {
-  const near = error.target === undefined ? [] : nearestWords(error.property, fieldsOf(error.target));
+function unknownFault(name: string, known: Iterable<string>, pointer: string): FieldFault {
+  const [near] = nearestWords(name, known);
   return {
     pointer,
     received: 'a field that does not exist',
-    ...(near[0] === undefined ? {} : { hint: `did you mean '${near[0]}'?` }),
+    ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
   };
+}
+
+/** As a JSON pointer names it. */
+function escaped(name: string): string {
+  return name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1');
 }
 
 function fieldsOf(target: object): string[] {

@@ -12,6 +12,12 @@ import {
   type ServingReadiness,
 } from './serving';
 
+/** What follows a move of an alias; a failure of it is not the move's. */
+export interface AfterMove {
+  moved(event: AliasEvent): void;
+  promoted(model: string): Promise<void>;
+}
+
 /** Serving as this process does it: the reconciler's table and the runners behind it. */
 export class LocalServing extends Serving {
   constructor(
@@ -19,8 +25,7 @@ export class LocalServing extends Serving {
     private readonly promotion: Promotion,
     private readonly clock: Clock,
     private readonly loadLimitMs: number,
-    /** What a promotion leaves behind; its failure is not the promotion's. */
-    private readonly promoted: (model: string) => Promise<void> = () => Promise.resolve(),
+    private readonly after: AfterMove,
   ) {
     super();
   }
@@ -41,12 +46,15 @@ export class LocalServing extends Serving {
 
   async promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
     const event = await this.promotion.promote(actor, move, record);
-    await this.promoted(move.model);
+    this.after.moved(event);
+    await this.after.promoted(move.model);
     return event;
   }
 
-  rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
-    return this.promotion.rollback(actor, rollback, record);
+  async rollback(actor: Actor, rollback: AliasRollback, record: RecordChange): Promise<AliasEvent> {
+    const event = await this.promotion.rollback(actor, rollback, record);
+    this.after.moved(event);
+    return event;
   }
 
   async reload(model: string | undefined): Promise<readonly ReloadedModel[]> {

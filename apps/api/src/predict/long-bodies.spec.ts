@@ -3,19 +3,24 @@ import { DomainError, SystemClock } from '@sibyl/kernel';
 import { PayloadDigest } from '@sibyl/prediction';
 import { HttpOptions } from '../http/http-options';
 import { RequestContext } from '../http/request-context';
-import { Exchange, type ExchangeEnd } from './exchange';
+import { PredictExchange, type PredictEnd } from './predict-exchange';
 import { LongBodies } from './long-bodies';
 import { PredictOptions } from './predict-options';
-import type { Wire } from './wire';
+import type { Wire } from '../front/wire';
 
 const KEY = randomBytes(32);
-const NOBODY = { recorded: () => undefined, unrecorded: () => undefined, broken: () => undefined } as ExchangeEnd;
+const NOBODY = {
+  recorded: () => undefined,
+  unrecorded: () => undefined,
+  broken: () => undefined,
+  measured: () => undefined,
+} as PredictEnd;
 
-function exchangeOf(body: Buffer, timeoutMs = 10_000): Exchange {
+function exchangeOf(body: Buffer, timeoutMs = 10_000): PredictExchange {
   const wire = { headers: { 'x-request-timeout-ms': String(timeoutMs) } } as unknown as Wire;
   const startedAt = new SystemClock().monotonic();
   const context = new RequestContext({ requestId: 'r', ip: '192.0.2.1', startedAt, occurredAtMs: 0 });
-  const exchange = new Exchange(wire, { kind: 'single', pattern: '/predict' }, context, NOBODY);
+  const exchange = new PredictExchange(wire, { kind: 'single', pattern: '/predict' }, context, NOBODY);
   exchange.begin(new PredictOptions());
   exchange.body = body;
   return exchange;
@@ -42,7 +47,7 @@ describe('LongBodies', () => {
   });
 
   /** What one request does with its body, as the handler does it. */
-  async function read(exchange: Exchange, seen: (body: unknown) => void = () => undefined): Promise<string> {
+  async function read(exchange: PredictExchange, seen: (body: unknown) => void = () => undefined): Promise<string> {
     try {
       bodies.hold(exchange, exchange.body?.length ?? 0);
       try {
@@ -112,7 +117,7 @@ describe('LongBodies', () => {
     options.tensorBodyBytes = LARGE.length;
     const [first, second] = [exchangeOf(LARGE), exchangeOf(LARGE)];
     const gone = when === 'is read' ? first : second;
-    const used: Exchange[] = [];
+    const used: PredictExchange[] = [];
     const both = [first, second].map((one) => read(one, () => used.push(one)));
     setImmediate(() => setImmediate(() => gone.hangUp()));
     const texts = await Promise.all(both);
@@ -133,9 +138,9 @@ describe('LongBodies', () => {
 
   it('counts what is announced, or has come so far, once, and gives it back once', () => {
     const [announced, growing, other] = [LARGE, LARGE, LARGE].map((body) => exchangeOf(body)) as [
-      Exchange,
-      Exchange,
-      Exchange,
+      PredictExchange,
+      PredictExchange,
+      PredictExchange,
     ];
     options.longBodiesBytes = 1_000_000;
     bodies.hold(announced, 600_000);

@@ -3,7 +3,7 @@ import type { PayloadDigest } from '@sibyl/prediction';
 import type { HttpOptions } from '../http/http-options';
 import { withoutMark } from '../http/json-text';
 import { parseLongJson } from '../http/long-json';
-import type { Exchange } from './exchange';
+import type { PredictExchange } from './predict-exchange';
 import type { PredictOptions } from './predict-options';
 
 /** Larger bodies are read in slices; smaller ones take two milliseconds at most. */
@@ -35,7 +35,7 @@ export class LongBodies {
    * Counts the body of an exchange with so many bytes, which it announces or which have come of one that does not say how many; whoever
    * does so calls `leave` once it is over. Throws queue_full, and then still counts what it did before.
    */
-  hold(exchange: Exchange, bytes: number): void {
+  hold(exchange: PredictExchange, bytes: number): void {
     if (bytes <= LONG_BYTES) return;
     const others = this.held - exchange.heldBytes;
     if (others > 0 && others + bytes > this.parts.options.longBodiesBytes) {
@@ -46,13 +46,13 @@ export class LongBodies {
   }
 
   /** Does nothing where the exchange holds nothing, any more or at all. */
-  leave(exchange: Exchange): void {
+  leave(exchange: PredictExchange): void {
     this.held -= exchange.heldBytes;
     exchange.heldBytes = 0;
   }
 
   /** The value of the body, once `use` has taken from it what it wants; its digest is noted, and the body itself let go. */
-  async read(exchange: Exchange, use: WithBody): Promise<unknown> {
+  async read(exchange: PredictExchange, use: WithBody): Promise<unknown> {
     const { digest, clock, options, http } = this.parts;
     const { call } = exchange;
     const seat = new Seat(exchange);
@@ -129,7 +129,7 @@ class Seat {
   /** The deadline has passed before the body was read. */
   expired = false;
 
-  constructor(readonly exchange: Exchange) {
+  constructor(readonly exchange: PredictExchange) {
     this.bytes = exchange.body?.length ?? 0;
   }
 

@@ -4,7 +4,7 @@ import { DomainError, errorSpec, invariant, timestamp, type Clock } from '@sibyl
 import { joinJson, type JsonText } from '@sibyl/protocol';
 import type { Receiver, RowAnswer, RowFill, RowPrediction, ServedVersion, TensorAnswer } from '@sibyl/prediction';
 import { detailFor, statusOf } from '../http/problem';
-import type { Exchange } from './exchange';
+import type { PredictExchange } from './predict-exchange';
 import type { PredictReplies } from './predict-replies';
 
 /** What an answer needs beside itself. */
@@ -20,7 +20,7 @@ interface ReplyContext {
 /** Answers a request when its outputs are there. It may not throw: whoever calls it has the answers of others in hand. */
 abstract class Reply<T> implements Receiver<T> {
   constructor(
-    private readonly exchange: Exchange,
+    private readonly exchange: PredictExchange,
     private readonly parts: ReplyContext,
   ) {}
 
@@ -45,14 +45,14 @@ abstract class Reply<T> implements Receiver<T> {
   }
 
   /** What was decided, for metrics. */
-  protected abstract decided(answer: T, exchange: Exchange): RowPrediction | undefined;
+  protected abstract decided(answer: T, exchange: PredictExchange): RowPrediction | undefined;
   /** The members between id and timestamp, as JSON text. */
   protected abstract members(answer: T, served: ServedVersion): JsonText;
 }
 
 /** Answers a request for one row. */
 export class RowReply extends Reply<RowAnswer> {
-  protected decided(row: RowAnswer, exchange: Exchange): RowPrediction {
+  protected decided(row: RowAnswer, exchange: PredictExchange): RowPrediction {
     if (row.fill?.basis !== undefined) exchange.madeFrom([row]);
     return row;
   }

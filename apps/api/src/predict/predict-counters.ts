@@ -1,11 +1,10 @@
 /** Hot path. See docs/paths/predict.md. */
 import type { ServedVersion } from '@sibyl/prediction';
-import type { Metrics, RouteMetrics, VersionMetrics } from '@sibyl/telemetry';
+import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
 
-/** The counters of versions and routes, found without putting a name together for each prediction. */
+/** The counters of versions, found without putting a name together for each prediction. */
 export class PredictCounters {
   private readonly versions = new WeakMap<ServedVersion, VersionMetrics>();
-  private readonly routes = new Map<string, RouteMetrics>();
 
   constructor(private readonly metrics: Metrics) {}
 
@@ -14,14 +13,6 @@ export class PredictCounters {
     if (known !== undefined) return known;
     const made = this.metrics.predictions.of(served.model, served.version);
     this.versions.set(served, made);
-    return made;
-  }
-
-  ofRoute(pattern: string): RouteMetrics {
-    const known = this.routes.get(pattern);
-    if (known !== undefined) return known;
-    const made = this.metrics.http.of(pattern, 'POST');
-    this.routes.set(pattern, made);
     return made;
   }
 }

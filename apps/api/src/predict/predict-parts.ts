@@ -3,7 +3,7 @@ import type { Gate } from '@sibyl/auth';
 import type { Clock, IdSource } from '@sibyl/kernel';
 import type { PredictionService } from '@sibyl/prediction';
 import type { HttpOptions } from '../http/http-options';
-import type { Exchange } from './exchange';
+import type { PredictExchange } from './predict-exchange';
 import type { LongBodies } from './long-bodies';
 import type { PredictOptions } from './predict-options';
 import type { PredictReplies } from './predict-replies';
@@ -21,7 +21,7 @@ export interface PredictParts {
 }
 
 /** What goes wrong with the work is the answer. */
-export function orFail(exchange: Exchange, { replies }: Pick<PredictParts, 'replies'>, work: () => void): void {
+export function orFail(exchange: PredictExchange, { replies }: Pick<PredictParts, 'replies'>, work: () => void): void {
   try {
     work();
   } catch (error) {

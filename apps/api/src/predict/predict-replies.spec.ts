@@ -6,10 +6,10 @@ import { Metrics } from '@sibyl/telemetry';
 import { Drain } from '../http/drain';
 import type { EventRecorder } from '../http/event-recorder';
 import { RequestContext } from '../http/request-context';
-import { Exchange } from './exchange';
+import { PredictExchange } from './predict-exchange';
 import { PredictReplies } from './predict-replies';
-import { Underway } from './underway';
-import type { Wire } from './wire';
+import { Underway } from '../front/underway';
+import type { Wire } from '../front/wire';
 
 /** What becomes of a request whose end goes wrong in ways that nobody foresaw. */
 describe('PredictReplies', () => {
@@ -50,7 +50,7 @@ describe('PredictReplies', () => {
   });
   afterEach(() => metrics.close());
 
-  function exchange(): Exchange {
+  function exchange(): PredictExchange {
     const wire: Wire = {
       target: '/predict',
       address: '192.0.2.1',
@@ -60,7 +60,7 @@ describe('PredictReplies', () => {
       abort: () => told.push('aborted'),
     };
     const context = new RequestContext({ requestId: 'r', ip: '192.0.2.1', startedAt: 0, occurredAtMs: 0 });
-    return new Exchange(wire, { kind: 'single', pattern: '/predict' }, context, replies);
+    return new PredictExchange(wire, { kind: 'single', pattern: '/predict' }, context, replies);
   }
   const broken = new RangeError('nobody foresaw this');
   const fails = (): never => {
@@ -83,7 +83,7 @@ describe('PredictReplies', () => {
 
   it('fails a request whose answer cannot be digested', () => {
     const one = exchange();
-    Object.assign(replies, { parts: { ...replies['parts'], digest: { of: fails } } });
+    Object.assign(replies, { own: { ...replies['own'], digest: { of: fails } } });
     expect(() => replies.succeed(one, '{}')).toThrow(broken);
     replies.fail(one, broken);
     receiver?.durable();

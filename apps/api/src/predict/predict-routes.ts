@@ -1,12 +1,12 @@
 /** Hot path. See docs/paths/predict.md. */
+import { pathOf } from '../front/target';
+import type { FrontRoute } from '../front/front-handler';
 
 /** What a predict path asks for. */
 export type PredictKind = 'single' | 'batch' | 'model' | 'infer';
 
-export interface PredictRoute {
+export interface PredictRoute extends FrontRoute {
   readonly kind: PredictKind;
-  /** Pattern of the path, for metrics and the record. */
-  readonly pattern: string;
   /** The model that the path names. */
   readonly model?: string;
 }
@@ -20,23 +20,8 @@ const FIXED: Readonly<Record<string, PredictRoute>> = {
 };
 const OF_MODEL = /^(\/v1)?\/models\/([^/]+)\/predict\/?$/;
 
-/** Targets that were read lately: clients ask for the same few over and over. */
-const KNOWN_MAX = 1_000;
-const KNOWN_LENGTH_MAX = 512;
-const known = new Map<string, PredictRoute>();
-
-/** The predict route of a request target, or undefined: then the ordinary stack takes the request. */
+/** The predict route of a request target, or undefined: then another takes the request. */
 export function predictRoute(target: string): PredictRoute | undefined {
-  const before = known.get(target);
-  if (before !== undefined) return before;
-  const route = readRoute(target);
-  if (route === undefined || target.length > KNOWN_LENGTH_MAX) return route;
-  if (known.size >= KNOWN_MAX) known.clear();
-  known.set(target, route);
-  return route;
-}
-
-function readRoute(target: string): PredictRoute | undefined {
   const path = pathOf(target);
   const fixed = FIXED[path] ?? (path.endsWith('/') ? FIXED[path.slice(0, -1)] : undefined);
   if (fixed !== undefined) return fixed;
@@ -45,13 +30,6 @@ function readRoute(target: string): PredictRoute | undefined {
   return model === undefined
     ? undefined
     : { kind: 'model', pattern: `${match?.[1] ?? ''}/models/{name}/predict`, model };
-}
-
-/** The path of a request target, as Express reads it: proxies may send whole URLs (RFC 9112 §3.2.2). */
-function pathOf(target: string): string {
-  const local = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?#]*/i, '');
-  const end = local.search(/[?#]/);
-  return end < 0 ? local : local.slice(0, end);
 }
 
 function decoded(segment: string): string | undefined {

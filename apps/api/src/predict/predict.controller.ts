@@ -1,8 +1,8 @@
 import { Controller, Post } from '@nestjs/common';
 import { ApiBody, ApiTags } from '@nestjs/swagger';
-import type { DomainError, ErrorCode } from '@sibyl/kernel';
+import type { ErrorCode } from '@sibyl/kernel';
+import { unreachable } from '../front/unreachable';
 import { both, Endpoint, type EndpointFacts } from '../http/endpoint.decorator';
-import { internalError } from '../http/problem';
 import { BATCH_EXAMPLE, INFER_EXAMPLE, MODEL_EXAMPLES, SINGLE_EXAMPLE } from './predict-examples';
 import { PredictOptions } from './predict-options';
 
@@ -112,9 +112,4 @@ export class PredictController {
   infer(): never {
     throw unreachable();
   }
-}
-
-/** Only a server that was put together without the front handler comes here. */
-function unreachable(): DomainError {
-  return internalError(new Error('a predict request came past the front handler'));
 }

@@ -1,16 +1,14 @@
 /** Hot path. See docs/paths/predict.md. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { credentialOf } from '@sibyl/auth';
 import { DomainError } from '@sibyl/kernel';
 import type { JsonText } from '@sibyl/protocol';
 import type { Resolution } from '@sibyl/prediction';
-import { acceptsJson, notAcceptable } from '../http/accept';
-import { arrive } from '../http/arrival';
-import { bodyCutOff, checkJsonType, readBody } from '../http/body';
+import { admit, begin } from '../front/admission';
+import type { FrontHandler } from '../front/front-handler';
+import type { Wire } from '../front/wire';
+import { bodyCutOff } from '../http/body';
 import { decodeJson, parseWideJson, withoutMark } from '../http/json-text';
-import { Exchange } from './exchange';
+import { PredictExchange } from './predict-exchange';
 import { LONG_BYTES } from './long-bodies';
-import { NodeWire } from './node-wire';
 import { allAnswered, batchAnswer, inferAnswer, RowReply, TensorReply } from './predict-answers';
 import { PredictBatch } from './predict-batch';
 import {
@@ -25,36 +23,13 @@ import {
 import { forgetPlain, readPlainEnvelope, type PlainEnvelope } from './plain-envelope';
 import { orFail, type PredictParts } from './predict-parts';
 import { predictRoute, type PredictRoute } from './predict-routes';
-import type { Wire } from './wire';
 
-/**
- * The predict routes, from the head of a request to its answer, in front of the ordinary stack and through the same gate. A wire
- * calls `open` with the head, `receive` with the body and `hungUp` when nobody is there any more; none of them throws.
- */
-export class PredictHandler {
+/** The predict routes, from the head of a request to its answer. */
+export class PredictHandler implements FrontHandler {
   constructor(private readonly parts: PredictParts) {}
 
-  /** Takes a request of `node:http` if it is a prediction; everything else, other methods too, is left to the ordinary stack. */
-  take(request: IncomingMessage, response: ServerResponse): boolean {
-    if (request.method !== 'POST') return false;
-    const route = predictRoute(request.url ?? '/');
-    if (route === undefined) return false;
-    const announced = request.headers['content-length'];
-    const exchange = this.open(new NodeWire(request, response), route, Number(announced ?? 0));
-    response.on('close', () => {
-      if (!response.writableEnded) this.hungUp(exchange);
-    });
-    if (exchange.decided) return true;
-    const limits = { bytes: this.bodyLimit(route), timeoutMs: this.parts.http.bodyTimeoutMs };
-    const growing = announced === undefined ? (bytes: number) => this.parts.long.hold(exchange, bytes) : undefined;
-    readBody(request, limits, growing).then(
-      (bytes) => this.receive(exchange, bytes),
-      (error: unknown) => {
-        if (request.destroyed) this.hungUp(exchange);
-        this.fail(exchange, error);
-      },
-    );
-    return true;
+  route(target: string): PredictRoute | undefined {
+    return predictRoute(target);
   }
 
   bodyLimit({ kind }: PredictRoute): number {
@@ -63,20 +38,12 @@ export class PredictHandler {
   }
 
   /** Begins an exchange: who asks, whether they may, what they want of the answer, and whether there is room for so long a body. */
-  open(wire: Wire, route: PredictRoute, bodyBytes = 0): Exchange {
-    const { clock, ids, gate, replies, options, long } = this.parts;
-    const { headers, address } = wire;
-    const context = arrive(headers, address, clock, ids);
-    const exchange = new Exchange(wire, route, context, replies);
+  open(wire: Wire, route: PredictRoute, bodyBytes = 0): PredictExchange {
+    const { replies, options, long } = this.parts;
+    const context = begin(wire, this.parts);
+    const exchange = new PredictExchange(wire, route, context, replies);
     try {
-      context.route = route.pattern;
-      context.action = 'prediction.create';
-      context.principal = gate.authenticate(credentialOf(headers), address, wire.proof);
-      gate.authorize(context.principal, 'predict', route.model);
-      context.limitState = gate.admit(context.principal);
-      replies.refuseWhenStopping();
-      if (!acceptsJson(headers.accept)) throw notAcceptable();
-      checkJsonType(wire);
+      admit(exchange, { scope: 'predict', action: 'prediction.create', model: route.model }, this.parts);
       exchange.begin(options);
       replies.began(exchange);
       // Nothing is read of a body that is too long for the route.
@@ -87,8 +54,11 @@ export class PredictHandler {
     return exchange;
   }
 
-  /** Goes on with the whole body. */
-  receive(exchange: Exchange, bytes: Buffer): void {
+  growing(exchange: PredictExchange, bytes: number): void {
+    this.parts.long.hold(exchange, bytes);
+  }
+
+  receive(exchange: PredictExchange, bytes: Buffer): void {
     if (exchange.decided) return;
     try {
       exchange.context.predictionId = this.parts.ids.next();
@@ -107,7 +77,7 @@ export class PredictHandler {
   }
 
   /** The same for a long body, in slices. It is not held here, so that it can be let go. */
-  private async receiveLong(exchange: Exchange): Promise<void> {
+  private async receiveLong(exchange: PredictExchange): Promise<void> {
     const { long, replies } = this.parts;
     try {
       await this.handle(exchange, await long.read(exchange, (body) => this.readLong(exchange, body)));
@@ -119,7 +89,7 @@ export class PredictHandler {
   }
 
   /** Reads the nested arrays of a request for one row. */
-  private async readLong(exchange: Exchange, body: unknown): Promise<void> {
+  private async readLong(exchange: PredictExchange, body: unknown): Promise<void> {
     const { kind } = exchange.route;
     if (kind === 'batch' || kind === 'infer') return;
     const { envelope, resolution } = this.asked(exchange, body);
@@ -127,7 +97,7 @@ export class PredictHandler {
     await this.parts.service.readLong(resolution.served, parts, exchange.call);
   }
 
-  private handle(exchange: Exchange, body: unknown): Promise<void> | undefined {
+  private handle(exchange: PredictExchange, body: unknown): Promise<void> | undefined {
     const { kind } = exchange.route;
     if (kind === 'batch') return this.batch(exchange, body);
     if (kind === 'infer') return this.infer(exchange, body);
@@ -135,25 +105,22 @@ export class PredictHandler {
     return undefined;
   }
 
-  /** The connection is gone: what still waits is dropped. */
-  hungUp(exchange: Exchange): void {
+  hungUp(exchange: PredictExchange): void {
     exchange.hangUp();
   }
 
-  /** Ends an exchange whose body did not come as it should. */
-  fail(exchange: Exchange, error: unknown): void {
+  fail(exchange: PredictExchange, error: unknown): void {
     this.parts.long.leave(exchange);
     this.parts.replies.fail(exchange, error);
   }
 
-  /** The body will not come to its end. */
-  cutOff(exchange: Exchange): void {
+  cutOff(exchange: PredictExchange): void {
     this.hungUp(exchange);
     this.fail(exchange, bodyCutOff());
   }
 
   /** A request for one row as nearly all are, from its bytes; false where the ordinary way shall take it, or say what is wrong. */
-  private plain(exchange: Exchange, bytes: Uint8Array): boolean {
+  private plain(exchange: PredictExchange, bytes: Uint8Array): boolean {
     const { route } = exchange;
     if (route.kind !== 'single' && route.kind !== 'model') return false;
     try {
@@ -170,7 +137,10 @@ export class PredictHandler {
     return false;
   }
 
-  private submitPlain(exchange: Exchange, { scanner, withInputs, query, model, version }: PlainEnvelope): boolean {
+  private submitPlain(
+    exchange: PredictExchange,
+    { scanner, withInputs, query, model, version }: PlainEnvelope,
+  ): boolean {
     const { service, options } = this.parts;
     const resolution = this.resolve(exchange, modelOf(exchange.route.model, model), version);
     exchange.resolved(resolution);
@@ -194,7 +164,7 @@ export class PredictHandler {
       : service.submitPlainRow(resolution.served, call, new RowReply(exchange, this.parts));
   }
 
-  private single(exchange: Exchange, body: unknown): void {
+  private single(exchange: PredictExchange, body: unknown): void {
     const { service, options } = this.parts;
     const { call } = exchange;
     const { envelope, resolution } = this.asked(exchange, body);
@@ -209,14 +179,14 @@ export class PredictHandler {
     service.submitRow(resolution.served, row, call, new RowReply(exchange, this.parts));
   }
 
-  private asked(exchange: Exchange, body: unknown): { envelope: PredictEnvelope; resolution: Resolution } {
+  private asked(exchange: PredictExchange, body: unknown): { envelope: PredictEnvelope; resolution: Resolution } {
     const { route } = exchange;
     const envelope = readEnvelope(body, '', route.kind === 'model');
     const model = modelOf(route.model, envelope.model);
     return { envelope, resolution: this.resolve(exchange, model, envelope.version) };
   }
 
-  private async batch(exchange: Exchange, body: unknown): Promise<void> {
+  private async batch(exchange: PredictExchange, body: unknown): Promise<void> {
     const { replies } = this.parts;
     try {
       replies.succeed(exchange, await this.batchText(exchange, body));
@@ -225,7 +195,7 @@ export class PredictHandler {
     }
   }
 
-  private async infer(exchange: Exchange, body: unknown): Promise<void> {
+  private async infer(exchange: PredictExchange, body: unknown): Promise<void> {
     const { replies } = this.parts;
     try {
       replies.succeed(exchange, await this.inferText(exchange, body));
@@ -234,7 +204,7 @@ export class PredictHandler {
     }
   }
 
-  private async batchText(exchange: Exchange, body: unknown): Promise<JsonText> {
+  private async batchText(exchange: PredictExchange, body: unknown): Promise<JsonText> {
     const { service, options, clock, replies } = this.parts;
     const envelope = readBatchEnvelope(body, options.batchRequests);
     // A batch whose own model is wrong fails whole; an item that names a wrong model fails alone.
@@ -254,7 +224,7 @@ export class PredictHandler {
     return batchAnswer(batch.items(info, exchange.context.principal), info?.infoJson ?? 'null', clock.now());
   }
 
-  private async inferText(exchange: Exchange, body: unknown): Promise<JsonText> {
+  private async inferText(exchange: PredictExchange, body: unknown): Promise<JsonText> {
     const { service, options, clock, replies } = this.parts;
     const { context, call } = exchange;
     const envelope = readInferEnvelope(body, options.rows);
@@ -280,7 +250,7 @@ export class PredictHandler {
     });
   }
 
-  private resolve(exchange: Exchange, model: string | undefined, version: string | undefined): Resolution {
+  private resolve(exchange: PredictExchange, model: string | undefined, version: string | undefined): Resolution {
     const name = model ?? this.parts.options.defaultModel;
     if (name === undefined) {
       throw new DomainError('input_missing', "Name a model in 'model': this server has no default model.", {

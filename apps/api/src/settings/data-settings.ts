@@ -1,7 +1,7 @@
 import { AUDIT_DURABILITIES, AuditOptions } from '@sibyl/audit';
 import { AuthOptions } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
-import { ReadOptions } from '@sibyl/features';
+import { CLOCK_SKEW_MS_MAX, ReadOptions } from '@sibyl/features';
 import { choice, optionalText, whole } from './setting';
 import { lostByACrash, weakDatabasePassword } from './unsafe';
 
@@ -60,6 +60,14 @@ export const DATA = {
     fallback: undefined,
     meaning:
       'A Redis through which workers and servers tell each other of events of features at once. Unset, or lost: they find them in PostgreSQL within two seconds.',
+  }),
+  featureClockSkewMs: whole({
+    name: 'SIBYL_FEATURE_CLOCK_SKEW_MS',
+    min: 0,
+    max: CLOCK_SKEW_MS_MAX,
+    fallback: FEATURES.clockSkewMs,
+    meaning:
+      'How far the clocks of others may run ahead: times of events of features and of reads that lie further in the future are refused.',
   }),
   featureMemoryBytes: whole({
     name: 'SIBYL_FEATURE_MEMORY_BYTES',

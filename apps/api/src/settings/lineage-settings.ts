@@ -3,7 +3,7 @@ import { optionalText, text } from './setting';
 
 const LINEAGE_DEFAULTS = new LineageOptions();
 
-/** Where what is published is told to; OpenLineage's own names, as its clients read them. */
+/** Where what is published and promoted is told to; OpenLineage's own names, as its clients read them. */
 export const LINEAGE = {
   openLineageUrl: optionalText({
     name: 'OPENLINEAGE_URL',
@@ -11,7 +11,7 @@ export const LINEAGE = {
     pattern: /^https?:\/\/[^\s/@]+(\/\S*)?$/,
     fallback: undefined,
     meaning:
-      'OpenLineage server that is told of each feature view and set when it is published, at `api/v1/lineage` below this address. Unset: nobody is told.',
+      'OpenLineage server that is told of each feature view and set when it is published, and of each alias that moves, at `api/v1/lineage` below this address. Unset: nobody is told.',
   }),
   openLineageKey: optionalText({
     name: 'OPENLINEAGE_API_KEY',

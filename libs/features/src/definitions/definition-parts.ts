@@ -1,12 +1,13 @@
 import type { ExpressionEngine } from '../expressions/expression-engine';
 import type { Operator } from '../operators/operator';
 import type { RuleTally } from '../rules/rule-tally';
-import type { StreamDefinition } from './feature-view';
+import type { EntityRule, StreamDefinition } from './feature-view';
 
 export interface KnownStream {
   /** The view that owns it. */
   readonly view: string;
   readonly definition: StreamDefinition;
+  readonly entity?: EntityRule | undefined;
 }
 
 /** Streams of the installation that were published, whether or not the present version of their view still has them. */

@@ -94,13 +94,17 @@ export class ObjectReader {
     return this.fault(name, DURATION_EXPECTED);
   }
 
-  /** One of some words; where `null` is one of them, YAML's null is that word too. */
-  choice<T extends string>(name: string, words: readonly T[]): T | undefined {
+  /** One of some words, or what else one of them is called; where `null` is one of them, YAML's null is that word too. */
+  choice<T extends string>(
+    name: string,
+    words: readonly T[],
+    synonyms: ReadonlyMap<string, T> = new Map(),
+  ): T | undefined {
     this.known.add(name);
     const given: unknown = Object.hasOwn(this.object, name) ? this.object[name] : undefined;
     const value = given === null && (words as readonly string[]).includes('null') ? 'null' : (given ?? undefined);
     if (value === undefined) return undefined;
-    const word = words.find((one) => one === value);
+    const word = words.find((one) => one === value) ?? (typeof value === 'string' ? synonyms.get(value) : undefined);
     if (word !== undefined) return word;
     const near = typeof value === 'string' ? nearestWords(value, words)[0] : undefined;
     return this.fault(name, `one of ${words.join(', ')}`, near === undefined ? undefined : `did you mean '${near}'?`);

@@ -29,13 +29,15 @@ export function parseSet(document: unknown, views: KnownViews): FeatureSet {
     faults.throwAny('feature set');
   }
   const reader = new ObjectReader(document as Record<string, unknown>, '', faults);
-  reader.choice('kind', ['FeatureSet']);
+  reader.choice('kind', ['FeatureSet', 'FeatureService']);
   const name = reader.required('name', reader.name('name'), NAME_EXPECTED) ?? '';
   const description = reader.text('description');
   const onMissing = reader.choice('on_missing', MISSING) ?? 'error';
   const onStale = reader.choice('on_stale', [...MISSING, 'degrade'] as const) ?? 'error';
   // Where what is missing is refused nothing may be; where something stands in for it everything may.
   const minCompleteness = reader.number('min_completeness', { min: 0, max: 1 }) ?? (onMissing === 'error' ? 1 : 0);
+  // Where profiles that models are compared with come from: with the version of the model, and nowhere else.
+  reader.choice('baseline', ['model']);
   const members = readMembers(reader, views, faults, onMissing === 'default' || onStale === 'default');
   reader.done();
   faults.throwAny('feature set');

@@ -6,7 +6,7 @@ import type { DefinitionFaults } from './definition-faults';
 import { pointerTo, shown } from './definition-faults';
 import type { DefinitionParts, KnownStream } from './definition-parts';
 import { ofRule } from './expression-faults';
-import type { FieldDefinition, StreamDefinition, StreamIdentity, ValueRule } from './feature-view';
+import type { EntityRule, FieldDefinition, StreamDefinition, StreamIdentity, ValueRule } from './feature-view';
 import { NAME, NAME_EXPECTED, ObjectReader, isObject } from './object-reader';
 import { readRules } from './rule-reader';
 
@@ -20,7 +20,7 @@ const RETENTION_MIN = 3_600_000_000;
 /** The streams of a view: its own, and those of other views that it uses. */
 export function readStreams(
   of: ObjectReader,
-  view: string,
+  { name: view, entity }: { readonly name: string; readonly entity: EntityRule | undefined },
   faults: DefinitionFaults,
   parts: DefinitionParts,
 ): readonly StreamDefinition[] {
@@ -28,10 +28,29 @@ export function readStreams(
   return of.entries('streams', STREAMS_MAX).flatMap((reader) => {
     const stream = reader && readStream(reader, view, faults, parts);
     if (!stream) return [];
+    if (stream.of !== undefined) checkKeys(reader, stream, entity, parts);
     if (seen.has(stream.name)) reader.fault('name', 'a name that no other stream of the view has');
     seen.add(stream.name);
     return [stream];
   });
+}
+
+/** Tables of other views in which features look rows up: their names say all that `{name, of}` among the streams would. */
+export function tablesOfOthers(
+  features: unknown,
+  own: readonly StreamDefinition[],
+  view: string,
+  { streams }: Pick<DefinitionParts, 'streams'>,
+): readonly StreamDefinition[] {
+  const named = Array.isArray(features) ? features.flatMap((one) => (isObject(one) ? [one['table']] : [])) : [];
+  const found = new Map<string, StreamDefinition>();
+  for (const name of named) {
+    if (typeof name !== 'string' || own.some((stream) => stream.name === name)) continue;
+    const known = streams.stream(name);
+    if (known?.definition.table && known.view !== view && own.length + found.size < STREAMS_MAX)
+      found.set(name, { ...known.definition, of: known.view });
+  }
+  return [...found.values()];
 }
 
 function readStream(
@@ -60,8 +79,11 @@ function readStream(
   return stream;
 }
 
+const IDENTITY_SYNONYMS: ReadonlyMap<string, StreamIdentity> = new Map([['event_ts', 'event_time']]);
+
 function readIdentity(reader: ObjectReader, table: boolean): StreamIdentity {
-  const identity = reader.choice('identity', ['event_time', 'event_id']) ?? (table ? 'event_time' : 'event_id');
+  const identity =
+    reader.choice('identity', ['event_time', 'event_id'], IDENTITY_SYNONYMS) ?? (table ? 'event_time' : 'event_id');
   if (table && identity !== 'event_time') reader.fault('identity', 'event_time, as the rows of a table are corrected');
   return identity;
 }
@@ -76,6 +98,22 @@ function ofOther(
   reader.done();
   if (known?.view === owner) return { ...known.definition, of: owner };
   return reader.fault('of', `a view with a stream '${name}'`, known && `'${name}' is a stream of '${known.view}'`);
+}
+
+/** Keys of another type find nothing. Rows of a table are looked up by values of any. */
+function checkKeys(
+  reader: ObjectReader,
+  { name, table }: StreamDefinition,
+  entity: EntityRule | undefined,
+  { streams }: DefinitionParts,
+): void {
+  const owner = streams.stream(name);
+  const type = owner?.entity?.type;
+  if (table || type === undefined || entity === undefined || type === entity.type) return;
+  reader.fault(
+    'of',
+    `a view whose keys are ${entity.type}, as those of this one; those of '${owner?.view}' are ${type}`,
+  );
 }
 
 function readFields(reader: ObjectReader, faults: DefinitionFaults): readonly FieldDefinition[] {

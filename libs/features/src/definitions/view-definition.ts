@@ -9,7 +9,7 @@ import { FEATURES_MAX, readFeature } from './feature-reader';
 import type { EntityRule, FeatureView } from './feature-view';
 import { NAME_EXPECTED, ObjectReader, isObject } from './object-reader';
 import { defined } from './rule-reader';
-import { readStreams } from './stream-reader';
+import { readStreams, tablesOfOthers } from './stream-reader';
 import { ViewLinker, type FaultSink } from './view-linker';
 
 const ENTITY_KEY_MAX = 256;
@@ -31,7 +31,8 @@ export function parseView(document: unknown, parts: DefinitionParts): FeatureVie
   const name = reader.required('name', reader.name('name'), NAME_EXPECTED) ?? '';
   const description = reader.text('description');
   const entity = readEntity(reader);
-  const streams = readStreams(reader, name, faults, parts);
+  const own = readStreams(reader, { name, entity }, faults, parts);
+  const streams = [...own, ...tablesOfOthers(reader.value('features'), own, name, parts)];
   const { drafts, places, failed } = readFeatures(reader, faults, (one) =>
     readFeature(one, entity?.name, streams, parts),
   );

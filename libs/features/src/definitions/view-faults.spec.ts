@@ -166,7 +166,7 @@ describe('faults of a view', () => {
       },
       '/streams/1/name',
     ],
-    ['identity', { streams: [{ name: 's', identity: 'event_ts', fields: { close: 'int' } }] }, '/streams/0/identity'],
+    ['identity', { streams: [{ name: 's', identity: 'event_tim', fields: { close: 'int' } }] }, '/streams/0/identity'],
     [
       'a table of events',
       { streams: [{ name: 's', table: true, identity: 'event_id', fields: { close: 'int' } }] },

@@ -186,7 +186,8 @@ export class ViewLinker {
       return output ? [{ name, type: output.type, list: output.list, nullable: true }] : [];
     });
     if (known.length === names.length) return known;
-    const others = [...this.indexes.keys(), ...this.plan.outputs.map(({ name }) => name), REQUEST_TIME];
+    const fields = this.draft.streams.flatMap((stream) => stream.fields.map((field) => `${stream.name}.${field.name}`));
+    const others = [...this.indexes.keys(), ...this.plan.outputs.map(({ name }) => name), ...fields, REQUEST_TIME];
     const unread = others.filter((name) => !names.includes(name));
     return [...known, ...unread.map((name): Variable => ({ name, type: 'double', nullable: true }))];
   }

@@ -28,7 +28,7 @@ describe.each(['event_id', 'event_time'] as const)('events known by %s', (identi
           await engine.read();
           engine.log.events.push(...events);
           engine.store.taken(shuffled.slice(0, split));
-          if (split % 2 === 0) engine.named(await engine.live.read(engine.query('e')));
+          if (split % 2 === 0) await engine.read();
           engine.store.taken([...again, ...shuffled.slice(split), ...again]);
           const heard = await engine.read();
           expect(engine.log.reads).toBeLessThan(4);

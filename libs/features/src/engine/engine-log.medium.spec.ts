@@ -3,6 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { compileView } from '../definitions/view-compiler';
 import { parseView } from '../definitions/view-definition';
 import type { EventWriter } from '../log/event-writer';
+import { FeatureLog } from '../log/feature-log';
+import { LogOptions } from '../log/log-options';
 import { randomNumbers } from '../operators/testing';
 import { RuleTally } from '../rules/rule-tally';
 import { LogStand } from '../testing/log-stand';
@@ -120,4 +122,31 @@ it('is told when the log is gone, and serves on from memory', async () => {
   broken.mockRestore();
   expect(answer.unread).toBe('failed');
   expect(answer.frames.map(([frame]) => frame?.statuses[0])).toEqual(['PRESENT', 'TIMEOUT']);
+});
+
+it('serves what its record says when others commit and nobody has told of it yet', async () => {
+  const { database, clock, streams } = stand;
+  const silent = { info: (): void => undefined, warn: (): void => undefined };
+  const caller = { type: 'key', id: 'k', keyId: 'k', name: 'tests' } as const;
+  // They look for the commits of each other once a minute: not in this test.
+  const options = Object.assign(new LogOptions(), { pollMs: 60_000 });
+  const [one, two] = await Promise.all(
+    [[store], []].map((listeners) => FeatureLog.start({ database, clock, streams, listeners, log: silent }, options)),
+  );
+  const bar = (secondsAgo: number, close: number): object => ({
+    ...{ entity: 'W', event_time: Math.floor(Date.now() / 1000 - secondsAgo) * 1000, values: { close, venue: 'a' } },
+  });
+  try {
+    await one?.push(caller, 'bars', [bar(9, 1)]);
+    expect((await read('W')).values[0]).toBe(1);
+    await two?.push(caller, 'bars', [bar(6, 10)]);
+    await one?.push(caller, 'bars', [bar(3, 100)]);
+    const frame = await read('W');
+    expect([frame.values[0], frame.values[3]]).toEqual([100, 111]);
+    const knownAt = frame.basis[0]?.arrived as Micros;
+    const again = await past.read(query('W'), { at: frame.at, knownAt, corrected: false });
+    expect(shown(again.frames[0]?.[0] as Frame)).toEqual(shown(frame));
+  } finally {
+    await Promise.all([one?.stop(), two?.stop()]);
+  }
 });

@@ -1,6 +1,6 @@
 // What the engine of features costs by itself: values of one entity and of a thousand, events, and a million entities.
 // node -r ./test/support/load-typescript.cjs libs/features/src/engine/engine.bench.ts
-import type { FeatureEvent } from '../log/feature-event';
+import type { TakenEvent } from '../log/feature-event';
 import { randomNumbers } from '../operators/testing';
 import { BEGIN, tick } from '../testing/histories';
 import { EngineStand } from '../testing/stand';
@@ -48,7 +48,7 @@ const plan = planOf([candles], FEATURES);
 const random = randomNumbers(1);
 let ids = 0;
 
-function candle(entity: string, minute: number): FeatureEvent {
+function candle(entity: string, minute: number): TakenEvent {
   const price = 100 + random();
   const values = [price, price + random(), price - random(), price, Math.round(random() * 1000)];
   return tick({ stream: 'candles', entity, eventTime: BEGIN + minute * 60 * SECOND, values, id: ++ids });

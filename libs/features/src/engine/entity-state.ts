@@ -1,6 +1,6 @@
 // Hot: every read looks here, and every pushed event of an entity in memory is applied here.
 import type { OperatorStep } from '../definitions/view-plan';
-import type { FeatureEvent } from '../log/feature-event';
+import type { FeatureEvent, TakenEvent } from '../log/feature-event';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 import { EventColumns } from './event-columns';
 import { indexAfter, MAX_SERIES_EVENTS, type Series } from './series';
@@ -11,6 +11,9 @@ import { TileSums } from './tile-sums';
 const SETTLED = MICROS_PER_SECOND;
 /** Measured: this object and its columns' object, its entry in a map, its key. */
 const OBJECT_BYTES = 700;
+/** An event that waits for those before it; so many may. */
+const WAITING_BYTES = 400;
+const MAX_WAITING = 64;
 
 let versions = 0;
 
@@ -23,6 +26,8 @@ export interface HeldHistory {
   readonly since: Micros;
   /** Tiles would have to be summed of more events than are read at one time. */
   readonly tilesCut?: boolean;
+  /** The greatest stamp of the entity when the log was read, where that is known: of an event that was read or not. */
+  readonly arrived?: Micros;
 }
 
 const NOTHING: HeldHistory = { events: [], whole: true, since: Number.NEGATIVE_INFINITY };
@@ -34,7 +39,7 @@ const NOTHING: HeldHistory = { events: [], whole: true, since: Number.NEGATIVE_I
 export class EntityState {
   /** Another one after each change; no two states of a process ever have the same. */
   version = ++versions;
-  /** The latest arrival among the events that were applied: with it the log gives what a value was computed from. */
+  /** All that the log took of the entity until then was applied, and nothing later: with it the log gives what a value was computed from. */
   arrived: Micros = Number.NEGATIVE_INFINITY;
   /** A sum needs events that are no longer here: the log has to be read again. */
   spoiled = false;
@@ -44,6 +49,8 @@ export class EntityState {
   private readonly tiles: readonly TileSums[];
   /** How many events from the first are in the sums. */
   private summed = 0;
+  /** Events that were heard before others that came before them, in the order of their stamps. */
+  private waiting: readonly TakenEvent[] = [];
   private whole = true;
   private since = Number.NEGATIVE_INFINITY;
 
@@ -55,19 +62,36 @@ export class EntityState {
     this.columns = new EventColumns(need.definition, need.kept, history.events.length);
     this.tiles = need.folds.map((fold) => new TileSums(fold));
     for (const event of history.events) this.apply(event);
+    this.arrived = history.arrived ?? this.arrived;
     this.whole = history.whole;
     this.since = history.since;
     this.tilesCut = history.tilesCut ?? false;
   }
 
   get bytes(): number {
-    let bytes = OBJECT_BYTES + 2 * this.entity.length + this.columns.bytes;
+    let bytes = OBJECT_BYTES + 2 * this.entity.length + this.columns.bytes + this.waiting.length * WAITING_BYTES;
     for (const sums of this.tiles) bytes += sums.bytes;
     return bytes;
   }
 
+  /** Events are known to exist that were not heard of yet: what is here is right as of `arrived`, and no more is known. */
+  get behind(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  /** Hears of an event of this entity, however often and in whatever order: it is applied when all before it were. */
+  take(event: TakenEvent): void {
+    if (event.ingestedAt <= this.arrived) return;
+    if (event.previous > 0 && event.previous > this.arrived) return this.wait(event);
+    this.follow(event);
+    for (let next = this.waiting[0]; next && next.previous <= this.arrived; next = this.waiting[0]) {
+      this.waiting = this.waiting.slice(1);
+      if (next.ingestedAt > this.arrived) this.follow(next);
+    }
+  }
+
   /** Takes an event of this entity; false where it changes nothing: known already, replaced already, or too old to matter. */
-  apply(event: FeatureEvent): boolean {
+  private apply(event: FeatureEvent): boolean {
     const { columns } = this;
     if (event.ingestedAt > this.arrived) this.arrived = event.ingestedAt;
     const place = columns.placeOf(event);
@@ -145,6 +169,22 @@ export class EntityState {
   /** Time of the first event after `at`, from which on other events count. */
   nextAfter(end: number): Micros {
     return end < this.columns.end ? this.columns.timeAt(end) : Number.POSITIVE_INFINITY;
+  }
+
+  private follow(event: TakenEvent): void {
+    if (event.logOnly) this.arrived = event.ingestedAt;
+    else this.apply(event);
+  }
+
+  private wait(event: TakenEvent): void {
+    const { waiting } = this;
+    if (waiting.length >= MAX_WAITING) {
+      this.spoiled = true;
+      return;
+    }
+    const place = waiting.findIndex(({ ingestedAt }) => ingestedAt >= event.ingestedAt);
+    if (waiting[place]?.ingestedAt === event.ingestedAt) return;
+    this.waiting = place < 0 ? [...waiting, event] : waiting.toSpliced(place, 0, event);
   }
 
   private correct(index: number, event: FeatureEvent): true {

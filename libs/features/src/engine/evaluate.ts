@@ -22,7 +22,7 @@ export interface Inputs {
   readonly keepStale?: boolean | undefined;
 }
 
-/** The status of an expression without a value is the gravest among those of its variables. */
+/** The status of an expression without a value is the gravest among those of its variables; the gravest of all leaves it none. */
 const GRAVITY: Readonly<Record<ValueStatus, number>> = {
   PRESENT: 0,
   DEFAULTED: 0,
@@ -66,16 +66,16 @@ class Evaluation {
     for (let i = 0; i < streams.length; i++) {
       const { keyed, span } = streams[i] as (typeof streams)[number];
       const state = keyed ? undefined : this.inputs.states[i];
-      this.series.push(state && this.seriesOf(state, span, this.inputs.entity));
+      this.series.push(state && this.seriesOf(state, span));
     }
     for (const step of this.program.steps) this.step(step);
     return this.frame;
   }
 
-  private seriesOf(state: EntityState, span: Micros, entity: string): Series {
+  private seriesOf(state: EntityState, span: Micros): Series {
     const series = state.series(this.at, span);
     const { frame } = this;
-    frame.basis.push(new StreamBasis(state.need.definition.name, entity, state, series));
+    frame.basis.push(new StreamBasis(state.need.definition.name, state, series));
     frame.until = Math.min(frame.until, state.nextAfter(series.end));
     if (series.end > series.start) frame.from = Math.max(frame.from, series.times[series.end - 1] as number);
     return series;
@@ -127,7 +127,7 @@ class Evaluation {
 
   private expression(program: ProgramStep, { expression, slots }: ExpressionStep): void {
     const { values, statuses, times } = this.frame;
-    const { args } = program;
+    const { args, ages } = program;
     let status: ValueStatus = 'NULL';
     let time = Number.POSITIVE_INFINITY;
     let stale = false;
@@ -137,8 +137,10 @@ class Evaluation {
       args[i] = values[slot] as FeatureValue;
       if (GRAVITY[its] > GRAVITY[status]) status = its;
       if (its === 'STALE') stale = true;
-      if ((times[slot] as number) < time) time = times[slot] as number;
+      if (ages[i] === true && (times[slot] as number) < time) time = times[slot] as number;
     }
+    // What was not read is not what is missing: no `coalesce` stands in for it.
+    if (status === 'TIMEOUT') return this.settleAll(program, status, null, Number.NaN);
     const value = expression.evaluate(args);
     if (value !== null) status = stale && this.inputs.keepStale === true ? 'STALE' : 'PRESENT';
     this.settleAll(program, status, value, time === Number.POSITIVE_INFINITY ? Number.NaN : time);
@@ -153,7 +155,7 @@ class Evaluation {
       if (value === null) return this.settleAll(program, status, null, Number.NaN);
       const key = String(value);
       state = this.inputs.lookup(step.stream, key);
-      series = state && this.seriesOf(state, 0, key);
+      series = state && this.seriesOf(state, 0);
     }
     if (!state || !series) return this.settleAll(program, 'TIMEOUT', null, Number.NaN);
     if (series.end === series.start) return this.settleAll(program, 'NOT_FOUND', null, Number.NaN);

@@ -5,13 +5,13 @@ import type { FeatureEvent } from '../log/feature-event';
 import type { Micros } from '../time';
 import { ID_WORDS, readEventId, writeEventId } from './event-id';
 import { indexAfter } from './series';
+import { textBytes } from './value-bytes';
 
 const FIRST_CAPACITY = 4;
-/** Measured: an ArrayBuffer with its store, a view upon it, an array, a string with its place in an array. */
+/** Measured: an ArrayBuffer with its store, a view upon it, an array. */
 const BUFFER_BYTES = 250;
 const VIEW_BYTES = 180;
 const ARRAY_BYTES = 40;
-const STRING_BYTES = 24;
 
 const scratch = new Uint32Array(ID_WORDS);
 
@@ -135,7 +135,7 @@ export class EventColumns {
       const texts = this.strings[field];
       if (!texts) continue;
       const text = typeof value === 'string' ? value : null;
-      this.textBytes += bytesOf(text) - bytesOf(texts[index] ?? null);
+      this.textBytes += textBytes(text) - textBytes(texts[index] ?? null);
       texts[index] = text;
     }
   }
@@ -189,7 +189,7 @@ export class EventColumns {
     for (const texts of this.strings) {
       if (!texts) continue;
       for (let i = from; i < to; i++) {
-        this.textBytes -= bytesOf(texts[i] ?? null);
+        this.textBytes -= textBytes(texts[i] ?? null);
         texts[i] = null;
       }
     }
@@ -230,9 +230,4 @@ export class EventColumns {
     this.end -= this.start;
     this.start = 0;
   }
-}
-
-function bytesOf(text: string | null): number {
-  // Two bytes a character where one is beyond Latin-1: counted so for all, as nobody looks.
-  return text === null ? 0 : STRING_BYTES + 2 * text.length;
 }

@@ -59,12 +59,12 @@ export function explain(program: Program, inputs: Inputs, at: Micros, slot: numb
   const { outputs } = program.plan;
   const first = outputs[slot];
   if (!first) throw new RangeError(`no slot ${slot}`);
-  const steps = [...behind(program, first.step)].map((step) => explainStep(program, inputs, frame, step));
+  const steps = [...stepsBehind(program, first.step)].map((step) => explainStep(program, inputs, frame, step));
   return { at, feature: first.name, steps };
 }
 
 /** The step, and all that it rests on, each once. */
-function behind({ plan }: Program, first: number): Set<number> {
+export function stepsBehind({ plan }: Program, first: number): Set<number> {
   const seen = new Set<number>([first]);
   for (const index of seen) {
     const step = plan.steps[index];

@@ -3,6 +3,7 @@ import type { Given } from './frame';
 import type { Program } from './program';
 
 const MAX_TEXT = 4096;
+const MAX_ITEMS = 1024;
 
 /** Values of a request that were not taken: nothing of this name is in the plan, or not of its type. */
 export interface GivenFault {
@@ -36,7 +37,7 @@ export function readGiven(
 function fits(value: unknown, type: ValueType, list: boolean): value is FeatureValue {
   if (value === null) return true;
   if (!list) return isOf(value, type);
-  return Array.isArray(value) && value.every((item) => item === null || isOf(item, type));
+  return Array.isArray(value) && value.length <= MAX_ITEMS && value.every((item) => item === null || isOf(item, type));
 }
 
 function isOf(value: unknown, type: ValueType): boolean {

@@ -1,4 +1,4 @@
-import type { EventHistory, FeatureEvent, HistoryQuery } from '../log/feature-event';
+import type { EventHistory, FeatureEvent, HistoryAnswer, HistoryQuery } from '../log/feature-event';
 import type { Micros } from '../time';
 import type { HeldHistory } from './entity-state';
 import { MAX_SERIES_EVENTS } from './series';
@@ -23,6 +23,7 @@ export interface Viewpoint {
   readonly at: Micros;
   /** The newest event time that is read: `at`, or beyond it for a state that lives on. */
   readonly upTo: Micros;
+  /** Infinity: all that is committed. */
   readonly knownAt: Micros;
   readonly corrected: boolean;
   /** Moment at which the log need not answer any more. */
@@ -45,9 +46,8 @@ export async function readHistories(
     const result = results[i];
     const query = queries[i];
     if (!result || !query) throw new RangeError('the log answered fewer queries than it was asked');
-    if (result.cut && ask.need.folds.length > 0)
-      histories.push(await readParts(log, query, result.events, ask.view ?? view));
-    else histories.push({ events: result.events, whole: result.whole, since: knownSince(result, query.since) });
+    if (result.cut && ask.need.folds.length > 0) histories.push(await readParts(log, query, result, ask.view ?? view));
+    else histories.push({ ...result, since: knownSince(result, query.since) });
   }
   return histories;
 }
@@ -75,10 +75,13 @@ function knownSince(result: { events: readonly FeatureEvent[]; cut: boolean }, s
 async function readParts(
   log: EventHistory,
   query: HistoryQuery,
-  newest: readonly FeatureEvent[],
+  { events: newest, arrived }: HistoryAnswer,
   view: Viewpoint,
 ): Promise<HeldHistory> {
   const parts: (readonly FeatureEvent[])[] = [];
+  // What comes while the parts are read is heard of, and belongs to none of them.
+  const known = { ...query, knownAt: Math.min(query.knownAt, arrived ?? query.knownAt) };
+  const told = arrived === undefined ? {} : { arrived };
   let part = newest;
   for (let i = 0; i < MAX_PARTS; i++) {
     const oldest = part[0]?.eventTime;
@@ -86,14 +89,14 @@ async function readParts(
     const complete = part.filter(({ eventTime }) => eventTime !== oldest);
     if (oldest === undefined || complete.length === 0) break;
     parts.unshift(complete);
-    const [result] = await log.read([{ ...query, at: oldest }], view.deadline);
+    const [result] = await log.read([{ ...known, at: oldest }], view.deadline);
     if (!result) throw new RangeError('the log answered fewer queries than it was asked');
     if (!result.cut) {
       const since = knownSince(result, query.since);
-      return { events: [...result.events, ...parts.flat()], whole: result.whole, since };
+      return { events: [...result.events, ...parts.flat()], whole: result.whole, since, ...told };
     }
     part = result.events;
   }
   const events = [...part, ...parts.flat()];
-  return { events, whole: false, since: (part[0]?.eventTime ?? view.at) + 1, tilesCut: true };
+  return { events, whole: false, since: (part[0]?.eventTime ?? view.at) + 1, tilesCut: true, ...told };
 }

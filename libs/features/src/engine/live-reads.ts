@@ -1,17 +1,30 @@
 // Hot: what a prediction or a read of now asks.
+import { TURNS } from '@sibyl/kernel';
 import type { EventHistory } from '../log/feature-event';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 import type { CacheCounter } from './cache-counter';
 import type { EntityState } from './entity-state';
 import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
-import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type Task } from './online-query';
+import type { Frame } from './frame';
+import type { Memo } from './memo';
+import {
+  framesOf,
+  sharedTasksOf,
+  tasksOf,
+  tiersOf,
+  type OnlineAnswer,
+  type OnlineQuery,
+  type Task,
+} from './online-query';
 import { StateFinder } from './state-finder';
 import { StateLoader } from './state-loader';
 import type { StateStore } from './state-store';
 import { keepsVectors, recallFrame, rememberFrame } from './vectors';
 
 const DEADLINE_MS = 40;
+/** What is computed at once; longer work goes on in slices. */
+const AT_ONCE_MS = 2;
 /** Rows of tables whose keys come from rows of tables: so many deep. */
 const MAX_KEY_ROUNDS = 4;
 /** A clock that was set back by more than this is followed; before that, time stands still until it has caught up. */
@@ -35,19 +48,22 @@ export class LiveReads {
 
   /** At once where everything is in memory. */
   read(query: OnlineQuery): OnlineAnswer | Promise<OnlineAnswer> {
-    const tasks = tasksOf(query);
+    const tasks = sharedTasksOf(query);
     const at = this.moment();
     const finder = new StateFinder(this.options.store);
     let found = 0;
     for (const task of tasks) {
-      task.states = statesOf(task, at, finder);
+      const { misses } = finder;
+      task.states ??= statesOf(task, at, finder);
+      if (finder.misses > misses) task.tier = 'log';
       for (const state of task.states) if (state) found += 1;
     }
     this.count('state', found, finder.wanting);
     if (finder.wanting > 0) return this.readRest(query, tasks, finder);
-    this.evaluateAll(query, tasks, at, finder);
+    const rest = this.evaluateAll(query, tasks, at, finder);
+    if (rest) return rest.then(() => this.readRows(query, tasks, finder, at));
     if (finder.wanting > 0) return this.readRows(query, tasks, finder, at);
-    return { at, frames: framesOf(tasks, query), storage: 0 };
+    return { at, frames: framesOf(tasks, query), storage: 0, ...tiersOf(tasks, query) };
   }
 
   /** Why a feature has its value now. */
@@ -64,7 +80,7 @@ export class LiveReads {
     for (const task of tasks) task.states = undefined;
     // Now is when the states are there: no moment before it is asked of them.
     const at = this.moment();
-    this.evaluateAll(query, tasks, at, finder);
+    await this.evaluateAll(query, tasks, at, finder);
     return this.readRows(query, tasks, finder, at);
   }
 
@@ -78,31 +94,72 @@ export class LiveReads {
     for (let round = 0; round < MAX_KEY_ROUNDS && finder.wanting > 0; round++) {
       this.count('state', 0, finder.wanting);
       await finder.fetch(this.loader, query.deadlineMs ?? DEADLINE_MS);
-      this.evaluateAll(query, tasks, at, finder);
+      await this.evaluateAll(query, tasks, at, finder);
     }
     const { unread, storage } = finder;
-    return { at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
+    return { at, frames: framesOf(tasks, query), storage, ...tiersOf(tasks, query), ...(unread && { unread }) };
   }
 
-  private evaluateAll(query: OnlineQuery, tasks: readonly Task[], at: Micros, finder: StateFinder): void {
-    let hits = 0;
-    let misses = 0;
-    for (const task of tasks) {
+  /** Undefined where everything is done; long work goes on in slices. */
+  private evaluateAll(
+    query: OnlineQuery,
+    tasks: readonly Task[],
+    at: Micros,
+    finder: StateFinder,
+  ): Promise<void> | undefined {
+    const end = performance.now() + AT_ONCE_MS;
+    for (let i = 0; i < tasks.length; i++) {
+      const task = tasks[i] as Task;
       if (task.done) continue;
-      const { misses: before } = finder;
-      const states = (task.states ??= statesOf(task, at, finder));
-      const memo = this.options.store.memoOf(task.program, task.entity);
-      const keeps = keepsVectors(task.program) && query.keepStale !== true;
-      const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
-      task.frame = known ?? evaluate(task.program, { ...inputsOf(query, task, states, { at, finder }), memo }, at);
-      task.done = finder.misses === before;
-      if (!task.done) task.states = undefined;
-      if (!keeps) continue;
-      if (known) hits += 1;
-      else misses += 1;
-      if (!known && memo) rememberFrame(memo, states, task.frame);
+      this.evaluateOne(query, task, at, finder);
+      if (i + 1 < tasks.length && performance.now() > end)
+        return this.evaluateRest(query, tasks.slice(i + 1), at, finder);
     }
-    this.count('vector', hits, misses);
+    return undefined;
+  }
+
+  private async evaluateRest(
+    query: OnlineQuery,
+    tasks: readonly Task[],
+    at: Micros,
+    finder: StateFinder,
+  ): Promise<void> {
+    const { pace = TURNS } = query;
+    for (const task of tasks) {
+      if (pace.due) await pace.next();
+      if (task.done) continue;
+      // What was found before may have left memory meanwhile.
+      task.states = undefined;
+      this.evaluateOne(query, task, at, finder);
+    }
+  }
+
+  private evaluateOne(query: OnlineQuery, task: Task, at: Micros, finder: StateFinder): void {
+    const { misses: before } = finder;
+    const states = (task.states ??= statesOf(task, at, finder));
+    const memo = this.options.store.memoOf(task.program, task.entity);
+    const keeps = keepsVectors(task.program) && query.keepStale !== true;
+    const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
+    task.frame = known ?? evaluate(task.program, { ...inputsOf(query, task, states, { at, finder }), memo }, at);
+    task.done = finder.misses === before;
+    if (known && task.tier === 'state') task.tier = 'vector';
+    if (!task.done) {
+      task.states = undefined;
+      task.tier = 'log';
+    }
+    if (keeps) this.count('vector', known ? 1 : 0, known ? 0 : 1);
+    if (!known && memo) this.leave(task, keeps ? task.frame : undefined, memo, states);
+  }
+
+  /** Keeps what was computed for who asks next, as much as it weighs. */
+  private leave(
+    { program, entity, given }: Task,
+    frame: Frame | undefined,
+    memo: Memo,
+    states: readonly (EntityState | undefined)[],
+  ): void {
+    if (frame) rememberFrame(memo, states, frame);
+    if (program.weighs || given) this.options.store.weighRead(program, entity, memo);
   }
 
   /** The time, which never goes back: sums over tiles have gone on with it. */

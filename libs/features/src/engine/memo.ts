@@ -1,9 +1,10 @@
 import type { FeatureValue, ValueStatus } from '../feature-value';
-import type { Frame } from './frame';
+import { BASIS_BYTES, heldBytes, type Frame } from './frame';
 import type { Program, ProgramStep } from './program';
+import { valueBytes } from './value-bytes';
 
 /** Measured: the object and its arrays; a slot with a number of its own; a slot of a frame; a step. */
-const MEMO_BYTES = 400;
+const MEMO_BYTES = 300;
 const SLOT_BYTES = 40;
 const STEP_BYTES = 16;
 
@@ -15,18 +16,32 @@ export class Memo {
   frame: Frame | undefined;
   /** Versions of the states that `frame` was made of. */
   frameVersions: number[] = [];
-  readonly bytes: number;
+  bytes: number;
+  private readonly ownBytes: number;
   private readonly versions: number[];
   private readonly ahead: number[];
   private readonly values: FeatureValue[];
   private readonly statuses: ValueStatus[];
 
-  constructor({ plan }: Program) {
+  constructor(private readonly program: Program) {
+    const { plan } = program;
     this.versions = plan.steps.map(() => 0);
     this.ahead = plan.steps.map(() => 0);
     this.values = plan.outputs.map(() => null);
     this.statuses = plan.steps.map((): ValueStatus => 'NULL');
-    this.bytes = MEMO_BYTES + plan.outputs.length * 2 * SLOT_BYTES + plan.steps.length * STEP_BYTES;
+    const ofSlots = plan.outputs.length * 2 * SLOT_BYTES + plan.steps.length * STEP_BYTES;
+    this.bytes = this.ownBytes = MEMO_BYTES + ofSlots + plan.streams.length * BASIS_BYTES;
+  }
+
+  /** Counts texts and lists too, and what the request of the frame gave. */
+  weigh(): void {
+    const { frame, values, program } = this;
+    let bytes = this.ownBytes + (frame ? heldBytes(frame, program.heavy) : 0);
+    for (const slot of program.heavy) {
+      const value = values[slot] as FeatureValue;
+      if (value !== frame?.values[slot]) bytes += valueBytes(value);
+    }
+    this.bytes = bytes;
   }
 
   /** Writes what is known into `out`; false where the state has changed since. */

@@ -1,3 +1,4 @@
+import type { Pace } from '@sibyl/kernel';
 import type { Micros } from '../time';
 import type { EntityState } from './entity-state';
 import type { Frame, Given } from './frame';
@@ -20,7 +21,15 @@ export interface OnlineQuery {
   /** Milliseconds that the log may take; what has not come by then is TIMEOUT. */
   readonly deadlineMs?: number;
   readonly keepStale?: boolean;
+  /** Of long work; absent: that of all. */
+  readonly pace?: Pace | undefined;
+  /** The answer says where each row was found. */
+  readonly tiers?: boolean;
 }
+
+/** Where a row was found: all of it was computed before; computed of events in memory; the log had to be read. The last one is the slowest. */
+export const READ_TIERS = ['vector', 'state', 'log'] as const;
+export type ReadTier = (typeof READ_TIERS)[number];
 
 /** A moment of the past, and whose knowledge of it counts. */
 export interface PastMoment {
@@ -40,6 +49,8 @@ export interface OnlineAnswer {
   readonly unread?: 'deadline' | 'failed';
   /** Microseconds that were spent on the log; 0: everything was in memory. */
   readonly storage: Micros;
+  /** By row, where it was asked for. */
+  readonly tiers?: readonly ReadTier[];
 }
 
 /** One view of one row, on its way to its frame. */
@@ -52,6 +63,7 @@ export interface Task {
   frame: Frame | undefined;
   /** Nothing is missing that could still be read. */
   done: boolean;
+  tier: ReadTier;
 }
 
 export function tasksOf({ views, rows }: OnlineQuery): Task[] {
@@ -61,10 +73,43 @@ export function tasksOf({ views, rows }: OnlineQuery): Task[] {
     for (const [i, program] of views.entries()) {
       const entity = row.entities[i];
       if (entity === undefined) throw new RangeError(`no key of view ${program.plan.view.name}`);
-      tasks.push({ program, entity, given: row.given?.[i], states: undefined, frame: undefined, done: false });
+      tasks.push({
+        program,
+        entity,
+        given: row.given?.[i],
+        states: undefined,
+        frame: undefined,
+        done: false,
+        tier: 'state',
+      });
     }
   }
   return tasks;
+}
+
+/** The same of one moment: rows that ask the same are one task. */
+export function sharedTasksOf(query: OnlineQuery): Task[] {
+  const tasks = tasksOf(query);
+  if (query.rows.length === 1) return tasks;
+  const { length } = query.views;
+  const known = query.views.map(() => new Map<string, Task>());
+  return tasks.map((task, i) => {
+    // What is given differs, or is of all: then it is the same object.
+    const before = known[i % length]?.get(task.entity);
+    if (before?.given === task.given && before !== undefined) return before;
+    known[i % length]?.set(task.entity, task);
+    return task;
+  });
+}
+
+/** Where each row was found: where the slowest of its views was. Nothing, unless it was asked for. */
+export function tiersOf(tasks: readonly Task[], { views, rows, tiers }: OnlineQuery): Pick<OnlineAnswer, 'tiers'> {
+  if (tiers !== true) return {};
+  const slowest = (row: number): ReadTier => {
+    const ranks = views.map((_, view) => READ_TIERS.indexOf(tasks[row * views.length + view]?.tier ?? 'log'));
+    return READ_TIERS[Math.max(0, ...ranks)] ?? 'log';
+  };
+  return { tiers: rows.map((_, row) => slowest(row)) };
 }
 
 /** Frames by row, then by view. */

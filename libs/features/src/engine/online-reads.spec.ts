@@ -49,6 +49,29 @@ function engineAt(second: number): EngineStand {
   return engine;
 }
 
+describe('the age of an expression', () => {
+  it('is that of its oldest input that comes from a stream; rows of tables have ages of their own', async () => {
+    const engine = new EngineStand(
+      planOf(
+        [spends, countries],
+        [
+          { name: 'amount', op: 'last', stream: 'spends', inputs: ['amount'] },
+          { name: 'country', op: 'last', stream: 'spends', inputs: ['country'] },
+          { name: 'risk', table: 'countries', field: 'risk', key: 'country' },
+          { name: 'weighed', expression: 'amount * risk', of: ['amount', 'risk'], ttl: 30 * SECOND },
+          { name: 'twice', expression: 'risk * 2.0', of: ['risk'], ttl: 30 * SECOND },
+          { name: 'more', expression: 'weighed + twice', of: ['weighed', 'twice'], ttl: 30 * SECOND },
+        ],
+      ),
+    );
+    engine.now = BEGIN + 100 * SECOND;
+    engine.take(risk('NL', 0.5), spend(90, 10));
+    expect(await engine.read()).toMatchObject({ weighed: 5, twice: 1, more: 6 });
+    engine.now = BEGIN + 121 * SECOND;
+    expect(await engine.read()).toMatchObject({ weighed: 'STALE', twice: 1, more: 'STALE' });
+  });
+});
+
 describe('a read of now', () => {
   it('knows nothing of an entity without events, but what stands in', async () => {
     const engine = engineAt(1);
@@ -186,6 +209,54 @@ describe('a read of now', () => {
     expect((await engine.live.read(engine.query('nobody'))).unread).toBeUndefined();
   });
 
+  it('does not go back with a clock that is set back a little, and follows one that is set back far', async () => {
+    const sum = { name: 'sum', op: 'sum', stream: 'spends', inputs: ['amount'], window: { span: 60 * SECOND } };
+    const engine = new EngineStand(planOf([spends], [{ ...sum, tile: 10 * SECOND }]));
+    engine.now = BEGIN + 100 * SECOND;
+    engine.take(spend(70, 1), spend(98, 2));
+    const readAt = async (second: number): Promise<readonly unknown[]> => {
+      engine.now = BEGIN + second * SECOND;
+      const answer = await engine.live.read(engine.query('e'));
+      return [(answer.at - BEGIN) / SECOND, engine.named(answer)['sum'], engine.log.reads];
+    };
+    expect(await readAt(100)).toEqual([100, 3, 1]);
+    // The sum has gone on to the event of second 98: asked of memory, an earlier moment would have to be read again.
+    expect(await readAt(97)).toEqual([100, 3, 1]);
+    expect(await readAt(95)).toEqual([100, 3, 1]);
+    expect(await readAt(101)).toEqual([101, 3, 1]);
+    expect(await readAt(95.9)).toEqual([95.9, 1, 2]);
+  });
+
+  it('has no value that is made of what could not be read', async () => {
+    const engine = new EngineStand(
+      planOf(
+        [spends, countries],
+        [
+          ...FEATURES.slice(0, 6),
+          { name: 'usual', expression: 'limit / max(coalesce(mean, 1.0), 1.0)', of: ['mean', 'limit'] },
+          { name: 'known', expression: 'has(mean)', of: ['mean'] },
+          { name: 'safe', expression: 'coalesce(risk, 0.25)', of: ['risk'] },
+          { name: 'twice', expression: 'safe * 2.0', of: ['safe'] },
+          { name: 'own', expression: 'limit * 2.0', of: ['limit'] },
+        ],
+      ),
+    );
+    engine.now = BEGIN + 2 * SECOND;
+    engine.log.before = () => Promise.reject(new Error('gone'));
+    const unread = { usual: 'TIMEOUT', known: 'TIMEOUT', safe: 'TIMEOUT', twice: 'TIMEOUT', own: 1000 };
+    expect(await engine.read()).toMatchObject(unread);
+    expect(await engine.readPast(BEGIN)).toMatchObject(unread);
+    // What the request gives is known all the same.
+    const { given } = readGiven(engine.program, { mean: 50, risk: 0.5 });
+    expect(await engine.read('e', { rows: [{ entities: ['e'], given: [given] }] })).toMatchObject({
+      usual: 10,
+      known: true,
+      twice: 1,
+    });
+    engine.log.before = undefined;
+    expect(await engine.read()).toMatchObject({ usual: 100, known: true, safe: 0.25 });
+  });
+
   it('is answered at once from memory, and asks the log once for all others', async () => {
     const engine = engineAt(2);
     const names = Array.from({ length: 1000 }, (_, i) => `e${i}`);
@@ -199,7 +270,7 @@ describe('a read of now', () => {
       corrected: false,
     });
     expect(engine.named(past, 999)).toMatchObject({ amount: 999, risk: 1 });
-    expect(engine.live.read(engine.query(...names))).not.toBeInstanceOf(Promise);
+    expect(engine.live.read(engine.query(...names.slice(0, 10)))).not.toBeInstanceOf(Promise);
     expect(() => engine.live.read(engine.query(...names, 'more'))).toThrow('at most 1000');
   });
 
@@ -224,7 +295,8 @@ describe('a read of the past', () => {
     const engine = new EngineStand(planOf([spends], [count]));
     engine.now = BEGIN + 1000 * SECOND;
     engine.take(spend(20, 1), spend(20, 2), spend(25, 3));
-    const at = async (micros: number): Promise<unknown> => (await engine.readPast(BEGIN + micros))['n'];
+    const knownAt = engine.now;
+    const at = async (micros: number): Promise<unknown> => (await engine.readPast(BEGIN + micros, { knownAt }))['n'];
     expect(await at(20 * SECOND - 1)).toBe('NOT_FOUND');
     expect(await at(20 * SECOND)).toBe(2);
     expect(await at(30 * SECOND - 1)).toBe(3);
@@ -285,6 +357,24 @@ describe('a read of the past', () => {
     expect(await engine.readPast(BEGIN + 120 * SECOND)).toMatchObject({ country: 'NL' });
     expect(await engine.readPast(BEGIN + 149 * SECOND)).toMatchObject({ country: 'NL' });
     expect(await engine.readPast(BEGIN + 150 * SECOND)).toMatchObject({ country: 'X' });
+  });
+
+  it('finds a vector again for who gives the same only', async () => {
+    const engine = engineAt(500);
+    engine.take(spend(1, 100));
+    const read = async (features: Record<string, unknown>): Promise<readonly unknown[]> => {
+      const { given } = readGiven(engine.program, features);
+      const query = { ...engine.query(), rows: [{ entities: ['e'], given: [given] }] };
+      const at = BEGIN + 20 * SECOND;
+      const { ratio } = engine.named(await engine.past.read(query, { at, knownAt: at, corrected: false }));
+      return [ratio, engine.counts.get('as_of hit') ?? 0];
+    };
+    expect(await read({ mean: 50 })).toEqual([2, 0]);
+    expect(await read({ mean: 25 })).toEqual([4, 0]);
+    expect(await read({})).toEqual([20, 0]);
+    expect(await read({ mean: 50 })).toEqual([2, 1]);
+    expect(await read({ mean: 25 })).toEqual([4, 2]);
+    expect(await read({})).toEqual([20, 3]);
   });
 
   it('says TIMEOUT where the log cannot be read', async () => {

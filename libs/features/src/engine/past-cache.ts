@@ -1,10 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import type { Micros } from '../time';
-import type { Frame } from './frame';
+import { BASIS_BYTES, heldBytes, type Frame } from './frame';
 import type { PastMoment, Task } from './online-query';
 
 /** Measured: an entry and its frame; a slot with a number and a time of its own. */
-const FRAME_BYTES = 600;
+const FRAME_BYTES = 460;
 const SLOT_BYTES = 48;
 /** Stretches of time kept of one entity and plan. */
 const MAX_STRETCHES = 16;
@@ -14,6 +14,7 @@ interface Stretch {
   readonly from: Micros;
   readonly upTo: Micros;
   readonly frame: Frame;
+  readonly bytes: number;
 }
 
 /**
@@ -26,11 +27,7 @@ export class PastCache {
   constructor(maxBytes: number) {
     this.stretches = new LRUCache({
       maxSize: maxBytes,
-      sizeCalculation: (stretches, key) =>
-        stretches.reduce(
-          (bytes, { frame }) => bytes + FRAME_BYTES + frame.values.length * SLOT_BYTES,
-          2 * key.length + 200,
-        ),
+      sizeCalculation: (stretches, key) => stretches.reduce((sum, { bytes }) => sum + bytes, 2 * key.length + 200),
     });
   }
 
@@ -48,9 +45,15 @@ export class PastCache {
     const key = keyOf(task, moment);
     const from = validFrom(frame, moment);
     const others = (this.stretches.peek(key) ?? []).filter((stretch) => stretch.from !== from);
+    const stretch = { from, upTo: moment.at, frame, bytes: bytesOf(frame, task) };
     // Later moments of the same stretch make it longer.
-    this.stretches.set(key, [{ from, upTo: moment.at, frame }, ...others].slice(0, MAX_STRETCHES));
+    this.stretches.set(key, [stretch, ...others].slice(0, MAX_STRETCHES));
   }
+}
+
+function bytesOf(frame: Frame, { program }: Task): number {
+  const ofBasis = frame.basis.reduce((sum, { entity }) => sum + BASIS_BYTES + 2 * entity.length, 0);
+  return FRAME_BYTES + frame.values.length * SLOT_BYTES + ofBasis + heldBytes(frame, program.heavy);
 }
 
 /** With strict knowledge an event counts from when it both had happened and was known. */

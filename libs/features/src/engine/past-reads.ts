@@ -6,7 +6,16 @@ import { EntityState, type HeldHistory } from './entity-state';
 import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
 import { readHistories, type HistoryAsk, type Viewpoint } from './history-reader';
-import { framesOf, tasksOf, type OnlineAnswer, type OnlineQuery, type PastMoment, type Task } from './online-query';
+import {
+  framesOf,
+  sharedTasksOf,
+  tasksOf,
+  tiersOf,
+  type OnlineAnswer,
+  type OnlineQuery,
+  type PastMoment,
+  type Task,
+} from './online-query';
 import { PastCache } from './past-cache';
 import type { StreamNeed } from './stream-need';
 
@@ -32,7 +41,8 @@ export class PastReads {
   }
 
   async read(query: OnlineQuery, moment: PastMoment): Promise<OnlineAnswer> {
-    const tasks = tasksOf(query);
+    const tasks = sharedTasksOf(query);
+    for (const task of tasks) task.tier = 'log';
     const settled = moment.knownAt <= this.options.now() - SETTLED && query.keepStale !== true;
     if (settled) this.recall(tasks, moment);
     const missing = tasks.filter(({ done }) => !done);
@@ -43,7 +53,11 @@ export class PastReads {
     const { unread } = reading;
     const storage = missing.length > 0 ? Math.round((performance.now() - begin) * MICROS_PER_MS) : 0;
     if (settled) for (const task of missing) if (task.frame) this.cache.keep(task, moment, task.frame);
-    return { at: moment.at, frames: framesOf(tasks, query), storage, ...(unread && { unread }) };
+    return {
+      ...{ at: moment.at, frames: framesOf(tasks, query), storage },
+      ...tiersOf(tasks, query),
+      ...(unread && { unread }),
+    };
   }
 
   private recall(tasks: readonly Task[], moment: PastMoment): void {
@@ -51,7 +65,9 @@ export class PastReads {
     for (const task of tasks) {
       task.frame = this.cache.find(task, moment);
       task.done = task.frame !== undefined;
-      if (task.done) hits += 1;
+      if (!task.done) continue;
+      hits += 1;
+      task.tier = 'vector';
     }
     if (hits > 0) this.options.counter.count('as_of', 'hit', hits);
     if (tasks.length > hits) this.options.counter.count('as_of', 'miss', tasks.length - hits);
@@ -91,11 +107,12 @@ export class PastReads {
     reading: Reading,
     statesOf: (task: number) => PastStates,
   ): Promise<void> {
+    const { pace = TURNS } = query;
     for (const [i, task] of tasks.entries()) inputsOf(query, task, statesOf(i));
     for (let round = 0; round <= MAX_KEY_ROUNDS; round++) {
       await reading.fetch(this.options.now);
       for (const [i, task] of tasks.entries()) {
-        if (TURNS.due) await TURNS.next();
+        if (pace.due) await pace.next();
         if (task.done) continue;
         const states = statesOf(i);
         const { misses } = states;

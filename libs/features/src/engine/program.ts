@@ -12,6 +12,8 @@ export interface ProgramStep {
   readonly out: Computed;
   /** Values of the variables of an expression. */
   readonly args: FeatureValue[];
+  /** Whether the age of each variable is one of the expression's: rows of tables have ages of their own. */
+  readonly ages: readonly boolean[];
   readonly test: EventTest | undefined;
   /** Depends on events only, so that its outcome holds until the next one. */
   readonly lasting: boolean;
@@ -19,6 +21,9 @@ export interface ProgramStep {
   /** The shortest age after which a rule asks again. */
   readonly maxAge: Micros | undefined;
 }
+
+/** Values that a list counts as; it has at most ten times as many. */
+const LIST_WEIGHT = 100;
 
 let programs = 0;
 
@@ -33,17 +38,26 @@ export class Program {
   readonly home: string | undefined;
   /** Rows of tables are looked up by values. */
   readonly keyed: boolean;
+  /** Slots whose values may weigh more than a number: texts and lists. */
+  readonly heavy: readonly number[];
+  /** A read may leave more behind than numbers: texts, lists, sums of tiles. */
+  readonly weighs: boolean;
   /** Names to slots, of what callers may ask for or give. */
   readonly slots: ReadonlyMap<string, number>;
 
+  /** What one row comes to, in values. */
+  readonly weight: number;
   private readonly needs: readonly StreamNeed[];
 
   constructor(readonly plan: ViewPlan) {
     this.home = plan.streams.find((stream) => !stream.keyed)?.definition.name;
     this.keyed = plan.streams.some((stream) => stream.keyed);
     this.needs = plan.streams.map((_, i) => needOf(plan, i));
-    this.steps = plan.steps.map((step, index) => programStep(step, index));
+    this.steps = plan.steps.map((step, index) => programStep(plan, step, index));
     this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && !lasting(step)));
+    this.weight = plan.outputs.reduce((sum, { list }) => sum + (list ? LIST_WEIGHT : 1), 0);
+    this.heavy = plan.outputs.flatMap(({ type, list }, slot) => (list || type === 'string' ? [slot] : []));
+    this.weighs = this.heavy.length > 0 || plan.streams.some(({ tiles }) => tiles.length > 0);
     this.slots = new Map(plan.outputs.flatMap(({ name, implicit }, slot) => (implicit ? [] : [[name, slot] as const])));
   }
 
@@ -53,7 +67,7 @@ export class Program {
   }
 }
 
-function programStep(step: PlanStep, index: number): ProgramStep {
+function programStep(plan: ViewPlan, step: PlanStep, index: number): ProgramStep {
   const feature = step.kind === 'moment' ? undefined : step.feature;
   const ages = feature?.rules.flatMap(({ maxAge }) => (maxAge === undefined ? [] : [maxAge])) ?? [];
   return {
@@ -61,11 +75,18 @@ function programStep(step: PlanStep, index: number): ProgramStep {
     step,
     out: { values: new Array<FeatureValue>(step.width).fill(null), status: 'NULL', have: 0, need: 0 },
     args: step.kind === 'expression' ? step.slots.map(() => null) : [],
+    ages: step.kind === 'expression' ? step.slots.map((slot) => comesFromStream(plan, slot)) : [],
     test: step.kind === 'operator' && step.where ? new EventTest(step.where) : undefined,
     lasting: step.kind === 'operator' && lasting(step),
     ttl: feature?.ttl,
     maxAge: ages.length > 0 ? Math.min(...ages) : undefined,
   };
+}
+
+function comesFromStream({ outputs, steps, streams }: ViewPlan, slot: number): boolean {
+  const step = steps[outputs[slot]?.step ?? -1];
+  if (step?.kind === 'operator') return streams[step.stream]?.definition.table !== true;
+  return step?.kind === 'expression';
 }
 
 function lasting({ operator }: OperatorStep): boolean {

@@ -28,13 +28,15 @@ export class StateFinder {
     const table = this.store.table(stream);
     if (!table?.serves(need)) throw new RangeError(`the plan is not in use: stream ${stream}`);
     const state = this.store.find(table, entity);
-    if (state?.suffices(at, need)) return state;
+    const sufficient = state?.suffices(at, need) === true;
+    if (sufficient && !state.behind) return state;
     const key = `${stream}\n${entity}`;
     // It may have left memory again for want of room.
     const loaded = this.loaded?.get(key);
     if (loaded?.need === table.need && loaded.suffices(at, need)) return loaded;
-    if (this.unread) return undefined;
-    if (state) this.store.drop(table, entity);
+    // One that is behind is right as of what it has heard of.
+    if (this.unread) return sufficient ? state : undefined;
+    if (state && !sufficient) this.store.drop(table, entity);
     this.misses += 1;
     this.missing ??= new Map<string, StateAsk>();
     this.missing.set(key, { table, entity });

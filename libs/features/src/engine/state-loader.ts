@@ -1,5 +1,5 @@
 import { TURNS } from '@sibyl/kernel';
-import type { EventHistory, FeatureEvent } from '../log/feature-event';
+import type { EventHistory, TakenEvent } from '../log/feature-event';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 import { EntityState } from './entity-state';
 import { readHistories, type HistoryAsk, type Viewpoint } from './history-reader';
@@ -33,7 +33,7 @@ interface Flight extends StateAsk {
   readonly promise: Promise<EntityState>;
   resolve(state: EntityState): void;
   reject(error: unknown): void;
-  waiting: FeatureEvent[];
+  waiting: TakenEvent[];
   /** What was read is not all there is. */
   overflown: boolean;
   extra: number;
@@ -106,7 +106,7 @@ export class StateLoader {
       flight.overflown = false;
     }
     const at = this.now();
-    const view: Viewpoint = { at, upTo: at + AHEAD, knownAt: at + AHEAD, corrected: false, deadline };
+    const view: Viewpoint = { at, upTo: at + AHEAD, knownAt: Infinity, corrected: false, deadline };
     const asks = flights.map(({ table, entity, extra }): HistoryAsk => ({ need: table.need, entity, extra }));
     const histories = await readHistories(this.log, asks, view);
     const again: Flight[] = [];
@@ -115,10 +115,11 @@ export class StateLoader {
       if (i % SLICE === SLICE - 1 && TURNS.due) await TURNS.next();
       const history = histories[i];
       const state = new EntityState(flight.table.need, flight.entity, history);
-      for (const event of flight.waiting) state.apply(event);
+      for (const event of flight.waiting) state.take(event);
       const enough = !flight.overflown && state.suffices(this.now(), flight.table.need);
-      if (!enough && !last) {
-        flight.extra = Math.min(MAX_SERIES_EVENTS, flight.extra * 32);
+      // Who was told that an event is stored may be among those who wait: it is read with those before it that were not heard of.
+      if ((!enough || state.behind) && !last) {
+        if (!enough) flight.extra = Math.min(MAX_SERIES_EVENTS, flight.extra * 32);
         again.push(flight);
         continue;
       }
@@ -134,7 +135,7 @@ export class StateLoader {
     return again;
   }
 
-  private hold(flight: Flight, event: FeatureEvent): void {
+  private hold(flight: Flight, event: TakenEvent): void {
     if (flight.waiting.length >= MAX_WAITING || this.waiting >= MAX_WAITING_ALL) {
       flight.overflown = true;
       return;

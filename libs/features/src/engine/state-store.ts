@@ -1,11 +1,11 @@
 // Hot: every read finds its states here, and every event that is taken anywhere passes here.
 import type { ViewPlan } from '../definitions/view-plan';
-import type { EventListener, FeatureEvent } from '../log/feature-event';
+import type { EventListener, TakenEvent } from '../log/feature-event';
 import type { Micros } from '../time';
 import type { EntityState } from './entity-state';
 import { Memo } from './memo';
 import type { Program } from './program';
-import { covers, needsOf, type StreamNeed } from './stream-need';
+import { covers, isFarAbove, needsOf, type StreamNeed } from './stream-need';
 
 /** Plans whose values are kept of one entity; more of them at one time are versions of one another. */
 const MAX_MEMOS = 8;
@@ -23,7 +23,7 @@ interface Held {
 
 /** A state on its way into memory. */
 interface Awaiting {
-  take(event: FeatureEvent): void;
+  take(event: TakenEvent): void;
   /** Events may have been missed. */
   startOver(): void;
 }
@@ -68,12 +68,13 @@ export class StateStore implements EventListener {
     return this.count;
   }
 
-  /** The plans that reads may ask for from now on. States that have too little for them go. */
+  /** The plans that reads may ask for from now on. States that have too little for them go, and those that have far too much. */
   usePlans(plans: Iterable<ViewPlan>): void {
     const tables = new Map<string, StreamTable>();
     for (const [name, need] of needsOf(plans)) {
       const table = this.tables.get(name);
-      tables.set(name, table?.serves(need) ? table : new StreamTable(need));
+      const fits = table?.serves(need) === true && !isFarAbove(table.need, need);
+      tables.set(name, fits ? table : new StreamTable(need));
     }
     for (const [name, table] of this.tables) {
       if (tables.get(name) === table) continue;
@@ -107,6 +108,15 @@ export class StateStore implements EventListener {
     return memo;
   }
 
+  /** After a read: what its values hold, and the sums that it made. */
+  weighRead({ plan }: Program, entity: string, memo: Memo): void {
+    memo.weigh();
+    for (const { definition, keyed } of plan.streams) {
+      const held = keyed ? undefined : this.tables.get(definition.name)?.held.get(entity);
+      if (held) this.weigh(held);
+    }
+  }
+
   keep(table: StreamTable, state: EntityState): void {
     if (this.tables.get(table.need.definition.name) !== table) return;
     this.drop(table, state.entity);
@@ -122,9 +132,8 @@ export class StateStore implements EventListener {
     if (held) this.remove(held);
   }
 
-  taken(events: readonly FeatureEvent[]): void {
+  taken(events: readonly TakenEvent[]): void {
     for (const event of events) {
-      if (event.logOnly) continue;
       const table = this.tables.get(event.stream);
       if (!table) continue;
       table.awaited.get(event.entity)?.take(event);
@@ -140,10 +149,10 @@ export class StateStore implements EventListener {
     }
   }
 
-  private apply(held: Held, event: FeatureEvent): void {
+  private apply(held: Held, event: TakenEvent): void {
     const { state } = held;
     if (state.columns.full) state.trim(this.now());
-    state.apply(event);
+    state.take(event);
     if (state.spoiled) this.remove(held);
     else this.weigh(held);
   }

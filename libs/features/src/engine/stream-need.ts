@@ -1,8 +1,12 @@
 import type { StreamDefinition } from '../definitions/feature-view';
+import { readsSameEvents } from '../definitions/stream-versions';
 import type { OperatorStep, ViewPlan } from '../definitions/view-plan';
 import type { TileFold } from '../operators/operator';
 import type { Micros } from '../time';
 import { EventTest } from './event-condition';
+
+/** Words of memory an entity that are not worth reading it again: some dozens of events. */
+const FEW_WORDS = 512;
 
 /** What plans need to have at hand of one entity's events on a stream. */
 export interface StreamNeed {
@@ -30,6 +34,8 @@ export function needsOf(plans: Iterable<ViewPlan>): Map<string, StreamNeed> {
     plan.streams.forEach((stream, index) => {
       const need = needOf(plan, index);
       const other = needs.get(stream.definition.name);
+      // A stream that was defined anew while it had no event: the first plan is the one that goes on.
+      if (other && !readsSameEvents(other.definition, need.definition)) return;
       needs.set(stream.definition.name, other ? joinNeeds(other, need) : need);
     });
   }
@@ -65,11 +71,26 @@ export function needOf(plan: ViewPlan, index: number): StreamNeed {
 /** A state that was made for `held` has all that `asked` asks. */
 export function covers(held: StreamNeed, asked: StreamNeed): boolean {
   return (
+    readsSameEvents(held.definition, asked.definition) &&
     held.history >= asked.history &&
     held.span >= asked.span &&
     asked.kept.every((kept, i) => !kept || held.kept[i] === true) &&
     asked.folds.every(({ step }) => held.folds.some((fold) => fold.step === step))
   );
+}
+
+/** What a plan of before had kept is so much more than is asked now that states are better made anew, smaller. */
+export function isFarAbove(held: StreamNeed, asked: StreamNeed): boolean {
+  return (
+    wordsOf(held) > 2 * wordsOf(asked) + FEW_WORDS ||
+    held.span > 2 * asked.span ||
+    held.folds.length > 2 * asked.folds.length
+  );
+}
+
+/** Of the events that are kept by their number: time, arrival, id and fields. */
+function wordsOf({ history, kept }: StreamNeed): number {
+  return history * (4 + kept.filter(Boolean).length);
 }
 
 /** Versions of a stream differ by fields added at the end only, so the definition with more of them reads the events of both. */

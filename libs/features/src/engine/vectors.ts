@@ -5,6 +5,9 @@ import type { Frame, Given } from './frame';
 import type { Memo } from './memo';
 import type { Program } from './program';
 
+/** Characters of what a request gives that are worth keeping: it hardly comes again where it is long. */
+const MAX_GIVEN = 1024;
+
 /** A vector can be kept for a plan until its events or its moment change: not where windows by time move on with each moment. */
 export function keepsVectors(program: Program): boolean {
   return !program.timed && !program.keyed;
@@ -24,7 +27,7 @@ export function recallFrame(
 }
 
 export function rememberFrame(memo: Memo, states: readonly (EntityState | undefined)[], frame: Frame): void {
-  if (states.includes(undefined)) return;
+  if (states.includes(undefined) || (frame.given?.key.length ?? 0) > MAX_GIVEN) return;
   memo.frame = frame;
   memo.frameVersions = states.map((state) => state?.version ?? 0);
 }

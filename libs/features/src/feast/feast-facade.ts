@@ -1,11 +1,11 @@
-import { DomainError, nearestWords, type Actor, type FieldFault } from '@sibyl/kernel';
+import { DomainError, nearestWords, type Actor, type FieldFault, type Pace } from '@sibyl/kernel';
 import type { FeatureLog } from '../log/feature-log';
 import type { PushedEvent } from '../log/pushed-event';
 import type { StreamCatalog } from '../log/stream-catalog';
 import type { AskedRow } from '../serving/entity-rows';
 import type { FeatureReads } from '../serving/feature-reads';
 import type { Selection } from '../serving/selection';
-import { feastAnswer, type FeastAnswer } from './feast-answer';
+import { feastAnswer } from './feast-answer';
 import { readFeastOnline, readFeastPush, refused, type Columns, type FeastPush } from './feast-body';
 
 const FAULTS = 64;
@@ -23,23 +23,21 @@ export class FeastFacade {
     private readonly streams: StreamCatalog,
   ) {}
 
-  async online(body: unknown): Promise<FeastAnswer> {
+  /** The answer, as JSON. */
+  async online(body: unknown, pace?: Pace): Promise<string> {
     const { entities, features, set, fullNames, rows } = readFeastOnline(body);
-    const asked = set === undefined ? { features: features ?? [] } : { set };
-    const selection = await this.reads.select(asked);
+    const selection = await this.reads.select(set === undefined ? { features: features ?? [] } : { set });
     const names = namesOf(selection, fullNames);
     const keys = keysOf(selection, entities);
     const given = Object.keys(entities).filter((name) => !Object.hasOwn(keys, name));
+    const own = Object.keys(keys);
     const row = (i: number): AskedRow => ({
-      entity: rowOf(keys, Object.keys(keys), i),
+      entity: rowOf(keys, own, i),
       // What a request knows itself stands among the entities.
       ...(given.length === 0 ? {} : { given: rowOf(entities, given, i) }),
     });
-    return feastAnswer(
-      keys,
-      names,
-      await this.reads.read({ ...asked, rows: Array.from({ length: rows }, (_, i) => row(i)) }),
-    );
+    const asked = { rows: Array.from({ length: rows }, (_, i) => row(i)), ...(pace && { pace }) };
+    return feastAnswer(keys, names, await this.reads.readSelected(selection, asked), pace);
   }
 
   /** Stores the rows as events. Feast's answer has no room for single rows: where one was not stored it is an error. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LineageOptions } from './lineage-options';
 import type { OpenLineageEvent } from './open-lineage';
 
-/** Publications that wait to be told. */
+/** Events that wait to be told. */
 const WAITING_MAX = 1000;
 const ANSWER_MS = 5_000;
 /** A server that is down is asked again after so long, and given up on after the last. */
@@ -17,7 +17,7 @@ export interface FeedParts {
   readonly onOutcome: (outcome: FeedOutcome) => void;
 }
 
-/** Tells an OpenLineage server what was published. Nobody waits for it, and what does not fit is dropped and counted. */
+/** Tells an OpenLineage server what was published, and which aliases moved. Nobody waits for it, and what does not fit is dropped and counted. */
 export class LineageFeed {
   private readonly waiting: (() => Promise<OpenLineageEvent>)[] = [];
   private readonly ending = new AbortController();
@@ -48,7 +48,7 @@ export class LineageFeed {
       } catch (error) {
         if (this.ending.signal.aborted) return;
         this.parts.onOutcome('failed');
-        this.parts.log.warn({ err: error }, 'the OpenLineage server was not told of a publication');
+        this.parts.log.warn({ err: error }, 'the OpenLineage server was not told of an event');
       }
     }
   }

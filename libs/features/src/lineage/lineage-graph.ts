@@ -1,6 +1,47 @@
+import type { ValueStatus } from '../feature-value';
+
 /** From where data comes to what depends on it. */
-export const LINEAGE_KINDS = ['field', 'request', 'operator', 'feature', 'set', 'model', 'alias'] as const;
+export const LINEAGE_KINDS = [
+  'field',
+  'request',
+  'operator',
+  'feature',
+  'set',
+  'model',
+  'alias',
+  'prediction',
+] as const;
 type LineageKind = (typeof LINEAGE_KINDS)[number];
+
+/** Where the model had a value from. */
+export const FACT_SOURCES = ['computed', 'request', 'default'] as const;
+
+/** What was true of a node when one prediction was made. */
+export interface LineageFacts {
+  /** Of a feature, and of what a request gives. */
+  readonly value?: unknown;
+  readonly status?: ValueStatus;
+  readonly source?: (typeof FACT_SOURCES)[number];
+  /** Of a field: the newest event that counted, of each entity that was read. */
+  readonly events?: readonly FactEvent[];
+  /** Of a set: the moment that was asked about, and what was known of it where that was said. */
+  readonly at?: string;
+  readonly knownAt?: string;
+  /** Of a model: what its package is known by. */
+  readonly digest?: string;
+  /** Of a prediction. */
+  readonly occurredAt?: string;
+}
+
+export interface FactEvent {
+  readonly entity: string;
+  /** Absent where no event counted. */
+  readonly eventId?: string | undefined;
+  readonly eventTime?: string | undefined;
+  readonly ageSeconds?: number | undefined;
+  /** The latest arrival of all that was known. */
+  readonly ingestedAt?: string | undefined;
+}
 
 export interface LineageNode {
   /** Unique, and the same as long as what it names does not change: `feature:btc_technical@9f3c12ab34de:rsi`. */
@@ -12,6 +53,7 @@ export interface LineageNode {
   readonly version?: string;
   /** Of a field: the stream that it belongs to. */
   readonly stream?: string;
+  readonly facts?: LineageFacts;
 }
 
 export interface LineageEdge {
@@ -42,6 +84,18 @@ export class LineageGraph {
   add(node: LineageNode): string {
     if (!this.nodesById.has(node.id)) this.nodesById.set(node.id, node);
     return node.id;
+  }
+
+  /** Says of a node what was true of it; what is not there is left alone. */
+  note(id: string, facts: LineageFacts): void {
+    const node = this.nodesById.get(id);
+    if (node) this.nodesById.set(id, { ...node, facts: { ...node.facts, ...facts } });
+  }
+
+  /** Nothing leads to this node any more. */
+  cutOff(id: string): void {
+    for (const { from, as } of this.into.get(id)?.values() ?? []) this.out.get(from)?.delete(`${id}\n${as ?? ''}`);
+    this.into.delete(id);
   }
 
   link(from: string, to: string, as?: string): void {

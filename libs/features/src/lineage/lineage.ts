@@ -1,12 +1,13 @@
 import { DomainError, nearestWords, timestamp, type Clock } from '@sibyl/kernel';
 import type { FeatureSet, FeatureView } from '../definitions/feature-view';
-import type { DefinitionCompiler } from '../store/definition-compiler';
+import type { DefinitionCompiler, RuleUse } from '../store/definition-compiler';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { DefinitionStore } from '../store/definition-store';
 import { LineageGraph } from './lineage-graph';
 import { OpenLineage, type OpenLineageEvent } from './open-lineage';
 import type { ConsumerRow, SetConsumer } from './set-consumer';
-import { addView, featureId, fieldId, versionOf } from './view-lineage';
+import { addConsumer, addSet, modelId, setId } from './set-lineage';
+import { addView, featureId, fieldId } from './view-lineage';
 
 /** More features than this are shown part by part. */
 const FEATURES_MAX = 20_000;
@@ -30,6 +31,8 @@ export interface Impact {
   readonly sets: readonly string[];
   readonly models: readonly string[];
   readonly aliases: readonly string[];
+  /** Of the stream, as its view defines them: without the field it cannot be published. */
+  readonly rules: readonly RuleUse[];
 }
 
 export interface LineageParts {
@@ -72,7 +75,17 @@ export class Lineage {
         .filter((node) => node.kind === kind)
         .map(({ name, version }) => (version === undefined ? name : `${name}@${version}`));
     const [features, sets, models, aliases] = [named('feature'), named('set'), named('model'), named('alias')];
-    return { of, features, sets, models, aliases, graph };
+    return { of, features, sets, models, aliases, rules: this.rulesOn(of), graph };
+  }
+
+  private rulesOn(path: string): readonly RuleUse[] {
+    const { snapshot, compiler } = this.parts;
+    const [name = '', field] = path.split('.');
+    const view = snapshot
+      .views()
+      .find(({ streams }) => streams.some((one) => one.name === name && one.of === undefined));
+    const stream = view?.streams.find((one) => one.name === name);
+    return view && stream ? compiler.rulesOn(view.name, stream, field) : [];
   }
 
   /** Everything that is asked for as jobs and datasets of OpenLineage. */
@@ -136,11 +149,8 @@ export class Lineage {
     return found.flat();
   }
 
-  private async setOf(reference: string): Promise<FeatureSet> {
-    const known = this.parts.snapshot.set(reference);
-    if (known) return known;
-    const { resolved } = await this.parts.store.find('set', reference);
-    return resolved as FeatureSet;
+  private setOf(reference: string): Promise<FeatureSet> {
+    return setNamed(this.parts, reference);
   }
 
   private async viewOf(reference: string): Promise<FeatureView> {
@@ -168,16 +178,16 @@ export class Lineage {
   }
 
   private featuresOf(reference: string, { views }: Published): readonly string[] {
-    const [name, hash = this.parts.snapshot.view(reference)?.hash.slice('sha256:'.length) ?? ''] = reference.split('@');
-    const asked = [...views.values()].filter((view) => view.name === name && view.hash.startsWith(`sha256:${hash}`));
+    const [name, hash = this.parts.snapshot.view(reference)?.hash ?? ''] = partsOf(reference);
+    const asked = [...views.values()].filter((view) => view.name === name && view.hash.startsWith(hash));
     return asked.flatMap((view) =>
       this.parts.compiler.summary(view).outputs.map((output) => featureId(view.name, view.hash, output.name)),
     );
   }
 
   private setsOf(reference: string, { sets }: Published): readonly string[] {
-    const [name, hash = this.parts.snapshot.set(reference)?.hash.slice('sha256:'.length) ?? ''] = reference.split('@');
-    const asked = [...sets.values()].filter((set) => set.name === name && set.hash.startsWith(`sha256:${hash}`));
+    const [name, hash = this.parts.snapshot.set(reference)?.hash ?? ''] = partsOf(reference);
+    const asked = [...sets.values()].filter((set) => set.name === name && set.hash.startsWith(hash));
     return asked.map(setId);
   }
 
@@ -201,6 +211,17 @@ export class Lineage {
   }
 }
 
+/** The set that a name, or a name and the first digits of a hash, means. Throws feature_set_not_found. */
+export async function setNamed(
+  { snapshot, store }: Pick<LineageParts, 'snapshot' | 'store'>,
+  reference: string,
+): Promise<FeatureSet> {
+  const known = snapshot.set(reference);
+  if (known) return known;
+  const { resolved } = await store.find('set', reference);
+  return resolved as FeatureSet;
+}
+
 /** Which views can have a part in what is asked for; the rest is not even looked at. */
 function relevance(
   { view, set, model, stream, impact }: LineageQuery,
@@ -216,32 +237,14 @@ function relevance(
   return (one) => consumers.some((other) => other.model === nameIn(model) && needs(other.set, one));
 }
 
+/** The name, and the beginning of a hash as definitions have it. */
+function partsOf(reference: string): readonly [name: string, hash?: string] {
+  const [name = '', hash] = reference.split('@');
+  return hash === undefined ? [name] : [name, `sha256:${hash.replace('sha256:', '')}`];
+}
+
 function nameIn(reference: string): string {
   return reference.split('@')[0] ?? '';
-}
-
-function setId({ name, hash }: FeatureSet): string {
-  return `set:${name}@${versionOf(hash)}`;
-}
-
-function modelId({ model, version }: Pick<SetConsumer, 'model' | 'version'>): string {
-  return `model:${model}@${version}`;
-}
-
-function addSet(graph: LineageGraph, set: FeatureSet): void {
-  const id = graph.add({ id: setId(set), kind: 'set', name: set.name, version: versionOf(set.hash) });
-  for (const { view, viewHash, feature, name } of set.members)
-    graph.linkKnown(featureId(view, viewHash, feature), id, name === feature ? undefined : name);
-}
-
-function addConsumer(graph: LineageGraph, consumer: SetConsumer): void {
-  const { model, version, set, aliases } = consumer;
-  const id = graph.add({ id: modelId(consumer), kind: 'model', name: model, version });
-  graph.link(setId(set), id);
-  for (const alias of aliases) {
-    const node = graph.add({ id: `alias:${model}:${alias}`, kind: 'alias', name: `${model}:${alias}` });
-    graph.link(id, node);
-  }
 }
 
 function modelsOf(reference: string, consumers: readonly SetConsumer[]): readonly string[] {

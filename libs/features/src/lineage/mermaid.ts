@@ -1,5 +1,8 @@
 import type { LineageGraph, LineageNode } from './lineage-graph';
 
+/** Characters of a value: lists may be long. */
+const VALUE_MOST = 64;
+
 const SHAPES: Readonly<Record<LineageNode['kind'], readonly [open: string, close: string]>> = {
   field: ['[/', '/]'],
   request: ['[/', '/]'],
@@ -8,6 +11,7 @@ const SHAPES: Readonly<Record<LineageNode['kind'], readonly [open: string, close
   set: ['[[', ']]'],
   model: ['{{', '}}'],
   alias: ['([', '])'],
+  prediction: ['(((', ')))'],
 };
 
 /** The graph as a Mermaid flowchart. */
@@ -15,7 +19,8 @@ export function toMermaid({ nodes, edges }: Pick<LineageGraph, 'nodes' | 'edges'
   const numbers = new Map(nodes.map(({ id }, i) => [id, `n${i}`]));
   const lines = nodes.map((node) => {
     const [open, close] = SHAPES[node.kind];
-    return `  ${numbers.get(node.id)}${open}"${escaped(labelOf(node))}"${close}`;
+    const label = [labelOf(node), ...factsOf(node)].map(escaped).join('<br/>');
+    return `  ${numbers.get(node.id)}${open}"${label}"${close}`;
   });
   const arrows = edges.map(
     ({ from, to, as }) =>
@@ -26,6 +31,28 @@ export function toMermaid({ nodes, edges }: Pick<LineageGraph, 'nodes' | 'edges'
 
 function labelOf({ name, version }: LineageNode): string {
   return version === undefined ? name : `${name}@${version}`;
+}
+
+/** A line each. */
+function factsOf({ facts }: LineageNode): readonly string[] {
+  if (!facts) return [];
+  const { value, status, source, events = [], at, knownAt, digest, occurredAt } = facts;
+  const had = value === undefined ? [] : [shortened(JSON.stringify(value))];
+  return [
+    [...had, status, source].filter((word) => word !== undefined).join(' '),
+    ...events.map(
+      ({ entity, eventId, eventTime, ageSeconds }) =>
+        `${entity}: ${eventId === undefined ? 'no event' : `${eventId} of ${eventTime}, ${ageSeconds} s old`}`,
+    ),
+    ...(at === undefined ? [] : [`as of ${at}`]),
+    ...(knownAt === undefined ? [] : [`known at ${knownAt}`]),
+    ...(digest === undefined ? [] : [digest]),
+    ...(occurredAt === undefined ? [] : [`at ${occurredAt}`]),
+  ].filter((line) => line !== '');
+}
+
+function shortened(text: string): string {
+  return text.length <= VALUE_MOST ? text : `${text.slice(0, VALUE_MOST)}…`;
 }
 
 /** Whatever an expression says, it stays text: Mermaid takes characters by their numbers. */

@@ -1,11 +1,28 @@
 import type { FeatureSet, FeatureView, StreamDefinition } from '../definitions/feature-view';
 import type { ViewPlan } from '../definitions/view-plan';
 import { fieldsByOutput } from './field-lineage';
+import type { LineageGraph } from './lineage-graph';
+import type { PredictionRecord } from './prediction-record';
 import type { SetConsumer } from './set-consumer';
 import { describeStep } from './view-lineage';
 
 export type OpenLineageEvent = Readonly<Record<string, unknown>>;
 type Facets = Readonly<Record<string, object>>;
+
+/** A move of an alias, told by those who know models. */
+export interface AliasMoved {
+  readonly model: string;
+  readonly alias: string;
+  readonly version: string;
+  /** What it meant before; absent for a new alias. */
+  readonly from?: string;
+  readonly kind: string;
+}
+
+interface Datasets {
+  readonly inputs: readonly object[];
+  readonly outputs: readonly object[];
+}
 
 const SPEC = 'https://openlineage.io/spec';
 /** Whoever reads the events sees what has made them. */
@@ -53,6 +70,42 @@ export class OpenLineage {
     });
   }
 
+  /** One prediction: a run of its model, with what its features rested on. */
+  prediction(
+    { id, occurredAt, model }: PredictionRecord,
+    set: FeatureSet | undefined,
+    graph: LineageGraph,
+  ): OpenLineageEvent {
+    const { name, version = '', alias, digest } = model;
+    const nodes = graph.nodes.filter(({ kind, facts }) => facts !== undefined && kind !== 'prediction');
+    const facets = { sibyl_prediction: runFacet({ version, alias, digest, nodes }) };
+    return this.run(
+      'MODEL',
+      `model.${name}`,
+      { id, at: occurredAt, facets },
+      {
+        inputs: set ? [this.dataset(`feature_set.${set.name}`, this.versionFacet(set))] : [],
+        outputs: [this.dataset(`prediction.${name}`, this.versionFacet({ hash: version }))],
+      },
+    );
+  }
+
+  /** An alias begins to mean a version. */
+  promotion({ model, alias, version, from, kind }: AliasMoved, id: string): OpenLineageEvent {
+    const name = `model_alias.${model}.${alias}`;
+    const facets = { sibyl_promotion: runFacet({ model, alias, version, from, kind }) };
+    const of = this.versionFacet({ hash: version });
+    return this.run(
+      'MODEL_ALIAS',
+      name,
+      { id, at: this.at, facets },
+      {
+        inputs: [this.dataset(`prediction.${model}`, of)],
+        outputs: [this.dataset(name, of)],
+      },
+    );
+  }
+
   private columnsOf(plan: ViewPlan): Facets {
     const uses = fieldsByOutput(plan);
     const outputs = plan.outputs.filter(({ implicit }) => !implicit);
@@ -96,27 +149,47 @@ export class OpenLineage {
     return { version: facet('1-0-1', 'DatasetVersionDatasetFacet', { datasetVersion: hash }) };
   }
 
-  private event(
-    kind: string,
-    name: string,
-    description: string | undefined,
-    datasets: { readonly inputs: readonly object[]; readonly outputs: readonly object[] },
-  ): OpenLineageEvent {
-    const jobType = { processingType: 'STREAMING', integration: 'SIBYL', jobType: kind };
+  private event(kind: string, name: string, description: string | undefined, datasets: Datasets): OpenLineageEvent {
     const documentation =
       description === undefined ? {} : { documentation: facet('1-1-0', 'DocumentationJobFacet', { description }) };
     return {
       eventTime: this.at,
       producer: PRODUCER,
       schemaURL: `${SPEC}/2-0-2/OpenLineage.json#/$defs/JobEvent`,
-      job: {
-        namespace: this.namespace,
-        name,
-        facets: { jobType: facet('2-0-4', 'JobTypeJobFacet', jobType), ...documentation },
-      },
+      job: this.job(name, { jobType: jobType(kind, 'STREAMING'), ...documentation }),
       ...datasets,
     };
   }
+
+  private run(
+    kind: string,
+    name: string,
+    { id, at, facets }: { readonly id: string; readonly at: string; readonly facets: Facets },
+    datasets: Datasets,
+  ): OpenLineageEvent {
+    return {
+      eventType: 'COMPLETE',
+      eventTime: at,
+      producer: PRODUCER,
+      schemaURL: `${SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent`,
+      run: { runId: id, facets },
+      job: this.job(name, { jobType: jobType(kind, 'BATCH') }),
+      ...datasets,
+    };
+  }
+
+  private job(name: string, facets: Facets): object {
+    return { namespace: this.namespace, name, facets };
+  }
+}
+
+function jobType(kind: string, processingType: 'STREAMING' | 'BATCH'): object {
+  return facet('2-0-4', 'JobTypeJobFacet', { processingType, integration: 'SIBYL', jobType: kind });
+}
+
+/** A facet of our own: any members, by the schema of all facets of runs. */
+function runFacet(members: object): object {
+  return { _producer: PRODUCER, _schemaURL: `${SPEC}/2-0-2/OpenLineage.json#/$defs/RunFacet`, ...members };
 }
 
 function facet(version: string, name: string, members: object): object {

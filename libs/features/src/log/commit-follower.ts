@@ -2,8 +2,7 @@ import type { Database } from '@sibyl/database';
 import type { Clock } from '@sibyl/kernel';
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
-import { plainArray } from './array-literal';
-import type { EventListener, FeatureEvent } from './feature-event';
+import type { EventListener, TakenEvent } from './feature-event';
 import { INTAKE_KEPT } from './log-keeper';
 import type { StreamCatalog } from './stream-catalog';
 
@@ -12,22 +11,19 @@ export interface FollowerParts {
   readonly clock: Clock;
   readonly streams: StreamCatalog;
   readonly listeners: readonly EventListener[];
-  /** Of this process, whose own commits it has heard of. */
-  readonly writer: string;
-  /** Commits that came another way already. */
-  readonly known?: (writer: string, lastStamp: Micros) => boolean;
+  /** Commits whose events came another way already. */
+  readonly known: (commit: string) => boolean;
   readonly log: { warn(fields: object, message: string): void };
 }
 
-/** A commit may become visible so much after the stamps of its events; longer than any statement may take. */
-const OVERLAP: Micros = 5_000_000;
+/** Commits that are looked at at once. */
 const COMMITS = 500;
 /** Events that are read at once. */
 const EVENTS = 10_000;
 
 interface Commit {
   readonly id: string;
-  readonly writer: string;
+  readonly xid: string;
   readonly retention_class: number;
   readonly first_time: string;
   readonly last_time: string;
@@ -41,17 +37,19 @@ interface EventRow {
   readonly event_time: string;
   readonly event_id: string;
   readonly ingested_at: string;
+  readonly previous: string;
   readonly log_only: boolean;
   readonly vals: FeatureValue[];
 }
 
 /**
- * Hears of what other processes commit by looking, again and again a little further back than what it has seen: whatever else
- * tells this process of events, this finds those that it was not told of. Finding one twice does no harm.
+ * Hears of what was committed, here or elsewhere, by looking at what each snapshot shows that the one before did not: whatever else tells this
+ * process of events, this finds those that it was not told of, however long a commit took and whatever the clock said. Finding one
+ * twice does no harm.
  */
 export class CommitFollower {
-  private readonly seen = new Map<string, Micros>();
-  private highWater: Micros | undefined;
+  /** The snapshot whose commits were all told of. */
+  private seen = '';
   private lookedAt = 0;
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> = Promise.resolve();
@@ -65,8 +63,7 @@ export class CommitFollower {
 
   /** Everything that is committed from now on is heard. */
   async start(): Promise<void> {
-    const [row] = await this.parts.database.query<{ at: string }>('SELECT features.now_us() AS at');
-    this.highWater = Number(row?.at);
+    this.seen = await this.snapshot();
     this.lookedAt = this.parts.clock.monotonic();
     this.schedule();
   }
@@ -88,7 +85,11 @@ export class CommitFollower {
     try {
       const now = this.parts.clock.monotonic();
       this.forgetIfLapsed(now);
-      while ((await this.commits()) && !this.stopped);
+      const shown = await this.snapshot();
+      // A database that was restored from before counts its transactions anew: nobody knows what it has and what it has lost.
+      if (endOf(shown) < endOf(this.seen)) this.lapsed();
+      else await this.commitsUpTo(shown);
+      this.seen = shown;
       this.lookedAt = now;
       this.failed = false;
     } catch (error) {
@@ -99,27 +100,34 @@ export class CommitFollower {
 
   /** Away for longer than commits are kept, it cannot know what it missed. */
   private forgetIfLapsed(now: number): void {
-    if (now - this.lookedAt < INTAKE_KEPT / 2000) return;
+    if (now - this.lookedAt >= INTAKE_KEPT / 2000) this.lapsed();
+  }
+
+  private lapsed(): void {
     for (const listener of this.parts.listeners) listener.lapsed?.();
   }
 
-  /** Whether there may be more. */
-  private async commits(): Promise<boolean> {
-    const { database, writer, known } = this.parts;
-    const since = (this.highWater ?? 0) - OVERLAP;
-    for (const [id, stamp] of this.seen) if (stamp <= since) this.seen.delete(id);
-    const commits = await database.query<Commit>(
-      `SELECT id, writer, retention_class, first_time, last_time, first_stamp, last_stamp FROM features.intake
-       WHERE last_stamp > $1 AND writer <> $2 AND NOT id = ANY ($3::bigint[]) ORDER BY last_stamp LIMIT ${COMMITS}`,
-      [since, writer, plainArray([...this.seen.keys()])],
-    );
-    const unheard = commits.filter((one) => known?.(one.writer, Number(one.last_stamp)) !== true);
-    for (const group of grouped(unheard)) await this.tell(group);
-    for (const { id, last_stamp } of commits) {
-      this.seen.set(id, Number(last_stamp));
-      this.highWater = Math.max(this.highWater ?? 0, Number(last_stamp));
+  private async snapshot(): Promise<string> {
+    const [row] = await this.parts.database.query<{ shown: string }>('SELECT pg_current_snapshot()::text AS shown');
+    return row?.shown ?? '';
+  }
+
+  /** Tells of the commits that are in this snapshot and were not in the one before. */
+  private async commitsUpTo(shown: string): Promise<void> {
+    const { database, known } = this.parts;
+    let last = '0';
+    for (let more = true; more && !this.stopped;) {
+      const commits = await database.query<Commit>(
+        `SELECT id, xid, retention_class, first_time, last_time, first_stamp, last_stamp FROM features.intake
+         WHERE xid >= pg_snapshot_xmin($1::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $1::pg_snapshot)
+           AND pg_visible_in_snapshot(xid, $2::pg_snapshot) AND id > $3 ORDER BY id LIMIT ${COMMITS}`,
+        [this.seen, shown, last],
+      );
+      const unheard = commits.filter(({ xid }) => !known(xid));
+      for (const group of grouped(unheard)) await this.tell(group);
+      last = commits.at(-1)?.id ?? last;
+      more = commits.length === COMMITS;
     }
-    return commits.length === COMMITS;
   }
 
   /** Events of these commits, and of others that lie between them. */
@@ -127,7 +135,7 @@ export class CommitFollower {
     for (let from = span.firstStamp; ;) {
       // The numbers stand in the statement so that it is planned for the cuts of the log that it needs.
       const rows = await this.parts.database.query<EventRow>(
-        `SELECT stream, entity, event_time, event_id, ingested_at, log_only, vals FROM features.event
+        `SELECT stream, entity, event_time, event_id, ingested_at, previous, log_only, vals FROM features.event
          WHERE retention_class = ${span.retentionClass} AND event_time BETWEEN ${span.firstTime} AND ${span.lastTime}
            AND ingested_at BETWEEN ${from} AND ${span.lastStamp} ORDER BY ingested_at LIMIT ${EVENTS}`,
       );
@@ -138,11 +146,11 @@ export class CommitFollower {
     }
   }
 
-  private eventOf({ stream: id, entity, log_only: logOnly, vals: values, ...row }: EventRow): FeatureEvent[] {
-    const stream = this.parts.streams.streamOfId(id);
+  private eventOf({ stream: id, entity, log_only: logOnly, vals: values, ...row }: EventRow): TakenEvent[] {
+    const stream = this.parts.streams.keptOfId(id);
     if (!stream) return [];
     const { event_time, event_id: eventId, ingested_at } = row;
-    const times = { eventTime: Number(event_time), ingestedAt: Number(ingested_at) };
+    const times = { eventTime: Number(event_time), ingestedAt: Number(ingested_at), previous: Number(row.previous) };
     while (values.length < stream.definition.fields.length) values.push(null);
     return [{ stream: stream.definition.name, entity, ...times, eventId, logOnly, values }];
   }
@@ -170,4 +178,9 @@ function grouped(commits: readonly Commit[]): Span[] {
     span.lastStamp = Math.max(span.lastStamp, lastStamp);
   }
   return [...spans.values()];
+}
+
+/** Of a snapshot, `xmin:xmax:…`: the transaction from which on nothing had begun. */
+function endOf(snapshot: string): bigint {
+  return BigInt(snapshot.split(':')[1] ?? 0);
 }

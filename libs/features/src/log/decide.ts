@@ -1,4 +1,5 @@
 import type { FeatureValue } from '../feature-value';
+import { isSame } from '../rules/event-rules';
 import type { Micros } from '../time';
 import type { PushResult } from './feature-event';
 import { idOf, type PendingEvent } from './pending-event';
@@ -42,7 +43,7 @@ export function decide(event: PendingEvent, state: EntityState, known: readonly 
   const byTime = event.stream.definition.identity === 'event_time';
   const winner = byTime ? winnerOf(known) : undefined;
   const repeated = repeatOf(event, known, winner);
-  if (repeated === 'same') return unstored(event, 'DUPLICATE');
+  if (repeated === 'same') return unstored(event, 'DUPLICATE', replacedBy(event, known, winner));
   if (repeated === 'other') return unstored(event, 'CONFLICT', 'an event of this id has other values');
   if (event.provisional && known.some(({ provisional }) => !provisional))
     return unstored(event, 'CONFLICT', 'the final event of this time has come already');
@@ -90,14 +91,25 @@ function repeatOf(
   return same ? 'same' : 'other';
 }
 
-/** Rules may have changed what was stored: then what they make of this event is compared, or with rules that compare, nothing. */
-function isSameContent(event: PendingEvent, stored: string): boolean {
-  if (event.json === stored) return true;
-  const { rules } = event.stream;
-  if (!rules) return false;
-  if (rules.comparing) return true;
-  const { values } = rules.check(event.values, { at: event.eventTime, eventTime: event.eventTime });
-  return JSON.stringify(values) === stored;
+/**
+ * What is sent again is known by what it says, or a repeated upload would bring back what was corrected since. Whoever means to
+ * return to it must say that it is another event.
+ */
+function replacedBy(
+  { named, eventId }: PendingEvent,
+  known: readonly KnownEvent[],
+  winner: KnownEvent | undefined,
+): string | undefined {
+  if (named || winner === undefined || known.find((one) => one.eventId === eventId)?.json === winner.json)
+    return undefined;
+  return 'another event of this time has replaced it; to return to these values give it an event_id of its own';
+}
+
+/** Rules may have changed what was stored: then what they make of this event is compared. */
+function isSameContent({ json, values, stream: { rules } }: PendingEvent, stored: string): boolean {
+  if (json === stored) return true;
+  const there = JSON.parse(stored) as FeatureValue[];
+  return rules ? rules.mayBe(values, there) : isSame(values, there);
 }
 
 function checkedValues(

@@ -2,14 +2,25 @@ import type { EntityManager } from 'typeorm';
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
 import { decide, isStored, type Decision, type EntityState, type KnownEvent } from './decide';
-import type { FeatureEvent } from './feature-event';
-import { addEvents, lockEntities, probe, type NewRow, type NewState, type Probe } from './log-statements';
+import type { TakenEvent } from './feature-event';
+import {
+  addEvents,
+  lockEntities,
+  probe,
+  stampsOf,
+  type Commit,
+  type NewRow,
+  type NewState,
+  type Probe,
+} from './log-statements';
 import type { PendingEvent } from './pending-event';
 
 /** What one transaction made of its events, in their order. */
 export interface BatchOutcome {
   readonly decisions: readonly Decision[];
-  readonly stored: readonly FeatureEvent[];
+  readonly stored: readonly TakenEvent[];
+  /** The transaction; undefined where nothing is stored. */
+  readonly commit?: string;
 }
 
 /** An entity while its events are decided. */
@@ -20,6 +31,11 @@ interface Place {
   json: string | undefined;
   /** Of its last event that is stored; -1: none. */
   last: number;
+}
+
+interface Kept {
+  readonly event: PendingEvent;
+  readonly decision: Decision;
 }
 
 /**
@@ -43,26 +59,26 @@ export async function takeEvents(
     const place = places.get(placeKey(stream, entity));
     if (place) place.state = state;
   }
-  const floor = sorted.reduce((most, { state }) => Math.max(most, state.stamp), 0) + 1;
   const known = await lookUp(tx, events, places);
   const rows: NewRow[] = [];
-  const kept: { readonly event: PendingEvent; readonly decision: Decision }[] = [];
+  const kept: Kept[] = [];
   const decisions = events.map((event) => {
     const place = places.get(placeKey(event.stream.id, event.entity)) as Place;
     const moment = momentKey(event);
     const decision = decide(event, place.state, known.get(moment) ?? [], now);
     if (!isStored(decision.result)) return decision;
     const n = rows.length;
-    rows.push(rowOf(event, decision));
+    rows.push(rowOf(event, decision, place));
     kept.push({ event, decision });
-    remember(known, moment, event, decision, floor + n);
+    remember(known, moment, event, decision, place.state.stamp + 1 + n);
     follow(place, event, decision, n);
     return decision;
   });
   if (rows.length === 0) return { decisions, stored: [] };
   const states = sorted.filter(({ last }) => last >= 0).map(newStateOf);
-  const stamp = await addEvents(tx, { rows, states, writer, floor });
-  return { decisions, stored: kept.map(({ event, decision }, n) => storedEvent(event, decision, stamp + n)) };
+  const commit = await addEvents(tx, { rows, states, writer });
+  const stored = rows.map((row, n) => takenEvent(kept[n] as Kept, row, commit, n));
+  return { decisions, stored, commit: commit.xid };
 }
 
 /** Only events that are not newer than all others of their entity can meet one of their time. */
@@ -120,10 +136,14 @@ function follow(place: Place, { eventTime }: PendingEvent, { logOnly, values, js
 function newStateOf({ stream, entity, state, json, last }: Place): NewState {
   // Where nothing newer came, what is there stays.
   const kept = state.values === undefined ? undefined : JSON.stringify(state.values);
-  return { stream, entity, newest: state.newest, json: json ?? kept, offset: last };
+  return { stream, entity, newest: state.newest, json: json ?? kept, offset: last, floor: state.stamp + 1 };
 }
 
-function rowOf({ stream, entity, eventTime, provisional }: PendingEvent, { eventId, logOnly, json }: Decision): NewRow {
+function rowOf(
+  { stream, entity, eventTime, provisional }: PendingEvent,
+  { eventId, logOnly, json }: Decision,
+  { state, last }: Place,
+): NewRow {
   return {
     stream: stream.id,
     retentionClass: stream.retentionClass,
@@ -133,14 +153,17 @@ function rowOf({ stream, entity, eventTime, provisional }: PendingEvent, { event
     logOnly,
     provisional,
     json,
+    floor: state.stamp + 1,
+    before: last < 0 ? undefined : last,
   };
 }
 
-function storedEvent(event: PendingEvent, decision: Decision, ingestedAt: Micros): FeatureEvent {
+function takenEvent({ event, decision }: Kept, row: NewRow, commit: Commit, offset: number): TakenEvent {
   const { stream, entity, eventTime } = event;
   const { eventId, logOnly } = decision;
   const values: readonly FeatureValue[] = decision.values;
-  return { stream: stream.definition.name, entity, eventTime, eventId, ingestedAt, logOnly, values };
+  const { stamp: ingestedAt, previous } = stampsOf(commit, row, offset);
+  return { stream: stream.definition.name, entity, eventTime, eventId, ingestedAt, previous, logOnly, values };
 }
 
 function placeKey(stream: number, entity: string): string {

@@ -2,6 +2,7 @@ import { Client } from 'pg';
 import { randomNumbers } from '../operators/testing';
 import { LogStand } from '../testing/log-stand';
 import { MemoryLog } from '../testing/memory-log';
+import { DefinitionCompiler } from '../store/definition-compiler';
 import { DAY, streamDefinition } from '../testing/stream-definition';
 import type { EventWriter } from './event-writer';
 import type { FeatureEvent, HistoryQuery } from './feature-event';
@@ -60,6 +61,20 @@ describe('events that are pushed', () => {
     expect(await push('ticks', named(10))).toEqual(['ACCEPTED']);
     expect(await push('ticks', named(10), named(11))).toEqual(['DUPLICATE', 'CONFLICT']);
     expect((await read({ stream: 'ticks', entity: of })).prices).toEqual([10]);
+  });
+
+  it('are known by every value also where a rule compares with the event before', async () => {
+    const definition = streamDefinition({
+      name: 'ruled',
+      rules: [{ field: 'price', monotonic: 'increasing', action: 'reject' }],
+    });
+    const rules = new DefinitionCompiler().eventRules('tests', definition);
+    await stand.addStream(definition, rules && { rules });
+    const of = entity();
+    const named = (price: number, size = 1): object =>
+      tick(of, 1, price, { event_id: 'order-9', values: { price, size } });
+    expect(await push('ruled', named(10))).toEqual(['ACCEPTED']);
+    expect(await push('ruled', named(10), named(11), named(10, 2))).toEqual(['DUPLICATE', 'CONFLICT', 'CONFLICT']);
   });
 
   it('are known within their own push as well', async () => {

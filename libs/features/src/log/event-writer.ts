@@ -1,7 +1,7 @@
 import { sqlState, type Database } from '@sibyl/database';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import { takeEvents, type BatchOutcome } from './event-batch';
-import type { EventListener, FeatureEvent, PushResult } from './feature-event';
+import type { EventListener, PushResult } from './feature-event';
 import type { LogOptions } from './log-options';
 import type { PendingEvent } from './pending-event';
 import type { Periods } from './periods';
@@ -11,7 +11,7 @@ export interface WriterParts {
   readonly database: Database;
   readonly clock: Clock;
   readonly periods: Periods;
-  /** Of this process: by it others know whose commits they have heard of already. */
+  /** Of this process, for those who look into the log of commits. */
   readonly writer: string;
   readonly listeners: readonly EventListener[];
   /** Hears what became of the events of one commit. */
@@ -20,6 +20,8 @@ export interface WriterParts {
 
 /** A deadlock, a cut of the log that is gone, an event that another writer has just made: again, from the beginning. */
 const AGAIN: ReadonlySet<string> = new Set(['40P01', '40001', '23514', '23505']);
+/** Of a foreign key: the stream. */
+const STREAM_GONE = '23503';
 const ATTEMPTS = 4;
 /** What a transaction of ten thousand events may take on a slow disk. */
 const STATEMENT_MS = 8_000;
@@ -83,7 +85,7 @@ export class EventWriter {
       }
       for (const push of pushes) {
         this.queue.release(push);
-        push.reject(error);
+        push.reject(sqlState(error) === STREAM_GONE ? definedAnew() : error);
       }
     }
   }
@@ -98,7 +100,7 @@ export class EventWriter {
         const now = clock.now() * 1000;
         const limits = events.length > this.options.batchEvents ? { timeoutMs: STATEMENT_MS } : {};
         const outcome = await database.transaction((tx) => takeEvents(tx, events, writer, now), limits);
-        this.tell(outcome.stored, events, outcome);
+        this.tell(events, outcome);
         return outcome;
       } catch (error) {
         if (attempt === ATTEMPTS || !isWorthAnother(error)) throw error;
@@ -107,8 +109,8 @@ export class EventWriter {
     }
   }
 
-  private tell(stored: readonly FeatureEvent[], events: readonly PendingEvent[], { decisions }: BatchOutcome): void {
-    if (stored.length > 0) for (const listener of this.parts.listeners) listener.taken(stored);
+  private tell(events: readonly PendingEvent[], { stored, commit, decisions }: BatchOutcome): void {
+    if (stored.length > 0) for (const listener of this.parts.listeners) listener.taken(stored, commit);
     const { onResults } = this.parts;
     if (!onResults) return;
     const counts = new Map<string, [stream: string, result: PushResult, events: number]>();
@@ -121,6 +123,10 @@ export class EventWriter {
     });
     for (const count of counts.values()) onResults(...count);
   }
+}
+
+function definedAnew(): DomainError {
+  return new DomainError('stream_not_found', 'The stream was defined anew at this moment; send the events again.');
 }
 
 function isWorthAnother(error: unknown): boolean {

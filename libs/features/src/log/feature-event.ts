@@ -16,6 +16,12 @@ export interface FeatureEvent {
   readonly values: readonly FeatureValue[];
 }
 
+/** An event as those who listen hear of it: they know by it whether they missed one. */
+export interface TakenEvent extends FeatureEvent {
+  /** The greatest stamp that the log had of the entity on this stream before; 0: none, or nobody knows. */
+  readonly previous: Micros;
+}
+
 export const PUSH_RESULTS = [
   'ACCEPTED',
   'DUPLICATE',
@@ -33,6 +39,7 @@ export interface HistoryQuery {
   readonly stream: string;
   readonly entity: string;
   readonly at: Micros;
+  /** Infinity: all that is committed. */
   readonly knownAt: Micros;
   /** Late events that never were served count too: corrected history. */
   readonly corrected: boolean;
@@ -45,18 +52,26 @@ export interface HistoryQuery {
 export interface EventHistory {
   /**
    * For each query its events, oldest first, corrections resolved; all in one statement. `whole`: nothing older exists. `cut`: more
-   * come after `since` than are read at one time, and the oldest of those were left out. Rejects at `deadline`, a moment.
+   * come after `since` than are read at one time, and the oldest of those were left out. `arrived`, where all that is committed was
+   * asked for: the greatest stamp of the entity, of an event among them or not. Rejects at `deadline`, a moment.
    */
-  read(
-    queries: readonly HistoryQuery[],
-    deadline: Micros,
-  ): Promise<readonly { readonly events: readonly FeatureEvent[]; readonly whole: boolean; readonly cut: boolean }[]>;
+  read(queries: readonly HistoryQuery[], deadline: Micros): Promise<readonly HistoryAnswer[]>;
 }
 
-/** Hears of each event that the log has taken, here or in another process, in the order of `ingestedAt` of its entity. */
+export interface HistoryAnswer {
+  readonly events: readonly FeatureEvent[];
+  readonly whole: boolean;
+  readonly cut: boolean;
+  readonly arrived?: Micros;
+}
+
+/**
+ * Hears of each event that the log has taken, here or in another process. May hear of the same event twice, and of a later one of
+ * an entity before it hears of an earlier one: `previous` tells.
+ */
 export interface EventListener {
-  /** Events of one commit. May hear the same event twice: it knows it by its id. */
-  taken(events: readonly FeatureEvent[]): void;
+  /** `commit`: the transaction whose events these are, where it is one of this process. */
+  taken(events: readonly TakenEvent[], commit?: string): void;
   /** Some may have been missed, nobody knows which: whatever was made of events must be made anew. */
   lapsed?(): void;
 }

@@ -1,17 +1,20 @@
 import type { Database } from '@sibyl/database';
 import { DomainError, nearestWords, TURNS, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { randomUUID } from 'node:crypto';
+import { MICROS_PER_MS, type Micros } from '../time';
 import { CommitFollower } from './commit-follower';
 import { EventWriter } from './event-writer';
 import type { EventListener, PushResult } from './feature-event';
 import { LineUpload, type UploadOutcome } from './line-upload';
 import { LogKeeper } from './log-keeper';
 import { LogOptions } from './log-options';
-import { isFault, readEvent, type PendingEvent } from './pending-event';
+import { isFault, readEvent, type Arrival, type PendingEvent } from './pending-event';
 import { Periods } from './periods';
 import type { PushedEvent } from './pushed-event';
 import { RedisFanOut } from './redis-fan-out';
 import type { LoggedStream, StreamCatalog } from './stream-catalog';
+import { ToldCommits } from './told-commits';
+import { Watermarks } from './watermarks';
 
 /** Events of one push; a history has another way. */
 const PUSH_EVENTS = 10_000;
@@ -31,26 +34,29 @@ export class FeatureLog {
   private readonly writer: EventWriter;
   private readonly follower: CommitFollower;
   private readonly keeper: LogKeeper;
-
   private constructor(
     private readonly parts: FeatureLogParts,
-    options: LogOptions,
+    private readonly options: LogOptions,
     private readonly fanOut: RedisFanOut | undefined,
+    private readonly watermarks: Watermarks,
     writer: string,
   ) {
     const { database, clock, streams, listeners, log, onResults } = parts;
     const periods = new Periods(database);
-    const told = fanOut ? [...listeners, fanOut] : listeners;
+    const own = new ToldCommits();
+    const told = [...listeners, ...(fanOut ? [fanOut] : []), own];
     const hears = onResults === undefined ? {} : { onResults };
     this.writer = new EventWriter({ database, clock, periods, writer, listeners: told, ...hears }, options);
-    const known = fanOut ? { known: fanOut.knows } : {};
-    this.follower = new CommitFollower({ database, clock, streams, listeners, writer, log, ...known }, options.pollMs);
+    const known = (commit: string): boolean => own.has(commit) || fanOut?.knows(commit) === true;
+    this.follower = new CommitFollower({ database, clock, streams, listeners, known, log }, options.pollMs);
     this.keeper = new LogKeeper({ database, log, onDropped: () => periods.forget() }, options.retentionMs);
   }
 
-  static async start(parts: FeatureLogParts, options: LogOptions = new LogOptions()): Promise<FeatureLog> {
+  static async start(asked: FeatureLogParts, options: LogOptions = new LogOptions()): Promise<FeatureLog> {
     const writer = randomUUID();
-    const log = new FeatureLog(parts, options, await fanOutOf(parts, options, writer), writer);
+    const watermarks = new Watermarks(asked.database);
+    const parts = { ...asked, listeners: [...asked.listeners, watermarks] };
+    const log = new FeatureLog(parts, options, await fanOutOf(parts, options, writer), watermarks, writer);
     await log.follower.start();
     log.writer.start();
     log.fanOut?.start();
@@ -71,25 +77,30 @@ export class FeatureLog {
     const stream = this.stream(name);
     if (given.length > PUSH_EVENTS)
       throw new DomainError('batch_too_large', `A push may have ${PUSH_EVENTS} events; this one has ${given.length}.`);
-    const now = this.parts.clock.now() * 1000;
+    await this.watermarks.begin(stream);
+    const arrival = this.arrival();
     const read: (PendingEvent | FieldFault)[] = [];
     for (const one of given) {
       if (TURNS.due) await TURNS.next();
-      read.push(readEvent(stream, one, now));
+      read.push(readEvent(stream, one, arrival));
     }
     return this.store(actor, read);
   }
 
   /** Stores the events of a file of JSON lines as they come, a thousand at a time. `name`: of those that name no stream. */
-  upload(actor: Actor, name: string | undefined, body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
-    if (name !== undefined) this.stream(name);
-    const now = (): number => this.parts.clock.now() * 1000;
+  async upload(actor: Actor, name: string | undefined, body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
+    if (name !== undefined) await this.watermarks.begin(this.stream(name));
     return new LineUpload(
       name,
       (stream) => this.stream(stream),
       (events) => this.store(actor, events),
-      now,
+      () => this.arrival(),
     ).run(body);
+  }
+
+  /** The time of the newest event of a stream, as far as this process knows; of one that was pushed to. */
+  watermark(stream: string): Micros | undefined {
+    return this.watermarks.of(stream);
   }
 
   /** What waits is stored first. */
@@ -97,6 +108,10 @@ export class FeatureLog {
     await this.writer.stop();
     await Promise.all([this.follower.stop(), this.keeper.stop()]);
     this.fanOut?.stop();
+  }
+
+  private arrival(): Arrival {
+    return { now: this.parts.clock.now() * MICROS_PER_MS, skew: this.options.clockSkewMs * MICROS_PER_MS };
   }
 
   private stream(name: string): LoggedStream {

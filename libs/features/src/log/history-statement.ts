@@ -22,6 +22,8 @@ export interface FoundEvents {
   readonly n: string;
   /** `newest`: as many as are wanted and one more where there is one; `earlier`: what comes before those, as far as `since`. */
   readonly part: 'newest' | 'earlier';
+  /** Of who asks for all that is committed: the stamp which that goes up to, at the same moment. */
+  readonly arrived: string | null;
   readonly times: string | null;
   readonly arrivals: string | null;
   readonly ids: string | null;
@@ -38,8 +40,8 @@ const ID = 'CASE WHEN q.by_time THEN NULL ELSE v.event_id END';
  * By the primary key of one cut of the log after the other, and no further than what is wanted. A text a column: what JSON is
  * built for row by row takes PostgreSQL longer than all the rest.
  */
-const part = (name: FoundEvents['part'], { since = '', limit = '', where = '' }): string => `
-SELECT q.n, '${name}' AS part, e.* FROM q CROSS JOIN LATERAL (
+const part = (name: FoundEvents['part'], { arrived = 'NULL', since = '', limit = '', where = '' }): string => `
+SELECT q.n, '${name}' AS part, ${arrived}::bigint AS arrived, e.* FROM q CROSS JOIN LATERAL (
   SELECT string_agg(x.event_time::text, ',') AS times, string_agg(x.ingested_at::text, ',') AS arrivals,
     string_agg(x.event_id::text, ',') AS ids, string_agg(x.vals::text, ',') AS vals,
     string_agg(x.log_only::int::text, '') FILTER (WHERE q.corrected) AS late
@@ -47,7 +49,7 @@ SELECT q.n, '${name}' AS part, e.* FROM q CROSS JOIN LATERAL (
     SELECT DISTINCT ON (v.event_time, ${ARRIVAL}, ${ID}) v.event_time, v.ingested_at, v.event_id, v.log_only, v.vals
     FROM features.event v
     WHERE v.retention_class = q.class AND v.stream = q.stream AND v.entity = q.entity AND v.event_time <= q.at ${since}
-      AND v.ingested_at <= q.known AND (q.corrected OR NOT v.log_only)
+      AND (q.known IS NULL OR v.ingested_at <= q.known) AND (q.corrected OR NOT v.log_only)
     ORDER BY v.event_time DESC, ${ARRIVAL} DESC, ${ID} DESC, v.ingested_at DESC, v.event_id DESC ${limit}) x) e
 ${where}`;
 
@@ -60,7 +62,10 @@ WITH q AS MATERIALIZED (SELECT * FROM unnest($1::smallint[], $2::smallint[], $3:
   $6::boolean[], $7::boolean[], $8::bigint[], $9::bigint[]) WITH ORDINALITY
   AS q (class, stream, entity, at, known, corrected, by_time, count, since, n) LIMIT $10)`;
 
-const NEWEST = part('newest', { limit: 'LIMIT q.count + 1' });
+const ARRIVED = `(CASE WHEN q.known IS NULL THEN
+  (SELECT l.ingested_at FROM features.latest l WHERE l.stream = q.stream AND l.entity = q.entity) END)`;
+
+const NEWEST = part('newest', { arrived: ARRIVED, limit: 'LIMIT q.count + 1' });
 
 export interface HistoryStatement {
   readonly sql: string;
@@ -86,7 +91,7 @@ export function historyParameters(asks: readonly HistoryAsk[]): unknown[] {
     plainArray(asks.map(({ stream }) => stream)),
     textArray(asks.map(({ query }) => query.entity)),
     plainArray(asks.map(({ query }) => query.at)),
-    plainArray(asks.map(({ query }) => query.knownAt)),
+    plainArray(asks.map(({ query }) => (Number.isFinite(query.knownAt) ? query.knownAt : undefined))),
     plainArray(asks.map(({ query }) => query.corrected)),
     plainArray(asks.map(({ byTime }) => byTime)),
     plainArray(asks.map(({ count }) => count)),

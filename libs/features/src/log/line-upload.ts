@@ -2,7 +2,7 @@ import { DomainError, TURNS, type FieldFault } from '@sibyl/kernel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PushResult } from './feature-event';
 import type { PushedEvent } from './pushed-event';
-import { readEvent, type PendingEvent } from './pending-event';
+import { readEvent, type Arrival, type PendingEvent } from './pending-event';
 import type { LoggedStream } from './stream-catalog';
 
 const BATCH = 2000;
@@ -47,7 +47,7 @@ export class LineUpload {
     private readonly name: string | undefined,
     private readonly streamOf: (name: string) => LoggedStream,
     private readonly store: Store,
-    private readonly now: () => number,
+    private readonly arrival: () => Arrival,
   ) {}
 
   async run(body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
@@ -85,7 +85,7 @@ export class LineUpload {
     if (typeof name !== 'string')
       return { pointer: '/stream', expected: 'the name of a stream, here or as `?stream=`' };
     try {
-      return readEvent(this.streamOf(name), named === undefined ? event : rest, this.now());
+      return readEvent(this.streamOf(name), named === undefined ? event : rest, this.arrival());
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       return { pointer: '/stream', expected: error.detail };

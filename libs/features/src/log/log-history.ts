@@ -2,7 +2,7 @@ import type { Database } from '@sibyl/database';
 import { DomainError, type Clock } from '@sibyl/kernel';
 import { MAX_SERIES_EVENTS } from '../engine/series';
 import type { Micros } from '../time';
-import type { EventHistory, FeatureEvent, HistoryQuery } from './feature-event';
+import type { EventHistory, FeatureEvent, HistoryAnswer, HistoryQuery } from './feature-event';
 import {
   historyParameters,
   historyStatement,
@@ -19,12 +19,6 @@ import type { StreamCatalog } from './stream-catalog';
  */
 const MOST_EVENTS = MAX_SERIES_EVENTS + 1;
 
-interface Answer {
-  readonly events: readonly FeatureEvent[];
-  readonly whole: boolean;
-  readonly cut: boolean;
-}
-
 const HISTORY = historyStatement(MOST_EVENTS);
 
 /** The log as it lies in PostgreSQL, read by entity. */
@@ -35,7 +29,7 @@ export class LogHistory implements EventHistory {
     private readonly clock: Clock,
   ) {}
 
-  async read(queries: readonly HistoryQuery[], deadline: Micros): Promise<readonly Answer[]> {
+  async read(queries: readonly HistoryQuery[], deadline: Micros): Promise<readonly HistoryAnswer[]> {
     const asks = queries.map((query) => this.askOf(query));
     if (asks.length === 0) return [];
     const { sql, prepared } = asks.every(({ since }) => since === undefined) ? NEWEST_STATEMENT : HISTORY;
@@ -43,17 +37,19 @@ export class LogHistory implements EventHistory {
       deadline / 1000 - this.clock.now(),
       this.database.query<FoundEvents>(sql, historyParameters(asks), { prepared }),
     );
-    const found = asks.map((): Found => ({ newest: [], earlier: [] }));
+    const found = asks.map((): Found => ({ newest: [], earlier: [], arrived: null }));
     for (const row of rows) {
       const ask = asks[Number(row.n) - 1];
       const ofAsk = found[Number(row.n) - 1];
-      if (ask && ofAsk) ofAsk[row.part] = readFound(ask, row);
+      if (!ask || !ofAsk) continue;
+      ofAsk[row.part] = readFound(ask, row);
+      ofAsk.arrived ??= row.arrived;
     }
     return asks.map((ask, i) => answerOf(ask, found[i] as Found));
   }
 
   private askOf(query: HistoryQuery): HistoryAsk {
-    const stream = this.streams.stream(query.stream);
+    const stream = this.streams.kept(query.stream);
     if (!stream) throw new DomainError('stream_not_found', `There is no stream '${query.stream.slice(0, 64)}'.`);
     const { id, retentionClass, definition } = stream;
     return {
@@ -63,13 +59,15 @@ export class LogHistory implements EventHistory {
   }
 }
 
-type Found = Record<FoundEvents['part'], FeatureEvent[]>;
+type Found = Record<FoundEvents['part'], FeatureEvent[]> & { arrived: FoundEvents['arrived'] };
 
-function answerOf({ count }: HistoryAsk, { newest, earlier }: Found): Answer {
+function answerOf({ count }: HistoryAsk, { newest, earlier, arrived }: Found): HistoryAnswer {
   const whole = newest.length <= count;
   const cut = earlier.length > MOST_EVENTS - count;
   const wanted = [...newest.slice(0, count), ...(cut ? earlier.slice(0, -1) : earlier)];
-  return { events: wanted.reverse(), whole, cut };
+  // Events may outlive the row of their entity.
+  const known = arrived === null || arrived === '0' ? {} : { arrived: Number(arrived) };
+  return { events: wanted.reverse(), whole, cut, ...known };
 }
 
 /** What takes longer is not waited for; the statement itself ends by its own limit. */

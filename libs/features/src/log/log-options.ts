@@ -1,5 +1,9 @@
 import { IsInt, IsOptional, IsString, Max, Min } from 'class-validator';
 
+/** An hour: the log makes no room for events of a later day. */
+export const CLOCK_SKEW_MS_MAX = 3_600_000;
+export const CLOCK_SKEW_MS = 5000;
+
 /** What an operator may set of the log of events. */
 export class LogOptions {
   /** Three seconds of what one server stores. */
@@ -33,6 +37,12 @@ export class LogOptions {
   @Min(1)
   @Max(8)
   writers = 2;
+
+  /** Clocks of producers run ahead by so much: events within it are taken, and count when their time has come. */
+  @IsInt()
+  @Min(0)
+  @Max(CLOCK_SKEW_MS_MAX)
+  clockSkewMs = CLOCK_SKEW_MS;
 
   /** A Redis through which processes tell each other of commits at once. */
   @IsOptional()

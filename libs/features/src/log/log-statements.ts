@@ -22,6 +22,10 @@ export interface NewRow extends EntityPlace {
   readonly logOnly: boolean;
   readonly provisional: boolean;
   readonly json: string;
+  /** Stamps of the entity before it are used up; the one before it is that of its last event. */
+  readonly floor: Micros;
+  /** Offset of the event of the same entity that comes before it in this commit; undefined: there is none. */
+  readonly before: number | undefined;
 }
 
 /** What the row of an entity says after a commit. `offset` is that of its last event. */
@@ -29,6 +33,13 @@ export interface NewState extends EntityPlace {
   readonly newest: Micros | undefined;
   readonly json: string | undefined;
   readonly offset: number;
+  readonly floor: Micros;
+}
+
+/** A commit, and when the database stamped it. */
+export interface Commit {
+  readonly at: Micros;
+  readonly xid: string;
 }
 
 // Ordered, so that two writers who want the same entities never wait for each other.
@@ -108,48 +119,46 @@ export async function probe(tx: EntityManager, probes: readonly Probe[], byId: b
 }
 
 /*
- * The stamp is taken here, after the locks: whoever gets them next has a later one, whatever the clock does meanwhile.
+ * The stamp is taken here, after the locks: whoever gets them next has a later one, whatever the clock does meanwhile. Each entity has
+ * its own floor, so that one that was stamped while the clock was ahead does not take the others with it.
  */
 const ADD = `
-WITH stamp AS MATERIALIZED (SELECT greatest(features.now_us(), $1::bigint) AS at),
+WITH stamp AS MATERIALIZED (SELECT features.now_us() AS at),
 logged AS (
   INSERT INTO features.event
-    (retention_class, stream, entity, event_time, event_id, log_only, provisional, vals, ingested_at)
-  SELECT r.class, r.stream, r.entity, r.at, r.id, r.log_only, r.provisional, r.vals::json, stamp.at + r.n - 1
-  FROM stamp, unnest($2::smallint[], $3::smallint[], $4::text[], $5::bigint[], $6::uuid[], $7::boolean[], $8::boolean[], $9::text[])
-    WITH ORDINALITY AS r (class, stream, entity, at, id, log_only, provisional, vals, n)
+    (retention_class, stream, entity, event_time, event_id, log_only, provisional, vals, ingested_at, previous)
+  SELECT r.class, r.stream, r.entity, r.at, r.id, r.log_only, r.provisional, r.vals::json, greatest(stamp.at, r.floor) + r.n - 1,
+    coalesce(greatest(stamp.at, r.floor) + r.before, r.floor - 1)
+  FROM stamp, unnest($1::smallint[], $2::smallint[], $3::text[], $4::bigint[], $5::uuid[], $6::boolean[], $7::boolean[], $8::text[],
+      $9::bigint[], $10::integer[])
+    WITH ORDINALITY AS r (class, stream, entity, at, id, log_only, provisional, vals, floor, before, n)
 ),
 latest AS (
-  UPDATE features.latest l SET event_time = s.newest, ingested_at = stamp.at + s.n, vals = s.vals::json
-  FROM stamp, unnest($10::smallint[], $11::text[], $12::bigint[], $13::text[], $14::bigint[]) AS s (stream, entity, newest, vals, n)
+  UPDATE features.latest l
+  SET event_time = s.newest, ingested_at = greatest(stamp.at, s.floor) + s.n, vals = s.vals::json
+  FROM stamp, unnest($11::smallint[], $12::text[], $13::bigint[], $14::text[], $15::bigint[], $16::bigint[])
+    AS s (stream, entity, newest, vals, n, floor)
   WHERE l.stream = s.stream AND l.entity = s.entity
 ),
 told AS (
   INSERT INTO features.intake (writer, retention_class, events, first_time, last_time, first_stamp, last_stamp)
-  SELECT $15::uuid, t.class, t.events, t.first, t.last, stamp.at, stamp.at + $16::bigint
-  FROM stamp, unnest($17::smallint[], $18::integer[], $19::bigint[], $20::bigint[]) AS t (class, events, first, last)
+  SELECT $17::uuid, t.class, t.events, t.first, t.last, stamp.at, greatest(stamp.at, t.floor) + $18::bigint
+  FROM stamp, unnest($19::smallint[], $20::integer[], $21::bigint[], $22::bigint[], $23::bigint[])
+    AS t (class, events, first, last, floor)
 )
-SELECT at FROM stamp`;
+SELECT at, pg_current_xact_id() AS xid FROM stamp`;
 
-/** Adds events, and says so to other processes. Answers the stamp of the first; each one after it has the next microsecond. */
+/** Adds events, and says so to other processes. */
 export async function addEvents(
   tx: EntityManager,
   {
     rows,
     states,
     writer,
-    floor,
-  }: {
-    readonly rows: readonly NewRow[];
-    readonly states: readonly NewState[];
-    readonly writer: string;
-    /** Stamps before it are used up. */
-    readonly floor: Micros;
-  },
-): Promise<Micros> {
+  }: { readonly rows: readonly NewRow[]; readonly states: readonly NewState[]; readonly writer: string },
+): Promise<Commit> {
   const spans = spansOf(rows);
-  const [added] = await tx.query<{ at: string }[]>(ADD, [
-    floor,
+  const [added] = await tx.query<{ at: string; xid: string }[]>(ADD, [
     plainArray(rows.map(({ retentionClass }) => retentionClass)),
     ...placeArrays(rows),
     plainArray(rows.map(({ eventTime }) => eventTime)),
@@ -157,29 +166,47 @@ export async function addEvents(
     plainArray(rows.map(({ logOnly }) => logOnly)),
     plainArray(rows.map(({ provisional }) => provisional)),
     textArray(rows.map(({ json }) => json)),
+    plainArray(rows.map(({ floor }) => floor)),
+    plainArray(rows.map(({ before }) => before)),
     ...placeArrays(states),
     plainArray(states.map(({ newest }) => newest)),
     textArray(states.map(({ json }) => json)),
     plainArray(states.map(({ offset }) => offset)),
+    plainArray(states.map(({ floor }) => floor)),
     writer,
     rows.length - 1,
     plainArray(spans.map(({ retentionClass }) => retentionClass)),
     plainArray(spans.map(({ events }) => events)),
     plainArray(spans.map(({ first }) => first)),
     plainArray(spans.map(({ last }) => last)),
+    plainArray(spans.map(({ floor }) => floor)),
   ]);
-  return Number(added?.at);
+  return { at: Number(added?.at), xid: added?.xid ?? '' };
+}
+
+/** What ADD stamps an event with, and what it says was before it. */
+export function stampsOf(
+  { at }: Commit,
+  { floor, before }: NewRow,
+  offset: number,
+): { stamp: Micros; previous: Micros } {
+  const first = Math.max(at, floor);
+  return { stamp: first + offset, previous: before === undefined ? floor - 1 : first + before };
 }
 
 /** Where in the log the events of a commit lie, one span a class. */
 function spansOf(rows: readonly NewRow[]) {
-  const spans = new Map<number, { retentionClass: number; events: number; first: Micros; last: Micros }>();
-  for (const { retentionClass, eventTime } of rows) {
-    const span = spans.get(retentionClass) ?? { retentionClass, events: 0, first: eventTime, last: eventTime };
+  const spans = new Map<
+    number,
+    { retentionClass: number; events: number; first: Micros; last: Micros; floor: Micros }
+  >();
+  for (const { retentionClass, eventTime, floor } of rows) {
+    const span = spans.get(retentionClass) ?? { retentionClass, events: 0, first: eventTime, last: eventTime, floor };
     spans.set(retentionClass, span);
     span.events++;
     span.first = Math.min(span.first, eventTime);
     span.last = Math.max(span.last, eventTime);
+    span.floor = Math.max(span.floor, floor);
   }
   return [...spans.values()];
 }

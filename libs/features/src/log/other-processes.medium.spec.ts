@@ -1,6 +1,8 @@
+import { DomainError } from '@sibyl/kernel';
 import { Client } from 'pg';
 import { LogStand } from '../testing/log-stand';
 import { DAY, streamDefinition } from '../testing/stream-definition';
+import { CommitFollower } from './commit-follower';
 import { FeatureLog } from './feature-log';
 import type { FeatureEvent } from './feature-event';
 import { LogKeeper } from './log-keeper';
@@ -30,6 +32,16 @@ async function process(options: Partial<LogOptions> = {}): Promise<{ log: Featur
   const log = await FeatureLog.start(parts, Object.assign(new LogOptions(), { pollMs: 50, ...options }));
   logs.push(log);
   return { log, heard };
+}
+
+async function asSuperuser(work: (client: Client) => Promise<unknown>): Promise<void> {
+  const client = new Client({ connectionString: stand.url });
+  await client.connect();
+  try {
+    await work(client);
+  } finally {
+    await client.end();
+  }
 }
 
 async function until(holds: () => boolean): Promise<void> {
@@ -95,6 +107,106 @@ describe('what one process commits', () => {
       await client.end();
     }
     await until(() => other.heard.some(({ entity }) => entity === 'SLOW'));
+  });
+});
+
+describe('a commit that became visible long after its stamps', () => {
+  it('is found, whatever was committed and heard of meanwhile', async () => {
+    const [other, one] = [await process(), await process()];
+    const { id } = stand.streams.stream('ticks') ?? { id: 0 };
+    await one.log.push(caller, 'ticks', [event('QUICK', 60, 1)]);
+    await asSuperuser(async (client) => {
+      await client.query('BEGIN');
+      // Stamped a minute ago, and not committed yet.
+      const at = `features.now_us() - 60000000`;
+      await client.query(
+        `INSERT INTO features.event (retention_class, stream, entity, event_time, ingested_at, event_id, log_only, provisional, vals)
+         VALUES (0, ${id}, 'SLOWEST', ${at}, ${at}, gen_random_uuid(), false, false, '[1,2]')`,
+      );
+      await client.query(
+        `INSERT INTO features.intake (writer, retention_class, events, first_time, last_time, first_stamp, last_stamp)
+         VALUES (gen_random_uuid(), 0, 1, ${at} - 1000000, ${at} + 1000000, ${at} - 1000000, ${at} + 1000000)`,
+      );
+      await one.log.push(caller, 'ticks', [event('QUICK', 1, 2)]);
+      await until(() => other.heard.filter(({ entity }) => entity === 'QUICK').length === 2);
+      await client.query('COMMIT');
+    });
+    await until(() => other.heard.some(({ entity }) => entity === 'SLOWEST'));
+  });
+});
+
+describe('a commit of which the database never said that it came to its end', () => {
+  it('is heard by who wrote it, too', async () => {
+    const one = await process();
+    const { database } = stand;
+    const transaction = database.transaction.bind(database);
+    jest.spyOn(database, 'transaction').mockImplementationOnce(async (work, limits) => {
+      await transaction(work, limits);
+      throw new DomainError('database_unavailable', 'the connection was lost');
+    });
+    const push = one.log.push(caller, 'ticks', [event('UNSURE', 1, 1)]);
+    await expect(push).rejects.toMatchObject({ code: 'database_unavailable' });
+    await until(() => one.heard.some(({ entity }) => entity === 'UNSURE'));
+    await one.log.push(caller, 'ticks', [event('SURE', 1, 1)]);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(one.heard.filter(({ entity }) => entity === 'SURE')).toHaveLength(1);
+  });
+});
+
+describe('a clock that was ahead for a moment', () => {
+  /** What a push while the clock of the database was an hour ahead leaves behind. */
+  const ahead = (entity: string): Promise<unknown> =>
+    asSuperuser((client) =>
+      client.query(`UPDATE features.latest SET ingested_at = features.now_us() + 7200000000 WHERE entity = $1`, [
+        entity,
+      ]),
+    );
+
+  it('loses no commit of one process to another, and is not passed on from one entity to another', async () => {
+    const [other, one] = [await process(), await process()];
+    await one.log.push(caller, 'ticks', [event('AHEAD', 5, 1)]);
+    await ahead('AHEAD');
+    await one.log.push(caller, 'ticks', [event('AHEAD', 4, 2), event('BESIDE', 4, 2)]);
+    await until(() => other.heard.filter(({ entity }) => entity === 'AHEAD').length === 2);
+    await one.log.push(caller, 'ticks', [event('NORMAL', 3, 3)]);
+    await until(() => other.heard.some(({ entity }) => entity === 'NORMAL'));
+    const rows = await stand.database.query<{ entity: string; ahead: boolean }>(
+      `SELECT entity, max(ingested_at) > features.now_us() AS ahead FROM features.event
+       WHERE entity IN ('AHEAD', 'BESIDE', 'NORMAL') GROUP BY entity ORDER BY entity`,
+    );
+    expect(rows.map((row) => row.ahead)).toEqual([true, false, false]);
+  });
+
+  it('hides nothing from who reads now', async () => {
+    const { log } = await process();
+    await log.push(caller, 'ticks', [event('COLD', 5, 1)]);
+    await ahead('COLD');
+    await log.push(caller, 'ticks', [event('COLD', 4, 2)]);
+    const now = Date.now() * 1000;
+    const query = { stream: 'ticks', entity: 'COLD', at: now, knownAt: Infinity, corrected: false, events: 9 };
+    const [answer] = await stand.history.read([query], now + 10_000_000);
+    expect(answer?.events.map(({ values }) => values[0])).toEqual([1, 2]);
+    expect(answer?.arrived).toBe(answer?.events[1]?.ingestedAt);
+  });
+});
+
+describe('a database that was put back', () => {
+  it('makes those who listen forget what they made of it', async () => {
+    let lapses = 0;
+    const listeners = [{ taken: () => undefined, lapsed: () => void lapses++ }];
+    const { database, clock, streams } = stand;
+    const follower = new CommitFollower({ database, clock, streams, listeners, known: () => false, log: silent }, 20);
+    await follower.start();
+    try {
+      await until(() => lapses === 0);
+      // As if it had seen transactions that the database does not know any more.
+      (follower as unknown as { seen: string }).seen = '900000000:900000000:';
+      await until(() => lapses === 1);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(lapses).toBe(1);
+    } finally {
+      await follower.stop();
+    }
   });
 });
 

@@ -21,11 +21,13 @@ export interface PendingEvent {
   readonly json: string;
 }
 
-/** Clocks of producers run ahead by so much. */
-const CLOCK_AHEAD: Micros = 5_000_000;
 const ID_LENGTH = 128;
 const STRING_BYTES = 4096;
-const MEMBERS = new Set(['entity', 'event_time', 'event_id', 'final', 'values']);
+
+type Event = Readonly<Record<string, unknown>>;
+
+/** Of an event, by both names that some have. */
+const MEMBERS = new Set(['entity', 'event_time', 'event_ts', 'event_id', 'final', 'values', 'payload']);
 
 /** Why an event cannot be stored: where, and what was expected. */
 class EventFault extends Error {
@@ -34,10 +36,16 @@ class EventFault extends Error {
   }
 }
 
-/** Reads one event of a push, or says what is wrong with it. `now` bounds what is of the future. */
-export function readEvent(stream: LoggedStream, given: unknown, now: Micros): PendingEvent | FieldFault {
+/** When an event comes, and how far ahead of that its own time may lie. */
+export interface Arrival {
+  readonly now: Micros;
+  readonly skew: Micros;
+}
+
+/** Reads one event of a push, or says what is wrong with it. */
+export function readEvent(stream: LoggedStream, given: unknown, arrival: Arrival): PendingEvent | FieldFault {
   try {
-    return read(stream, given, now);
+    return read(stream, given, arrival);
   } catch (error) {
     if (error instanceof EventFault) return error.fault;
     throw error;
@@ -48,14 +56,14 @@ export function isFault(one: PendingEvent | FieldFault): one is FieldFault {
   return 'pointer' in one;
 }
 
-function read(stream: LoggedStream, given: unknown, now: Micros): PendingEvent {
+function read(stream: LoggedStream, given: unknown, arrival: Arrival): PendingEvent {
   const event = record(given, '');
-  for (const name in event) if (!MEMBERS.has(name)) refuse(`/${name}`, 'a field that exists', event[name]);
+  for (const name in event) if (!MEMBERS.has(name)) throw unknown('', name, MEMBERS);
   const entity = readEntity(stream.entity, event['entity']);
-  const eventTime = readTime(stream, event['event_time'], now);
+  const eventTime = readTime(stream, event, arrival);
   const { definition } = stream;
   const provisional = readFinal(definition.identity, event['final']);
-  const values = readValues(definition.fields, event['values']);
+  const values = readValues(definition.fields, event);
   const json = JSON.stringify(values);
   const id = event['event_id'];
   if (id !== undefined && id !== null && (typeof id !== 'string' || id === '' || id.length > ID_LENGTH))
@@ -78,12 +86,21 @@ function readEntity(rule: EntityRule, given: unknown): string {
   return typeof key === 'string' ? key : refuse('/entity', key.expected, given);
 }
 
-function readTime({ definition }: LoggedStream, given: unknown, now: Micros): Micros {
+function readTime({ definition }: LoggedStream, event: Event, { now, skew }: Arrival): Micros {
+  const member = nameOf(event, 'event_time', 'event_ts');
+  const given = event[member];
   const at = readInstant(given);
-  if (at === undefined) refuse('/event_time', INSTANT_EXPECTED, given);
-  if (at > now + CLOCK_AHEAD) refuse('/event_time', 'a time that has come', given);
-  if (at < now - definition.retention) refuse('/event_time', 'a time within the retention of the stream', given);
+  if (at === undefined) refuse(`/${member}`, INSTANT_EXPECTED, given);
+  if (at > now + skew) refuse(`/${member}`, 'a time that has come', given);
+  if (at < now - definition.retention) refuse(`/${member}`, 'a time within the retention of the stream', given);
   return at;
+}
+
+/** What a member that has two names is called here. */
+function nameOf(event: Event, name: string, other: string): string {
+  if (event[other] === undefined) return name;
+  if (event[name] !== undefined) refuse(`/${other}`, `not both '${name}' and '${other}'`, event[other]);
+  return other;
 }
 
 function readFinal(identity: string, given: unknown): boolean {
@@ -94,30 +111,35 @@ function readFinal(identity: string, given: unknown): boolean {
   return true;
 }
 
-function readValues(fields: readonly FieldDefinition[], given: unknown): FeatureValue[] {
-  const named = record(given, '/values');
+function readValues(fields: readonly FieldDefinition[], event: Event): FeatureValue[] {
+  const at = nameOf(event, 'values', 'payload') === 'values' ? '/values' : '/payload';
+  const named = record(event[at.slice(1)], at);
   let known = 0;
   const values = fields.map((field) => {
     const value = Object.hasOwn(named, field.name) ? named[field.name] : undefined;
     if (value !== undefined) known++;
-    return readValue(field, value);
+    return readValue(field, value, at);
   });
   // Counting costs less than looking for what is unknown; that is done where there is something.
-  if (known < Object.keys(named).length) refuseUnknown(fields, named);
+  if (known < Object.keys(named).length) refuseUnknown(fields, named, at);
   return values;
 }
 
-function refuseUnknown(fields: readonly FieldDefinition[], named: Record<string, unknown>): void {
+function refuseUnknown(fields: readonly FieldDefinition[], named: Record<string, unknown>, at: string): void {
   const names = fields.map(({ name }) => name);
   for (const name of Object.keys(named)) {
     if (names.includes(name)) continue;
-    const [near] = nearestWords(name, names);
-    throw new EventFault({
-      pointer: pointer('/values', name),
-      received: 'a field that does not exist',
-      ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
-    });
+    throw unknown(at, name, names);
   }
+}
+
+function unknown(at: string, name: string, known: Iterable<string>): EventFault {
+  const [near] = nearestWords(name, known);
+  return new EventFault({
+    pointer: pointer(at, name),
+    received: 'a field that does not exist',
+    ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
+  });
 }
 
 const EXPECTED: Readonly<Record<ValueType, string>> = {
@@ -127,12 +149,12 @@ const EXPECTED: Readonly<Record<ValueType, string>> = {
   string: `well-formed text of at most ${STRING_BYTES} bytes`,
 };
 
-function readValue({ name, type, nullable }: FieldDefinition, given: unknown): FeatureValue {
+function readValue({ name, type, nullable }: FieldDefinition, given: unknown, at: string): FeatureValue {
   if (given === undefined || given === null) {
-    if (!nullable) refuse(pointer('/values', name), EXPECTED[type], given);
+    if (!nullable) refuse(pointer(at, name), EXPECTED[type], given);
     return null;
   }
-  if (!isOf(type, given)) refuse(pointer('/values', name), EXPECTED[type], given);
+  if (!isOf(type, given)) refuse(pointer(at, name), EXPECTED[type], given);
   // JSON knows a negative zero, and no sum needs one.
   return given === 0 ? 0 : given;
 }

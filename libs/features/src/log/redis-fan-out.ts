@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
-import type { EventListener, FeatureEvent } from './feature-event';
+import type { EventListener, TakenEvent } from './feature-event';
 
 export interface FanOutParts {
   readonly url: string;
@@ -21,12 +21,12 @@ const MESSAGE_CHARACTERS = 16 * 1024 * 1024;
 /** Commits of others of which all events came. */
 const COMMITS = 10_000;
 
-type Wire = [string, string, Micros, string, Micros, boolean, FeatureValue[]];
+type Wire = [string, string, Micros, string, Micros, Micros, boolean, FeatureValue[]];
 
 interface Message {
   readonly writer: string;
-  /** Last stamp of the commit, and how many events it has. */
-  readonly stamp: Micros;
+  /** The transaction, and how many events it has. */
+  readonly commit: string;
   readonly total: number;
   readonly events: readonly Wire[];
 }
@@ -70,14 +70,13 @@ export class RedisFanOut implements EventListener {
   }
 
   /** Whether all events of a commit have come this way. */
-  readonly knows = (writer: string, lastStamp: Micros): boolean => this.counts.get(`${writer} ${lastStamp}`) === 0;
+  readonly knows = (commit: string): boolean => this.counts.get(commit) === 0;
 
-  taken(events: readonly FeatureEvent[]): void {
-    const stamp = events.at(-1)?.ingestedAt ?? 0;
+  taken(events: readonly TakenEvent[], commit = ''): void {
     for (let i = 0; i < events.length; i += EVENTS_EACH) {
       if (this.publisher.status !== 'ready' || this.underWay >= UNDER_WAY) return;
       const part = events.slice(i, i + EVENTS_EACH).map(wireOf);
-      const message = { writer: this.parts.writer, stamp, total: events.length, events: part };
+      const message: Message = { writer: this.parts.writer, commit, total: events.length, events: part };
       this.underWay++;
       this.publisher
         .publish(this.parts.channel, JSON.stringify(message))
@@ -91,8 +90,8 @@ export class RedisFanOut implements EventListener {
     if (!message || message.writer === this.parts.writer) return;
     const events = message.events.map(eventOf);
     for (const listener of this.parts.listeners) listener.taken(events);
-    const commit = `${message.writer} ${message.stamp}`;
-    this.counts.set(commit, (this.counts.get(commit) ?? message.total) - events.length);
+    const { commit, total } = message;
+    this.counts.set(commit, (this.counts.get(commit) ?? total) - events.length);
     const [oldest] = this.counts.keys();
     if (this.counts.size > COMMITS && oldest !== undefined) this.counts.delete(oldest);
   }
@@ -105,12 +104,12 @@ export class RedisFanOut implements EventListener {
   }
 }
 
-function wireOf({ stream, entity, eventTime, eventId, ingestedAt, logOnly, values }: FeatureEvent): Wire {
-  return [stream, entity, eventTime, eventId, ingestedAt, logOnly, values as FeatureValue[]];
+function wireOf({ stream, entity, eventTime, eventId, ingestedAt, previous, logOnly, values }: TakenEvent): Wire {
+  return [stream, entity, eventTime, eventId, ingestedAt, previous, logOnly, values as FeatureValue[]];
 }
 
-function eventOf([stream, entity, eventTime, eventId, ingestedAt, logOnly, values]: Wire): FeatureEvent {
-  return { stream, entity, eventTime, eventId, ingestedAt, logOnly, values };
+function eventOf([stream, entity, eventTime, eventId, ingestedAt, previous, logOnly, values]: Wire): TakenEvent {
+  return { stream, entity, eventTime, eventId, ingestedAt, previous, logOnly, values };
 }
 
 /** Undefined for what this system would not send. */
@@ -124,8 +123,10 @@ function readMessage(text: string): Message | undefined {
   }
 }
 
-const TYPES = ['string', 'string', 'number', 'string', 'number', 'boolean'];
+const TYPES = ['string', 'string', 'number', 'string', 'number', 'number', 'boolean'];
 
 function isWire(given: unknown): given is Wire {
-  return Array.isArray(given) && TYPES.every((type, i) => typeof given[i] === type) && Array.isArray(given[6]);
+  return (
+    Array.isArray(given) && TYPES.every((type, i) => typeof given[i] === type) && Array.isArray(given[TYPES.length])
+  );
 }

@@ -13,7 +13,7 @@ const MINUTES = 60;
 const MAX_BYTES = 32 * 1024 * 1024;
 const FEATURES_MAX = 4096;
 /** Values of one read that are looked at: of a larger one each row that comes after so many others. */
-const SAMPLED = 2000;
+const SAMPLED = 500;
 /** The same frame is mostly served many times: it is counted for so long, and its values looked at once. Ages are as exact as this. */
 const COUNTED_FOR = MICROS_PER_SECOND / 4;
 const COUNTED_MAX = 1024;

@@ -13,13 +13,13 @@ export interface EventVerdict {
 
 /** The rules of a stream, applied to events as they are pushed. */
 export interface EventRules {
-  /** Some rule compares with the event before: they can only be asked where that is known. */
-  readonly comparing: boolean;
   /** `before`: the values of the newest event that the new one follows. */
   check(
     values: readonly FeatureValue[],
     moment: { readonly at: Micros; readonly eventTime: Micros; readonly before?: readonly FeatureValue[] },
   ): EventVerdict;
+  /** Whether what lies in the log as `stored` may have come as `given`: all fields but those of which that cannot be known. */
+  mayBe(given: readonly FeatureValue[], stored: readonly FeatureValue[]): boolean;
 }
 
 /** Rules on one field each, or on whole events (`field` undefined), in the order of the definition. */
@@ -32,7 +32,6 @@ export function eventRules(rules: readonly StreamRule[]): EventRules | undefined
   if (rules.length === 0) return undefined;
   const steps = rules.map((rule) => ({ ...rule, rules: [rule] }));
   return {
-    comparing: rules.some(({ rule }) => rule.comparing),
     check: (given, moment) => {
       let values = given;
       for (const { field, fieldName, rules: one } of steps) {
@@ -48,5 +47,37 @@ export function eventRules(rules: readonly StreamRule[]): EventRules | undefined
       }
       return { values };
     },
+    mayBe: (given, stored) => {
+      const { values, unknown } = changed(rules, given);
+      return isSame(values, stored, unknown);
+    },
   };
+}
+
+/** Fields that the log does not have came before the stream got them. */
+export function isSame(
+  given: readonly FeatureValue[],
+  stored: readonly FeatureValue[],
+  except?: ReadonlySet<number>,
+): boolean {
+  return given.every((value, field) => except?.has(field) === true || value === (stored[field] ?? null));
+}
+
+/** What rules make of values that are stored, as far as that depends on the values alone; tallies nothing. */
+function changed(
+  rules: readonly StreamRule[],
+  given: readonly FeatureValue[],
+): { values: readonly FeatureValue[]; unknown: ReadonlySet<number> } {
+  const values = [...given];
+  const unknown = new Set<number>();
+  for (const { rule, field } of rules) {
+    // The others refuse the event, which was not, or change nothing.
+    if (field === undefined || rule.action === 'reject' || rule.action === 'warn') continue;
+    const value = values[field] ?? null;
+    if (value === null || unknown.has(field)) continue;
+    if (rule.momentary || (rule.kind === 'expression' && unknown.size > 0)) unknown.add(field);
+    else if (!rule.holds(value, { at: 0, values }))
+      values[field] = rule.action === 'clamp' ? rule.clamp(value as number) : rule.value;
+  }
+  return { values, unknown };
 }

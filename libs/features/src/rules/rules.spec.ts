@@ -114,7 +114,6 @@ describe('rules of a stream', () => {
   it('refuse an event and name the field, not the value', () => {
     const rules = onStream([{ field: 'close', between: { min: 10 }, action: 'reject' }]);
     expect(rules.check(EVENT, moment)).toEqual({ values: EVENT, refusal: 'close: at least 10' });
-    expect(rules.comparing).toBe(false);
   });
 
   it('leave the very values that came where they change nothing', () => {
@@ -162,10 +161,53 @@ describe('rules of a stream', () => {
   ])('compare with the event before: %s', (_kind, check, before, holds, breaks) => {
     const rules = onStream([{ field: 'n', ...check, action: 'reject' }]);
     const event = (n: number): readonly FeatureValue[] => [5, 6, 4, 'a', n];
-    expect(rules.comparing).toBe(true);
     expect(rules.check(event(holds), { ...moment, before: event(before) }).refusal).toBeUndefined();
     expect(rules.check(event(breaks), { ...moment, before: event(before) }).refusal).toMatch(/^n: /);
     expect(rules.check(event(breaks), moment).refusal).toBeUndefined();
+  });
+});
+
+describe('whether an event is the one that lies in the log', () => {
+  it('is known of every field where rules only refuse or warn, whatever they compare with', () => {
+    const rules = onStream([
+      { field: 'n', monotonic: 'increasing', action: 'reject' },
+      { field: 'close', maxAge: 1, action: 'warn' },
+    ]);
+    expect(rules.mayBe(EVENT, EVENT)).toBe(true);
+    EVENT.forEach((value, i) =>
+      expect(rules.mayBe(EVENT.with(i, typeof value === 'number' ? value + 1 : 'x'), EVENT)).toBe(false),
+    );
+  });
+
+  it('is known by what rules make of it, and tallied nowhere', () => {
+    const tally = new RuleTally();
+    const rules = onStream(
+      [
+        { field: 'low', between: { max: 1 }, action: 'clamp' },
+        { field: 'close', expression: 'close < low', action: 'null' },
+      ],
+      tally,
+    );
+    const { values } = rules.check(EVENT, moment);
+    const counts = JSON.stringify(tally.lines());
+    expect(values).toEqual([null, 6, 1, 'NYSE', 1]);
+    expect(rules.mayBe(EVENT, values)).toBe(true);
+    expect(rules.mayBe(EVENT.with(1, 7), values)).toBe(false);
+    expect(JSON.stringify(tally.lines())).toBe(counts);
+  });
+
+  it('is not known of a field that a rule may have changed by what was before, or by its age, and of all others it is', () => {
+    for (const check of [{ maxChange: 1 }, { maxAge: 1 }]) {
+      const rules = onStream([{ field: 'n', ...check, action: 'default', value: 0 }]);
+      expect(rules.mayBe(EVENT, EVENT.with(4, 0))).toBe(true);
+      expect(rules.mayBe(EVENT.with(0, 50), EVENT.with(4, 0))).toBe(false);
+    }
+  });
+
+  it('is known of an event from before the stream had a field', () => {
+    const rules = onStream([{ field: 'n', monotonic: 'increasing', action: 'reject' }]);
+    expect(rules.mayBe(EVENT.with(4, null), EVENT.slice(0, 4))).toBe(true);
+    expect(rules.mayBe(EVENT, EVENT.slice(0, 4))).toBe(false);
   });
 });
 

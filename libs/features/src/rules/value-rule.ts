@@ -45,14 +45,14 @@ export interface CompiledRule {
   readonly action: RuleAction;
   /** For `default`. */
   readonly value: FeatureValue;
-  /** Compares with the event before. */
-  readonly comparing: boolean;
+  /** What it says depends on more than the event: on the one before it, or on when it is asked. */
+  readonly momentary: boolean;
   holds(value: FeatureValue, context: RuleContext): boolean;
   /** The nearest value that would hold. */
   clamp(value: number): number;
 }
 
-type Check = Pick<CompiledRule, 'kind' | 'text' | 'holds'> & { readonly comparing?: boolean };
+type Check = Pick<CompiledRule, 'kind' | 'text' | 'holds'> & { readonly momentary?: boolean };
 
 /** Throws `RuleFault` where the rule does not fit what it is about. */
 export function compileRule(rule: ValueRule, subject: RuleSubject, expressions: ExpressionEngine): CompiledRule {
@@ -68,7 +68,7 @@ export function compileRule(rule: ValueRule, subject: RuleSubject, expressions: 
   const value = action === 'default' ? (rule.value ?? subject.default) : null;
   if (value === undefined) throw new RuleFault('value', "'default' needs a value");
   const { min = -Infinity, max = Infinity } = bounds ?? {};
-  return { comparing: false, ...check, action, value, clamp: (from) => Math.min(Math.max(from, min), max) };
+  return { momentary: false, ...check, action, value, clamp: (from) => Math.min(Math.max(from, min), max) };
 }
 
 function checkOf(rule: ValueRule, subject: RuleSubject, expressions: ExpressionEngine): Check {
@@ -139,7 +139,7 @@ function regex(pattern: string, type: ValueType): Check {
 function maxAge(age: number): Check {
   const holds = (_value: FeatureValue, { at, eventTime }: RuleContext): boolean =>
     eventTime === undefined || at - eventTime <= age;
-  return { kind: 'max_age', text: `not older than ${age / 1_000_000} s`, holds };
+  return { kind: 'max_age', text: `not older than ${age / 1_000_000} s`, holds, momentary: true };
 }
 
 /** Of rules that compare a field with the same field of the event before; they hold where there is none. */
@@ -152,7 +152,7 @@ function comparing(
   if (!stream || field === undefined) throw new RuleFault(kind, `'${kind}' is about fields of streams`);
   if (kind !== 'unique') needNumber(type, kind);
   const check = (text: string, compare: (value: never, before: never) => boolean): Check => ({
-    ...{ kind, text, comparing: true },
+    ...{ kind, text, momentary: true },
     holds: (value, { before }) => {
       const old = before?.[field] ?? null;
       return old === null || compare(value as never, old as never);

@@ -1,4 +1,4 @@
-import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
 import { readGiven } from '../engine/given';
 import type { Given } from '../engine/frame';
 import type { OnlineRow } from '../engine/online-query';
@@ -21,9 +21,13 @@ export function readRows(
 ): OnlineRow[] {
   const faults: FieldFault[] = [];
   const rows: OnlineRow[] = [];
+  let read: { readonly given: unknown; readonly values: OnlineRow['given'] } | undefined;
   for (const [i, { entity, given }] of asked.entries()) {
     const entities = readKeys(selection, entity, pointerOf(i), faults);
-    const values = given === undefined ? undefined : readValues(selection, given, `${pointerOf(i)}/given`, faults);
+    // What is given for all rows is read once.
+    if (given !== undefined && read?.given !== given)
+      read = { given, values: readValues(selection, given, `${pointerOf(i)}/given`, faults) };
+    const values = given === undefined ? undefined : read?.values;
     rows.push({ entities, ...(values && { given: values }) });
     if (faults.length >= FAULTS) break;
   }
@@ -51,10 +55,10 @@ export function readKeys(
     if (typeof key === 'string') keys.push(key);
     else faults.push({ pointer: `${pointer}/${name}`, expected: key.expected });
   }
-  const names = new Set(views.map(({ view }) => view.entity.name));
-  for (const name in entity) {
-    if (!names.has(name))
-      faults.push({ pointer: `${pointer}/${name.slice(0, 64)}`, expected: `one of ${[...names].join(', ')}` });
+  for (const given in entity) {
+    if (views.some(({ view }) => view.entity.name === given)) continue;
+    const names = new Set(views.map(({ view }) => view.entity.name));
+    faults.push({ pointer: `${pointer}/${given.slice(0, 64)}`, expected: `one of ${[...names].join(', ')}` });
   }
   return keys;
 }
@@ -79,7 +83,7 @@ function readValues(
     if (view === undefined || holders.length > 1)
       faults.push({
         pointer: `${pointer}/${name.slice(0, 64)}`,
-        expected: view === undefined ? 'a feature that is read' : 'view:feature',
+        ...(view === undefined ? unread(name, called.keys(), views) : { expected: 'view:feature' }),
       });
     else (byView[view] as Record<string, unknown>)[member?.feature ?? name] = value;
   }
@@ -89,6 +93,12 @@ function readValues(
       faults.push({ pointer: `${pointer}/${name}`, expected: type ?? 'a feature' });
     return read.given;
   });
+}
+
+function unread(name: string, called: Iterable<string>, views: Selection['views']): Omit<FieldFault, 'pointer'> {
+  const known = new Set([...called, ...views.flatMap(({ program }) => [...program.slots.keys()])]);
+  const [near] = nearestWords(name, known);
+  return { expected: 'a feature that is read', ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }) };
 }
 
 function isRecord(given: unknown): given is Record<string, unknown> {

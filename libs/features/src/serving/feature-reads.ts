@@ -1,4 +1,4 @@
-import { DomainError, nearestWords } from '@sibyl/kernel';
+import { DomainError, nearestWords, TURNS, type Pace } from '@sibyl/kernel';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
 import type { LiveReads } from '../engine/live-reads';
@@ -6,16 +6,25 @@ import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query
 import type { PastReads } from '../engine/past-reads';
 import type { StateStore } from '../engine/state-store';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
-import type { Micros } from '../time';
+import { MICROS_PER_MS, type Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
-import { checkRetention, readMoment, type AskedMoment } from './moment';
+import { LargeReads } from './large-reads';
+import { limitAges, readMaxStaleness } from './max-staleness';
+import { aheadOf, checkRetention, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
+import { originOf, type RowOrigin } from './row-origin';
 import { queryOf, type SelectedFrames } from './selected-frames';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
 
 /** Entities of one read. */
 const ENTITIES_MAX = 1000;
+/** Values of one read: a thousand entities of views with two hundred features. */
+const VALUES_MAX = 200_000;
+/** Larger reads are few at a time. */
+const LARGE_VALUES = 25_000;
+/** Values that are put together at once; more are in slices. */
+const VALUES_AT_ONCE = 4000;
 /** How long the log may take for some rows of long work. */
 const LONG_MS = 60_000;
 
@@ -25,6 +34,12 @@ export interface ReadRequest extends AskedMoment {
   readonly features?: readonly string[];
   readonly rows: readonly AskedRow[];
   readonly deadlineMs?: number;
+  /** Of long reads; absent: that of all long work. Rejects where nobody wants the answer any more. */
+  readonly pace?: Pace;
+  /** How old values may be at most, by name, whatever their `ttl` allows. */
+  readonly maxStaleness?: unknown;
+  /** The answer says what each row rests on. */
+  readonly origins?: boolean;
 }
 
 export interface ReadAnswer {
@@ -34,10 +49,14 @@ export interface ReadAnswer {
   readonly knownAt: Micros;
   /** Events that came too late to be served were counted too. */
   readonly corrected: boolean;
+  /** Pointers of times of the request that have not come yet: now stands in for them. */
+  readonly ahead: readonly string[];
   readonly rows: readonly ServedRow[];
   readonly unread?: 'deadline' | 'failed';
   /** Microseconds that the log took. */
   readonly storage: Micros;
+  /** By row, where they were asked for. */
+  readonly origins?: readonly RowOrigin[];
 }
 
 export interface FeatureReadsParts {
@@ -53,6 +72,7 @@ export interface FeatureReadsParts {
 /** Reads of features by name, for callers: resolved, checked, read from memory or from the log, and settled by the policy of the set. */
 export class FeatureReads {
   private inUse: readonly ViewPlan[] = [];
+  private readonly large = new LargeReads();
 
   constructor(
     private readonly parts: FeatureReadsParts,
@@ -80,21 +100,48 @@ export class FeatureReads {
   }
 
   async read(request: ReadRequest): Promise<ReadAnswer> {
-    const { selection, rows, moment } = await this.prepare(request);
+    return this.readSelected(await this.select(request), request);
+  }
+
+  /** The same of what was selected before. */
+  async readSelected(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
+    const large = request.rows.length * weightOf(selection) > LARGE_VALUES;
+    return large ? this.large.run(() => this.readNow(selection, request)) : this.readNow(selection, request);
+  }
+
+  private async readNow(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
+    const { rows, moment } = this.prepare(selection, request);
     const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
-    const answer = await this.parts.frames.read(selection, { rows, moment, deadlineMs });
-    const served = answer.frames.map((frames) => servedRow(selection, frames));
+    const { maxStaleness, origins, pace } = request;
+    const ages = maxStaleness === undefined ? undefined : readMaxStaleness(selection, maxStaleness);
+    const asked = { rows, moment, deadlineMs, pace, ...(origins === true && { tiers: true }) };
+    const answer = await this.parts.frames.read(selection, asked);
     const { at, storage, unread } = answer;
+    let served = await this.serve(selection, answer, pace);
+    if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
     return {
       ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
+      ahead: aheadOf(request, at),
       ...{ rows: served, storage },
+      ...(origins === true && { origins: originsOf(selection, served, answer) }),
       ...(unread && { unread }),
     };
   }
 
+  private async serve(selection: Selection, { frames }: OnlineAnswer, pace: Pace = TURNS): Promise<ServedRow[]> {
+    const rows: ServedRow[] = [];
+    const rowsAtOnce = Math.ceil(VALUES_AT_ONCE / selection.members.length);
+    for (const [i, one] of frames.entries()) {
+      if (i >= rowsAtOnce && pace.due) await pace.next();
+      rows.push(servedRow(selection, one));
+    }
+    return rows;
+  }
+
   /** Why a member has its value for the first row. */
   async explain(request: ReadRequest, name: string): Promise<Explanation> {
-    const { selection, rows, moment } = await this.prepare(request);
+    const selection = await this.select(request);
+    const { rows, moment } = this.prepare(selection, request);
     const { past, live, now } = this.parts;
     const { view, slot } = memberOf(selection, name);
     const [row] = rows;
@@ -127,19 +174,31 @@ export class FeatureReads {
     return this.parts.past.readEach(queryOf(selection, { rows, deadlineMs: LONG_MS }), moments);
   }
 
-  private async prepare(request: ReadRequest): Promise<{
-    readonly selection: Selection;
-    readonly rows: readonly OnlineRow[];
-    readonly moment: PastMoment | undefined;
-  }> {
+  private prepare(
+    selection: Selection,
+    request: Omit<ReadRequest, 'set' | 'features'>,
+  ): { readonly rows: readonly OnlineRow[]; readonly moment: PastMoment | undefined } {
     if (request.rows.length > ENTITIES_MAX)
       throw new DomainError('batch_too_large', `At most ${ENTITIES_MAX} entities are read at once.`);
-    const selection = await this.select(request);
+    const each = weightOf(selection);
+    if (request.rows.length * each > VALUES_MAX) {
+      const most = Math.max(1, Math.floor(VALUES_MAX / each));
+      throw new DomainError('batch_too_large', `Of these features at most ${most} entities are read at once.`);
+    }
     const now = this.parts.now();
-    const moment = readMoment(request, now);
+    const moment = readMoment(request, now, this.options.clockSkewMs * MICROS_PER_MS);
     if (moment) checkRetention(selection, moment.at, now);
-    return { selection, rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
+    return { rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
   }
+}
+
+/** What one row comes to, in values. */
+function weightOf({ programs }: Selection): number {
+  return programs.reduce((sum, program) => sum + program.weight, 0);
+}
+
+function originsOf(selection: Selection, served: readonly ServedRow[], { frames, tiers }: OnlineAnswer): RowOrigin[] {
+  return served.map((row, i) => originOf(selection, row, frames[i] ?? [], tiers?.[i] ?? 'log'));
 }
 
 function memberOf({ members }: Selection, name: string): SelectedMember {

@@ -1,19 +1,19 @@
 import { DomainError, type FieldFault } from '@sibyl/kernel';
 import type { PastMoment } from '../engine/online-query';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
-import { instantText, MICROS_PER_SECOND, type Micros } from '../time';
+import { instantText, type Micros } from '../time';
 import type { Selection } from './selection';
-
-/** Clocks of callers run ahead by so much; what lies further ahead is a mistake. */
-const CLOCK_AHEAD = 5 * MICROS_PER_SECOND;
 
 export interface AskedMoment {
   readonly timestamp?: unknown;
   readonly knownAt?: unknown;
 }
 
-/** The moment that a request asks about; undefined: now. Throws invalid_parameter, timestamp_in_future. */
-export function readMoment({ timestamp, knownAt }: AskedMoment, now: Micros): PastMoment | undefined {
+/**
+ * The moment that a request asks about; undefined: now. Clocks of callers run ahead by up to `skew`: what lies further ahead is a
+ * mistake, what does not is now. Throws invalid_parameter, timestamp_in_future.
+ */
+export function readMoment({ timestamp, knownAt }: AskedMoment, now: Micros, skew: Micros): PastMoment | undefined {
   const faults: FieldFault[] = [];
   const asked = instantOf(timestamp, '/timestamp', faults);
   const known = knownAt === 'now' ? now : instantOf(knownAt, '/known_at', faults);
@@ -22,7 +22,7 @@ export function readMoment({ timestamp, knownAt }: AskedMoment, now: Micros): Pa
     [asked, '/timestamp'],
     [known, '/known_at'],
   ] as const) {
-    if (at === undefined || at <= now + CLOCK_AHEAD) continue;
+    if (at === undefined || at <= now + skew) continue;
     const fault = { pointer, expected: `a time that has come: it is ${instantText(now)}` };
     throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults: [fault] });
   }
@@ -30,6 +30,12 @@ export function readMoment({ timestamp, knownAt }: AskedMoment, now: Micros): Pa
   if (known === undefined && at === now) return undefined;
   const k = Math.min(known ?? at, now);
   return { at, knownAt: k, corrected: k > at || knownAt === 'now' };
+}
+
+/** Pointers of times of a request that have not come at the moment that was read. */
+export function aheadOf({ timestamp, knownAt }: AskedMoment, at: Micros): readonly string[] {
+  const isAhead = (given: unknown): boolean => given !== undefined && (readInstant(given) ?? at) > at;
+  return [...(isAhead(timestamp) ? ['/timestamp'] : []), ...(isAhead(knownAt) ? ['/known_at'] : [])];
 }
 
 /** Throws timestamp_before_retention: the log does not reach back so far, and nothing may pass for what was. */

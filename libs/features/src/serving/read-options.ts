@@ -1,3 +1,4 @@
+import { CLOCK_SKEW_MS, CLOCK_SKEW_MS_MAX } from '../log/log-options';
 import { IsInt, Max, Min } from 'class-validator';
 
 const MEBIBYTE = 1024 * 1024;
@@ -13,6 +14,12 @@ export class ReadOptions {
   @IsInt()
   @Min(MEBIBYTE)
   pastBytes = 32 * MEBIBYTE;
+
+  /** Clocks of callers run ahead by so much: times of requests within it mean now. */
+  @IsInt()
+  @Min(0)
+  @Max(CLOCK_SKEW_MS_MAX)
+  clockSkewMs = CLOCK_SKEW_MS;
 
   /** How long the log may take for a read of now where its caller does not say. */
   @IsInt()

@@ -1,4 +1,5 @@
 // Hot: what a prediction or a read of now asks.
+import type { Pace } from '@sibyl/kernel';
 import type { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
@@ -14,6 +15,10 @@ export interface SelectionRead {
   readonly moment?: PastMoment | undefined;
   /** Milliseconds that the log may take. */
   readonly deadlineMs?: number | undefined;
+  /** Of long work; absent: that of all. */
+  readonly pace?: Pace | undefined;
+  /** The answer says where each row was found. */
+  readonly tiers?: boolean;
 }
 
 export interface SelectedFramesParts {
@@ -62,8 +67,12 @@ export class SelectedFrames {
 /** How the engine is asked for it. */
 export function queryOf(
   { programs, set }: Selection,
-  { rows, deadlineMs }: Pick<SelectionRead, 'rows' | 'deadlineMs'>,
+  { rows, deadlineMs, pace, tiers }: Pick<SelectionRead, 'rows' | 'deadlineMs' | 'pace' | 'tiers'>,
 ): OnlineQuery {
   const keepStale = set?.onStale === 'degrade';
-  return { views: programs, rows, keepStale, ...(deadlineMs === undefined ? {} : { deadlineMs }) };
+  return {
+    ...{ views: programs, rows, keepStale, pace },
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    ...(tiers === true && { tiers }),
+  };
 }

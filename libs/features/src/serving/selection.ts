@@ -1,6 +1,7 @@
 import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
 import { LRUCache } from 'lru-cache';
 import type { FeatureSet, FeatureView } from '../definitions/feature-view';
+import { readsSameEvents } from '../definitions/stream-versions';
 import { Program } from '../engine/program';
 import type { FeatureValue, ValueType } from '../feature-value';
 import type { DefinitionCompiler } from '../store/definition-compiler';
@@ -48,6 +49,8 @@ export interface SelectedView {
 
 const FEATURES_MAX = 1024;
 const KEPT = 1024;
+/** Of all lists of features that are kept, in characters. */
+const LISTS_CHARACTERS = 4 * 1024 * 1024;
 const VIEW = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?$/;
 const VIEW_FEATURE = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?:([a-z][a-z0-9_.]{0,126})$/;
 
@@ -61,6 +64,8 @@ export interface SelectionParts {
 export class Selections {
   private readonly programs = new WeakMap<FeatureView, Program>();
   private readonly made = new LRUCache<string, SetSelection>({ max: KEPT });
+  /** Of lists of features of current views, by their text: clients ask for the same few over and over. */
+  private readonly lists = new LRUCache<string, Selection>({ max: KEPT, maxSize: LISTS_CHARACTERS });
 
   constructor(private readonly parts: SelectionParts) {}
 
@@ -87,6 +92,15 @@ export class Selections {
   async ofFeatures(references: readonly string[], pointer: string): Promise<Selection> {
     if (references.length > FEATURES_MAX)
       throw new DomainError('batch_too_large', `At most ${FEATURES_MAX} features are read at once.`);
+    const text = references.join('\n');
+    const known = this.lists.get(text);
+    if (known?.views.every(({ view }) => this.parts.snapshot.view(view.name) === view)) return known;
+    const selection = await this.readList(references, pointer);
+    if (!text.includes('@')) this.lists.set(text, selection, { size: text.length + 1 });
+    return selection;
+  }
+
+  private async readList(references: readonly string[], pointer: string): Promise<Selection> {
     const faults: FieldFault[] = [];
     const builder = new SelectionBuilder(this);
     for (const [i, reference] of references.entries()) {
@@ -115,7 +129,17 @@ export class Selections {
   private async view(name: string, prefix: string | undefined): Promise<FeatureView | undefined> {
     const { snapshot } = this.parts;
     if (name === '') return undefined;
-    return prefix === undefined ? snapshot.view(name) : snapshot.olderView(name, `sha256:${prefix}`);
+    if (prefix === undefined) return snapshot.view(name);
+    const view = await snapshot.olderView(name, `sha256:${prefix}`);
+    return view && this.isReadable(view) ? view : undefined;
+  }
+
+  /** Not so an old version of which a stream, while it had no event, was defined anew. */
+  private isReadable({ streams }: FeatureView): boolean {
+    return streams.every((definition) => {
+      const now = this.parts.snapshot.stream(definition.name)?.definition;
+      return now === undefined || readsSameEvents(now, definition);
+    });
   }
 
   /** A version of a set; undefined where versions of views that it names are not at hand. */
@@ -125,7 +149,7 @@ export class Selections {
     const builder = new SelectionBuilder(this);
     for (const { name, view: viewName, viewHash, feature, type, default: fallback } of set.members) {
       const view = this.parts.snapshot.view(viewName, viewHash);
-      if (!view) return undefined;
+      if (!view || !this.isReadable(view)) return undefined;
       if (!builder.add(view, feature, { name, type, default: fallback }))
         throw new RangeError(`set ${set.name} names no feature of its view: ${viewName}:${feature}`);
     }
@@ -135,10 +159,13 @@ export class Selections {
   }
 
   private async ofVersion(set: FeatureSet): Promise<SetSelection> {
+    const known = this.made.get(set.hash);
+    if (known) return known;
     for (const { view, viewHash } of set.members) await this.parts.snapshot.olderView(view, viewHash);
     const selection = this.ofKnown(set);
-    if (!selection) throw new RangeError(`set ${set.name} without its views`);
-    return selection;
+    if (selection) return selection;
+    const detail = `The version of the set '${set.name}' reads a stream that was defined anew since.`;
+    throw new DomainError('feature_set_not_found', detail);
   }
 }
 

@@ -17,13 +17,12 @@ export interface ServedRow {
 
 /** What the policy of its set makes of the values of its views: the same for a model, a read and a training set. */
 export function servedRow({ set, members }: Selection, frames: readonly Frame[]): ServedRow {
-  const values: FeatureValue[] = [];
-  const statuses: ValueStatus[] = [];
-  const times: Micros[] = [];
-  const sources: ValueSource[] = [];
-  let present = 0;
-  let absent = 0;
-  for (const member of members) {
+  const values = new Array<FeatureValue>(members.length);
+  const statuses = new Array<ValueStatus>(members.length);
+  const times = new Array<Micros>(members.length);
+  const sources = new Array<ValueSource>(members.length);
+  for (let i = 0; i < members.length; i++) {
+    const member = members[i] as SelectedMember;
     const frame = frames[member.view] as Frame;
     let value = frame.values[member.slot] as FeatureValue;
     let status = frame.statuses[member.slot] as ValueStatus;
@@ -31,15 +30,29 @@ export function servedRow({ set, members }: Selection, frames: readonly Frame[])
       value = member.default as FeatureValue;
       status = 'DEFAULTED';
     }
-    if (status === 'PRESENT' || status === 'DEFAULTED') present += 1;
-    else if (status === 'NOT_FOUND') absent += 1;
-    values.push(value);
-    statuses.push(status);
-    times.push(frame.times[member.slot] as Micros);
-    sources.push(sourceOf(frame, member, status));
+    values[i] = value;
+    statuses[i] = status;
+    times[i] = frame.times[member.slot] as Micros;
+    sources[i] = sourceOf(frame, member, status);
   }
-  const status = present === members.length ? 'OK' : absent === members.length ? 'NOT_FOUND' : 'PARTIAL';
-  return { status, values, statuses, times, sources };
+  return { status: rowStatus(statuses, sources), values, statuses, times, sources };
+}
+
+/** What the request gives of an entity does not make it known. */
+export function rowStatus(statuses: readonly ValueStatus[], sources: readonly ValueSource[]): ServedRow['status'] {
+  let present = 0;
+  let absent = 0;
+  let given = 0;
+  for (let i = 0; i < statuses.length; i++) {
+    const status = statuses[i];
+    if (status === 'NOT_FOUND') absent += 1;
+    else if (status === 'PRESENT' || status === 'DEFAULTED') {
+      present += 1;
+      if (sources[i] === 'request') given += 1;
+    }
+  }
+  if (present === statuses.length) return 'OK';
+  return absent > 0 && absent + given === statuses.length ? 'NOT_FOUND' : 'PARTIAL';
 }
 
 /**

@@ -74,6 +74,17 @@ export async function versionsOf(
   return rows.map(definitionOf);
 }
 
+/** Whose values each view has, by its newest version. */
+export function entitiesOfViews(
+  ask: Ask,
+): Promise<{ readonly name: string; readonly entity: FeatureView['entity'] }[]> {
+  return ask(
+    `SELECT DISTINCT ON (name) name, resolved -> 'entity' AS entity FROM features.definition WHERE kind = 'view'
+     ORDER BY name, published_at DESC`,
+    [],
+  );
+}
+
 export async function historyOf(ask: Ask, kind: DefinitionKind, name: string): Promise<Publication[]> {
   const rows = await ask<{ revision: number; hash: string | null; at: Date; actor: Actor }>(
     `SELECT revision, hash, at, actor FROM features.publication WHERE kind = $1 AND name = $2

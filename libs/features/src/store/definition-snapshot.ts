@@ -1,6 +1,6 @@
 import type { Database } from '@sibyl/database';
 import type { FeatureSet, FeatureView, StreamDefinition } from '../definitions/feature-view';
-import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
+import type { KeptStream, LoggedStream, StreamCatalog } from '../log/stream-catalog';
 import type { KnownViews } from '../definitions/set-definition';
 import type { DefinitionCompiler } from './definition-compiler';
 import { type Ask, currentDefinitions, versionsOf, type NamedDefinition } from './definition-rows';
@@ -20,8 +20,11 @@ interface Content {
   readonly views: ReadonlyMap<string, FeatureView>;
   readonly sets: ReadonlyMap<string, FeatureSet>;
   readonly streams: ReadonlyMap<string, LoggedStream>;
-  readonly streamsById: ReadonlyMap<number, LoggedStream>;
+  readonly kept: ReadonlyMap<string, KeptStream>;
+  readonly keptById: ReadonlyMap<number, KeptStream>;
 }
+
+const EMPTY: Content = { views: new Map(), sets: new Map(), streams: new Map(), kept: new Map(), keptById: new Map() };
 
 export interface SnapshotParts {
   readonly database: Database;
@@ -33,7 +36,7 @@ export interface SnapshotParts {
 
 /** All that is published, in the memory of this process; replaced whole when something changes. */
 export class DefinitionSnapshot implements StreamCatalog {
-  private content: Content = { views: new Map(), sets: new Map(), streams: new Map(), streamsById: new Map() };
+  private content = EMPTY;
   /** Versions never change: what was read once need not be read again. */
   private readonly versions = new Map<string, FeatureView>();
   private readonly pins = new Map<string, FeatureSet>();
@@ -80,8 +83,12 @@ export class DefinitionSnapshot implements StreamCatalog {
     return this.content.streams.get(name);
   }
 
-  streamOfId(id: number): LoggedStream | undefined {
-    return this.content.streamsById.get(id);
+  kept(name: string): KeptStream | undefined {
+    return this.content.kept.get(name);
+  }
+
+  keptOfId(id: number): KeptStream | undefined {
+    return this.content.keptById.get(id);
   }
 
   streamNames(): readonly string[] {
@@ -187,19 +194,22 @@ export class DefinitionSnapshot implements StreamCatalog {
   private streamsOf(
     views: ReadonlyMap<string, FeatureView>,
     rows: readonly StreamRow[],
-  ): Pick<Content, 'streams' | 'streamsById'> {
-    const byName = new Map(rows.map((row) => [row.name, row]));
+  ): Pick<Content, 'streams' | 'kept' | 'keptById'> {
     const streams = new Map<string, LoggedStream>();
-    for (const { streams: defined, entity, name } of views.values()) {
-      for (const definition of defined) {
-        const row = byName.get(definition.name);
-        if (definition.of !== undefined || row?.view !== name) continue;
-        if (!this.rules.has(definition)) this.rules.set(definition, this.parts.compiler.eventRules(name, definition));
-        const rules = this.rules.get(definition);
-        const stream = { id: row.id, retentionClass: row.retention_class, definition, entity };
-        streams.set(definition.name, { ...stream, ...(rules === undefined ? {} : { rules }) });
-      }
+    const kept = new Map<string, KeptStream>();
+    const keptById = new Map<number, KeptStream>();
+    for (const { id, name, view: owner, retention_class: retentionClass, definition: last } of rows) {
+      const view = views.get(owner);
+      // A version that does not have the stream any more takes it from nobody who still reads the one before.
+      const definition = view?.streams.find((one) => one.name === name && one.of === undefined) ?? last;
+      const stream = { id, retentionClass, definition };
+      kept.set(name, stream);
+      keptById.set(id, stream);
+      if (!view) continue;
+      if (!this.rules.has(definition)) this.rules.set(definition, this.parts.compiler.eventRules(owner, definition));
+      const rules = this.rules.get(definition);
+      streams.set(name, { ...stream, entity: view.entity, ...(rules === undefined ? {} : { rules }) });
     }
-    return { streams, streamsById: new Map([...streams.values()].map((stream) => [stream.id, stream])) };
+    return { streams, kept, keptById };
   }
 }

@@ -1,6 +1,8 @@
 import { createTestDatabase, type TestDatabase } from '@sibyl/database/testing';
 import { SystemClock, systemActor, type DomainError } from '@sibyl/kernel';
 import type { ChangeRecord } from '@sibyl/audit';
+import { FeatureLog } from '../log/feature-log';
+import { LogHistory } from '../log/log-history';
 import { featureMigrations } from '../migrations';
 import { DefinitionCompiler } from './definition-compiler';
 import { DefinitionSnapshot } from './definition-snapshot';
@@ -124,6 +126,9 @@ describe('a dry run', () => {
   });
 });
 
+/** What an event leaves behind that is stored. */
+const EVENT = `INSERT INTO features.latest (stream, entity, ingested_at) SELECT id, 'e', 1 FROM features.stream WHERE name = $1`;
+
 describe('a stream', () => {
   it('gets new fields after those that its events have', async () => {
     await publish('grown', view('grown'));
@@ -140,9 +145,40 @@ describe('a stream', () => {
   ])('refuses %s', async (what, stream, pointer) => {
     const name = `kept_${what.replaceAll(' ', '_')}`;
     await publish(name, view(name, { retention: '30d' }));
+    await test.database.query(EVENT, [`${name}_s`]);
     const refused: unknown = await publish(name, view(name, stream)).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: 'invalid_definition' });
     expect((refused as DomainError).faults?.[0]?.pointer).toBe(pointer);
+  });
+
+  it('is made anew where it has no event, and nothing can come under what it was', async () => {
+    await publish('empty', view('empty', { retention: '30d' }));
+    const id = (): number => snapshot.stream('empty_s')?.id ?? 0;
+    const before = id();
+    // Every event of an entity was refused: its row says that there is none.
+    await test.database.query(`INSERT INTO features.latest (stream, entity, ingested_at) VALUES ($1, 'e', 0)`, [
+      before,
+    ]);
+    await publish('empty', view('empty', { retention: '3650d' }));
+    await publish('empty', view('empty', { fields: { a: 'int' }, retention: '3650d' }));
+    expect(snapshot.stream('empty_s')?.definition.fields).toMatchObject([{ name: 'a', type: 'int' }]);
+    expect(id()).not.toBe(before);
+    const late = test.database.query(`INSERT INTO features.latest (stream, entity, ingested_at) VALUES ($1, 'e', 1)`, [
+      before,
+    ]);
+    await expect(late).rejects.toThrow('latest_stream_fkey');
+  });
+
+  it('waits for the event that is on its way, and then stays as it is', async () => {
+    await publish('racing', view('racing'));
+    let changed: Promise<unknown> | undefined;
+    await test.database.transaction(async (tx) => {
+      await tx.query(EVENT, ['racing_s']);
+      changed = publish('racing', view('racing', { fields: { a: 'int' } })).catch((error: unknown) => error);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    });
+    expect(await changed).toMatchObject({ code: 'invalid_definition' });
+    expect(snapshot.stream('racing_s')?.definition.fields).toMatchObject([{ type: 'double' }, {}]);
   });
 });
 
@@ -193,6 +229,51 @@ it('keeps the view of an older version of a set that a model names by its hash',
 });
 
 describe('a set', () => {
+  it('is served on when a view leaves out a stream that its version reads', async () => {
+    const wide = {
+      streams: [
+        { name: 'wide_a', fields: { a: 'double' } },
+        {
+          name: 'wide_b',
+          fields: { b: 'double' },
+          rules: [{ field: 'b', between: { min: 0, max: 10 }, action: 'reject' }],
+        },
+      ],
+      features: [
+        { name: 'x', op: 'last', input: 'wide_a.a' },
+        { name: 'y', op: 'last', input: 'wide_b.b' },
+      ],
+    };
+    const { hash } = await publish('wide', view('wide', {}, wide));
+    await publish('both', set('both', 'wide:x', 'wide:y'), 'set');
+    const { database } = test;
+    const clock = new SystemClock();
+    const quiet = { info: () => undefined, warn: () => undefined };
+    const log = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [], log: quiet });
+    const push = (b: number) =>
+      log.push(actor, 'wide_b', [{ entity: 'e', event_time: Date.now() - 1000, values: { b } }]);
+    expect(await push(5)).toMatchObject([{ status: 'ACCEPTED' }]);
+    await publish('wide', view('wide', {}, { streams: [wide.streams[0]], features: [wide.features[0]] }));
+    expect(snapshot.view('wide', hash)?.streams).toHaveLength(2);
+    expect(await push(6)).toMatchObject([{ status: 'ACCEPTED' }]);
+    expect(await push(11)).toMatchObject([{ status: 'INVALID' }]);
+    const now = Date.now() * 1000;
+    const history = new LogHistory(database, snapshot, clock);
+    const query = { entity: 'e', at: now, knownAt: Infinity, corrected: false, events: 9 };
+    const read = () =>
+      history.read(
+        ['wide_a', 'wide_b'].map((stream) => ({ ...query, stream })),
+        now + 10_000_000,
+      );
+    expect((await read()).map(({ events }) => events.map(({ values }) => values[0]))).toEqual([[], [5, 6]]);
+    // Whoever knows a version by its hash still reads it when its name means nothing any more; nothing is pushed to it.
+    await store.delete(actor, 'set', 'both', record);
+    await store.delete(actor, 'view', 'wide', record);
+    expect((await read())[1]?.events).toHaveLength(2);
+    await expect(push(7)).rejects.toMatchObject({ code: 'stream_not_found' });
+    await log.stop();
+  });
+
   it('keeps the versions of its views, also after a restart', async () => {
     const { hash } = await publish('pinned', view('pinned'));
     await publish('pins', set('pins', 'pinned:x'), 'set');

@@ -4,7 +4,7 @@ import { DomainError, invariant, nearestWords, systemActor, timestamp, type Acto
 import type { EntityManager } from 'typeorm';
 import type { DefinitionDiff } from '../definitions/definition-diff';
 import type { FeatureSet, FeatureView, SetMember } from '../definitions/feature-view';
-import type { DefinitionCompiler, DefinitionKind, ViewSummary } from './definition-compiler';
+import type { DefinitionCompiler, DefinitionKind, LineageDiff, ViewSummary } from './definition-compiler';
 import {
   addDefinition,
   addPublication,
@@ -17,7 +17,7 @@ import {
   type Publication,
 } from './definition-rows';
 import { FEATURES_CHANNEL, type DefinitionSnapshot } from './definition-snapshot';
-import { allStreams, keepStreams, knownStreams } from './stream-rows';
+import { allStreams, freeStream, keepStreams, knownStreams, type StreamRow } from './stream-rows';
 
 /** What a publication came to, or would come to. */
 export interface Published {
@@ -30,6 +30,8 @@ export interface Published {
   readonly unchanged: boolean;
   /** From the version before it. */
   readonly diff?: DefinitionDiff;
+  /** From the version before it, or from nothing. */
+  readonly lineage: LineageDiff;
   readonly summary?: ViewSummary;
   readonly members?: readonly SetMember[];
 }
@@ -65,7 +67,7 @@ export interface PublishRequest {
   readonly document: unknown;
 }
 
-const REFERENCE = /^([a-z][a-z0-9_]{0,62})(?:@([0-9a-f]{12,64}))?$/;
+const REFERENCE = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?$/;
 const NAMED = 5;
 
 /** Feature views and sets as they were published: versions never change, a name means the last one. */
@@ -152,15 +154,46 @@ export class DefinitionStore {
       if (!('members' in resolved)) await keepStreams(tx, resolved, at);
     }
     const before = current ? { previous: current.hash, diff: compiler.diff(current.resolved, resolved) } : {};
-    return { kind, name, hash, unchanged, ...before, ...this.contentOf(resolved) };
+    const lineage = compiler.lineage(current?.resolved, resolved);
+    return { kind, name, hash, unchanged, ...before, lineage, ...this.contentOf(resolved) };
   }
 
   /** Reads the document against what is published now: nobody else changes that before the transaction ends. */
   private async read(tx: EntityManager, kind: DefinitionKind, document: unknown): Promise<FeatureView | FeatureSet> {
     const { compiler, snapshot } = this.parts;
-    if (kind === 'view') return compiler.view(document, knownStreams(await allStreams(asking(tx))));
+    if (kind === 'view') return this.readView(tx, document);
     await snapshot.refresh();
     return compiler.set(document, await snapshot.viewsNamedIn(document));
+  }
+
+  /** A stream that has no event need not stay what it was; unless somebody reads it so. */
+  private async readView(tx: EntityManager, document: unknown): Promise<FeatureView> {
+    const { compiler } = this.parts;
+    const rows = await allStreams(asking(tx));
+    const read = async (streams: readonly StreamRow[]): Promise<FeatureView> =>
+      compiler.view(document, await knownStreams(asking(tx), streams));
+    try {
+      return await read(rows);
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      const free = new Set<StreamRow>();
+      for (const row of await this.changeable(tx, document, rows)) if (await freeStream(tx, row)) free.add(row);
+      if (free.size === 0) throw error;
+      const view = await read(rows.filter((row) => !free.has(row)));
+      for (const owner of new Set([...free].map((row) => row.view))) await this.refuseInUse(tx, 'view', owner);
+      return view;
+    }
+  }
+
+  /** Streams that a document defines, of its own view or of one that is no more. */
+  private async changeable(tx: EntityManager, document: unknown, rows: readonly StreamRow[]): Promise<StreamRow[]> {
+    const { name, streams } = (document ?? {}) as { readonly name?: unknown; readonly streams?: unknown };
+    const defined = Array.isArray(streams)
+      ? streams.filter((one: { of?: unknown } | null) => one?.of === undefined)
+      : [];
+    const names = new Set(defined.map((one: { name?: unknown } | null) => one?.name));
+    const current = new Set((await currentDefinitions(asking(tx))).map((one) => (one.kind === 'view' ? one.name : '')));
+    return rows.filter((row) => names.has(row.name) && (row.view === name || !current.has(row.view)));
   }
 
   private contentOf(resolved: FeatureView | FeatureSet): Pick<Published, 'summary' | 'members'> {

@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 import type { FeatureView, StreamDefinition } from '../definitions/feature-view';
 import { classHolds, retentionClassOf, RETENTION_CLASSES } from '../log/retention-class';
 import type { KnownStreams } from '../definitions/definition-parts';
-import { asking, type Ask } from './definition-rows';
+import { asking, entitiesOfViews, type Ask } from './definition-rows';
 
 /** A stream as the log has it. */
 export interface StreamRow {
@@ -18,9 +18,16 @@ export function allStreams(ask: Ask): Promise<StreamRow[]> {
   return ask<StreamRow>('SELECT id, name, view, retention_class, definition FROM features.stream', []);
 }
 
-/** Streams by name, for definitions that are read. */
-export function knownStreams(rows: readonly StreamRow[]): KnownStreams {
-  const byName = new Map(rows.map((row) => [row.name, row]));
+/** Gives up a stream of which no event is stored; false where one is. */
+export async function freeStream(tx: EntityManager, { id }: StreamRow): Promise<boolean> {
+  const [row] = await tx.query<{ freed: boolean }[]>('SELECT features.free_stream($1) AS freed', [id]);
+  return row?.freed === true;
+}
+
+/** Streams by name, and whose they are, for definitions that are read. */
+export async function knownStreams(ask: Ask, rows: readonly StreamRow[]): Promise<KnownStreams> {
+  const entities = new Map((await entitiesOfViews(ask)).map(({ name, entity }) => [name, entity]));
+  const byName = new Map(rows.map((row) => [row.name, { ...row, entity: entities.get(row.view) }]));
   return { stream: (name) => byName.get(name) };
 }
 
@@ -33,8 +40,8 @@ export async function keepStreams(tx: EntityManager, view: FeatureView, at: stri
   for (const [i, stream] of view.streams.entries()) {
     if (stream.of !== undefined) continue;
     const row = known.get(stream.name);
-    if (row) await changeStream(tx, stream, row, `/streams/${i}`);
-    else await makeStream(tx, view, stream, at);
+    if (row && (await changeStream(tx, stream, row, `/streams/${i}`))) continue;
+    await makeStream(tx, view, stream, at);
   }
 }
 
@@ -47,18 +54,24 @@ async function makeStream(tx: EntityManager, view: FeatureView, stream: StreamDe
   );
 }
 
+/** False where it has to be made anew, as there is no event of it. */
 async function changeStream(
   tx: EntityManager,
   stream: StreamDefinition,
-  { id, retention_class: retentionClass }: StreamRow,
+  row: StreamRow,
   pointer: string,
-): Promise<void> {
-  if (!classHolds(retentionClass, stream.retention)) throw tooLong(stream, retentionClass, pointer);
+): Promise<boolean> {
+  const { id, retention_class: retentionClass } = row;
+  if (!classHolds(retentionClass, stream.retention)) {
+    if (await freeStream(tx, row)) return false;
+    throw tooLong(stream, retentionClass, pointer);
+  }
   await tx.query('UPDATE features.stream SET retention = $2, definition = $3 WHERE id = $1', [
     id,
     stream.retention,
     JSON.stringify(stream),
   ]);
+  return true;
 }
 
 function tooLong({ name }: StreamDefinition, retentionClass: number, pointer: string): DomainError {

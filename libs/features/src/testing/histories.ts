@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { StreamIdentity } from '../definitions/feature-view';
 import type { FeatureValue } from '../feature-value';
-import type { FeatureEvent } from '../log/feature-event';
+import type { TakenEvent } from '../log/feature-event';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 
 const SECOND = MICROS_PER_SECOND;
@@ -32,12 +32,13 @@ const draft: fc.Arbitrary<Draft> = fc.record({
 });
 
 /** Events in the order of their arrival: late, corrected, ahead of the clock, at the same moment; as the log has taken them. */
-export function histories(identity: StreamIdentity, most = 40): fc.Arbitrary<FeatureEvent[]> {
+export function histories(identity: StreamIdentity, most = 40): fc.Arbitrary<TakenEvent[]> {
   return fc.array(draft, { minLength: 1, maxLength: most }).map((drafts) => take(drafts, identity));
 }
 
-function take(drafts: readonly Draft[], identity: StreamIdentity): FeatureEvent[] {
+function take(drafts: readonly Draft[], identity: StreamIdentity): TakenEvent[] {
   let clock = BEGIN;
+  let previous = 0;
   let newest = Number.NEGATIVE_INFINITY;
   return drafts.map(({ after, delay, x, kind, ok, id }, i) => {
     clock += after * SECOND;
@@ -45,7 +46,11 @@ function take(drafts: readonly Draft[], identity: StreamIdentity): FeatureEvent[
       clock - delay * SECOND - (identity === 'event_time' ? (clock - delay * SECOND) % (2 * SECOND) : 0);
     const logOnly = eventTime < newest - LATENESS;
     newest = Math.max(newest, eventTime);
-    return tick({ eventTime, ingestedAt: clock, logOnly, values: [x, kind, ok], id: id * 64 + i });
+    // The log gives no two events of an entity the same stamp.
+    const ingestedAt = Math.max(clock, previous + 1);
+    const event = tick({ eventTime, ingestedAt, previous, logOnly, values: [x, kind, ok], id: id * 64 + i });
+    previous = ingestedAt;
+    return event;
   });
 }
 
@@ -53,13 +58,16 @@ function take(drafts: readonly Draft[], identity: StreamIdentity): FeatureEvent[
 export function tick(event: {
   readonly eventTime: Micros;
   readonly ingestedAt?: Micros;
+  readonly previous?: Micros;
   readonly logOnly?: boolean;
   readonly values: readonly FeatureValue[];
   readonly id: number;
   readonly entity?: string;
   readonly stream?: string;
-}): FeatureEvent {
-  const { eventTime, ingestedAt = eventTime, logOnly = false, values, id, entity = 'e', stream = 'ticks' } = event;
+}): TakenEvent {
+  const { eventTime, ingestedAt = eventTime, previous = 0, logOnly = false } = event;
+  const { values, id, entity = 'e', stream = 'ticks' } = event;
   const digits = id.toString(16).padStart(12, '0');
-  return { stream, entity, eventTime, ingestedAt, logOnly, values, eventId: `00000000-0000-4000-8000-${digits}` };
+  const eventId = `00000000-0000-4000-8000-${digits}`;
+  return { stream, entity, eventTime, ingestedAt, previous, logOnly, values, eventId };
 }

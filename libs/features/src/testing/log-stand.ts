@@ -22,7 +22,11 @@ class TestStreams implements StreamCatalog {
     return this.all.find(({ definition }) => definition.name === name);
   }
 
-  streamOfId(id: number): LoggedStream | undefined {
+  kept(name: string): LoggedStream | undefined {
+    return this.stream(name);
+  }
+
+  keptOfId(id: number): LoggedStream | undefined {
     return this.all.find((one) => one.id === id);
   }
 
@@ -88,7 +92,7 @@ export class LogStand {
   event(stream: string, given: object): PendingEvent {
     const known = this.streams.stream(stream);
     if (!known) throw new Error(`no stream ${stream}`);
-    const read = readEvent(known, given, this.clock.now() * 1000);
+    const read = readEvent(known, given, { now: this.clock.now() * 1000, skew: 5_000_000 });
     if (isFault(read)) throw new Error(JSON.stringify(read));
     return read;
   }

@@ -40,6 +40,7 @@ export class MemoryLog implements EventHistory {
         ? [...new Map(unique.map((event) => [event.eventTime, event])).values()]
         : unique;
     const { since } = query;
+    const arrived = Number.isFinite(query.knownAt) ? undefined : this.arrivedOf(query);
     const inTime = since === undefined ? 0 : counting.filter(({ eventTime }) => eventTime >= since).length;
     const wanted = Math.max(query.events, inTime);
     const events = counting.slice(-Math.min(wanted, MAX_SERIES_EVENTS + 1));
@@ -47,7 +48,15 @@ export class MemoryLog implements EventHistory {
       events: wanted === 0 ? [] : events,
       whole: wanted >= counting.length && wanted <= MAX_SERIES_EVENTS + 1,
       cut: inTime > MAX_SERIES_EVENTS + 1,
+      ...(arrived === undefined ? {} : { arrived }),
     };
+  }
+
+  private arrivedOf({ stream, entity }: HistoryQuery): number | undefined {
+    const stamps = this.events
+      .filter((one) => one.stream === stream && one.entity === entity)
+      .map((one) => one.ingestedAt);
+    return stamps.length === 0 ? undefined : stamps.reduce((a, b) => Math.max(a, b));
   }
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { StreamIdentity } from '../definitions/feature-view';
-import type { FeatureEvent } from '../log/feature-event';
+import type { FeatureEvent, TakenEvent } from '../log/feature-event';
 import { BEGIN, histories } from './histories';
 import { eventsThatCount, LONG_FEATURES, SHORT_FEATURES, ticks } from './naive-features';
 import { EngineStand } from './stand';
@@ -85,7 +85,7 @@ function moments(): fc.Arbitrary<number[]> {
 /** Events come in the order of their arrival, each third of them twice; between them and after them is read, and memory is lost. */
 async function replay(
   engine: EngineStand,
-  events: readonly FeatureEvent[],
+  events: readonly TakenEvent[],
   choices: readonly number[],
   check: (values: Record<string, unknown>, at: Micros) => void,
 ): Promise<Map<Micros, Record<string, unknown>>> {
@@ -100,7 +100,7 @@ async function replay(
     if (event.ingestedAt > engine.now && engine.now > 0 && choices.includes(i)) await read();
     engine.now = event.ingestedAt;
     engine.take(event);
-    if (i % 3 === 0) engine.store.taken([events[Math.max(0, i - 2)] as FeatureEvent]);
+    if (i % 3 === 0) engine.store.taken([events[Math.max(0, i - 2)] as TakenEvent]);
     if (i % 17 === 16) engine.store.drop(engine.store.table('ticks') as never, 'e');
   }
   for (const later of choices) {

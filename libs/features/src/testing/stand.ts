@@ -5,7 +5,7 @@ import type { OnlineAnswer, OnlineQuery } from '../engine/online-query';
 import { PastReads } from '../engine/past-reads';
 import { Program } from '../engine/program';
 import { StateStore } from '../engine/state-store';
-import type { FeatureEvent } from '../log/feature-event';
+import type { FeatureEvent, TakenEvent } from '../log/feature-event';
 import type { Micros } from '../time';
 import { MemoryLog } from './memory-log';
 
@@ -20,6 +20,7 @@ export class EngineStand {
   readonly live: LiveReads;
   readonly past: PastReads;
   readonly program: Program;
+  private readonly stamps = new Map<string, Micros>();
 
   constructor(plan: ViewPlan, stateBytes = 64 * MiB) {
     const now = (): Micros => this.now;
@@ -39,8 +40,20 @@ export class EngineStand {
 
   /** The log has taken it, and says so. */
   take(...events: readonly FeatureEvent[]): void {
-    this.log.events.push(...events);
-    this.store.taken(events);
+    const taken = this.stamped(events);
+    this.log.events.push(...taken);
+    this.store.taken(taken);
+  }
+
+  /** As the log stamps them: later than all before them of the same entity. */
+  stamped(events: readonly FeatureEvent[]): TakenEvent[] {
+    return events.map((event) => {
+      const key = `${event.stream} ${event.entity}`;
+      const previous = this.stamps.get(key) ?? 0;
+      const ingestedAt = Math.max(event.ingestedAt, previous + 1);
+      this.stamps.set(key, ingestedAt);
+      return { ...event, ingestedAt, previous };
+    });
   }
 
   query(...entities: readonly string[]): OnlineQuery {

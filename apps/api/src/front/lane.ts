@@ -7,17 +7,14 @@ import { addressOf } from '../http/arrival';
 import { tooSlow } from '../http/body';
 import { BodyRoom } from '../http/body-room';
 import type { Exchange } from './exchange';
+import type { FrontDesk } from './front-desk';
+import type { FrontHandler } from './front-handler';
 import { readLaneHead, type LaneHead } from './lane-head';
-import type { PredictHandler } from './predict.handler';
-import { predictRoute } from './predict-routes';
 import type { Wire, WireHeaders } from './wire';
-
-/** What a lane asks of the predict handler. None of it throws. */
-export type LaneHandler = Pick<PredictHandler, 'bodyLimit' | 'open' | 'receive' | 'fail' | 'hungUp' | 'cutOff'>;
 
 /** What lanes have in common. */
 export interface LaneHost {
-  readonly handler: LaneHandler;
+  readonly desk: Pick<FrontDesk, 'find'>;
   readonly headerBytes: number;
   readonly bodyTimeoutMs: number;
   /** The header lines that tell a client to keep its connection. */
@@ -33,8 +30,8 @@ export interface LaneHost {
 const UNSENT_BYTES = 64 * 1024;
 
 /**
- * One connection on which nothing but plain predict requests have come so far, read without `node:http`: that costs a request more
- * than everything that the prediction needs. The first that is anything else, be it malformed, another route or a head in two
+ * One connection on which nothing but plain requests for the front desk have come so far, read without `node:http`: that costs a
+ * prediction more than everything that it needs itself. The first that is anything else, be it malformed, another route or a head in two
  * pieces, hands the connection over for good, so that there is nothing here to get wrong but the plain case.
  */
 export class Lane {
@@ -48,6 +45,8 @@ export class Lane {
   readonly address: string;
   private request: LaneRequest | undefined;
   private exchange: Exchange | undefined;
+  /** Of the exchange. */
+  private handler: FrontHandler | undefined;
   private room: BodyRoom | undefined;
   private missing = 0;
   private rest: Buffer | undefined;
@@ -104,7 +103,7 @@ export class Lane {
 
   /** Gives up on a body that has not come in time. */
   giveUp(): void {
-    if (this.exchange !== undefined) this.host.handler.fail(this.exchange, tooSlow(this.host.bodyTimeoutMs));
+    if (this.exchange !== undefined) this.handler?.fail(this.exchange, tooSlow(this.host.bodyTimeoutMs));
   }
 
   /** Has the socket watch that its client goes on taking what is sent: it sees the parts of a write. 0: no longer. */
@@ -140,13 +139,13 @@ export class Lane {
   }
 
   private begin(chunk: Buffer): void {
-    const { handler } = this.host;
     const head = readLaneHead(chunk, this.host.headerBytes);
-    const route = head === undefined ? undefined : predictRoute(head.target);
-    if (head === undefined || route === undefined || head.bodyBytes > handler.bodyLimit(route)) {
+    const found = head === undefined ? undefined : this.host.desk.find(head.target);
+    if (head === undefined || found === undefined || head.bodyBytes > found.handler.bodyLimit(found.route)) {
       this.host.leave(this, chunk);
       return;
     }
+    const { handler, route } = found;
     const { bodyAt, bodyBytes } = head;
     const request = new LaneRequest(this, head);
     const bodyEnd = bodyAt + bodyBytes;
@@ -159,6 +158,7 @@ export class Lane {
     // Refused and answered within the call: nothing of it is left.
     if (this.request !== request) return;
     this.exchange = exchange;
+    this.handler = handler;
     if (this.missing > 0) {
       this.room = new BodyRoom(bodyBytes);
       this.room.add(chunk.subarray(bodyAt));
@@ -174,7 +174,7 @@ export class Lane {
     if (chunk.length > missing) this.hold(chunk.subarray(missing));
     const { room } = this;
     this.room = undefined;
-    if (exchange !== undefined && room !== undefined) this.host.handler.receive(exchange, room.take());
+    if (exchange !== undefined && room !== undefined) this.handler?.receive(exchange, room.take());
   }
 
   /** What comes before its turn waits, and nothing more is read. */
@@ -223,9 +223,9 @@ export class Lane {
     this.rest = undefined;
     while (rest !== undefined) {
       const head = readLaneHead(rest, this.host.headerBytes);
-      const route = head === undefined ? undefined : predictRoute(head.target);
-      if (head === undefined || route === undefined) return;
-      this.host.handler.cutOff(this.host.handler.open(new LaneRequest(this, head), route));
+      const found = head === undefined ? undefined : this.host.desk.find(head.target);
+      if (head === undefined || found === undefined) return;
+      found.handler.cutOff(found.handler.open(new LaneRequest(this, head), found.route));
       rest = rest.length > head.bodyAt + head.bodyBytes ? rest.subarray(head.bodyAt + head.bodyBytes) : undefined;
     }
   }
@@ -235,8 +235,8 @@ export class Lane {
     if (exchange === undefined) return;
     this.missing = 0;
     this.exchange = undefined;
-    if (missing > 0) this.host.handler.cutOff(exchange);
-    else this.host.handler.hungUp(exchange);
+    if (missing > 0) this.handler?.cutOff(exchange);
+    else this.handler?.hungUp(exchange);
   }
 }
 

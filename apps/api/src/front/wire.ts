@@ -3,13 +3,14 @@
 import type { ConnectionProof } from '@sibyl/auth';
 import type { JsonText } from '@sibyl/protocol';
 
-/** The headers that mean something to a prediction, as `node:http` gives them: lower-case names. */
+/** The headers that mean something in front of the ordinary stack, as `node:http` gives them: lower-case names. */
 export interface WireHeaders {
   readonly accept?: string | undefined;
   readonly authorization?: string | undefined;
   readonly 'content-encoding'?: string | undefined;
   readonly 'content-type'?: string | undefined;
   readonly origin?: string | undefined;
+  readonly prefer?: string | string[] | undefined;
   readonly traceparent?: string | string[] | undefined;
   readonly 'x-api-key'?: string | string[] | undefined;
   readonly 'x-request-id'?: string | string[] | undefined;
@@ -17,7 +18,7 @@ export interface WireHeaders {
   readonly 'x-request-timeout-ms'?: string | string[] | undefined;
 }
 
-/** How a predict request came and its answer leaves: on a fast lane, or by `node:http` (`NodeWire`). */
+/** How a request came and its answer leaves: on a fast lane, or by `node:http` (`NodeWire`). */
 export interface Wire {
   /** The request target as it was sent. */
   readonly target: string;

@@ -2,7 +2,8 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { HttpOptions } from '../http/http-options';
-import { Lane, type LaneHandler, type LaneHost } from './lane';
+import type { FrontDesk } from './front-desk';
+import { Lane, type LaneHost } from './lane';
 
 const SWEEP_MS = 1_000;
 /** For a client to take its last answer and close. */
@@ -20,7 +21,7 @@ export class Lanes implements LaneHost {
   private toNode: (socket: Socket) => void = () => undefined;
 
   constructor(
-    readonly handler: LaneHandler,
+    readonly desk: FrontDesk,
     private readonly options: HttpOptions,
   ) {
     this.headerBytes = options.headerBytes;

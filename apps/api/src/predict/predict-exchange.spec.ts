@@ -1,14 +1,19 @@
-import { Exchange, type ExchangeEnd } from './exchange';
+import { PredictExchange, type PredictEnd } from './predict-exchange';
 import { PredictOptions } from './predict-options';
 import { predictRoute } from './predict-routes';
 import type { RequestContext } from '../http/request-context';
-import type { Wire, WireHeaders } from './wire';
+import type { Wire, WireHeaders } from '../front/wire';
 
-const END: ExchangeEnd = { recorded: () => undefined, unrecorded: () => undefined, broken: () => undefined };
+const END: PredictEnd = {
+  recorded: () => undefined,
+  unrecorded: () => undefined,
+  broken: () => undefined,
+  measured: () => undefined,
+};
 
-function begun(headers: WireHeaders): Exchange {
+function begun(headers: WireHeaders): PredictExchange {
   const context = { startedAt: 1_000 } as RequestContext;
-  const exchange = new Exchange({ headers } as Wire, predictRoute('/predict')!, context, END);
+  const exchange = new PredictExchange({ headers } as Wire, predictRoute('/predict')!, context, END);
   exchange.begin(new PredictOptions());
   return exchange;
 }

@@ -28,6 +28,7 @@ export class LaneHead implements Noted {
   'content-encoding': string | undefined = undefined;
   'content-type': string | undefined = undefined;
   origin: string | undefined = undefined;
+  prefer: string | undefined = undefined;
   traceparent: string | undefined = undefined;
   'x-api-key': string | undefined = undefined;
   'x-request-id': string | undefined = undefined;
@@ -61,6 +62,7 @@ const NOTED: ReadonlySet<string> = new Set(
     'content-encoding': true,
     'content-type': true,
     origin: true,
+    prefer: true,
     traceparent: true,
     'x-api-key': true,
     'x-request-id': true,

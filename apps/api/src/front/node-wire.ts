@@ -3,7 +3,7 @@ import type { JsonText } from '@sibyl/protocol';
 import { addressOf } from '../http/arrival';
 import type { Wire, WireHeaders } from './wire';
 
-/** A predict request that `node:http` has read. */
+/** A request that `node:http` has read. */
 export class NodeWire implements Wire {
   readonly target: string;
   readonly address: string;

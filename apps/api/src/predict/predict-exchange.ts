@@ -1,34 +1,20 @@
 /** Hot path. See docs/paths/predict.md. */
-import type { CommitReceiver } from '@sibyl/audit';
 import { DomainError } from '@sibyl/kernel';
 import { PredictCall, type Resolution, type RowAnswer } from '@sibyl/prediction';
-import type { JsonText } from '@sibyl/protocol';
-import type { Problem } from '../http/problem';
 import type { RequestContext } from '../http/request-context';
+import { Exchange, type ExchangeEnd, type Measured } from '../front/exchange';
+import type { Wire } from '../front/wire';
 import type { PredictOptions } from './predict-options';
 import type { PredictRoute } from './predict-routes';
-import type { Wire } from './wire';
 
-/** What becomes of an exchange whose event was submitted. */
-export interface ExchangeEnd {
-  recorded(exchange: Exchange): void;
-  unrecorded(exchange: Exchange, error: Error): void;
-  /** One of the two above went wrong. */
-  broken(exchange: Exchange, error: unknown): void;
+/** Who ends an exchange, and counts what it came to. */
+export interface PredictEnd extends ExchangeEnd {
+  measured(exchange: PredictExchange, what: Measured): void;
 }
 
-/**
- * One predict request on its way. Every field is there from the beginning, so that all exchanges have one shape; and the
- * steps are methods that call each other instead of promises, of which a request would need a dozen.
- */
-export class Exchange implements CommitReceiver {
+/** One predict request on its way. */
+export class PredictExchange extends Exchange {
   call: PredictCall = UNSTARTED;
-  /** The caller hung up; what is still waiting was dropped. */
-  closed = false;
-  /** The answer is decided: what comes later changes nothing. */
-  decided = false;
-  /** Counted among the predictions whose events are still to come. */
-  underway = false;
   /** The body as it came: JSON in UTF-8; undefined once nobody needs it any more. */
   body: Uint8Array | undefined = undefined;
   /** Bytes with which its body counts among the long ones. */
@@ -40,18 +26,15 @@ export class Exchange implements CommitReceiver {
   basisJson = '';
   /** Predictions in the answer, for metrics. */
   rows = 0;
-  answer: JsonText = '';
-  problem: Problem | undefined = undefined;
-  /** What was thrown, where something was. */
-  thrown: unknown = undefined;
-  submittedAt = 0;
 
   constructor(
-    readonly wire: Wire,
+    wire: Wire,
     readonly route: PredictRoute,
-    readonly context: RequestContext,
-    private readonly end: ExchangeEnd,
-  ) {}
+    context: RequestContext,
+    private readonly replies: PredictEnd,
+  ) {
+    super(wire, route.pattern, context, replies);
+  }
 
   /** Starts the clock of the request: its own deadline, or the server's. */
   begin(options: PredictOptions): void {
@@ -59,9 +42,8 @@ export class Exchange implements CommitReceiver {
     this.call = new PredictCall(this.context.startedAt + limitMs, isBulk(this.wire.headers['x-request-priority']));
   }
 
-  /** The caller is gone: what still waits is dropped. */
-  hangUp(): void {
-    this.closed = true;
+  override hangUp(): void {
+    super.hangUp();
     if (this.call !== UNSTARTED) this.call.abort();
   }
 
@@ -93,21 +75,8 @@ export class Exchange implements CommitReceiver {
     this.rows = 0;
   }
 
-  /** Called for all events of a write in turn: what goes wrong with one answer must not cost the others theirs. */
-  durable(): void {
-    try {
-      this.end.recorded(this);
-    } catch (error) {
-      this.end.broken(this, error);
-    }
-  }
-
-  lost(error: Error): void {
-    try {
-      this.end.unrecorded(this, error);
-    } catch (cause) {
-      this.end.broken(this, cause);
-    }
+  measured(what: Measured): void {
+    this.replies.measured(this, what);
   }
 }
 

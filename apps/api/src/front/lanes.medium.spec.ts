@@ -493,7 +493,7 @@ describe('a connection', () => {
       const plain = new LaneServer({}, false);
       const seen: unknown[] = [];
       plain.server.on('connection', (socket) => seen.push(socket));
-      new Lanes(plain.handler, new HttpOptions()).guard(plain.server);
+      new Lanes(plain.desk, new HttpOptions()).guard(plain.server);
       await plain.start();
       await (await plain.connect()).send(predict('a'));
       expect([seen.length, plain.nodeSaw]).toEqual([1, []]);

@@ -1,0 +1,99 @@
+/** Hot path: answers of reads, put together as text. */
+import type { Clock, Pace } from '@sibyl/kernel';
+import { instantText, jsonOf, type Micros, type ReadAnswer, type RowOrigin, type ServedRow } from '@sibyl/features';
+import type { OnlineRequest } from './read-body';
+
+/** Rows that are put together at once; more are in slices. */
+const ROWS_AT_ONCE = 100;
+
+interface Course {
+  /** When the read began, by the clock's own count. */
+  readonly begun: number;
+  readonly clock: Clock;
+  readonly pace: Pace;
+}
+
+/** Values of features, one list of values, statuses, times, ages and sources for each entity: JSON. */
+export async function onlineText(
+  asked: OnlineRequest,
+  answer: ReadAnswer,
+  { begun, clock, pace }: Course,
+): Promise<string> {
+  const { selection, at, knownAt, corrected, rows, unread, storage, origins, ahead } = answer;
+  const { set, members } = selection;
+  const times = new Times(at);
+  const results: string[] = [];
+  for (const [i, row] of rows.entries()) {
+    if (i >= ROWS_AT_ONCE && pace.due) await pace.next();
+    const more = row.status === 'NOT_FOUND' ? UNKNOWN : '';
+    const meta = origins === undefined ? '' : metaText(row, origins[i] as RowOrigin, at);
+    results.push(`{"entity":${JSON.stringify(asked.rows[i]?.entity)},${rowText(row, times)}${more}${meta}}`);
+  }
+  const partial = isPartial(answer);
+  const named = set === undefined ? '' : `"${asked.called}":"${set.name}@${set.hash.slice(7, 19)}",`;
+  const reason = unread === 'deadline' ? 'deadline' : 'log_unavailable';
+  const warnings = ahead.length === 0 ? '' : `,"warnings":${JSON.stringify(ahead.map(clamped))}`;
+  const degraded = unread === undefined ? '' : `,"degraded":{"reasons":["${reason}"]}`;
+  return (
+    `{${named}"as_of":"${instantText(at)}","known_at":"${instantText(knownAt)}","corrected":${corrected},` +
+    `"names":${JSON.stringify(members.map(({ name }) => name))},"results":[${results.join(',')}],"partial":${partial}${warnings}${degraded},` +
+    `"timing":{"total_ms":${rounded(clock.monotonic() - begun)},"storage_ms":${rounded(storage / 1000)}}}`
+  );
+}
+
+function clamped(pointer: string): object {
+  return { pointer, code: 'timestamp_clamped' };
+}
+
+const UNKNOWN = ',"error":{"code":"entity_not_found"}';
+
+/** Some values are not there. */
+export function isPartial({ rows }: ReadAnswer): boolean {
+  return rows.some(({ status }) => status !== 'OK');
+}
+
+/** What a row rests on, for those who ask. */
+function metaText({ sources }: ServedRow, { eventTime, ingestedAt, tier }: RowOrigin, at: Micros): string {
+  const instant = (time: Micros): string | null => (Number.isNaN(time) ? null : instantText(time));
+  const age = Number.isNaN(eventTime) ? null : Math.max(0, Math.round((at - eventTime) / 1000));
+  const times = { event_time: instant(eventTime), ingested_at: instant(ingestedAt), age_ms: age };
+  return `,"meta":${JSON.stringify({ ...times, sources, cache: tier })}`;
+}
+
+// Joined and not added up: what is added up is put together only when it is written, for twice the work.
+function rowText({ status, values, statuses, times, sources }: ServedRow, written: Times): string {
+  const texts = new Array<string | number>(values.length);
+  const instants = new Array<string>(values.length);
+  const ages = new Array<string>(values.length);
+  for (let i = 0; i < values.length; i++) {
+    written.see(times[i] as Micros);
+    texts[i] = jsonOf(values[i] ?? null);
+    instants[i] = written.instant;
+    ages[i] = written.age;
+  }
+  return (
+    `"status":"${status}","values":[${texts.join(',')}],"statuses":["${statuses.join('","')}"],` +
+    `"event_times":[${instants.join(',')}],"ages_ms":[${ages.join(',')}],"sources":["${sources.join('","')}"]`
+  );
+}
+
+/** Of the values of one entity most are as old as each other. */
+class Times {
+  instant = 'null';
+  age = 'null';
+  private last: Micros = Number.NaN;
+
+  constructor(private readonly at: Micros) {}
+
+  see(time: Micros): void {
+    if (time === this.last) return;
+    this.last = time;
+    const known = !Number.isNaN(time);
+    this.instant = known ? `"${instantText(time)}"` : 'null';
+    this.age = known ? String(Math.max(0, Math.round((this.at - time) / 1000))) : 'null';
+  }
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

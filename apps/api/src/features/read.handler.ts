@@ -1,0 +1,180 @@
+/** Hot path: reads of now, over HTTP. */
+import type { FeastFacade, FeatureReads } from '@sibyl/features';
+import { DomainError, TURNS, type Pace } from '@sibyl/kernel';
+import { admit, begin, type AdmissionParts } from '../front/admission';
+import { Exchange } from '../front/exchange';
+import type { FrontHandler, FrontRoute } from '../front/front-handler';
+import { hungUp, MULTI_STATUS } from '../front/replies';
+import { pathOf } from '../front/target';
+import type { Wire } from '../front/wire';
+import { bodyCutOff } from '../http/body';
+import type { HttpOptions } from '../http/http-options';
+import { parseJson, withoutMark } from '../http/json-text';
+import { parseLongJson } from '../http/long-json';
+import { refuseQuery } from '../http/query.guard';
+import { isPartial, onlineText } from './online-text';
+import { onlineOf, READ_DEPTH } from './read-body';
+
+interface ReadRoute extends FrontRoute {
+  readonly kind: 'online' | 'feast';
+  /** Names in the query, which there should not be. */
+  readonly query: readonly string[];
+}
+
+const KINDS: Readonly<Record<string, ReadRoute['kind']>> = {
+  '/v1/features/online': 'online',
+  '/get-online-features': 'feast',
+};
+
+/** Longer bodies are read in slices. */
+const LONG_BYTES = 128 * 1024;
+/** Of all of them. */
+const LONG_BYTES_MAX = 64 * 1024 * 1024;
+/** Longer than any deadline that a read may ask for. */
+const READ_MS_MAX = 15_000;
+
+/** One read on its way: all that is counted of it is counted of every request. */
+class ReadExchange extends Exchange {
+  /** Bytes with which its body counts among the long ones. */
+  held = 0;
+
+  constructor(
+    readonly kind: ReadRoute['kind'],
+    ...rest: ConstructorParameters<typeof Exchange>
+  ) {
+    super(...rest);
+  }
+
+  measured(): void {}
+}
+
+interface ReadParts extends AdmissionParts {
+  readonly reads: FeatureReads;
+  readonly feast: FeastFacade;
+  readonly http: HttpOptions;
+}
+
+/** Reads of features of entities, from the head of a request to its answer. */
+export class ReadHandler implements FrontHandler {
+  /** Bytes of long bodies. */
+  private held = 0;
+
+  constructor(private readonly parts: ReadParts) {}
+
+  route(target: string): ReadRoute | undefined {
+    const path = pathOf(target);
+    const pattern = path.endsWith('/') ? path.slice(0, -1) : path;
+    const kind = KINDS[pattern];
+    return kind && { pattern, kind, query: namesOf(target) };
+  }
+
+  bodyLimit(): number {
+    return this.parts.http.bodyBytes;
+  }
+
+  open(wire: Wire, route: ReadRoute, bodyBytes = 0): Exchange {
+    const { parts } = this;
+    const exchange = new ReadExchange(route.kind, wire, route.pattern, begin(wire, parts), parts.replies);
+    try {
+      admit(exchange, { scope: 'features:read', action: 'feature.online' }, parts);
+      refuseQuery(route.query);
+      this.growing(exchange, bodyBytes);
+      parts.replies.began(exchange);
+    } catch (error) {
+      this.fail(exchange, error);
+    }
+    return exchange;
+  }
+
+  /** Only so many bytes of long bodies are held at once. */
+  growing(exchange: ReadExchange, bytes: number): void {
+    if (bytes <= LONG_BYTES) return;
+    const others = this.held - exchange.held;
+    if (others > 0 && others + bytes > LONG_BYTES_MAX)
+      throw new DomainError('queue_full', 'Too many large requests are being answered.', { retryAfterSeconds: 1 });
+    this.held = others + bytes;
+    exchange.held = bytes;
+  }
+
+  private leave(exchange: ReadExchange): void {
+    this.held -= exchange.held;
+    exchange.held = 0;
+  }
+
+  receive(exchange: ReadExchange, bytes: Buffer): void {
+    if (!exchange.decided) void this.answer(exchange, bytes);
+  }
+
+  hungUp(exchange: ReadExchange): void {
+    exchange.hangUp();
+  }
+
+  fail(exchange: ReadExchange, error: unknown): void {
+    this.leave(exchange);
+    this.parts.replies.fail(exchange, error);
+  }
+
+  cutOff(exchange: ReadExchange): void {
+    this.hungUp(exchange);
+    this.fail(exchange, bodyCutOff());
+  }
+
+  /** Of work that is not done at once: not for a caller who is gone, and not for ever. */
+  private paceOf(exchange: ReadExchange): Pace {
+    const { clock } = this.parts;
+    const endsAt = exchange.context.startedAt + READ_MS_MAX;
+    return {
+      get due() {
+        return TURNS.due;
+      },
+      async next() {
+        await TURNS.next();
+        if (exchange.closed) throw hungUp();
+        if (clock.monotonic() > endsAt)
+          throw new DomainError('deadline_exceeded', `The read took longer than ${READ_MS_MAX} ms.`);
+      },
+    };
+  }
+
+  private async answer(exchange: ReadExchange, bytes: Buffer): Promise<void> {
+    const { replies, http } = this.parts;
+    try {
+      const depth = Math.min(READ_DEPTH, http.jsonDepth);
+      const long = bytes.length > LONG_BYTES;
+      const body = long
+        ? await parseLongJson(withoutMark(bytes), depth, this.paceOf(exchange))
+        : parseJson(bytes, depth);
+      const text = await this.textOf(exchange, body);
+      if (exchange.closed) throw hungUp();
+      replies.conclude(exchange, text);
+    } catch (error) {
+      replies.fail(exchange, error);
+    } finally {
+      this.leave(exchange);
+    }
+  }
+
+  private async textOf(exchange: ReadExchange, body: unknown): Promise<string> {
+    const { reads, feast, clock } = this.parts;
+    const pace = this.paceOf(exchange);
+    if (exchange.kind === 'feast') return feast.online(body, pace);
+    const asked = onlineOf(body);
+    const begun = clock.monotonic();
+    const answer = await reads.read({ ...asked, pace });
+    if (prefersMulti(exchange.wire.headers.prefer) && isPartial(answer)) exchange.status = MULTI_STATUS;
+    return onlineText(asked, answer, { begun, clock, pace });
+  }
+}
+
+/** `Prefer: status=multi`, alone or among other preferences (RFC 7240). */
+function prefersMulti(prefer: string | string[] | undefined): boolean {
+  return prefer !== undefined && MULTI.test(String(prefer));
+}
+
+const MULTI = /(?:^|,)\s*status\s*=\s*(?:multi|"multi")\s*(?:;|,|$)/i;
+
+/** Of the parameters of a query: there should be none. */
+function namesOf(target: string): readonly string[] {
+  const [, query = ''] = /\?([^#]*)/.exec(target) ?? [];
+  return [...new URLSearchParams(query).keys()];
+}

@@ -1,0 +1,218 @@
+import { RecordedClient, type Reply } from '../support/recorded-client';
+import { startServer, type TestServer } from '../support/server.mjs';
+
+const view = (name: string, streams: object[], features: object[], more: object = {}): object => ({
+  ...{ name, entity: { name: 'symbol' }, streams, features },
+  ...more,
+});
+const BARS = {
+  name: 'bars',
+  identity: 'event_time',
+  fields: { close: 'double', venue: 'string' },
+  rules: [
+    { field: 'venue', in_set: ['A', 'B'], action: 'warn' },
+    { expression: 'venue != "" && close > 0', action: 'reject' },
+  ],
+};
+const PRICE = { name: 'price', op: 'last', input: 'close' };
+const NOW = Date.now();
+const bar = (close: number, more: object = {}): object => ({
+  entity: 'BTC',
+  event_time: new Date(NOW - 60_000).toISOString(),
+  values: { close, venue: 'A' },
+  ...more,
+});
+
+describe('what features answer in corners', () => {
+  let server: TestServer;
+  let client: RecordedClient;
+  let hash: string;
+
+  const put = (route: string, body: object): Promise<Reply> =>
+    client.call('PUT', `/v1/features/${route}`, { body, headers: { 'content-type': 'application/json' } });
+  const push = (stream: string, ...events: object[]): Promise<Reply> =>
+    client.post('/v1/features/push', { stream, events });
+  const online = (body: object): Promise<Reply> => client.post('/v1/features/online', body);
+  const price = async (symbol = 'BTC'): Promise<unknown> =>
+    (await online({ features: ['market:price'], entities: [{ symbol }] })).body.results[0].values[0];
+
+  beforeAll(async () => {
+    server = await startServer({ env: { SIBYL_MODELS: '', SIBYL_FEATURE_CLOCK_SKEW_MS: '60000' } });
+    client = new RecordedClient(server, 'corners');
+    const published = await put('views/market', view('market', [BARS], [PRICE]));
+    expect(published).toMatchObject({ status: 200 });
+    hash = published.body.hash;
+    expect(await put('sets/inputs', { name: 'inputs', features: ['market:price'] })).toMatchObject({ status: 200 });
+    expect(await push('bars', bar(7))).toMatchObject({ status: 200 });
+  }, 90_000);
+  afterAll(() => server.stop(), 30_000);
+
+  describe('names that are nearly right', () => {
+    it.each([
+      ['online', { featurs: ['market:price'], entities: [{ symbol: 'BTC' }] }, '/featurs', "did you mean 'features'?"],
+      ['explain', { feature: 'market:price', entty: {} }, '/entty', "did you mean 'entity'?"],
+      ['historical', { set: 'inputs', row: [] }, '/row', "did you mean 'rows'?"],
+      [
+        'historical',
+        { set: 'inputs', generate: { stream: 'bars', form: 1 } },
+        '/generate/form',
+        "did you mean 'from'?",
+      ],
+      ['push', { stream: 'bars', evnts: [] }, '/evnts', "did you mean 'events'?"],
+    ])('%s: unknown_field names what was meant', async (route, body, pointer, hint) => {
+      const reply = await client.post(`/v1/features/${route}`, body);
+      expect(reply).toMatchObject({ status: 400, body: { code: 'unknown_field', errors: [{ pointer, hint }] } });
+    });
+
+    it('of an event and of what a request gives too', async () => {
+      const wrong = await push('bars', bar(1, { evnt_id: 'x' }));
+      expect(wrong.body.errors).toMatchObject([{ pointer: '/events/0/evnt_id', hint: "did you mean 'event_id'?" }]);
+      const given = await online({ set: 'inputs', entities: [{ symbol: 'BTC' }], given: { prise: 1 } });
+      expect(given.body.errors).toMatchObject([{ pointer: '/entities/0/given/prise', hint: "did you mean 'price'?" }]);
+    });
+  });
+
+  it('versions go by the whole hash as records write them', async () => {
+    expect(await client.get(`/v1/features/views/market@${hash}`)).toMatchObject({ status: 200, body: { hash } });
+    const set = (await client.get('/v1/features/sets/inputs')).body.hash as string;
+    expect(set).toMatch(/^sha256:/);
+    expect(await client.get(`/v1/features/sets/inputs@${set}`)).toMatchObject({ status: 200, body: { hash: set } });
+    const entities = [{ symbol: 'BTC' }];
+    expect(await online({ set: `inputs@${set}`, entities })).toMatchObject({ status: 200 });
+    expect(await online({ features: [`market@${hash}:price`], entities })).toMatchObject({ status: 200 });
+    for (const query of [`view=market@${hash}`, `set=inputs@${set}`]) {
+      const { body } = await client.get(`/v1/features/lineage?${query}`);
+      expect(body.nodes.map(({ name }: { name: string }) => name)).toContain('market:price');
+    }
+    const again = { name: 'again', features: [`market@${hash}:price`] };
+    expect(await put('sets/again?dry_run=true', again)).toMatchObject({ status: 200 });
+    const service = { feature_service: `inputs@${set}`, entities: { symbol: ['BTC'] } };
+    expect(await client.post('/get-online-features', service)).toMatchObject({ status: 200 });
+  });
+
+  describe('streams without events', () => {
+    const typo = { name: 'ticks', fields: { pirce: 'string' } };
+    const right = { name: 'ticks', fields: { price: 'double' } };
+    const last = (input: string): object => ({ name: 'last_price', op: 'last', input });
+
+    it('are changed at will, until the first event', async () => {
+      expect(await put('views/ticker', view('ticker', [typo], [last('pirce')]))).toMatchObject({ status: 200 });
+      const changed = await put('views/ticker', view('ticker', [right], [last('price')]));
+      expect(changed).toMatchObject({ status: 200 });
+      const event = { entity: 'BTC', event_time: new Date(NOW - 5000).toISOString(), values: { price: 3 } };
+      expect(await push('ticks', event)).toMatchObject({ status: 200 });
+      const read = await online({ features: ['ticker:last_price'], entities: [{ symbol: 'BTC' }] });
+      expect(read.body.results[0].values).toEqual([3]);
+      expect(await put('views/ticker', view('ticker', [typo], [last('pirce')]))).toMatchObject({
+        status: 422,
+        body: { errors: [{ pointer: '/streams/0/fields' }] },
+      });
+    });
+
+    it('are there for another view when theirs is deleted', async () => {
+      const stream = { name: 'freed', fields: { a: 'double' } };
+      const feature = { name: 'a', op: 'last', input: 'a' };
+      expect(await put('views/first', view('first', [stream], [feature]))).toMatchObject({ status: 200 });
+      expect(await client.call('DELETE', '/v1/features/views/first')).toMatchObject({ status: 200 });
+      expect(await put('views/second', view('second', [stream], [feature]))).toMatchObject({ status: 200 });
+      // With events it stays with its view.
+      const event = { entity: 'BTC', event_time: new Date(NOW - 5000).toISOString(), values: { a: 3 } };
+      expect(await push('freed', event)).toMatchObject({ status: 200 });
+      expect(await client.call('DELETE', '/v1/features/views/second')).toMatchObject({ status: 200 });
+      expect(await put('views/first', view('first', [stream], [feature]))).toMatchObject({ status: 422 });
+    });
+
+    it('stay as they are while somebody reads them as they were', async () => {
+      const stream = { name: 'pinned', fields: { a: 'double' } };
+      const feature = { name: 'a', op: 'last', input: 'a' };
+      expect(await put('views/reader', view('reader', [stream], [feature]))).toMatchObject({ status: 200 });
+      expect(await put('sets/pins', { name: 'pins', features: ['reader:a'] })).toMatchObject({ status: 200 });
+      const other = view('reader', [{ name: 'pinned', fields: { a: 'string' } }], [feature]);
+      const refused = await put('views/reader', other);
+      expect(refused).toMatchObject({ status: 409, body: { code: 'in_use' } });
+      expect(refused.body.detail).toContain("set 'pins'");
+      expect(await client.call('DELETE', '/v1/features/sets/pins')).toMatchObject({ status: 200 });
+      expect(await put('views/reader', other)).toMatchObject({ status: 200 });
+      // The version of before has nothing to read any more.
+      const { publications } = (await client.get('/v1/features/views/reader')).body;
+      const old = publications.at(-1).hash as string;
+      const read = await online({ features: [`reader@${old}:a`], entities: [{ symbol: 'BTC' }] });
+      expect(read).toMatchObject({ status: 400, body: { code: 'invalid_parameter' } });
+    });
+  });
+
+  it('a stream of another view goes with a key of the same type only', async () => {
+    const number = { name: 'n', op: 'last', input: 'close' };
+    const using = view('using', [{ name: 'bars', of: 'market' }], [number], { entity: { name: 'uid', type: 'int' } });
+    expect(await put('views/using', using)).toMatchObject({
+      status: 422,
+      body: {
+        code: 'invalid_definition',
+        errors: [{ pointer: '/streams/0/of', expected: expect.stringContaining('string') }],
+      },
+    });
+    const table = { name: 'venues', table: true, fields: { fee: 'double' } };
+    const fee = { name: 'fee', source: 'static', table: 'venues' };
+    expect(await put('views/venues', view('venues', [table], [fee], { entity: { name: 'venue' } }))).toMatchObject({
+      status: 200,
+    });
+    // Rows of a table are looked up by a value: whose entity they are makes no difference.
+    const venue = { name: 'venue', op: 'last', input: 'bars.venue' };
+    const looked = view(
+      'looked',
+      [
+        { name: 'bars', of: 'market' },
+        { name: 'venues', of: 'venues' },
+      ],
+      [venue, { ...fee, key: 'venue' }],
+    );
+    expect(await put('views/looked?dry_run=true', looked)).toMatchObject({ status: 200 });
+  });
+
+  it('what breaks without a field: the rules that ask about it too', async () => {
+    const { impact } = (await client.get('/v1/features/lineage?impact=bars.venue')).body;
+    expect(impact.rules).toEqual([
+      { view: 'market', target: 'bars.venue', rule: 'in_set', action: 'warn' },
+      { view: 'market', target: 'bars', rule: 'expression', action: 'reject' },
+    ]);
+    expect((await client.get('/v1/features/lineage?impact=bars.close')).body.impact.rules).toMatchObject([
+      { target: 'bars', rule: 'expression' },
+    ]);
+    expect((await client.get('/v1/features/lineage?impact=bars')).body.impact.rules).toHaveLength(2);
+  });
+
+  describe('clocks that run ahead', () => {
+    it('within what is set: the answer is of now, and says so', async () => {
+      const timestamp = new Date(Date.now() + 30_000).toISOString();
+      const { status, body } = await online({ set: 'inputs', entities: [{ symbol: 'BTC' }], timestamp });
+      expect(status).toBe(200);
+      expect(Date.parse(body.as_of)).toBeLessThan(Date.parse(timestamp));
+      expect(body.warnings).toEqual([{ pointer: '/timestamp', code: 'timestamp_clamped' }]);
+      const past = await online({
+        set: 'inputs',
+        entities: [{ symbol: 'BTC' }],
+        timestamp: new Date(NOW).toISOString(),
+      });
+      expect(past.body.warnings).toBeUndefined();
+      expect(await push('bars', bar(9, { entity: 'AHEAD', event_time: timestamp }))).toMatchObject({ status: 200 });
+    });
+
+    it('beyond it: refused', async () => {
+      const timestamp = new Date(Date.now() + 90_000).toISOString();
+      const reply = await online({ set: 'inputs', entities: [{ symbol: 'BTC' }], timestamp });
+      expect(reply).toMatchObject({ status: 422, body: { code: 'timestamp_in_future' } });
+      expect(await push('bars', bar(9, { entity: 'AHEAD', event_time: timestamp }))).toMatchObject({ status: 422 });
+    });
+  });
+
+  it('an event that says again what another one has replaced is a repetition, and the answer says how to return to it', async () => {
+    const of = (close: number, more: object = {}): object => bar(close, { entity: 'BACK', ...more });
+    expect((await push('bars', of(1), of(5))).body.counts).toEqual({ ACCEPTED: 1, CORRECTED: 1 });
+    const { body } = await push('bars', of(1));
+    expect(body.results).toMatchObject([{ status: 'DUPLICATE', reason: expect.stringContaining('event_id') }]);
+    expect(await price('BACK')).toBe(5);
+    expect((await push('bars', of(5))).body.results[0]).not.toHaveProperty('reason');
+    expect((await push('bars', of(1, { event_id: 'back-to-1' }))).body.counts).toEqual({ CORRECTED: 1 });
+    expect(await price('BACK')).toBe(1);
+  });
+});
