@@ -36,7 +36,7 @@ export class LastingBasis {
   constructor(selection: SetSelection, frames: readonly Frame[]) {
     this.set = selection.reference;
     this.head = `{"set":"${selection.reference}","at":`;
-    this.tail = `,${JSON.stringify(lasting(selection, frames)).slice(1)}`;
+    this.tail = `,${JSON.stringify(lastingOf(selection, frames)).slice(1)}`;
     for (const { basis } of frames) {
       for (const { stream, eventTime } of basis) {
         if (Number.isNaN(eventTime)) continue;
@@ -54,7 +54,7 @@ export class LastingBasis {
   }
 }
 
-function lasting(selection: SetSelection, frames: readonly Frame[]): object {
+function lastingOf(selection: SetSelection, frames: readonly Frame[]): object {
   const values: Record<string, unknown> = {};
   const statuses: Record<string, unknown> = {};
   const given: Record<string, unknown> = {};

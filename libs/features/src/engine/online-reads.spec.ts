@@ -279,7 +279,7 @@ describe('a read of now', () => {
     engine.take(spend(1, 1, 'NL', 'a'), spend(1, 2, 'NL', 'b'), spend(1, 3, 'NL', 'c'));
     await engine.read('table rows of this country');
     const before = engine.log.reads;
-    const both = ['a', 'b'].map((entity) => engine.live.read(engine.query(entity)));
+    const both = ['a', 'b'].map(async (entity) => engine.live.read(engine.query(entity)));
     const answers = await Promise.all(both);
     const first = engine.log.reads - before;
     expect(answers.map((answer) => engine.named(answer)['amount'])).toEqual([1, 2]);
