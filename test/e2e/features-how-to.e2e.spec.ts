@@ -67,8 +67,14 @@ describe('documents that are run', () => {
       { name: 'fraud_inputs' },
       { version: '2.1.0' },
       { prediction: { label: expect.any(String) as string }, model_info: { version: '2.1.0' } },
+      { name: 'fraud_inputs' },
+      { version: '2.1.0', report: { passed: true } },
     ]);
-    expect(answers.at(-1)).not.toHaveProperty('degraded');
+    expect(answers[8]).not.toHaveProperty('degraded');
+    // Validated again, it takes the set that was published in between.
+    const [kept, published, validated] = [answers[7], answers[9], answers[10]];
+    expect(validated?.['feature_set_version']).toBe(`fraud_inputs@${String(published?.['hash'])}`);
+    expect(kept?.['feature_set_version']).not.toBe(validated?.['feature_set_version']);
   }, 60_000);
 
   it('the README ends in a signal for a symbol, and for nothing else', async () => {

@@ -192,7 +192,9 @@ describe('predictions filled by the feature service', () => {
       const sets = {
         degrading: { on_stale: 'degrade' },
         defaulting: { features: defaults, on_missing: 'default', on_stale: 'default' },
-        sparse: { on_missing: 'null', on_stale: 'null', min_completeness: 0.9 },
+        // A price is required, whatever a set says.
+        lacking: { on_missing: 'null', on_stale: 'null' },
+        sparse: { features: MEMBERS.slice(1), on_missing: 'null', on_stale: 'null', min_completeness: 0.9 },
       };
       for (const [name, more] of Object.entries(sets)) {
         expect(await put(`/v1/features/sets/${name}`, set(name, more))).toMatchObject({ status: 200 });
@@ -229,7 +231,14 @@ describe('predictions filled by the feature service', () => {
     it('422: fewer have a value than the set asks for', async () => {
       expect(await client.post('/models/sparse/predict', { symbol: 'OLD/USDT' })).toMatchObject({
         status: 422,
-        body: { code: 'incomplete_features', detail: 'Of 4 features 2 have a value; the set asks for 4.' },
+        body: { code: 'incomplete_features', detail: 'Of 3 features 2 have a value; the set asks for 3.' },
+      });
+    });
+
+    it('422: a required feature has none', async () => {
+      expect(await client.post('/models/lacking/predict', { symbol: 'OLD/USDT' })).toMatchObject({
+        status: 422,
+        body: { code: 'incomplete_features', detail: 'Features without a value: price (STALE).' },
       });
     });
   });
@@ -243,8 +252,8 @@ describe('predictions filled by the feature service', () => {
     try {
       expect(await client.post('/predict', { symbol: 'BTC/USDT' })).toMatchObject({ status: 200 });
       expect(await client.post('/predict', { symbol: 'UN/READ' })).toMatchObject({
-        status: 422,
-        body: { code: 'incomplete_features', errors: MEMBERS.map(() => ({ received: 'TIMEOUT' })) },
+        status: 504,
+        body: { code: 'deadline_exceeded', detail: expect.stringContaining('price, volume, rsi, macd') },
       });
       expect(await client.post('/models/defaulting/predict', { symbol: 'UN/READ2' })).toMatchObject({
         status: 200,

@@ -249,4 +249,25 @@ describe('training sets', () => {
     expect((await client.get(`/v1/operations/${reply.body.id}`)).body.status).toBe('cancelled');
     expect(await client.post('/v1/features/backfill', { ...body, view: 'none' })).toMatchObject({ status: 404 });
   });
+
+  it('a key has two backfills at once; a place is free again when one has ended, or could not begin', async () => {
+    const time = (before: number): string => new Date(START - before).toISOString();
+    const long = { view: 'market', from: time(1_000_000), to: time(0), step: '1ms' };
+    const start = (body: object): Promise<Reply> =>
+      client.call('POST', '/v1/features/backfill', {
+        body,
+        headers: { 'content-type': 'application/json', prefer: 'respond-async' },
+      });
+    for (let i = 0; i < 5; i++) expect((await start({ ...long, view: 'none' })).status).toBe(404);
+    const running = [await start(long), await start(long)];
+    expect(running.map(({ status }) => status)).toEqual([202, 202]);
+    expect(await start(long)).toMatchObject({ status: 429, body: { code: 'rate_limited' } });
+    for (const { body } of running) {
+      await client.call('DELETE', `/v1/operations/${body.id}`);
+      while ((await client.get(`/v1/operations/${body.id}`)).body.status === 'running');
+    }
+    expect(await client.post('/v1/features/backfill', { ...long, from: time(60_000), step: '10s' })).toMatchObject({
+      status: 200,
+    });
+  });
 });

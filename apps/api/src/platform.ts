@@ -106,6 +106,7 @@ export async function startPlatform(
     async serveModels() {
       await runtimeStart;
       await models.reconciler.start();
+      await features.featureReader.prepare(models.reconciler.table);
       models.signatureWatch.start();
       sync.start();
     },
@@ -211,20 +212,17 @@ type ModelHost = { readonly database: Database } & Audit & Features & ReturnType
 
 async function startModels(
   foundation: Foundation,
-  { database, trail, auditLog, featureReader, aliasMoved: moved }: ModelHost,
+  { database, trail, auditLog, featureReader, featurePins, aliasMoved: moved }: ModelHost,
   runtime: OnnxRuntime,
 ) {
   const { config, log, clock, ids, secrets, siblings } = foundation;
   const registry: ModelRegistry = new ModelRegistry({
-    database,
-    runtime,
-    clock,
-    ids,
-    options: config.registry,
-    onnxLimits: config.onnx,
+    ...{ database, runtime, clock, ids },
+    ...{ options: config.registry, onnxLimits: config.onnx },
     proof: (model, version) => auditLog.traceOf(model, version),
     lastPrediction: (model, version, fromMs) => lastPrediction(auditLog, { model, version, fromMs }),
     loaded: () => reconciler.loadedDigests(),
+    featureSets: (needs, name) => featurePins.find(needs, name),
     sourceOptions: config.sources,
     onChange: async () => {
       await Promise.all([reconciler.follow(), registryChanged(siblings)]);

@@ -39,6 +39,7 @@ export type { ConsumerRow } from './lineage/set-consumer';
 export { StateStore } from './engine/state-store';
 export { LiveReads } from './engine/live-reads';
 export { PastReads } from './engine/past-reads';
+export { RecentPast } from './engine/recent-past';
 export { FeatureReads, type ReadAnswer, type ReadRequest } from './serving/feature-reads';
 export type { AskedRow } from './serving/entity-rows';
 export { ReadOptions } from './serving/read-options';

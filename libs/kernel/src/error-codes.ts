@@ -15,7 +15,7 @@ export const ERROR_CODES = {
   version_not_servable: {
     kind: 'conflict',
     title: 'The version cannot serve',
-    help: 'A rejected or archived version cannot be promoted, loaded or asked for a prediction; nor one that is not loaded and whose signature the policy refuses now.',
+    help: 'A rejected or archived version cannot be promoted, loaded or asked for a prediction; nor one that is not loaded and whose signature the policy refuses now. A version whose feature set is not there or cannot serve it is not promoted or loaded; `errors[]` says why.',
   },
   in_use: {
     kind: 'conflict',
@@ -105,7 +105,7 @@ export const ERROR_CODES = {
   incomplete_features: {
     kind: 'unprocessable',
     title: 'Features are missing',
-    help: 'Neither the request nor a default has a value; `errors[]` names all that are missing.',
+    help: 'Neither the request, the feature set of the model nor a default has a value; `errors[]` names all that are missing, or the set where there is none.',
   },
   model_output_invalid: {
     kind: 'unprocessable',
@@ -170,7 +170,7 @@ export const ERROR_CODES = {
   database_unavailable: {
     kind: 'unavailable',
     title: 'The database cannot be reached',
-    help: 'Predictions go on; this call needs the database. Retry after `Retry-After` seconds.',
+    help: 'Predictions go on, but for those whose features are not in memory; this call needs the database. Retry after `Retry-After` seconds.',
   },
   source_unavailable: {
     kind: 'unavailable',

@@ -21,6 +21,8 @@ export function leavesOut({ slots }: ModelContract, features: JsonObject): boole
 
 /** Adds a row with all that stands in for what it leaves out. Throws, and leaves the row free, where it cannot be answered. */
 export function addRow(rows: FeatureRows, row: FillingRow): RowFill | undefined {
+  // Where the source cannot be asked, nobody knows what it would take beside the features of the model.
+  if (row.filled instanceof DomainError) throw row.filled;
   return supply(rows, rows.add(row.features, row.pointer, row.source?.extra), row);
 }
 

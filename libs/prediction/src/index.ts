@@ -15,7 +15,8 @@ export {
   type FilledRows,
   type VersionFeatures,
 } from './feature-reader';
-export type { FeatureSlot } from './model-contract';
+export { contractOf } from './manifest-contract';
+export type { FeatureSlot, ModelContract } from './model-contract';
 export { Promotion, type Elsewhere } from './promotion';
 export { ModelReconciler, type ReconcilerLog } from './model-reconciler';
 export type { ServingSource } from './serving-source';

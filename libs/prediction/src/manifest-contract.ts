@@ -1,7 +1,7 @@
 import { hasNaN } from '@sibyl/protocol';
-import { effectiveTask, zipMapClasses, type ModelVersion } from '@sibyl/registry';
+import { effectiveTask, zipMapClasses, type FeatureNeeds } from '@sibyl/registry';
 import { UNKNOWN_TASK, type DecisionSource } from './decision';
-import type { FeatureRule, InputSpec } from './model-contract';
+import { compileContract, type FeatureRule, type InputSpec, type ModelContract } from './model-contract';
 
 /** Everything that a version says about requests and answers, from its manifest and, where that is silent, from its file. */
 export interface ContractSource extends DecisionSource {
@@ -10,7 +10,7 @@ export interface ContractSource extends DecisionSource {
 }
 
 /** The file's signature decides names and datatypes; the manifest adds shapes, columns, rules, classes and the decision. */
-export function contractSource(version: ModelVersion, fixedBatch?: number): ContractSource {
+export function contractSource(version: FeatureNeeds, fixedBatch?: number): ContractSource {
   const { manifest, signature } = version;
   const inputs = signature.inputs.map((spec): InputSpec => {
     const declared = manifest.inputs?.find((input) => input.name === spec.name);
@@ -41,6 +41,12 @@ export function contractSource(version: ModelVersion, fixedBatch?: number): Cont
   };
 }
 
+/** What a version asks of requests, also before it is one. */
+export function contractOf(version: FeatureNeeds): ModelContract {
+  const { inputs, features } = contractSource(version);
+  return compileContract(inputs, features);
+}
+
 /** Operators with an answer for missing values: tree ensembles have a side for them at each split. */
 const TAKES_MISSING = /^ai\.onnx\.ml:(TreeEnsemble(Classifier|Regressor)?|Imputer)$/;
 
@@ -48,7 +54,7 @@ const TAKES_MISSING = /^ai\.onnx\.ml:(TreeEnsemble(Classifier|Regressor)?|Impute
  * Without a manifest the file tells whether `null` means something to the model. Somebody has to say it, though: a feature that
  * was forgotten is no missing value.
  */
-function undeclaredFeatures({ manifest, signature, onnx }: ModelVersion): FeatureRule[] {
+function undeclaredFeatures({ manifest, signature, onnx }: FeatureNeeds): FeatureRule[] {
   if (manifest.inputs !== undefined || !Object.keys(onnx.operators).some((name) => TAKES_MISSING.test(name))) return [];
   return signature.inputs
     .filter(({ datatype }) => hasNaN(datatype))

@@ -27,8 +27,6 @@ export class Promotion {
   async promote(actor: Actor, move: AliasMove, record: RecordChange): Promise<AliasEvent> {
     // What will be refused loads nothing, and takes no memory from what serves.
     await this.aliases.foresee(actor, move);
-    const served = await this.found(move.model, move.version);
-    if (served !== undefined) await this.features.check(served);
     await this.warmEverywhere(move.model, move.version);
     const event = await this.aliases.move(actor, move, record);
     await this.switchEverywhere(event);
@@ -45,10 +43,15 @@ export class Promotion {
     return event;
   }
 
-  /** Loads a version and holds it until an alias can be there; what may not serve is left to the move, which also knows the alias. */
+  /**
+   * Loads a version and holds it until an alias can be there; what may not serve is left to the move, which also knows the alias.
+   * Rejects, and loads nothing, where it cannot be served for want of its features.
+   */
   async warm(model: string, version: string): Promise<void> {
     const served = await this.found(model, version);
-    if (served !== undefined) await this.reconciler.prewarm(served, this.options.prewarmLimitMs);
+    if (served === undefined) return;
+    await this.features.check(served);
+    await this.reconciler.prewarm(served, this.options.prewarmLimitMs);
   }
 
   /** Rejects where a version cannot serve for want of its features. */

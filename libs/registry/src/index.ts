@@ -24,6 +24,13 @@ export {
 export { zipMapClasses, type DerivedModel } from './derived-model';
 export type { GoldenMiss, Tolerance } from './golden';
 export type { AliasEvent, GivenApproval } from './alias-event';
+export {
+  pinFeatureSet,
+  type FeatureNeeds,
+  type FeatureSetPin,
+  type FindFeatureSet,
+  type FoundFeatureSet,
+} from './feature-set-pins';
 export { featureSetsInService, type FeatureSetUse } from './feature-set-uses';
 export { ModelAliases, type AliasMove, type AliasRollback } from './model-aliases';
 export type { Precondition } from './etag';

@@ -9,6 +9,7 @@ import { policyProposalsMigration } from './migrations/0008-policy-proposals';
 import { rollbackTargetMigration } from './migrations/0009-rollback-target';
 import { fileDigestsMigration } from './migrations/0010-file-digests';
 import { syncProblemMigration } from './migrations/0012-sync-problem';
+import { featureSetMigration } from './migrations/0013-feature-set';
 import { syncServerMigration } from './migrations/0011-sync-server';
 
 /**
@@ -124,4 +125,5 @@ GRANT SELECT, INSERT ON registry.alias_event TO sibyl_app;
   fileDigestsMigration,
   syncServerMigration,
   syncProblemMigration,
+  featureSetMigration,
 ];

@@ -5,6 +5,7 @@ import { DomainError, orStorageFull, type Actor } from '@sibyl/kernel';
 import type { ArtifactStore } from './artifact-store';
 import { derivedRecord } from './derived-model';
 import type { DerivedModels } from './derived-models';
+import { featureSetChange } from './feature-set-pins';
 import type { ExpectedIdentity } from './manifest-reader';
 import type { ModelAliases } from './model-aliases';
 import type { ModelPolicies } from './model-policies';
@@ -157,7 +158,7 @@ export class ModelRegistrar {
       if (!decided) return { version: await decidedElsewhere(tx, candidate), created: false };
       // A rejected version may come again with other bytes, and from elsewhere; its event names the record.
       if (origin !== undefined && result.report.passed) await exchange.keep(tx, candidate.actor, decided, origin);
-      const alias = aliasFirst && result.report.passed ? await this.aliasFirst(tx, candidate) : undefined;
+      const alias = aliasFirst && canServe(candidate, result) ? await this.aliasFirst(tx, candidate) : undefined;
       await concludeChange(tx, name, record, {
         action: 'model.register',
         ...(result.report.passed ? {} : { status: 422 }),
@@ -166,6 +167,7 @@ export class ModelRegistrar {
         changes: {
           status: { from: null, to: decided.status },
           validation: summaryOf(result.report),
+          ...featureSetChange(null, decided),
           ...auditedSignature(candidate.signed),
           ...(candidate.contents.derived ? { derived: derivedRecord(candidate.contents.derived) } : {}),
           ...(alias ? { alias } : {}),
@@ -189,6 +191,11 @@ export class ModelRegistrar {
     const first = { model, alias: PRODUCTION, version, reason: 'the first valid version of its model' };
     return (await this.parts.aliases.createFirst(tx, actor, first))?.alias;
   }
+}
+
+/** What has no features to predict from yet is promoted when it has. */
+function canServe({ contents }: Candidate, { report, featureSet }: Validation): boolean {
+  return report.passed && (contents.manifest.featureSet === undefined || featureSet?.faults.length === 0);
 }
 
 /** Of two processes that tried the same bytes, one has decided: its answer is everybody's. */

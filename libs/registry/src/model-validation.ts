@@ -3,6 +3,7 @@ import type { ModelRuntime, TrialReport } from '@sibyl/inference';
 import type { ModelSignature, Tensor, TensorSpec } from '@sibyl/protocol';
 import { repeatProbes, unlikeOutputs } from './determinism';
 import { compareGolden, type GoldenResult } from './golden-compare';
+import { featureSetNotes, type FindFeatureSet, type FoundFeatureSet } from './feature-set-pins';
 import { GOLDEN_FILE } from './golden-reader';
 import { observedFaults } from './manifest-signature';
 import type { MetricJudgement, MetricVerdict } from './metric-judgement';
@@ -20,6 +21,8 @@ import { phaseBegins, stepBegins, ValidationSteps } from './validation-steps';
 export interface Validation {
   readonly report: ValidationReport;
   readonly signature: ModelSignature;
+  /** What was published of the feature set that the manifest names. */
+  readonly featureSet?: FoundFeatureSet | undefined;
 }
 
 /** Who waits for a validation. */
@@ -29,6 +32,8 @@ export interface ValidationCall {
   readonly onProgress?: OnProgress | undefined;
   /** Stops the trial. */
   readonly signal?: AbortSignal | undefined;
+  /** The version of a feature set that stays, whatever its name means now. */
+  readonly featureSet?: string | undefined;
 }
 
 export interface ValidationParts {
@@ -36,12 +41,15 @@ export interface ValidationParts {
   readonly clock: Clock;
   readonly options: Pick<RegistryOptions, 'validationMs' | 'missesListed'>;
   readonly metrics: MetricJudgement;
+  /** Absent: nobody knows of feature sets. */
+  readonly featureSets?: FindFeatureSet | undefined;
 }
 
 interface Found {
   readonly trial?: TrialFacts;
   readonly golden?: GoldenResult;
   readonly metrics?: MetricVerdict;
+  readonly featureSet?: FoundFeatureSet | undefined;
 }
 
 /** Rows of the batches that are timed: one, a few, and what a busy server runs together. */
@@ -64,7 +72,8 @@ export class ModelValidation {
       const metricsMs = this.parts.clock.monotonic() - begun;
       if (metrics.asked) steps.add('metrics', metrics.faults.length === 0, metricsMs);
       else steps.skip('metrics', 'the policy of the model has no rules for metrics', metricsMs);
-      return this.judge(contents, { trial, plan, metrics }, steps);
+      const featureSet = await this.featureSet(contents, call);
+      return this.judge(contents, { trial, plan, metrics, featureSet }, steps);
     } catch (error) {
       if (!(error instanceof DomainError && error.code === 'model_rejected')) throw error;
       const loads = { pointer: `/${MODEL_FILE}`, expected: 'a model that loads and runs', received: error.detail };
@@ -85,7 +94,16 @@ export class ModelValidation {
     return runtime.trial({ key: digest, path: file }, plan.runs, limits);
   }
 
-  private judge(contents: PackageContents, { trial, plan, metrics }: Tried, steps: ValidationSteps): Validation {
+  private async featureSet(contents: PackageContents, call: ValidationCall): Promise<FoundFeatureSet | undefined> {
+    const named = call.featureSet ?? contents.manifest.featureSet;
+    return named === undefined ? undefined : this.parts.featureSets?.(contents, named);
+  }
+
+  private judge(
+    contents: PackageContents,
+    { trial, plan, metrics, featureSet }: Tried,
+    steps: ValidationSteps,
+  ): Validation {
     const { clock, options } = this.parts;
     const observed = observeOutputs(trial.outputs);
     const shapes = observedFaults(contents.manifest, observed);
@@ -107,10 +125,10 @@ export class ModelValidation {
     };
     const misses = golden?.misses.map(goldenFault) ?? [];
     const reasons = [...shapes, ...misses, ...(unlike ?? []).map(unlikeFault), ...metrics.faults];
-    const found = { trial: facts, metrics, ...(golden ? { golden } : {}) };
+    const found = { trial: facts, metrics, featureSet, ...(golden ? { golden } : {}) };
     const shown = observed.length > 0 ? observed : observeMadeUp(contents.signature, trial);
     const signature = widenedSignature(contents.signature, shown);
-    return { report: this.report(contents, reasons, found, steps), signature };
+    return { report: this.report(contents, reasons, found, steps), signature, featureSet };
   }
 
   private report(
@@ -125,9 +143,13 @@ export class ModelValidation {
       passed: reasons.length === 0,
       checkedAt: timestamp(this.parts.clock.now()),
       reasons,
-      notes: [...notesOf(contents, found.golden?.skipped ?? 0), ...rowNotes(found.trial)],
+      notes: [
+        ...notesOf(contents, found.golden?.skipped ?? 0),
+        ...rowNotes(found.trial),
+        ...featureSetNotes(contents.manifest.featureSet, found.featureSet),
+      ],
       steps: steps.list(),
-      findings: findingsOf(found.trial, found.golden),
+      findings: findingsOf(found.trial, found.golden, found.featureSet?.reference),
       ...(found.metrics ? { policyRevision: found.metrics.policyRevision } : {}),
       ...(found.trial ? { trial: found.trial } : {}),
       ...(found.golden && tolerance
@@ -148,6 +170,7 @@ interface Tried {
   readonly trial: TrialReport;
   readonly plan: Plan;
   readonly metrics: MetricVerdict;
+  readonly featureSet: FoundFeatureSet | undefined;
 }
 
 type Plan = ReturnType<typeof planOf>;

@@ -27,6 +27,8 @@ export interface ModelVersion {
   readonly files: readonly PackageFile[];
   /** The file that runs, where the one of the package had to be rewritten for that. */
   readonly derived?: DerivedModel;
+  /** The version of the feature set that its manifest names, `name@sha256:...`; absent where no such set was found yet. */
+  readonly featureSet?: string;
   readonly report?: ValidationReport;
   /** What was last found of its package's signature; absent for versions from before signatures were checked. */
   readonly packageSignature?: SignatureRecord;

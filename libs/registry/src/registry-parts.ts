@@ -2,6 +2,7 @@ import type { Database } from '@sibyl/database';
 import type { ModelRuntime } from '@sibyl/inference';
 import type { Clock, IdSource } from '@sibyl/kernel';
 import { OnnxLimits } from '@sibyl/onnx';
+import type { FindFeatureSet } from './feature-set-pins';
 import { FileAssembly } from './file-assembly';
 import { sampleInputsIn } from './golden-files';
 import type { ArtifactStore } from './artifact-store';
@@ -61,6 +62,8 @@ export interface RegistryParts {
   readonly loaded?: () => Iterable<string>;
   /** When a version answered last, as far as the audit log knows. */
   readonly lastPrediction?: LastPrediction;
+  /** What is published of the feature set that a manifest names. */
+  readonly featureSets?: FindFeatureSet;
 }
 
 /** Everything that the registry is made of, in the order in which one needs the other. */
@@ -123,8 +126,14 @@ export function assembleRegistry(given: RegistryParts) {
   };
 }
 
-function validationOf({ runtime, clock, options, database }: RegistryParts, policies: ModelPolicies): ModelValidation {
-  return new ModelValidation({ runtime, clock, options, metrics: new MetricJudgement(database, policies) });
+function validationOf(
+  { runtime, clock, options, database, featureSets }: RegistryParts,
+  policies: ModelPolicies,
+): ModelValidation {
+  return new ModelValidation({
+    ...{ runtime, clock, options, featureSets },
+    metrics: new MetricJudgement(database, policies),
+  });
 }
 
 /** What fetches packages from elsewhere, and what follows an MLflow registry with it. */

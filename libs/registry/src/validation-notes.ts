@@ -34,7 +34,11 @@ export function rowNotes(trial: TrialFacts | undefined): string[] {
 }
 
 /** Times and memory differ from one validation to the next, and rules of a policy are checked again at each promotion. */
-export function findingsOf(trial: TrialFacts | undefined, golden: GoldenResult | undefined): string {
+export function findingsOf(
+  trial: TrialFacts | undefined,
+  golden: GoldenResult | undefined,
+  featureSet: string | undefined,
+): string {
   const { provider, observedOutputs, rowsIndependent, answersNoRows, deterministic } = trial ?? {};
   const { compared, skipped, missCount } = golden ?? {};
   const found = [
@@ -46,6 +50,7 @@ export function findingsOf(trial: TrialFacts | undefined, golden: GoldenResult |
     compared,
     skipped,
     missCount,
+    ...(featureSet === undefined ? [] : [featureSet]),
   ];
   return `sha256:${createHash('sha256')
     .update(JSON.stringify(found.map((value) => value ?? null)))

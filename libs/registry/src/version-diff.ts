@@ -56,8 +56,18 @@ export function diffVersions(from: ModelVersion, to: ModelVersion, golden: Golde
     outputs: named(before.outputs, after.outputs),
     features: named(before.features, after.features),
     answers: changes(
-      { task: before.task, featureSet: from.manifest.featureSet, classes: before.classes, ...before.decision },
-      { task: after.task, featureSet: to.manifest.featureSet, classes: after.classes, ...after.decision },
+      {
+        task: before.task,
+        featureSet: from.featureSet ?? from.manifest.featureSet,
+        classes: before.classes,
+        ...before.decision,
+      },
+      {
+        task: after.task,
+        featureSet: to.featureSet ?? to.manifest.featureSet,
+        classes: after.classes,
+        ...after.decision,
+      },
       false,
     ),
     metrics: changes(from.manifest.metrics, to.manifest.metrics, true),

@@ -85,18 +85,21 @@ export class VersionRegister {
     tx: EntityManager,
     actor: Actor,
     decision: VersionVerdict,
-    { report, signature }: Validation,
+    { report, signature, featureSet }: Validation,
   ): Promise<ModelVersion | undefined> {
     // A version that was valid once keeps what it was made of, its signature included.
     const [row] = await tx.query<VersionRow[]>(
       `WITH v AS (UPDATE registry.model_version SET status = $4, report = $5, changed_at = $7, changed_by = $8, revision = revision + 1,
            signature = CASE WHEN validated_at IS NULL THEN $6::json ELSE signature END,
+           feature_set = CASE WHEN $10 OR feature_set IS NULL THEN COALESCE($9, feature_set) ELSE feature_set END,
            validated_at = CASE WHEN $4 = 'validated' THEN COALESCE(validated_at, $7) ELSE validated_at END
          WHERE model = $1 AND version = $2 AND revision = $3 RETURNING *)
        SELECT ${VERSION_COLUMNS} FROM v`,
       [
         ...[decision.model, decision.version, decision.revision, decision.status],
         ...[JSON.stringify(report), JSON.stringify(signature), this.now(), JSON.stringify(actor)],
+        // A version that has a set is not given one by which it could not be promoted.
+        ...[featureSet?.reference ?? null, report.passed && featureSet?.faults.length === 0],
       ],
     );
     return row && versionOf(row);
@@ -123,7 +126,7 @@ export class VersionRegister {
     const { name, version } = candidate.contents.manifest;
     const fresh = `arrival = nextval('registry.arrival'), digest = $3, manifest = $4, files = $5, onnx = $6, signature = $7, report = NULL,
       package_signature = $8, derived = $9, registered_at = $10, registered_by = $11, changed_at = $10, changed_by = $11, source = $12,
-      deletion = NULL`;
+      deletion = NULL, feature_set = NULL`;
     const reopen = row.validated_at === null;
     const released = reopen && row.digest !== candidate.digest;
     if (released) await this.released.release(tx, row.digest);

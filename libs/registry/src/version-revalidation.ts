@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import type { RecordChange } from '@sibyl/audit';
 import { DomainError, orStorageFull, timestamp, type Actor, type Clock } from '@sibyl/kernel';
+import { featureSetChange } from './feature-set-pins';
 import { rejection, summaryOf, type RegistrarParts } from './model-registrar';
 import type { Validation, ValidationCall } from './model-validation';
 import { isServable, type ModelVersion, type StoredStatus } from './model-version';
@@ -46,8 +47,8 @@ export class VersionRevalidation {
     const { queue } = this.parts;
     const { signal } = call;
     const validate = async (): Promise<ModelVersion> => {
-      const row = await this.row(decision);
-      const result = await orStorageFull(() => this.validate(row, call));
+      const [row, featureSet] = await this.row(decision);
+      const result = await orStorageFull(() => this.validate(row, { ...call, featureSet }));
       const changed = await this.conclude(actor, row, result, { reason, record });
       if (!result.report.passed) throw rejection(result.report);
       return changed;
@@ -55,12 +56,13 @@ export class VersionRevalidation {
     return queue.turn(() => queue.alone(`${model}\0${version}`, validate, signal), signal);
   }
 
-  private row({ model, version }: VersionDecision): Promise<VersionRow> {
-    return this.parts.database.transaction(async (tx) => {
+  /** The version, and the feature set that stays with it. */
+  private row({ model, version }: VersionDecision): Promise<[VersionRow, string | undefined]> {
+    return this.parts.database.transaction(async (tx): Promise<[VersionRow, string | undefined]> => {
       await requireModel(tx, model);
       const row = await versionRow(tx, model, version);
       if (!row) throw versionNotFound(model, version);
-      if (row.status !== 'archived') return row;
+      if (row.status !== 'archived') return [row, await this.keptSet(tx, row)];
       throw new DomainError(
         'version_not_servable',
         `Version ${version} of model '${model}' is archived; approve it to bring it back.`,
@@ -91,6 +93,14 @@ export class VersionRevalidation {
     }
   }
 
+  /** Where the policy asks for approvals, what an alias points at goes on with the set that was approved with it. */
+  private async keptSet(tx: EntityManager, row: VersionRow): Promise<string | undefined> {
+    const { model, feature_set: present, aliases } = row;
+    if (present === null || aliases.length === 0) return undefined;
+    const { policy } = await this.parts.policies.of(tx, model);
+    return policy.approvals > 0 ? present : undefined;
+  }
+
   private async voidApprovals(tx: EntityManager, actor: Actor, before: VersionRow): Promise<void> {
     const { model } = before;
     const policy = await this.parts.policies.of(tx, model);
@@ -111,7 +121,9 @@ export class VersionRevalidation {
       const same = result.report.passed && result.report.findings === before.report?.findings;
       const status = statusAfter(now ?? before, result.report.passed, same);
       if (!same) await this.voidApprovals(tx, actor, now ?? before);
-      const changed = await this.parts.register.decide(tx, actor, { model, version, revision, status }, result);
+      const kept = await this.keptSet(tx, now ?? before);
+      const found = kept === undefined ? result : { ...result, featureSet: { reference: kept, faults: [] } };
+      const changed = await this.parts.register.decide(tx, actor, { model, version, revision, status }, found);
       if (!changed)
         throw new DomainError(
           'version_conflict',
@@ -123,7 +135,11 @@ export class VersionRevalidation {
         resource: versionResource(model, version),
         model: { name: model, version, digest },
         reason,
-        changes: { status: { from: before.status, to: status }, validation: summaryOf(result.report) },
+        changes: {
+          status: { from: before.status, to: status },
+          validation: summaryOf(result.report),
+          ...featureSetChange(before.feature_set, changed),
+        },
       });
       return changed;
     });

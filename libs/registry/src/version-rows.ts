@@ -30,6 +30,7 @@ export interface VersionRow {
   readonly onnx: OnnxModel;
   readonly signature: ModelSignature;
   readonly derived: DerivedModel | null;
+  readonly feature_set: string | null;
   readonly report: ValidationReport | null;
   readonly package_signature: SignatureRecord | null;
   readonly registered_at: Date | string;
@@ -68,7 +69,7 @@ const APPROVALS = `COALESCE((SELECT json_agg(json_build_object('actor', p.actor,
 
 /** The columns of a VersionRow, for a table or CTE called `v`. */
 export const VERSION_COLUMNS = `v.model, v.version, v.arrival, v.status, v.digest, v.manifest, v.files, v.onnx, v.signature,
-  v.derived, v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision,
+  v.derived, v.feature_set, v.report, v.package_signature, v.registered_at, v.registered_by, v.validated_at, v.changed_at, v.changed_by, v.revision,
   v.source, v.deletion, ${ARTIFACT}, ${ALIASES}, ${APPROVALS}`;
 
 /** The row of one exact version. */
@@ -109,6 +110,7 @@ export function versionOf(row: VersionRow): ModelVersion {
     onnx: row.onnx,
     files: row.files,
     derived,
+    featureSet: row.feature_set ?? undefined,
     report: row.report ?? undefined,
     packageSignature: row.package_signature ?? undefined,
     aliases: row.aliases,

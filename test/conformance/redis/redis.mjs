@@ -37,7 +37,12 @@ const definition = {
   table: false,
 };
 const stream = { ...STREAM, definition, entity: { name: 'symbol', type: 'string', maxLength: 64 } };
-const streams = { stream: () => stream, streamOfId: () => stream, streamNames: () => [STREAM.name] };
+const streams = {
+  stream: () => stream,
+  kept: () => stream,
+  keptOfId: () => stream,
+  streamNames: () => [STREAM.name],
+};
 
 /** A process as far as the log is concerned: a connection pool, a writer and ears of its own. */
 async function processOf(database, redisUrl) {

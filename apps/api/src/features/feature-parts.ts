@@ -12,6 +12,7 @@ import {
   LiveReads,
   LogHistory,
   PastReads,
+  RecentPast,
   SelectedFrames,
   Selections,
   SetReads,
@@ -21,10 +22,11 @@ import {
   type CacheTier,
 } from '@sibyl/features';
 import type { Clock } from '@sibyl/kernel';
-import { featureSetsInService } from '@sibyl/registry';
+import { featureSetsInService, pinFeatureSet, type FeatureSetPin } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
 import { SetFeatureReader } from './set-feature-reader';
+import { SetPins } from './set-pins';
 
 /** How long a training set is kept, and how large one may be. */
 const TRAINING_KEPT_MS = 24 * 3_600_000;
@@ -54,10 +56,13 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const quality = new FeatureQuality();
   const selections = new Selections({ compiler, snapshot, store });
   const live = new LiveReads({ store: states, log: history, now, counter });
-  const past = new PastReads({ log: history, now, counter, cacheBytes: config.featureReads.pastBytes });
+  const recent = new RecentPast(states);
+  const past = new PastReads({ log: history, now, counter, recent, cacheBytes: config.featureReads.pastBytes });
   const frames = new SelectedFrames({ store: states, live, past, now, quality });
   const reads = new FeatureReads({ selections, snapshot, store: states, live, past, frames, now }, config.featureReads);
   const sets = new SetReads({ snapshot, selections, frames, history, now });
+  const keep = (pin: FeatureSetPin): Promise<string> => database.transaction((tx) => pinFeatureSet(tx, pin));
+  const featurePins = new SetPins({ sets, keep });
   metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
   const folder = path.join(config.dataDir, 'training-sets');
@@ -75,7 +80,8 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     featureStore: store,
     featureReads: reads,
     feastFacade: new FeastFacade(reads, featureLog, snapshot),
-    featureReader: new SetFeatureReader({ sets, clock, metrics }),
+    featurePins,
+    featureReader: new SetFeatureReader({ sets, pins: featurePins, clock, metrics }),
     trainingSets,
     backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),
     featureQuality: quality,

@@ -15,7 +15,9 @@ const EVENT = object({
   entity: { type: ['string', 'integer'], description: 'The key of the entity' },
   'event_time?': TIME,
   'event_ts?': { ...TIME, description: 'The same as `event_time`; one of the two is there' },
-  'event_id?': text('A UUID, or any text of up to 128 characters; left out: made of what the event says'),
+  'event_id?': text(
+    'A UUID, or any text of up to 128 characters, which names the event of this entity and `event_time`; left out: made of what the event says',
+  ),
   'final?': truth('`false`: a bar that is not finished; a later event of the same time replaces it'),
   'values?': VALUES,
   'payload?': { ...VALUES, description: 'The same as `values`; one of the two is there' },

@@ -28,6 +28,7 @@ export class HistoricalController {
       'Point in time: each row has the values that were served at its `timestamp`, computed by what serves, from what was known then; with `known_at` of `now` late and corrected events count too. An operation: its `result` has the SHA-256 of the file, which is fetched from `GET /v1/operations/{id}/result` for a day.',
     access: 'features:read',
     action: 'feature.historical',
+    creates: true,
     body: 'stream',
     request: HISTORICAL_EXAMPLE,
     status: 202,

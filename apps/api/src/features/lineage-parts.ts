@@ -56,8 +56,8 @@ export function startLineage(host: LineageHost) {
 async function consumersIn(registry: ModelRegistry): Promise<readonly ConsumerRow[]> {
   const { models } = await registry.snapshot();
   return models.flatMap(({ name: model, versions }) =>
-    versions.flatMap(({ version, status, aliases, manifest }): ConsumerRow[] => {
-      const { featureSet: set } = manifest;
+    versions.flatMap(({ version, status, aliases, manifest, featureSet }): ConsumerRow[] => {
+      const set = featureSet ?? manifest.featureSet;
       const serves = status === 'active' || isServable(status);
       return serves && set !== undefined ? [{ model, version, set, aliases }] : [];
     }),

@@ -8,10 +8,13 @@ import { HttpOptions } from '../http/http-options';
 import { parseJson } from '../http/json-text';
 import type { ApiRequest } from '../http/request-context';
 import { describe, refuseUnknown } from '../http/validation.pipe';
+import { AtOnce } from '../operations/at-once';
 
 /** Faults of one answer. */
 const FAULTS = 64;
 const NDJSON = /^application\/(x-)?nd-?json\s*(;|$)/i;
+/** Histories of this process: each has some megabytes in memory, and takes its turns among the pushes. */
+const AT_ONCE = { what: 'histories', inAll: 24, ofOne: 8, retryAfterSeconds: 5 };
 /** Deeper than any event: an object in a list in an object. */
 const DEPTH = 8;
 const ENVELOPE = ['stream', 'events', 'ack'];
@@ -30,6 +33,8 @@ interface Envelope {
 /** Events on their way from a request into the log. */
 @Injectable()
 export class Pushes {
+  private readonly uploads = new AtOnce(AT_ONCE);
+
   constructor(
     private readonly log: FeatureLog,
     private readonly options: HttpOptions,
@@ -39,11 +44,20 @@ export class Pushes {
   async receive(caller: Principal, request: ApiRequest, stream: string | undefined): Promise<PushAnswer> {
     refuseEncoding(request);
     if (!NDJSON.test(request.headers['content-type'] ?? '')) return this.push(caller, request, stream);
-    const limits = { bytes: this.options.artifactBytes, timeoutMs: this.options.uploadTimeoutMs };
-    if (stream !== undefined) request.context.resource = { type: 'feature_stream', id: stream };
-    const outcome = await this.log.upload(caller.actor, stream, boundedBody(request, limits));
-    request.context.changes = { ...outcome.counts };
-    return { outcome, watermark: stream === undefined ? undefined : this.log.watermark(stream) };
+    return this.upload(caller, request, stream);
+  }
+
+  private async upload(caller: Principal, request: ApiRequest, stream: string | undefined): Promise<PushAnswer> {
+    const leave = this.uploads.enter(caller.keyId);
+    try {
+      const limits = { bytes: this.options.artifactBytes, timeoutMs: this.options.uploadTimeoutMs };
+      if (stream !== undefined) request.context.resource = { type: 'feature_stream', id: stream };
+      const outcome = await this.log.upload(caller.actor, stream, boundedBody(request, limits));
+      request.context.changes = { ...outcome.counts };
+      return { outcome, watermark: stream === undefined ? undefined : this.log.watermark(stream) };
+    } finally {
+      leave();
+    }
   }
 
   private async push(caller: Principal, request: ApiRequest, named: string | undefined): Promise<PushAnswer> {

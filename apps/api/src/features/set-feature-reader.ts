@@ -1,9 +1,8 @@
 import { DomainError } from '@sibyl/kernel';
-import { FeatureReader, type ServedVersion, type VersionFeatures } from '@sibyl/prediction';
+import { FeatureReader, type ServedModel, type ServedVersion, type VersionFeatures } from '@sibyl/prediction';
 import { SetFeatures, type SetFeatureParts } from './set-features';
-import { requireFit } from './set-fit';
 
-/** The feature service as predictions see it: each version has the set that its manifest names. */
+/** The feature service as predictions see it: each version has the set that its manifest names, in the version that it was found in. */
 export class SetFeatureReader extends FeatureReader {
   private readonly known = new WeakMap<ServedVersion, SetFeatures>();
 
@@ -12,25 +11,34 @@ export class SetFeatureReader extends FeatureReader {
   }
 
   featuresOf(served: ServedVersion): VersionFeatures | undefined {
-    const reference = served.facts.manifest.featureSet;
-    if (reference === undefined) return undefined;
+    if (served.facts.manifest.featureSet === undefined) return undefined;
     const known = this.known.get(served);
     if (known !== undefined) return known;
-    const made = new SetFeatures(this.parts, served, reference);
+    const made = new SetFeatures(this.parts, served);
     this.known.set(served, made);
     return made;
   }
 
   async check(served: ServedVersion): Promise<void> {
-    const reference = served.facts.manifest.featureSet;
-    if (reference === undefined) return;
-    const program = await this.parts.sets.prepare(reference);
-    if (program === undefined) {
-      const detail = `Version ${served.version} of model '${served.model}' names the feature set '${reference}', which is not published.`;
-      throw new DomainError('version_not_servable', detail, {
-        faults: [{ pointer: '/feature_set', expected: 'a published feature set', received: reference }],
-      });
+    const { featureSet: pinned, manifest } = served.facts;
+    if (manifest.featureSet === undefined) return;
+    const { faults } = await this.parts.pins.of(served);
+    if (faults.length === 0) return;
+    const named = pinned ?? manifest.featureSet;
+    const anew = pinned === undefined ? '' : ' Validate the version again to take the set as it is published now.';
+    throw new DomainError(
+      'version_not_servable',
+      `The feature set '${named}' cannot serve version ${served.version} of model '${served.model}'.${anew}`,
+      { faults },
+    );
+  }
+
+  /** Has the sets of versions at hand before somebody asks. What cannot be read now is read then. */
+  async prepare({ models }: { readonly models: ReadonlyMap<string, ServedModel> }): Promise<void> {
+    const versions = [...models.values()].flatMap((model) => [...model.versions.values()]);
+    for (const { facts, servable } of versions) {
+      if (facts.featureSet === undefined || !servable) continue;
+      await this.parts.sets.prepare(facts.featureSet).catch(() => undefined);
     }
-    requireFit(served, program);
   }
 }

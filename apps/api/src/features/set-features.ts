@@ -1,6 +1,6 @@
 /** Hot path: predictions with features of a set. */
 import type { FeatureValue, Frame, OnlineAnswer, OnlineRow, PastMoment, SetReads, SetSelection } from '@sibyl/features';
-import { instantText, readGiven, readInstant } from '@sibyl/features';
+import { readGiven } from '@sibyl/features';
 import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
 import {
   pointerTo,
@@ -13,25 +13,28 @@ import {
 import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
 import { PredictionBasis } from './feature-basis';
 import { keysOf } from './row-keys';
-import { bindMembers, PolicyRows, type PolicyRow } from './set-policy';
+import { momentOf } from './row-moment';
+import type { SetPins } from './set-pins';
+import { bindMembers, PolicyRows, unreadable, type PolicyRow } from './set-policy';
 
 export interface SetFeatureParts {
   readonly sets: SetReads;
+  readonly pins: Pick<SetPins, 'of'>;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
 
-/** Clocks of callers run ahead by so much. */
-const AHEAD_MICROS = 5_000_000;
 /** Entities of one read. */
 const ROWS = 1000;
 /** All reads of the past of one call together. */
 const PAST_LIMIT_MS = 2000;
-/** A set that was not found is looked for again after this. */
-const LOOK_AGAIN_MS = 5000;
+/** A set that was not found is looked for again after this, and waited for no longer. */
+const LOOK_AGAIN_MS = 1000;
 
 const NOTHING: FilledRow = { values: new Map(), amended: [], defaulted: [], stale: [], basis: undefined };
 const NO_NAMES: ReadonlySet<string> = new Set();
+/** The key of a request that names no entity: no event can have it, so that the policy of the set decides what becomes of it. */
+const NOBODY = '';
 
 /** A row as it is asked of the feature service. */
 interface Asked {
@@ -42,8 +45,16 @@ interface Asked {
   readonly at: number | undefined;
 }
 
-/** A set as it is now, and where its members go in the model. */
+/** How the frames of a row were read. */
+interface RowRead extends Pick<OnlineAnswer, 'at'> {
+  readonly unread: OnlineAnswer['unread'] | undefined;
+  readonly knownAt: number | undefined;
+  readonly pointer: string;
+}
+
+/** A version of a set, and where its members go in the model. */
 interface Binding {
+  readonly reference: string;
   readonly selection: SetSelection;
   readonly rows: PolicyRows;
   readonly extra: ReadonlySet<string>;
@@ -51,16 +62,20 @@ interface Binding {
   readonly gives: ReadonlyMap<string, readonly { readonly view: number; readonly feature: string }[]>;
 }
 
-/** Fills what requests of one version leave out from the feature set that its manifest names. */
+/** Fills what requests of one version leave out from the version of a feature set that was found for it. */
 export class SetFeatures implements VersionFeatures {
   private binding: Binding | undefined;
   private readonly stage: VersionMetrics['features'];
   private lookAgainAt = Number.NEGATIVE_INFINITY;
+  private looking: Promise<void> | undefined;
+  /** The set that was kept for the version here: the registry says so to all a moment later. */
+  private kept: string | undefined;
+  /** Why there is none. */
+  private lack: DomainError | undefined;
 
   constructor(
     private readonly parts: SetFeatureParts,
     private readonly served: ServedVersion,
-    private readonly reference: string,
   ) {
     this.stage = parts.metrics.predictions.of(served.model, served.version).features;
   }
@@ -84,22 +99,38 @@ export class SetFeatures implements VersionFeatures {
     this.stage.observe((this.parts.clock.monotonic() - startedAt) / 1000);
   }
 
-  /** A version of a set that is named by its hash may have to be read first; without a set nothing is known. */
+  /** The set may have to be read first, or found; where there is none no row is filled with nothing. */
   private async readUnknown(rows: readonly FeatureAsk[], startedAt: number): Promise<FilledRows> {
-    const { sets } = this.parts;
-    if (this.reference.includes('@') && startedAt >= this.lookAgainAt) {
+    if (startedAt >= this.lookAgainAt) {
       this.lookAgainAt = startedAt + LOOK_AGAIN_MS;
-      await sets.prepare(this.reference).catch(() => undefined);
-      const binding = this.bound();
-      if (binding !== undefined) return this.readBound(binding, rows);
+      this.looking = this.look();
     }
-    return rows.map(() => NOTHING);
+    await within(LOOK_AGAIN_MS, this.looking);
+    const binding = this.bound();
+    if (binding !== undefined) return this.readBound(binding, rows);
+    const lack = this.lack ?? unreadable('The feature set of the version could not be read in time.');
+    return rows.map(() => lack);
+  }
+
+  private async look(): Promise<void> {
+    const { facts, model, version } = this.served;
+    try {
+      const { reference, faults } = await this.parts.pins.of(this.served);
+      this.kept = reference;
+      const named = facts.featureSet ?? facts.manifest.featureSet ?? '';
+      const why = `The feature set '${named}' of version ${version} of model '${model}' is not published, or does not fit it.`;
+      this.lack = new DomainError('incomplete_features', why, { faults });
+    } catch (error) {
+      this.lack = orInternal(error);
+    }
   }
 
   private bound(): Binding | undefined {
-    const selection = this.parts.sets.find(this.reference);
+    const reference = this.served.facts.featureSet ?? this.kept;
+    if (reference === undefined || this.binding?.reference === reference) return this.binding;
+    const selection = this.parts.sets.find(reference);
     if (selection === undefined) return undefined;
-    if (this.binding?.selection !== selection) this.binding = bind(selection, this.served, this.parts.metrics);
+    this.binding = { ...bind(selection, this.served, this.parts.metrics), reference };
     return this.binding;
   }
 
@@ -111,9 +142,8 @@ export class SetFeatures implements VersionFeatures {
       filled.push(NOTHING);
       const asked = this.tryAsk(binding, rows[index] as FeatureAsk, index);
       if (asked instanceof DomainError) filled[index] = asked;
-      else if (asked?.at === undefined) {
-        if (asked !== undefined) now.push(asked);
-      } else {
+      else if (asked.at === undefined) now.push(asked);
+      else {
         past ??= new Map();
         const ofMoment = past.get(asked.at) ?? [];
         ofMoment.push(asked);
@@ -153,7 +183,7 @@ export class SetFeatures implements VersionFeatures {
     return filled;
   }
 
-  private tryAsk(binding: Binding, ask: FeatureAsk, index: number): Asked | DomainError | undefined {
+  private tryAsk(binding: Binding, ask: FeatureAsk, index: number): Asked | DomainError {
     try {
       return this.askOf(binding, ask, index);
     } catch (error) {
@@ -161,9 +191,8 @@ export class SetFeatures implements VersionFeatures {
     }
   }
 
-  private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked | undefined {
-    const entities = keysOf(binding.selection, ask);
-    if (entities === undefined) return undefined;
+  private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked {
+    const entities = keysOf(binding.selection, ask) ?? binding.selection.views.map(() => NOBODY);
     const at = momentOf(binding.selection, ask, this.parts.clock.now() * 1000);
     const given = givenOf(binding, ask);
     return { index, pointer: ask.pointer, row: given ? { entities, given } : { entities }, at };
@@ -183,6 +212,7 @@ export class SetFeatures implements VersionFeatures {
           at: answer.at,
           knownAt: moment?.knownAt,
           pointer,
+          unread: answer.unread,
         });
       } catch (error) {
         filled[index] = orInternal(error);
@@ -191,14 +221,10 @@ export class SetFeatures implements VersionFeatures {
     return filled;
   }
 
-  private rowOf(
-    { rows }: Binding,
-    frames: readonly Frame[],
-    { at, knownAt, pointer }: { readonly at: number; readonly knownAt: number | undefined; readonly pointer: string },
-  ): FilledRow {
+  private rowOf({ rows }: Binding, frames: readonly Frame[], { at, knownAt, pointer, unread }: RowRead): FilledRow {
     const row = rows.of(frames);
     this.count(rows, row, at);
-    row.conclude(pointer, at);
+    row.conclude(pointer, at, unread);
     const { values, amended, defaulted, stale } = row;
     return { values, amended, defaulted, stale, basis: new PredictionBasis(row.basis, at, knownAt) };
   }
@@ -214,7 +240,7 @@ export class SetFeatures implements VersionFeatures {
   }
 }
 
-function bind(selection: SetSelection, served: ServedVersion, metrics: Metrics): Binding {
+function bind(selection: SetSelection, served: ServedVersion, metrics: Metrics): Omit<Binding, 'reference'> {
   const { slots } = served.contract;
   const own = new Set(slots.map(({ name }) => name));
   const gives = new Map<string, { view: number; feature: string }[]>();
@@ -252,22 +278,6 @@ function givenOf({ selection, gives, extra }: Binding, { features, pointer }: Fe
   return given;
 }
 
-/** The moment that a request asks about; undefined: now. */
-function momentOf({ views }: SetSelection, { query, pointer }: FeatureAsk, now: number): number | undefined {
-  if (query.timestamp === undefined) return undefined;
-  const at = readInstant(query.timestamp) ?? 0;
-  if (at >= now && at <= now + AHEAD_MICROS) return undefined;
-  const kept = Math.min(...views.flatMap(({ view }) => view.streams.map(({ retention }) => retention)));
-  if (at <= now && at >= now - kept) return at;
-  const fault = { pointer: `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp` };
-  if (at > now) {
-    const faults = [{ ...fault, expected: `a time that has come: it is ${instantText(now)}` }];
-    throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults });
-  }
-  const faults = [{ ...fault, expected: `a time from ${instantText(now - kept)}` }];
-  throw new DomainError('timestamp_before_retention', 'The events of that time are not kept any more.', { faults });
-}
-
 function rowsOf(asked: readonly Asked[]): readonly OnlineRow[] {
   return asked.map(({ row }) => row);
 }
@@ -275,4 +285,15 @@ function rowsOf(asked: readonly Asked[]): readonly OnlineRow[] {
 function orInternal(error: unknown): DomainError {
   if (error instanceof DomainError) return error;
   return new DomainError('internal_error', 'Something went wrong inside.', { cause: error });
+}
+
+/** Resolves when the work ends, whatever comes of it, or the time does. */
+async function within(limitMs: number, work: Promise<void> | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, limitMs)));
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

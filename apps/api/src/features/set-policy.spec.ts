@@ -38,13 +38,19 @@ function policyRow(selection: SetSelection, frame: Frame, slot = slotOf('FP64'))
   return new PolicyRow(selection, bindMembers(selection, [slot], metrics), [frame]);
 }
 
-function codeOf(row: PolicyRow): string | undefined {
+function codeOf(row: PolicyRow, unread?: 'failed'): string | undefined {
   try {
-    row.conclude('/features', AT);
+    row.conclude('/features', AT, unread);
     return undefined;
   } catch (error) {
     return (error as DomainError).code;
   }
+}
+
+/** What could not be read is no fault of the request, and never null to a model. */
+function refusal(status: string, policy: string, refused: boolean): string | undefined {
+  if (status === 'TIMEOUT' && policy !== 'default') return 'deadline_exceeded';
+  return refused ? 'incomplete_features' : undefined;
 }
 
 const every = MISSING.flatMap((onMissing) =>
@@ -68,7 +74,7 @@ it.each(every)(
     expect(row.defaulted).toEqual(shown.statuses[0] === 'DEFAULTED' ? ['x'] : []);
     expect(row.stale).toEqual(status === 'STALE' && isThere ? ['x'] : []);
     const refused = !isThere && policy === 'error';
-    expect(codeOf(row)).toBe(refused ? 'incomplete_features' : undefined);
+    expect(codeOf(row)).toBe(refusal(status, policy, refused));
     expect([...row.values.values()]).toEqual(refused ? [] : shown.values);
   },
 );
@@ -81,6 +87,42 @@ it('what the request gives is passed over by no default: null stays null, and wh
   const rejected = frameOf('INVALID', false, 3);
   expect(servedRow(selection, [rejected])).toMatchObject({ values: [null], statuses: ['INVALID'] });
   expect(codeOf(policyRow(selection, rejected))).toBe('input_not_allowed');
+});
+
+describe('what could not be read', () => {
+  const unread = frameOf('TIMEOUT', false);
+  const policies = { onMissing: 'null', onStale: 'null' } as const;
+
+  it('says why: the log was too slow, or failed', () => {
+    expect(codeOf(policyRow(selectionOf(policies), unread))).toBe('deadline_exceeded');
+    expect(codeOf(policyRow(selectionOf(policies), unread), 'failed')).toBe('database_unavailable');
+  });
+
+  it('has the default of the manifest in its stead, which the answer names', () => {
+    const slot = { ...slotOf('FP64'), nullable: false, defaultValue: 3 };
+    const row = policyRow(selectionOf(policies), unread, slot);
+    expect(codeOf(row)).toBeUndefined();
+    expect(row.values.size).toBe(0);
+  });
+
+  it('is why too few have a value', () => {
+    const selection = selectionOf(policies);
+    const complete = { ...selection, set: { ...selection.set, minCompleteness: 1 } };
+    const slot = { ...slotOf('FP64'), nullable: false, defaultValue: 3 };
+    expect(codeOf(policyRow(complete, unread, slot), 'failed')).toBe('database_unavailable');
+    expect(codeOf(policyRow(complete, frameOf('NOT_FOUND', false), slot))).toBe('incomplete_features');
+  });
+});
+
+it('a required feature is not done without, whatever the policy, and whoever leaves it out', () => {
+  const selection = selectionOf({ onMissing: 'null', onStale: 'null' });
+  const required = { ...selection, members: selection.members.map((member) => ({ ...member, required: true })) };
+  for (const frame of [frameOf('NOT_FOUND', false), frameOf('STALE', false), frameOf('NULL', false, null)]) {
+    expect(codeOf(policyRow(selection, frame))).toBeUndefined();
+    expect(codeOf(policyRow(required, frame))).toBe('incomplete_features');
+  }
+  for (const frame of [frameOf('PRESENT', false), frameOf('DEFAULTED', false)])
+    expect(codeOf(policyRow(required, frame))).toBeUndefined();
 });
 
 it('what the datatype of the model cannot hold is missing to that model alone', () => {

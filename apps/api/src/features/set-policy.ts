@@ -1,5 +1,12 @@
 /** Hot path: made for each row of frames that a model has not seen yet. */
-import { servedRow, type FeatureValue, type Frame, type SelectedMember, type SetSelection } from '@sibyl/features';
+import {
+  servedRow,
+  type FeatureValue,
+  type Frame,
+  type OnlineAnswer,
+  type SelectedMember,
+  type SetSelection,
+} from '@sibyl/features';
 import { DomainError, type FieldFault } from '@sibyl/kernel';
 import { pointerTo, type FeatureSlot, type FilledRow } from '@sibyl/prediction';
 import { allocate, type TensorData } from '@sibyl/protocol';
@@ -44,6 +51,8 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
   private readonly refused: { readonly name: string; readonly status: string; readonly time: number }[] = [];
   /** What the request gives and a rule rejects. */
   private readonly wrong: string[] = [];
+  /** What could not be read, and nothing stands in for. */
+  private readonly unread: string[] = [];
   private complete = 0;
   private readonly set: SetSelection['set'];
   private lasting: LastingBasis | undefined;
@@ -75,6 +84,7 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
       return;
     }
     if (status !== 'NULL') this.complete += 1;
+    else if (bound.member.required) this.refuse(bound, status, Number.NaN);
     if (status === 'DEFAULTED') this.defaulted.push(bound.member.name);
     if (value !== given) this.amended.push({ slot: bound.target, value: forModel(bound, value) });
   }
@@ -98,9 +108,14 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     return true;
   }
 
-  private lack({ member: { name }, target }: BoundMember, policy: string, status: string, i: number): void {
-    if (policy === 'error') this.refused.push({ name, status, time: this.times[i] ?? Number.NaN });
-    else if (target.nullable) this.values.set(name, null);
+  private lack(bound: BoundMember, policy: string, status: string, i: number): void {
+    const { member, target } = bound;
+    const refused = policy === 'error' || member.required;
+    // Nobody knows whether it is missing; a default of the manifest is said to stand in, a null would be taken for a value.
+    if (status === 'TIMEOUT' && (refused || target.nullable || target.defaultValue === undefined))
+      this.unread.push(member.name);
+    if (refused) this.refuse(bound, status, this.times[i] ?? Number.NaN);
+    else if (target.nullable) this.values.set(member.name, null);
     // What is not nullable has a default in the manifest, or is missing.
   }
 
@@ -108,8 +123,12 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     return (this.lasting ??= new LastingBasis(this.selection, this.frames));
   }
 
-  /** Throws where the policy refuses the row. */
-  conclude(pointer: string, at: number): void {
+  private refuse({ member: { name } }: BoundMember, status: string, time: number): void {
+    this.refused.push({ name, status, time });
+  }
+
+  /** Throws where the policy refuses the row. `unread`: why some values are TIMEOUT. */
+  conclude(pointer: string, at: number, unread?: OnlineAnswer['unread']): void {
     const { refused, set, wrong } = this;
     if (wrong.length > 0) {
       throw new DomainError(
@@ -122,6 +141,8 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
         },
       );
     }
+    const missing = this.statuses.has('TIMEOUT') && this.complete < set.minCompleteness * set.members.length;
+    if (missing || this.unread.length > 0) throw notRead(this.unread, unread);
     const least = set.minCompleteness * set.members.length;
     if (refused.length === 0 && this.complete >= least) return;
     const faults = refused.map(({ name, status, time }): FieldFault => {
@@ -182,6 +203,18 @@ export class PolicyRows {
 function isSame(known: readonly Frame[], frames: readonly Frame[]): boolean {
   for (let i = 0; i < frames.length; i++) if (known[i] !== frames[i]) return false;
   return true;
+}
+
+/** The log was too slow, or could not be read: no fault of the request, and no value either. */
+function notRead(names: readonly string[], unread: OnlineAnswer['unread']): DomainError {
+  const which = names.length === 0 ? '' : `: ${names.slice(0, 64).join(', ')}`;
+  if (unread !== 'failed')
+    return new DomainError('deadline_exceeded', `The log of events was too slow for some features${which}.`);
+  return unreadable(`The log of events could not be read for some features${which}.`);
+}
+
+export function unreadable(detail: string): DomainError {
+  return new DomainError('database_unavailable', detail, { retryAfterSeconds: 1 });
 }
 
 /** Truth is 1 or 0 to a model of numbers. */

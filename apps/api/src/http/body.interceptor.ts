@@ -9,6 +9,7 @@ import { checkJsonType, hasBody, readBody } from './body';
 import { ENDPOINT, type EndpointFacts } from './endpoint.decorator';
 import { HttpOptions } from './http-options';
 import { InjectLog } from './log';
+import { receiveBody } from './held-body';
 import { parseJson } from './json-text';
 import { PackageUpload, receivePackage } from './package-upload';
 import type { ApiRequest } from './request-context';
@@ -33,9 +34,11 @@ export class BodyInterceptor implements NestInterceptor {
 
   async intercept(execution: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = execution.switchToHttp().getRequest<BodyRequest>();
-    const { body } = this.reflector.get<EndpointFacts>(ENDPOINT, execution.getHandler());
+    const { body, creates } = this.reflector.get<EndpointFacts>(ENDPOINT, execution.getHandler());
     if (body === 'package' && isMultipart(request)) return this.receive(request, next, receivePackage);
     if (body === 'package' && isVersionFile(request)) return this.receive(request, next, receiveVersionFile);
+    const isOnce = creates === true && request.headers['idempotency-key'] !== undefined;
+    if (body === 'stream' && isOnce) return this.receive(request, next, receiveBody);
     if (body === 'json' || body === 'package') await this.read(request);
     return next.handle();
   }
@@ -54,7 +57,8 @@ export class BodyInterceptor implements NestInterceptor {
     next: CallHandler,
     receive: typeof receivePackage,
   ): Promise<Observable<unknown>> {
-    const { artifactBytes: bytes, uploadParts: parts, uploadTimeoutMs: timeoutMs } = this.options;
+    const { artifactBytes, bodyBytes, uploadParts: parts, uploadTimeoutMs: timeoutMs } = this.options;
+    const bytes = isJson(request) ? bodyBytes : artifactBytes;
     const folder = await orStorageFull(() => this.registry.uploadFolder());
     const upload = new PackageUpload(folder, () => this.registry.discard(folder));
     try {
@@ -72,6 +76,10 @@ export class BodyInterceptor implements NestInterceptor {
   private forget(upload: PackageUpload): void {
     upload.discard().catch((error: unknown) => this.log.warn({ err: error }, 'an upload could not be removed'));
   }
+}
+
+function isJson(request: ApiRequest): boolean {
+  return /^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '');
 }
 
 function isVersionFile(request: ApiRequest): boolean {

@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { DomainError } from '@sibyl/kernel';
 import { BodyRoom } from './body-room';
+import { heldBody } from './held-file';
 
 export interface BodyLimits {
   readonly bytes: number;
@@ -55,6 +57,8 @@ export function readBody(
   limits: BodyLimits,
   growing?: (bytes: number) => void,
 ): Promise<Buffer> {
+  const held = heldBody(request);
+  if (held !== undefined) return readFile(held);
   if (Number(request.headers['content-length'] ?? 0) > limits.bytes) return Promise.reject(tooLarge(limits.bytes));
   return new Promise((resolve, reject) => {
     const announced = Number(request.headers['content-length'] ?? limits.bytes);

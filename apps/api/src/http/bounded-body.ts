@@ -1,9 +1,16 @@
+import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { DomainError } from '@sibyl/kernel';
 import { tooLarge, tooSlow, type BodyLimits } from './body';
+import { heldBody } from './held-file';
 
 /** The bytes of a body as they come, up to its limits. What has been given out before it breaks off was there. */
 export async function* boundedBody(request: IncomingMessage, limits: BodyLimits): AsyncGenerator<Buffer> {
+  const held = heldBody(request);
+  if (held !== undefined) {
+    yield* createReadStream(held) as AsyncIterable<Buffer>;
+    return;
+  }
   if (Number(request.headers['content-length'] ?? 0) > limits.bytes) throw tooLarge(limits.bytes);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { refuseEncoding } from './body';
 import { boundedBody } from './bounded-body';
+import { hashing } from './hashing';
 import type { PackageUpload, UploadLimits } from './package-upload';
 
 /** How the body lies in the folder of its upload: the ending says what it is. */
@@ -21,13 +22,4 @@ export async function receiveVersionFile(
   const target = createWriteStream(path.join(upload.folder, FILE), { flags: 'wx', mode: 0o600 });
   await pipeline(boundedBody(request, limits), hashing(hash), target);
   upload.digests.set(FILE, hash.digest('hex'));
-}
-
-function hashing(hash: ReturnType<typeof createHash>) {
-  return async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
-      hash.update(chunk);
-      yield chunk;
-    }
-  };
 }

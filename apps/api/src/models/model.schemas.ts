@@ -14,6 +14,8 @@ import {
 } from '../docs/schema';
 
 const STATUS = text(undefined, { enum: ['registered', 'validated', 'rejected', 'approved', 'active', 'archived'] });
+const FEATURE_SET_VERSION =
+  'The version of that set that it takes its features from, `name@sha256:...`, whatever is published later; absent where none was found yet';
 const DIGEST = text('`sha256:` and 64 hex digits');
 
 const SUMMARY = {
@@ -44,6 +46,7 @@ export const MODEL_SCHEMAS: Schemas = {
     'description?': text(),
     features: listOf(text()),
     'feature_set?': text('The feature set that fills what a request leaves out, as sibyl.json names it'),
+    'feature_set_version?': text(FEATURE_SET_VERSION),
     signature: ref('Signature'),
     manifest: { ...ANYTHING, description: 'sibyl.json as it came, unknown members included' },
     loaded: truth(),
@@ -84,6 +87,7 @@ export const MODEL_SCHEMAS: Schemas = {
     'task?': text(),
     features: listOf(text()),
     'feature_set?': text('The feature set that fills what a request leaves out, as sibyl.json names it'),
+    'feature_set_version?': text(FEATURE_SET_VERSION),
     signature: ref('Signature'),
     manifest: ANYTHING,
     files: listOf(object({ path: text(), sha256: text(), bytes: whole() })),

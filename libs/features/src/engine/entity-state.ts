@@ -53,6 +53,8 @@ export class EntityState {
   private waiting: readonly TakenEvent[] = [];
   private whole = true;
   private since = Number.NEGATIVE_INFINITY;
+  /** No event of this time or before it is here, because its stream keeps none so old. */
+  private dropped = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly need: StreamNeed,
@@ -91,7 +93,7 @@ export class EntityState {
   }
 
   /** Takes an event of this entity; false where it changes nothing: known already, replaced already, or too old to matter. */
-  private apply(event: FeatureEvent): boolean {
+  apply(event: FeatureEvent): boolean {
     const { columns } = this;
     if (event.ingestedAt > this.arrived) this.arrived = event.ingestedAt;
     const place = columns.placeOf(event);
@@ -132,6 +134,7 @@ export class EntityState {
 
   /** What counts at `at`; `span`: the longest window by time that will be asked about. */
   series(at: Micros, span: Micros): Series {
+    this.dropOld(at);
     const { columns } = this;
     const { times, numbers, strings } = columns;
     const end = indexAfter(times, at, columns.start, columns.end);
@@ -143,7 +146,8 @@ export class EntityState {
   /** All that `need` asks is here for a value at `at`. */
   suffices(at: Micros, need: StreamNeed): boolean {
     const { columns } = this;
-    if (this.spoiled) return false;
+    const { retention } = this.need.definition;
+    if (this.spoiled || at - retention < this.dropped) return false;
     const end = indexAfter(columns.times, at, columns.start, columns.end);
     if (this.tiles.length > 0 && end < columns.start + this.summed) return false;
     if (this.whole) return true;
@@ -152,6 +156,18 @@ export class EntityState {
     if (count < need.history) return false;
     const edge = at - need.span;
     return need.span === 0 || this.since <= edge + 1 || columns.timeAt(columns.start) <= edge;
+  }
+
+  /** Of what counts at `at`, all that is here was known at that moment, and nothing that is later stands in its place. */
+  wasKnownAt(at: Micros): boolean {
+    const { columns } = this;
+    if (this.behind) return false;
+    if (this.arrived <= at) return true;
+    // Sums may hold what came later and is gone from here.
+    if (this.tiles.length > 0) return false;
+    const end = indexAfter(columns.times, at, columns.start, columns.end);
+    for (let i = columns.start; i < end; i++) if (columns.arrivedAt(i) > at) return false;
+    return true;
   }
 
   /** Sums of the tiles of a step's window at `at`; what counts at `at` is summed first, and no earlier moment can be asked afterwards. */
@@ -166,9 +182,38 @@ export class EntityState {
     return sums;
   }
 
-  /** Time of the first event after `at`, from which on other events count. */
-  nextAfter(end: number): Micros {
-    return end < this.columns.end ? this.columns.timeAt(end) : Number.POSITIVE_INFINITY;
+  /** From when on, and until when, the same events count as at the moment of which the series ends there. */
+  countFrom(end: number): Micros {
+    const { columns } = this;
+    const came = end > columns.start ? columns.timeAt(end - 1) : Number.NEGATIVE_INFINITY;
+    return Math.max(came, this.dropped + this.need.definition.retention);
+  }
+
+  countUntil(end: number): Micros {
+    const { columns } = this;
+    const comes = end < columns.end ? columns.timeAt(end) : Number.POSITIVE_INFINITY;
+    const oldest = columns.length > 0 ? columns.timeAt(columns.start) : Number.POSITIVE_INFINITY;
+    return Math.min(comes, Math.min(oldest, this.whole ? oldest : this.since - 1) + this.need.definition.retention);
+  }
+
+  /**
+   * Lets go of what the stream keeps no more: it does not count, whether the log still has it or not, so that it makes no difference
+   * who read the log when.
+   */
+  private dropOld(at: Micros): void {
+    const { columns } = this;
+    const edge = at - this.need.definition.retention;
+    const first = indexAfter(columns.times, edge, columns.start, columns.end);
+    if (first === columns.start && (this.whole || this.since > edge + 1)) return;
+    if (first > columns.start) {
+      this.sumUpTo(Math.max(first, columns.start + this.summed));
+      this.summed -= first - columns.start;
+      this.dropped = columns.timeAt(first - 1);
+      columns.dropBefore(first);
+    } else this.dropped = edge;
+    // Nothing that counts is older than what is here.
+    this.whole = true;
+    this.version = ++versions;
   }
 
   private follow(event: TakenEvent): void {

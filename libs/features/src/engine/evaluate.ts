@@ -76,8 +76,8 @@ class Evaluation {
     const series = state.series(this.at, span);
     const { frame } = this;
     frame.basis.push(new StreamBasis(state.need.definition.name, state, series));
-    frame.until = Math.min(frame.until, state.nextAfter(series.end));
-    if (series.end > series.start) frame.from = Math.max(frame.from, series.times[series.end - 1] as number);
+    frame.until = Math.min(frame.until, state.countUntil(series.end));
+    frame.from = Math.max(frame.from, state.countFrom(series.end));
     return series;
   }
 

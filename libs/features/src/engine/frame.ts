@@ -11,7 +11,7 @@ export class StreamBasis {
   /** When the newest event that counts happened; NaN: there is none. */
   readonly eventTime: Micros;
   /** The latest arrival among all that was known of the entity. */
-  readonly arrived: Micros;
+  arrived: Micros;
   private readonly words: readonly number[] | undefined;
 
   constructor(

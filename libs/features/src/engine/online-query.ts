@@ -40,6 +40,11 @@ export interface PastMoment {
   readonly corrected: boolean;
 }
 
+/** What was served then, or would have been. */
+export function isStrict({ at, knownAt, corrected }: PastMoment): boolean {
+  return knownAt === at && !corrected;
+}
+
 export interface OnlineAnswer {
   /** The moment that ages are counted to. */
   readonly at: Micros;

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Micros } from '../time';
 import { BASIS_BYTES, heldBytes, type Frame } from './frame';
-import type { PastMoment, Task } from './online-query';
+import { isStrict, type PastMoment, type Task } from './online-query';
 
 /** Measured: an entry and its frame; a slot with a number and a time of its own. */
 const FRAME_BYTES = 460;
@@ -61,10 +61,6 @@ function validFrom(frame: Frame, moment: PastMoment): Micros {
   let { from } = frame;
   if (isStrict(moment)) for (const { arrived } of frame.basis) from = Math.max(from, arrived);
   return Math.min(from, moment.at);
-}
-
-function isStrict({ at, knownAt, corrected }: PastMoment): boolean {
-  return knownAt === at && !corrected;
 }
 
 function keyOf({ program, entity, given }: Task, moment: PastMoment): string {

@@ -17,6 +17,7 @@ import {
   type Task,
 } from './online-query';
 import { PastCache } from './past-cache';
+import type { RecentPast } from './recent-past';
 import type { StreamNeed } from './stream-need';
 
 const DEADLINE_MS = 2000;
@@ -30,6 +31,8 @@ export interface PastReadOptions {
   readonly now: () => Micros;
   readonly counter: CacheCounter;
   readonly cacheBytes: number;
+  /** Absent: the states of now have nothing to do with it. */
+  readonly recent?: RecentPast;
 }
 
 /** Reads of the past, from the log: what would have been served at that moment, or what is known of it now. */
@@ -44,7 +47,7 @@ export class PastReads {
     const tasks = sharedTasksOf(query);
     for (const task of tasks) task.tier = 'log';
     const settled = moment.knownAt <= this.options.now() - SETTLED && query.keepStale !== true;
-    if (settled) this.recall(tasks, moment);
+    await this.recall(query, tasks, moment, settled);
     const missing = tasks.filter(({ done }) => !done);
     const begin = performance.now();
     const reading = new Reading(this.options.log, this.deadlineOf(query));
@@ -60,10 +63,19 @@ export class PastReads {
     };
   }
 
-  private recall(tasks: readonly Task[], moment: PastMoment): void {
+  /** What need not be read from the log. */
+  private async recall(
+    query: OnlineQuery,
+    tasks: readonly Task[],
+    moment: PastMoment,
+    settled: boolean,
+  ): Promise<void> {
+    const recent = this.options.recent?.reaches(moment) === true ? this.options.recent : undefined;
+    if (!settled && !recent) return;
     let hits = 0;
     for (const task of tasks) {
-      task.frame = this.cache.find(task, moment);
+      if (TURNS.due) await TURNS.next();
+      task.frame = (settled ? this.cache.find(task, moment) : undefined) ?? recent?.frameOf(query, task, moment);
       task.done = task.frame !== undefined;
       if (!task.done) continue;
       hits += 1;

@@ -4,6 +4,7 @@ import { LONG_FEATURES, SHORT_FEATURES, ticks } from '../testing/naive-features'
 import { EngineStand } from '../testing/stand';
 import { planOf, type TestFeature } from '../testing/test-plans';
 import { MICROS_PER_SECOND } from '../time';
+import { Program } from './program';
 
 const SECOND = MICROS_PER_SECOND;
 const MiB = 1024 * 1024;
@@ -77,9 +78,39 @@ describe('states in memory', () => {
     expect(engine.log.reads).toBe(2);
     engine.store.usePlans([]);
     expect([engine.store.size, engine.store.bytes]).toEqual([0, 0]);
-    // What another plan keeps of the same stream is not what this one asks for.
-    engine.store.usePlans([planOf([ticks('event_id')], [more])]);
-    await expect(engine.read()).rejects.toThrow('not in use');
+  });
+
+  it('of a plan that goes out of use while its states are read are read for it, and not kept', async () => {
+    const few = planOf([ticks('event_id')], [{ name: 'x', op: 'last', stream: 'ticks', inputs: ['x'] }]);
+    for (const inUse of [[few], []]) {
+      const engine = engineAt(BEGIN + 10 * SECOND);
+      engine.take(event('e', 1, 7), event('e', 2, 8));
+      engine.log.after = () => {
+        // One publication may leave the table that the states are read for, two do not.
+        engine.store.usePlans([]);
+        engine.store.usePlans(inUse);
+      };
+      expect(await engine.read()).toEqual(await engine.readPast(engine.now));
+      expect(engine.store.size).toBe(0);
+      engine.log.after = undefined;
+      // What another plan keeps of the same stream is not what this one asks for.
+      expect(await engine.read()).toMatchObject({ price: 8, long_sum: 15 });
+      expect(engine.store.size).toBe(0);
+    }
+  });
+
+  it('of plans that are in use no more are read at once for all of them', async () => {
+    const engine = engineAt(BEGIN + 10 * SECOND);
+    engine.take(event('e', 1, 7), event('f', 2, 8));
+    engine.store.usePlans([]);
+    const short = { name: 'm', op: 'mean', stream: 'ticks', inputs: ['x'], window: { events: 2 } };
+    const programs = [engine.program, new Program(planOf([ticks('event_id')], [short]))];
+    const rows = ['e', 'f'].map((one) => ({ entities: [one, one] }));
+    const { frames, unread } = await engine.live.read({ views: programs, rows, deadlineMs: 30_000 });
+    expect(unread).toBeUndefined();
+    expect(frames.map(([, second]) => second?.statuses[0])).toEqual(['WARMING_UP', 'WARMING_UP']);
+    expect(frames.map(([first]) => first?.statuses.includes('TIMEOUT'))).toEqual([false, false]);
+    expect(engine.log.reads).toBe(1);
   });
 
   it('of a plan that asked for far more go with it, and come back with what the others ask for', async () => {

@@ -28,8 +28,12 @@ interface Awaiting {
   startOver(): void;
 }
 
+let tables = 0;
+
 /** The states of one stream in memory. */
 export class StreamTable {
+  /** Tells tables of one process apart. */
+  readonly id = ++tables;
   readonly held = new Map<string, Held>();
   /** Entities whose state is being read from the log: what comes meanwhile waits for it. */
   readonly awaited = new Map<string, Awaiting>();
@@ -54,6 +58,8 @@ export class StreamTable {
 export class StateStore implements EventListener {
   /** Bytes of all states in memory. */
   bytes = 0;
+  /** All events that are stamped until then were told. */
+  settledUpTo: Micros = Number.NEGATIVE_INFINITY;
   private tables = new Map<string, StreamTable>();
   private newest: Held | undefined;
   private oldest: Held | undefined;
@@ -140,6 +146,10 @@ export class StateStore implements EventListener {
       const held = table.held.get(event.entity);
       if (held) this.apply(held, event);
     }
+  }
+
+  settled(upTo: Micros): void {
+    this.settledUpTo = upTo;
   }
 
   lapsed(): void {

@@ -93,9 +93,14 @@ function wordsOf({ history, kept }: StreamNeed): number {
   return history * (4 + kept.filter(Boolean).length);
 }
 
-/** Versions of a stream differ by fields added at the end only, so the definition with more of them reads the events of both. */
+/**
+ * Versions of a stream differ by fields added at the end, so the definition with more of them reads the events of both; and by how long
+ * they keep events, where the longest is for all.
+ */
 function joinNeeds(a: StreamNeed, b: StreamNeed): StreamNeed {
-  const definition = a.definition.fields.length >= b.definition.fields.length ? a.definition : b.definition;
+  const wider = a.definition.fields.length >= b.definition.fields.length ? a.definition : b.definition;
+  const retention = Math.max(a.definition.retention, b.definition.retention);
+  const definition = wider.retention === retention ? wider : { ...wider, retention };
   return {
     definition,
     kept: definition.fields.map((_, i) => a.kept[i] === true || b.kept[i] === true),

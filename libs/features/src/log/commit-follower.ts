@@ -20,6 +20,18 @@ export interface FollowerParts {
 const COMMITS = 500;
 /** Events that are read at once. */
 const EVENTS = 10_000;
+/** A stamp of the same microsecond may be taken a moment later. */
+const STAMP_MARGIN: Micros = 1000;
+/** The first number of transactions; with 32 bits of them they begin anew. */
+const FIRST_XID = 3;
+
+/** What a look shows. */
+interface Shown {
+  readonly snapshot: string;
+  /** The number of the next transaction: all that stamped before `at` have a smaller one. */
+  readonly next: bigint;
+  readonly at: Micros;
+}
 
 interface Commit {
   readonly id: string;
@@ -50,6 +62,9 @@ interface EventRow {
 export class CommitFollower {
   /** The snapshot whose commits were all told of. */
   private seen = '';
+  /** Up to its moment nothing new is stamped: who stamped had a transaction by then. Whether all of those have ended is not known yet. */
+  private pending: Shown | undefined;
+  private settledUpTo = Number.NEGATIVE_INFINITY;
   private lookedAt = 0;
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> = Promise.resolve();
@@ -63,7 +78,7 @@ export class CommitFollower {
 
   /** Everything that is committed from now on is heard. */
   async start(): Promise<void> {
-    this.seen = await this.snapshot();
+    this.seen = (await this.show()).snapshot;
     this.lookedAt = this.parts.clock.monotonic();
     this.schedule();
   }
@@ -85,11 +100,13 @@ export class CommitFollower {
     try {
       const now = this.parts.clock.monotonic();
       this.forgetIfLapsed(now);
-      const shown = await this.snapshot();
+      const shown = await this.show();
       // A database that was restored from before counts its transactions anew: nobody knows what it has and what it has lost.
-      if (endOf(shown) < endOf(this.seen)) this.lapsed();
-      else await this.commitsUpTo(shown);
-      this.seen = shown;
+      if (endOf(shown.snapshot) < endOf(this.seen)) this.lapsed();
+      else await this.commitsUpTo(shown.snapshot);
+      if (this.stopped) return;
+      this.seen = shown.snapshot;
+      this.settle(shown);
       this.lookedAt = now;
       this.failed = false;
     } catch (error) {
@@ -107,9 +124,38 @@ export class CommitFollower {
     for (const listener of this.parts.listeners) listener.lapsed?.();
   }
 
-  private async snapshot(): Promise<string> {
-    const [row] = await this.parts.database.query<{ shown: string }>('SELECT pg_current_snapshot()::text AS shown');
-    return row?.shown ?? '';
+  /** All that the snapshot shows was told of. Each stamp is taken by a transaction that has its number already. */
+  private settle(shown: Shown): void {
+    // A clock that was set back stamps what was told of once more.
+    if (shown.at < this.settledUpTo) {
+      this.pending = undefined;
+      this.tellSettled(Number.NEGATIVE_INFINITY);
+    }
+    const begin = beginOf(shown.snapshot);
+    for (const one of [this.pending, shown]) {
+      if (!one || begin < one.next) continue;
+      this.pending = undefined;
+      this.tellSettled(one.at);
+    }
+    if (this.settledUpTo < shown.at) this.pending ??= shown;
+  }
+
+  private tellSettled(upTo: Micros): void {
+    this.settledUpTo = upTo;
+    for (const listener of this.parts.listeners) listener.settled?.(upTo);
+  }
+
+  private async show(): Promise<Shown> {
+    // now() is when the transaction began, before all else is looked at. The end of a snapshot is behind the last transaction that
+    // ended, and not behind the last one that began: that is what age() counts to.
+    const [row] = await this.parts.database.query<{ snapshot: string; age: number; at: string }>(
+      `SELECT pg_current_snapshot()::text AS snapshot, age('${FIRST_XID}'::xid) AS age,
+         (extract(epoch FROM now()) * 1000000)::bigint AS at`,
+    );
+    const { snapshot = '', age = 0, at } = row ?? {};
+    const end = endOf(snapshot);
+    const next = end + BigInt.asUintN(32, BigInt(age + FIRST_XID) - end);
+    return { snapshot, next, at: Number(at) - STAMP_MARGIN };
   }
 
   /** Tells of the commits that are in this snapshot and were not in the one before. */
@@ -178,6 +224,11 @@ function grouped(commits: readonly Commit[]): Span[] {
     span.lastStamp = Math.max(span.lastStamp, lastStamp);
   }
   return [...spans.values()];
+}
+
+/** Of a snapshot, `xmin:xmax:…`: the first transaction that had not ended. */
+function beginOf(snapshot: string): bigint {
+  return BigInt(snapshot.split(':')[0] ?? 0);
 }
 
 /** Of a snapshot, `xmin:xmax:…`: the transaction from which on nothing had begun. */

@@ -1,5 +1,5 @@
 import type { FeatureValue } from '../feature-value';
-import { isSame } from '../rules/event-rules';
+import { isSame, type EventVerdict } from '../rules/event-rules';
 import type { Micros } from '../time';
 import type { PushResult } from './feature-event';
 import { idOf, type PendingEvent } from './pending-event';
@@ -38,8 +38,20 @@ export function isStored(result: PushResult): boolean {
   return STORED.has(result);
 }
 
+/** What was served right before and right after the time of an event; undefined where there is nothing. */
+export interface Around {
+  readonly before?: readonly FeatureValue[] | undefined;
+  readonly after?: readonly FeatureValue[] | undefined;
+}
+
+/** What the log has at the time of an event, and beside it. */
+export interface Met {
+  readonly known: readonly KnownEvent[];
+  readonly around: Around;
+}
+
 /** Decides by what is known of the entity and of this moment of it; changes nothing. */
-export function decide(event: PendingEvent, state: EntityState, known: readonly KnownEvent[], now: Micros): Decision {
+export function decide(event: PendingEvent, state: EntityState, { known, around }: Met, now: Micros): Decision {
   const byTime = event.stream.definition.identity === 'event_time';
   const winner = byTime ? winnerOf(known) : undefined;
   const repeated = repeatOf(event, known, winner);
@@ -47,7 +59,7 @@ export function decide(event: PendingEvent, state: EntityState, known: readonly 
   if (repeated === 'other') return unstored(event, 'CONFLICT', 'an event of this id has other values');
   if (event.provisional && known.some(({ provisional }) => !provisional))
     return unstored(event, 'CONFLICT', 'the final event of this time has come already');
-  const checked = checkedValues(event, state, now);
+  const checked = checkedValues(event, around, now);
   if (checked.refusal !== undefined) return unstored(event, 'INVALID', checked.refusal);
   const logOnly = isLogOnly(event, state);
   const json = checked.values === event.values ? event.json : JSON.stringify(checked.values);
@@ -113,15 +125,11 @@ function isSameContent({ json, values, stream: { rules } }: PendingEvent, stored
 }
 
 function checkedValues(
-  event: PendingEvent,
-  { newest, values: before }: EntityState,
-  now: Micros,
-): { readonly values: readonly FeatureValue[]; readonly refusal?: string } {
-  const { rules } = event.stream;
-  if (!rules) return { values: event.values };
-  const { eventTime } = event;
-  const follows = newest !== undefined && eventTime > newest && before !== undefined;
-  return rules.check(event.values, { at: now, eventTime, ...(follows ? { before } : {}) });
+  { stream: { rules }, values, eventTime }: PendingEvent,
+  around: Around,
+  at: Micros,
+): EventVerdict {
+  return rules ? rules.check(values, { ...around, at, eventTime }) : { values };
 }
 
 function unstored({ eventId, values, json }: PendingEvent, result: PushResult, reason?: string): Decision {

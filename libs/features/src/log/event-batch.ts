@@ -13,6 +13,7 @@ import {
   type NewState,
   type Probe,
 } from './log-statements';
+import { Neighbours } from './neighbours';
 import type { PendingEvent } from './pending-event';
 
 /** What one transaction made of its events, in their order. */
@@ -60,18 +61,22 @@ export async function takeEvents(
     if (place) place.state = state;
   }
   const known = await lookUp(tx, events, places);
+  const placeOf = ({ stream, entity }: PendingEvent): Place => places.get(placeKey(stream.id, entity)) as Place;
+  const neighbours = await Neighbours.read(tx, events, (event) => placeOf(event).state);
   const rows: NewRow[] = [];
   const kept: Kept[] = [];
   const decisions = events.map((event) => {
-    const place = places.get(placeKey(event.stream.id, event.entity)) as Place;
+    const place = placeOf(event);
     const moment = momentKey(event);
-    const decision = decide(event, place.state, known.get(moment) ?? [], now);
+    const met = { known: known.get(moment) ?? [], around: neighbours.of(event) };
+    const decision = decide(event, place.state, met, now);
     if (!isStored(decision.result)) return decision;
     const n = rows.length;
     rows.push(rowOf(event, decision, place));
     kept.push({ event, decision });
     remember(known, moment, event, decision, place.state.stamp + 1 + n);
     follow(place, event, decision, n);
+    if (!decision.logOnly) neighbours.add(event, decision.values);
     return decision;
   });
   if (rows.length === 0) return { decisions, stored: [] };

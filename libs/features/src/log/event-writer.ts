@@ -23,8 +23,10 @@ const AGAIN: ReadonlySet<string> = new Set(['40P01', '40001', '23514', '23505'])
 /** Of a foreign key: the stream. */
 const STREAM_GONE = '23503';
 const ATTEMPTS = 4;
-/** What a transaction of ten thousand events may take on a slow disk. */
+/** What a transaction of ten thousand events, or ten megabytes, may take on a slow disk. */
 const STATEMENT_MS = 8_000;
+/** Transactions in a row that may take too long for the sake of one batch, before the rest of it is told. */
+const SLOW_ATTEMPTS = 3;
 
 /**
  * Writes pushes into the log: all that wait while a transaction runs are the next one, so that single events share the wait for
@@ -65,40 +67,46 @@ export class EventWriter {
   }
 
   private take(): Promise<Push[] | undefined> {
-    return this.queue.take(this.options.batchEvents);
+    const { batchEvents, batchBytes } = this.options;
+    return this.queue.take(batchEvents, batchBytes);
   }
 
   /** Never throws: each push hears of its own end. */
-  private async write(pushes: readonly Push[]): Promise<void> {
+  private async write(pushes: readonly Push[], patience = { left: SLOW_ATTEMPTS }): Promise<void> {
     try {
-      const outcome = await this.commit(pushes.flatMap(({ events }) => events));
+      const outcome = await this.commit(pushes);
       let at = 0;
       for (const push of pushes) {
         this.queue.release(push);
         push.resolve(outcome.decisions.slice(at, (at += push.events.length)).map(resultOf));
       }
     } catch (error) {
-      // What the database refuses may be the fault of one push; an outage is nobody's.
-      if (pushes.length > 1 && !(error instanceof DomainError)) {
-        for (const push of pushes) await this.write([push]);
-        return;
-      }
-      for (const push of pushes) {
-        this.queue.release(push);
-        push.reject(sqlState(error) === STREAM_GONE ? definedAnew() : error);
+      if (isTooSlow(error)) patience.left--;
+      const parts = partsAfter(error, pushes);
+      for (const part of parts) {
+        if (parts.length > 1 && patience.left > 0) await this.write(part, patience);
+        else this.fail(part, error);
       }
     }
   }
 
-  private async commit(events: readonly PendingEvent[]): Promise<BatchOutcome> {
+  private fail(pushes: readonly Push[], error: unknown): void {
+    for (const push of pushes) {
+      this.queue.release(push);
+      push.reject(sqlState(error) === STREAM_GONE ? definedAnew() : error);
+    }
+  }
+
+  private async commit(pushes: readonly Push[]): Promise<BatchOutcome> {
     const { database, clock, periods, writer } = this.parts;
+    const events = pushes.flatMap((push) => push.events);
+    const limits = this.limitsOf(pushes);
     for (let attempt = 1; ; attempt++) {
       try {
         await periods.ensure(
           events.map(({ stream, eventTime: at }) => ({ retentionClass: stream.retentionClass, at })),
         );
         const now = clock.now() * 1000;
-        const limits = events.length > this.options.batchEvents ? { timeoutMs: STATEMENT_MS } : {};
         const outcome = await database.transaction((tx) => takeEvents(tx, events, writer, now), limits);
         this.tell(events, outcome);
         return outcome;
@@ -107,6 +115,14 @@ export class EventWriter {
         periods.forget();
       }
     }
+  }
+
+  /** A push that is larger than a batch has the time that it needs. */
+  private limitsOf(pushes: readonly Push[]): { timeoutMs?: number } {
+    const { batchEvents, batchBytes } = this.options;
+    const events = pushes.reduce((sum, push) => sum + push.events.length, 0);
+    const bytes = pushes.reduce((sum, push) => sum + push.bytes, 0);
+    return events > batchEvents || bytes > batchBytes ? { timeoutMs: STATEMENT_MS } : {};
   }
 
   private tell(events: readonly PendingEvent[], { stored, commit, decisions }: BatchOutcome): void {
@@ -131,6 +147,22 @@ function definedAnew(): DomainError {
 
 function isWorthAnother(error: unknown): boolean {
   return AGAIN.has(sqlState(error) ?? '');
+}
+
+/** PostgreSQL has cancelled a statement. */
+function isTooSlow(error: unknown): boolean {
+  return error instanceof DomainError && sqlState(error.cause) === '57014';
+}
+
+/**
+ * What is tried again after a batch has failed. What the database refuses may be the fault of one push, and what it takes too long for
+ * that of one caller, whose entities are locked or whose events are large; an outage is nobody's.
+ */
+function partsAfter(error: unknown, pushes: readonly Push[]): (readonly Push[])[] {
+  if (!(error instanceof DomainError)) return pushes.map((push) => [push]);
+  if (!isTooSlow(error)) return [pushes];
+  const callers = new Set(pushes.map(({ caller }) => caller));
+  return [...callers].map((caller) => pushes.filter((push) => push.caller === caller));
 }
 
 function resultOf({ result, eventId, reason }: EventResult): EventResult {

@@ -2,10 +2,12 @@ import { DomainError, TURNS, type FieldFault } from '@sibyl/kernel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PushResult } from './feature-event';
 import type { PushedEvent } from './pushed-event';
-import { readEvent, type Arrival, type PendingEvent } from './pending-event';
+import { bytesOf, isFault, readEvent, type Arrival, type PendingEvent } from './pending-event';
 import type { LoggedStream } from './stream-catalog';
 
+/** What is stored at one time: so many events, and no more bytes than one transaction takes besides its last event. */
 const BATCH = 2000;
+const BATCH_BYTES = 4 * 1_048_576;
 const LINE_BYTES = 1_048_576;
 /** Faults that are told; of a wrong file the first few say it all. */
 const TOLD = 100;
@@ -30,11 +32,12 @@ export interface UploadOutcome {
 
 type Store = (events: readonly (PendingEvent | FieldFault)[]) => Promise<readonly PushedEvent[]>;
 
-/** One upload of JSON lines: never more of it in memory than a few thousand events. */
+/** One upload of JSON lines: of it two batches at most are in memory, one that is read and one that is stored. */
 export class LineUpload {
   private readonly counts: Partial<Record<PushResult, number>> = {};
   private readonly faults: UploadFault[] = [];
   private batch: (PendingEvent | FieldFault)[] = [];
+  private bytes = 0;
   /** Line of each event of the batch. */
   private places: number[] = [];
   private lines = 0;
@@ -56,7 +59,7 @@ export class LineUpload {
         this.lines++;
         if (TURNS.due) await TURNS.next();
         if (line.trim() !== '') this.add(line);
-        if (this.batch.length >= BATCH) await this.flush();
+        if (this.batch.length >= BATCH || this.bytes >= BATCH_BYTES) await this.flush();
       }
       await this.flush();
       await this.storing;
@@ -68,8 +71,10 @@ export class LineUpload {
   }
 
   private add(line: string): void {
+    const event = this.read(line);
     this.places.push(this.lines);
-    this.batch.push(this.read(line));
+    this.batch.push(event);
+    if (!isFault(event)) this.bytes += bytesOf(event);
   }
 
   private read(line: string): PendingEvent | FieldFault {
@@ -95,6 +100,7 @@ export class LineUpload {
   private async flush(): Promise<void> {
     const { batch, places, lines } = this;
     this.batch = [];
+    this.bytes = 0;
     this.places = [];
     await this.storing;
     this.storing = this.take(batch, places, lines);

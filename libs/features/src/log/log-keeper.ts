@@ -1,8 +1,12 @@
 import type { Database } from '@sibyl/database';
+import type { EntityManager } from 'typeorm';
 import type { Micros } from '../time';
 
 /** So long other processes can find out what they missed. */
 export const INTAKE_KEPT: Micros = 3_600_000_000;
+/** Commits that are forgotten at a time, and how many times in one run. */
+const COMMITS = 20_000;
+const ROUNDS = 200;
 /** Cuts that one run drops; each is a transaction of its own, so that nobody waits long. */
 const CUTS = 100;
 
@@ -35,6 +39,8 @@ export class LogKeeper {
 
   /** Answers the cuts that were dropped; none where another process is at it. */
   async keep(): Promise<readonly string[]> {
+    // By itself: who reads the log for long holds up the cuts, and nothing else.
+    await this.forgetCommits();
     const dropped: string[] = [];
     while (dropped.length < CUTS && !this.stopped) {
       const cut = await this.dropOne();
@@ -55,15 +61,35 @@ export class LogKeeper {
     }, this.everyMs).unref();
   }
 
+  private async forgetCommits(): Promise<void> {
+    for (let round = 0; round < ROUNDS && !this.stopped; round++) {
+      const forgotten = await this.alone(async (tx) => {
+        const [row] = await tx.query<{ commits: number }[]>(
+          `WITH old AS (SELECT id FROM features.intake WHERE last_stamp < features.now_us() - $1::bigint LIMIT $2),
+             gone AS (DELETE FROM features.intake i USING old WHERE i.id = old.id RETURNING 1)
+           SELECT count(*)::integer AS commits FROM gone`,
+          [INTAKE_KEPT, COMMITS],
+        );
+        return row?.commits;
+      });
+      if (forgotten !== COMMITS) return;
+    }
+  }
+
   private dropOne(): Promise<string | undefined> {
+    return this.alone(async (tx) => {
+      const [row] = await tx.query<{ part: string | null }[]>('SELECT features.drop_stale_period() AS part');
+      return row?.part ?? undefined;
+    });
+  }
+
+  /** Undefined where another process is at it. */
+  private alone<T>(work: (tx: EntityManager) => Promise<T | undefined>): Promise<T | undefined> {
     return this.parts.database.transaction(async (tx) => {
       const [lock] = await tx.query<{ mine: boolean }[]>(
         `SELECT pg_try_advisory_xact_lock(hashtext('features.keeper')) AS mine`,
       );
-      if (lock?.mine !== true) return undefined;
-      await tx.query('DELETE FROM features.intake WHERE last_stamp < features.now_us() - $1::bigint', [INTAKE_KEPT]);
-      const [row] = await tx.query<{ part: string | null }[]>('SELECT features.drop_stale_period() AS part');
-      return row?.part ?? undefined;
+      return lock?.mine === true ? work(tx) : undefined;
     });
   }
 }

@@ -21,6 +21,11 @@ export class LogOptions {
   @Min(500)
   callerEvents = 30_000;
 
+  /** And of its bytes, for the same reason. */
+  @IsInt()
+  @Min(524_288)
+  callerBytes = 32 * 1_048_576;
+
   /** Longer in the queue, and the caller is told that its events were not stored. */
   @IsInt()
   @Min(100)
@@ -31,6 +36,11 @@ export class LogOptions {
   @Min(1)
   @Max(10_000)
   batchEvents = 2000;
+
+  /** Bytes of one transaction: large events would hold up those of others, and take longer than a statement may. */
+  @IsInt()
+  @Min(1)
+  batchBytes = 4 * 1_048_576;
 
   /** Transactions at once; one waits for the disk while the other computes. */
   @IsInt()

@@ -118,6 +118,52 @@ export async function probe(tx: EntityManager, probes: readonly Probe[], byId: b
   return found;
 }
 
+/** An event that is served. */
+export interface Stored {
+  readonly at: Micros;
+  readonly values: readonly FeatureValue[];
+}
+
+interface BesideRow {
+  readonly n: string;
+  readonly before: [Micros, FeatureValue[]] | null;
+  readonly after: [Micros, FeatureValue[]] | null;
+}
+
+/**
+ * The events that are served right before and right after the times of these; `byId`: those of the very time come before, and else
+ * are what these correct. All are of one retention class. Each side goes through the primary key of one cut after the other.
+ */
+export async function beside(
+  tx: EntityManager,
+  probes: readonly Probe[],
+  byId: boolean,
+): Promise<{ readonly before: Stored | undefined; readonly after: Stored | undefined }[]> {
+  const side = (compares: string, order: string): string => `(
+    SELECT json_build_array(e.event_time, e.vals) FROM features.event e
+    WHERE e.retention_class = ${probes[0]?.retentionClass ?? 0} AND e.stream = q.stream AND e.entity = q.entity
+      AND e.event_time ${compares} q.at AND NOT e.log_only
+    ORDER BY ${order} LIMIT 1)`;
+  const before = side(byId ? '<=' : '<', 'e.event_time DESC, e.ingested_at DESC, e.event_id DESC');
+  const after = side('>', `e.event_time, e.ingested_at${byId ? ', e.event_id' : ' DESC, e.event_id DESC'}`);
+  const rows = await tx.query<BesideRow[]>(
+    `SELECT q.n, ${before} AS before, ${after} AS after
+     FROM unnest($1::smallint[], $2::text[], $3::bigint[]) WITH ORDINALITY AS q (stream, entity, at, n)`,
+    [...placeArrays(probes), plainArray(probes.map(({ eventTime }) => eventTime))],
+  );
+  const sides = probes.map(() => ({ before: undefined, after: undefined }) as ReturnType<typeof sidesOf>);
+  for (const row of rows) sides[Number(row.n) - 1] = sidesOf(row);
+  return sides;
+}
+
+function sidesOf({ before, after }: BesideRow): { before: Stored | undefined; after: Stored | undefined } {
+  return { before: before ? storedOf(before) : undefined, after: after ? storedOf(after) : undefined };
+}
+
+function storedOf([at, values]: [Micros, FeatureValue[]]): Stored {
+  return { at, values };
+}
+
 /*
  * The stamp is taken here, after the locks: whoever gets them next has a later one, whatever the clock does meanwhile. Each entity has
  * its own floor, so that one that was stamped while the clock was ahead does not take the others with it.

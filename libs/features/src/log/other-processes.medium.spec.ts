@@ -291,4 +291,26 @@ describe('retention', () => {
     const ensured = new Periods(stand.database).ensure([{ retentionClass: short.retentionClass, at: limit - 5 * DAY }]);
     await expect(ensured).rejects.toThrow('no stream keeps');
   });
+
+  it('forgets old commits also while somebody reads the log for long', async () => {
+    const stale = await stand.addStream(streamDefinition({ name: 'stale', retention: 30 * DAY }));
+    const { log } = await process();
+    await log.push(caller, 'stale', [event('T', 28 * 86_400, 1), event('T', 60, 1)]);
+    const keeper = new LogKeeper({ database: stand.database, log: silent, onDropped: () => undefined }, 1000);
+    const old = (): Promise<unknown[]> =>
+      stand.database.query(`SELECT FROM features.intake WHERE last_stamp < features.now_us() - 3600000000`);
+    await asSuperuser(async (client) => {
+      await client.query(
+        `UPDATE features.stream SET retention = ${15 * DAY} WHERE retention_class = ${stale.retentionClass}`,
+      );
+      await client.query('UPDATE features.intake SET last_stamp = last_stamp - 4 * 3600000000');
+      await client.query('BEGIN');
+      await client.query('SELECT count(*) FROM features.event');
+      expect(await old()).not.toEqual([]);
+      await expect(keeper.keep()).rejects.toThrow();
+      expect(await old()).toEqual([]);
+      await client.query('COMMIT');
+    });
+    expect(await keeper.keep()).not.toEqual([]);
+  });
 });

@@ -23,6 +23,8 @@ export interface PendingEvent {
 
 const ID_LENGTH = 128;
 const STRING_BYTES = 4096;
+/** What an event costs in memory beside its texts. */
+const EVENT_BYTES = 300;
 
 type Event = Readonly<Record<string, unknown>>;
 
@@ -50,6 +52,11 @@ export function readEvent(stream: LoggedStream, given: unknown, arrival: Arrival
     if (error instanceof EventFault) return error.fault;
     throw error;
   }
+}
+
+/** About what an event costs in memory: its texts lie there as values and as JSON. */
+export function bytesOf({ json, entity }: Pick<PendingEvent, 'json' | 'entity'>): number {
+  return EVENT_BYTES + 2 * (json.length + entity.length);
 }
 
 export function isFault(one: PendingEvent | FieldFault): one is FieldFault {

@@ -24,7 +24,47 @@ describe('the queue of pushes', () => {
 
   it('counts bytes as well as events', () => {
     const queue = queueOf({ queueBytes: 10_000 });
-    expect(() => queue.add('p', events(100))).toThrow(expect.objectContaining({ code: 'queue_full' }) as Error);
+    void queue.add('p', events(20));
+    expect(() => queue.add('q', events(20))).toThrow(expect.objectContaining({ code: 'queue_full' }) as Error);
+  });
+
+  it('leaves room for the bytes of others', () => {
+    const queue = queueOf({ queueBytes: 20_000, callerBytes: 10_000 });
+    void queue.add('p', events(20));
+    expect(() => queue.add('p', events(20))).toThrow(expect.objectContaining({ code: 'rate_limited' }) as Error);
+    void queue.add('q', events(20));
+  });
+
+  it('takes a push that is alone, however large it is', async () => {
+    const queue = queueOf({ queueBytes: 10_000, callerBytes: 5_000 });
+    void queue.add('p', events(100));
+    expect(await queue.take(10, 1_000)).toHaveLength(1);
+    expect(() => queue.add('q', events(1))).toThrow(expect.objectContaining({ code: 'queue_full' }) as Error);
+  });
+
+  it('gives no more bytes at one time than were asked for', async () => {
+    const queue = queueOf();
+    for (const count of [10, 10, 10]) void queue.add('p', events(count));
+    expect(await queue.take(1000, 7_000)).toHaveLength(2);
+    expect(await queue.take(1000, 7_000)).toHaveLength(1);
+  });
+
+  it('lets callers take turns, each in its own order', async () => {
+    const queue = queueOf();
+    for (const count of [10, 11, 12]) void queue.add('many', events(count));
+    void queue.add('one', events(1));
+    const taken = async (most: number): Promise<unknown> =>
+      (await queue.take(most))?.map(({ caller, events: { length } }) => [caller, length]);
+    expect(await taken(11)).toEqual([
+      ['many', 10],
+      ['one', 1],
+    ]);
+    void queue.add('one', events(2));
+    expect(await taken(100)).toEqual([
+      ['many', 11],
+      ['one', 2],
+      ['many', 12],
+    ]);
   });
 
   it('gives whole pushes, the oldest first, up to about so many events', async () => {

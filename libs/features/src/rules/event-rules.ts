@@ -11,13 +11,19 @@ export interface EventVerdict {
   readonly refusal?: string;
 }
 
+export interface EventMoment {
+  readonly at: Micros;
+  readonly eventTime: Micros;
+  readonly before?: readonly FeatureValue[] | undefined;
+  readonly after?: readonly FeatureValue[] | undefined;
+}
+
 /** The rules of a stream, applied to events as they are pushed. */
 export interface EventRules {
-  /** `before`: the values of the newest event that the new one follows. */
-  check(
-    values: readonly FeatureValue[],
-    moment: { readonly at: Micros; readonly eventTime: Micros; readonly before?: readonly FeatureValue[] },
-  ): EventVerdict;
+  /** Some rule compares with the event before: they are asked with what stands beside the event. */
+  readonly comparing: boolean;
+  /** `before`: the values of the event that the new one follows. `after`: of the one that follows it, which it must let follow. */
+  check(values: readonly FeatureValue[], moment: EventMoment): EventVerdict;
   /** Whether what lies in the log as `stored` may have come as `given`: all fields but those of which that cannot be known. */
   mayBe(given: readonly FeatureValue[], stored: readonly FeatureValue[]): boolean;
 }
@@ -31,7 +37,9 @@ export interface StreamRule extends TalliedRule {
 export function eventRules(rules: readonly StreamRule[]): EventRules | undefined {
   if (rules.length === 0) return undefined;
   const steps = rules.map((rule) => ({ ...rule, rules: [rule] }));
+  const strict = rules.filter(({ rule }) => rule.comparing && rule.action === 'reject');
   return {
+    comparing: rules.some(({ rule }) => rule.comparing),
     check: (given, moment) => {
       let values = given;
       for (const { field, fieldName, rules: one } of steps) {
@@ -45,13 +53,30 @@ export function eventRules(rules: readonly StreamRule[]): EventRules | undefined
         if (values === given) values = [...given];
         (values as FeatureValue[])[field] = instead;
       }
-      return { values };
+      const refusal = moment.after && refusedByNext(strict, values, moment.after, moment);
+      return refusal === undefined ? { values } : { values, refusal };
     },
     mayBe: (given, stored) => {
       const { values, unknown } = changed(rules, given);
       return isSame(values, stored, unknown);
     },
   };
+}
+
+/** Why the event after it, which is there already, could not follow these values. */
+function refusedByNext(
+  rules: readonly StreamRule[],
+  before: readonly FeatureValue[],
+  after: readonly FeatureValue[],
+  { at }: EventMoment,
+): string | undefined {
+  for (const { rule, line, field = 0, fieldName } of rules) {
+    const value = after[field] ?? null;
+    if (value === null || rule.holds(value, { at, values: after, before })) continue;
+    line.add(before[field], { at });
+    return `${fieldName}: ${rule.text}, also for the event after it`;
+  }
+  return undefined;
 }
 
 /** Fields that the log does not have came before the stream got them. */

@@ -16,5 +16,5 @@ export interface RuleContext extends RuleMoment {
   /** All values of the event, in the order of the fields of its stream. */
   readonly values?: readonly FeatureValue[];
   /** Those of the event before it. */
-  readonly before?: readonly FeatureValue[];
+  readonly before?: readonly FeatureValue[] | undefined;
 }

@@ -47,12 +47,17 @@ export interface CompiledRule {
   readonly value: FeatureValue;
   /** What it says depends on more than the event: on the one before it, or on when it is asked. */
   readonly momentary: boolean;
+  /** Compares with the event before. */
+  readonly comparing: boolean;
   holds(value: FeatureValue, context: RuleContext): boolean;
   /** The nearest value that would hold. */
   clamp(value: number): number;
 }
 
-type Check = Pick<CompiledRule, 'kind' | 'text' | 'holds'> & { readonly momentary?: boolean };
+type Check = Pick<CompiledRule, 'kind' | 'text' | 'holds'> & {
+  readonly momentary?: boolean;
+  readonly comparing?: boolean;
+};
 
 /** Throws `RuleFault` where the rule does not fit what it is about. */
 export function compileRule(rule: ValueRule, subject: RuleSubject, expressions: ExpressionEngine): CompiledRule {
@@ -68,7 +73,14 @@ export function compileRule(rule: ValueRule, subject: RuleSubject, expressions: 
   const value = action === 'default' ? (rule.value ?? subject.default) : null;
   if (value === undefined) throw new RuleFault('value', "'default' needs a value");
   const { min = -Infinity, max = Infinity } = bounds ?? {};
-  return { momentary: false, ...check, action, value, clamp: (from) => Math.min(Math.max(from, min), max) };
+  return {
+    momentary: false,
+    comparing: false,
+    ...check,
+    action,
+    value,
+    clamp: (from) => Math.min(Math.max(from, min), max),
+  };
 }
 
 function checkOf(rule: ValueRule, subject: RuleSubject, expressions: ExpressionEngine): Check {
@@ -152,7 +164,7 @@ function comparing(
   if (!stream || field === undefined) throw new RuleFault(kind, `'${kind}' is about fields of streams`);
   if (kind !== 'unique') needNumber(type, kind);
   const check = (text: string, compare: (value: never, before: never) => boolean): Check => ({
-    ...{ kind, text, momentary: true },
+    ...{ kind, text, momentary: true, comparing: true },
     holds: (value, { before }) => {
       const old = before?.[field] ?? null;
       return old === null || compare(value as never, old as never);

@@ -22,6 +22,8 @@ export interface SelectedMember {
   readonly view: number;
   readonly slot: number;
   readonly source: ValueSource;
+  /** A prediction is not made without it, whatever the policy of the set. */
+  readonly required: boolean;
   readonly default?: FeatureValue | undefined;
 }
 
@@ -191,7 +193,9 @@ class SelectionBuilder {
     let index = this.views.findIndex((one) => one.view === view);
     if (index < 0) index = this.views.push({ view, program }) - 1;
     const source = sourceOf(program, output.step);
-    this.members.push({ feature, type: output.type, view: index, slot, source, ...called });
+    const step = program.plan.steps[output.step];
+    const required = step !== undefined && 'feature' in step && step.feature.required;
+    this.members.push({ feature, type: output.type, view: index, slot, source, required, ...called });
     return true;
   }
 

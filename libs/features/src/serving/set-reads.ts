@@ -27,7 +27,8 @@ export class SetReads {
 
   /** The same, from the database where it must. */
   async prepare(reference: string): Promise<SetSelection | undefined> {
-    if (reference.includes('@')) await this.parts.snapshot.pin(reference);
+    const { snapshot } = this.parts;
+    await (reference.includes('@') ? snapshot.pin(reference) : snapshot.refresh());
     return this.find(reference);
   }
 

@@ -11,7 +11,7 @@ export const FEATURES_CHANNEL = 'sibyl_features';
 /** Versions of views that one set may name. */
 const OLDER_VIEWS = 64;
 const VERSION_REFERENCE = /([a-z][a-z0-9_]{0,62})@(?:sha256:)?([0-9a-f]{6,64}):/g;
-/** Versions of sets that models name by their hashes; more than a server has models. */
+/** Versions of sets that models take their features from, which are kept in memory. */
 const MOST_PINNED = 1024;
 /** A notification that got lost is made up for in this time. */
 const FOLLOW_MS = 5_000;
@@ -111,10 +111,10 @@ export class DefinitionSnapshot implements StreamCatalog {
   }
 
   /** A version of a view that was published at any time; undefined where there is none. */
-  async olderView(name: string, hash: string): Promise<FeatureView | undefined> {
+  async olderView(name: string, hash: string, ask = this.ask): Promise<FeatureView | undefined> {
     const known = this.view(name, hash);
     if (known) return known;
-    const [row] = await versionsOf(this.ask, 'view', name, hash.replace('sha256:', ''));
+    const [row] = await versionsOf(ask, 'view', name, hash.replace('sha256:', ''));
     return row && !('members' in row.resolved) ? this.keep(row.resolved) : undefined;
   }
 
@@ -129,28 +129,34 @@ export class DefinitionSnapshot implements StreamCatalog {
 
   /** Keeps the set that `name@` and the beginning of a hash stand for, with the versions of its views, whatever is published later. */
   async pin(reference: string): Promise<void> {
-    if (this.pins.has(reference) || this.pins.size >= MOST_PINNED) return;
+    if (this.pins.has(reference)) return;
     const [name = '', hash = ''] = reference.split('@');
     const rows = await versionsOf(this.ask, 'set', name, hash.replace('sha256:', ''));
     const [found] = rows;
     if (found === undefined || rows.length > 1 || !('members' in found.resolved)) return;
     for (const { view, viewHash } of found.resolved.members) await this.olderView(view, viewHash);
+    const [oldest] = this.pins.keys();
+    // What is not kept in memory is read from the log.
+    if (this.pins.size >= MOST_PINNED && oldest !== undefined) this.pins.delete(oldest);
     this.pins.set(reference, found.resolved);
     this.parts.onChange?.();
   }
 
-  /** The current views, and those that a document names by the beginning of their hashes. */
-  async viewsNamedIn(document: unknown): Promise<KnownViews> {
+  /** The current views, and those that a document names by the beginning of their hashes; as `ask` sees them. */
+  async viewsNamedIn(document: unknown, ask: Ask): Promise<KnownViews> {
+    const current = new Map<string, FeatureView>();
+    for (const { resolved } of await currentDefinitions(ask))
+      if (!('members' in resolved)) current.set(resolved.name, this.keep(resolved));
     const older = new Map<string, FeatureView>();
     for (const [, name = '', prefix = ''] of (JSON.stringify(document) ?? '').matchAll(VERSION_REFERENCE)) {
       const key = `${name} ${prefix}`;
       if (older.size >= OLDER_VIEWS || older.has(key)) continue;
-      const view = await this.olderView(name, `sha256:${prefix}`);
+      const view = await this.olderView(name, `sha256:${prefix}`, ask);
       if (view) older.set(key, view);
     }
     return {
-      view: (name, prefix) => (prefix === undefined ? this.view(name) : older.get(`${name} ${prefix}`)),
-      names: () => this.content.views.keys(),
+      view: (name, prefix) => (prefix === undefined ? current.get(name) : older.get(`${name} ${prefix}`)),
+      names: () => current.keys(),
     };
   }
 

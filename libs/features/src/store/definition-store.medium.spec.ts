@@ -126,6 +126,55 @@ describe('a dry run', () => {
   });
 });
 
+describe('definitions that come all at once', () => {
+  it('are published one after the other, and take no connections of others', async () => {
+    await publish('crowd', view('crowd'));
+    const { pool } = test.database.status();
+    expect(pool.size - pool.idle).toBe(0);
+    let most = 0;
+    const counting = (): Promise<void> => {
+      const { size, idle, waiting } = test.database.status().pool;
+      most = Math.max(most, size - idle + waiting);
+      return Promise.resolve();
+    };
+    const sets = Array.from({ length: 40 }, (_, i) => `crowd_${i}`);
+    const published = await Promise.all(
+      sets.map((name) => store.publish(actor, { kind: 'set', name, document: set(name, 'crowd:x') }, counting)),
+    );
+    expect(published.map(({ unchanged }) => unchanged)).toEqual(sets.map(() => false));
+    expect(snapshot.sets().filter(({ name }) => name.startsWith('crowd_'))).toHaveLength(40);
+    // The publication itself, and whoever looks meanwhile at what was published before it.
+    expect(most).toBeLessThanOrEqual(3);
+  });
+
+  it('are refused where more wait than may, or wait too long', async () => {
+    const clock = new SystemClock();
+    let waited = 0;
+    jest.spyOn(clock, 'monotonic').mockImplementation(() => waited);
+    const parts = { database: test.database, clock, compiler, snapshot };
+    const crowded = new DefinitionStore({ ...parts, setsInService: () => Promise.resolve([]) });
+    const document = set('crowd_0', 'crowd:x');
+    const many = Array.from({ length: 70 }, () => crowded.preview({ kind: 'set', name: 'crowd_0', document }));
+    await many[9];
+    waited = 60_000;
+    const codes = (await Promise.allSettled(many)).map((one) =>
+      one.status === 'fulfilled' ? 'done' : (one.reason as DomainError).code,
+    );
+    expect(codes.slice(0, 10)).toEqual(codes.slice(0, 10).fill('done'));
+    expect(codes.slice(12)).toEqual(codes.slice(12).fill('queue_full'));
+    expect(await crowded.preview({ kind: 'set', name: 'crowd_0', document })).toMatchObject({ unchanged: true });
+  });
+
+  it('see what was published just before them, whatever the memory of this process has', async () => {
+    const other = newSnapshot();
+    const clock = new SystemClock();
+    const parts = { database: test.database, clock, compiler, snapshot: other };
+    const unaware = new DefinitionStore({ ...parts, setsInService: () => Promise.resolve([]) });
+    const { hash } = await publish('fresh', view('fresh'));
+    const made = await unaware.preview({ kind: 'set', name: 'fresh_set', document: set('fresh_set', 'fresh:x') });
+    expect(made.members?.[0]?.viewHash).toBe(hash);
+  });
+});
 /** What an event leaves behind that is stored. */
 const EVENT = `INSERT INTO features.latest (stream, entity, ingested_at) SELECT id, 'e', 1 FROM features.stream WHERE name = $1`;
 

@@ -50,8 +50,6 @@ export interface StoreParts {
   readonly snapshot: DefinitionSnapshot;
   /** The sets that versions of models in service name, told by those who know models. */
   readonly setsInService: (tx: EntityManager) => Promise<readonly SetInService[]>;
-  /** A change was committed: the other workers are told. */
-  readonly onChange?: () => Promise<void>;
 }
 
 /** `set`: as the manifest of the version names it, `name` or `name@` and the beginning of a hash. */
@@ -69,10 +67,15 @@ export interface PublishRequest {
 
 const REFERENCE = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?$/;
 const NAMED = 5;
+/** Changes that wait for those before them, and for how long. */
+const WAITING = 64;
+const WAIT_MS = 10_000;
 
 /** Feature views and sets as they were published: versions never change, a name means the last one. */
 export class DefinitionStore {
   private readonly ask: Ask = (sql, params) => this.parts.database.query(sql, params);
+  private changing: Promise<unknown> = Promise.resolve();
+  private waiting = 0;
 
   constructor(private readonly parts: StoreParts) {}
 
@@ -81,7 +84,7 @@ export class DefinitionStore {
     const undo = new Error('a dry run');
     let found: Published | undefined;
     // What only the database can refuse shows in a transaction that is given up.
-    const trial = this.parts.database.transaction(async (tx) => {
+    const trial = this.change(async (tx) => {
       found = await this.write(tx, systemActor('dry-run'), asked);
       throw undo;
     });
@@ -94,7 +97,7 @@ export class DefinitionStore {
 
   /** Makes the document the current version of the name. The same as before changes nothing. */
   async publish(actor: Actor, asked: PublishRequest, record: RecordChange): Promise<Published> {
-    const published = await this.parts.database.transaction(async (tx) => {
+    const published = await this.change(async (tx) => {
       const found = await this.write(tx, actor, asked);
       const { kind, name, hash, previous, diff } = found;
       const changes = { hash, ...(previous === undefined ? {} : { previous, breaking: diff?.breaking === true }) };
@@ -124,13 +127,11 @@ export class DefinitionStore {
 
   /** The name means nothing any more. What was published stays known by its hash. Throws in_use. */
   async delete(actor: Actor, kind: DefinitionKind, name: string, record: RecordChange): Promise<Publication> {
-    const { database, clock } = this.parts;
-    const deleted = await database.transaction(async (tx) => {
-      await lockDefinitions(tx);
+    const deleted = await this.change(async (tx) => {
       const current = await this.currentOf(asking(tx), kind, name);
-      if (!current) throw await this.notFound(kind, name);
+      if (!current) throw await this.notFound(kind, name, asking(tx));
       await this.refuseInUse(tx, kind, name);
-      const at = timestamp(clock.now());
+      const at = timestamp(this.parts.clock.now());
       await addPublication(tx, { kind, name, hash: undefined, at, actor });
       await this.conclude(tx, record, { action: 'feature.delete', kind, name, changes: { hash: current.hash } });
       return { revision: current.revision + 1, hash: undefined, at, actor };
@@ -139,9 +140,33 @@ export class DefinitionStore {
     return deleted;
   }
 
+  /**
+   * One change of definitions after the other, of all processes: each sees what those before it did. Those of this process wait for
+   * each other before they take a connection, so that no number of them takes those of others.
+   */
+  private async change<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
+    const { database, clock } = this.parts;
+    if (this.waiting >= WAITING) throw new DomainError('queue_full', 'Too many definitions wait to be published.');
+    this.waiting += 1;
+    const since = clock.monotonic();
+    const turn = this.changing.then(async () => {
+      if (clock.monotonic() - since > WAIT_MS)
+        throw new DomainError('queue_full', 'The definition waited too long to be published.');
+      return database.transaction(async (tx) => {
+        await tx.query(`SELECT pg_advisory_xact_lock(hashtext('features.definitions'))`);
+        return work(tx);
+      });
+    });
+    this.changing = turn.catch(() => undefined);
+    try {
+      return await turn;
+    } finally {
+      this.waiting -= 1;
+    }
+  }
+
   private async write(tx: EntityManager, actor: Actor, { kind, name, document }: PublishRequest): Promise<Published> {
     const { compiler, clock } = this.parts;
-    await lockDefinitions(tx);
     const resolved = await this.read(tx, kind, document);
     refuseOtherName(kind, name, resolved.name);
     const current = await this.currentOf(asking(tx), kind, name);
@@ -162,8 +187,7 @@ export class DefinitionStore {
   private async read(tx: EntityManager, kind: DefinitionKind, document: unknown): Promise<FeatureView | FeatureSet> {
     const { compiler, snapshot } = this.parts;
     if (kind === 'view') return this.readView(tx, document);
-    await snapshot.refresh();
-    return compiler.set(document, await snapshot.viewsNamedIn(document));
+    return compiler.set(document, await snapshot.viewsNamedIn(document, asking(tx)));
   }
 
   /** A stream that has no event need not stay what it was; unless somebody reads it so. */
@@ -235,11 +259,11 @@ export class DefinitionStore {
   }
 
   private async changed(): Promise<void> {
-    await Promise.all([this.parts.snapshot.refresh(), this.parts.onChange?.()]);
+    await this.parts.snapshot.refresh();
   }
 
-  private async notFound(kind: DefinitionKind, reference: string): Promise<DomainError> {
-    const names = (await this.list(kind)).map(({ name }) => name);
+  private async notFound(kind: DefinitionKind, reference: string, ask = this.ask): Promise<DomainError> {
+    const names = (await currentDefinitions(ask)).filter((one) => one.kind === kind).map(({ name }) => name);
     const near = nearestWords(reference.split('@')[0] ?? '', names);
     const hint = near.length === 0 ? '' : ` Did you mean ${near.map((one) => `'${one}'`).join(' or ')}?`;
     return new DomainError(
@@ -279,11 +303,6 @@ async function modelsOfView(tx: EntityManager, name: string, served: readonly Se
 
 function modelText({ model, version }: SetInService): string {
   return `version ${version} of model '${model}'`;
-}
-
-/** One change of definitions after the other: each sees what those before it did. */
-async function lockDefinitions(tx: EntityManager): Promise<void> {
-  await tx.query(`SELECT pg_advisory_xact_lock(hashtext('features.definitions'))`);
 }
 
 function refuseOtherName(kind: DefinitionKind, name: string, said: string): void {

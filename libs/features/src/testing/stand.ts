@@ -4,6 +4,7 @@ import { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineQuery } from '../engine/online-query';
 import { PastReads } from '../engine/past-reads';
 import { Program } from '../engine/program';
+import { RecentPast } from '../engine/recent-past';
 import { StateStore } from '../engine/state-store';
 import type { FeatureEvent, TakenEvent } from '../log/feature-event';
 import type { Micros } from '../time';
@@ -33,7 +34,10 @@ export class EngineStand {
     this.log = new MemoryLog(new Map(plan.view.streams.map(({ name, identity }) => [name, identity])));
     this.store = new StateStore(stateBytes, now);
     this.live = new LiveReads({ store: this.store, log: this.log, now, counter });
-    this.past = new PastReads({ log: this.log, now, counter, cacheBytes: 16 * MiB });
+    this.past = new PastReads({
+      ...{ log: this.log, now, counter, cacheBytes: 16 * MiB },
+      recent: new RecentPast(this.store),
+    });
     this.store.usePlans([plan]);
     this.program = new Program(plan);
   }
