@@ -79,6 +79,9 @@ async function prepare(server, folder) {
 async function requestsOf(server, key) {
   const head = { path: '/predict', headers: { 'x-api-key': key } };
   const [filled, given] = [[], []];
+  // Into memory, with more time than a prediction gives the log.
+  const entities = Array.from({ length: ENTITIES }, (_, e) => ({ symbol: `S${e}/USDT` }));
+  await must(server, 'POST', '/v1/features/online', { body: { set: SET.name, entities, timeout_ms: 10_000 } });
   for (let e = 0; e < ENTITIES; e++) {
     const symbol = `S${e}/USDT`;
     const body = { symbol };

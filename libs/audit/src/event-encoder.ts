@@ -37,7 +37,7 @@ export function encodeEvent(draft: AuditEventDraft, place: EventPlace): string {
   if (draft.inputsDigest !== undefined) text += `,"inputs_digest":${quoteBounded(draft.inputsDigest, INDEXED)}`;
   if (draft.outputsDigest !== undefined) text += `,"outputs_digest":${quoteBounded(draft.outputsDigest, INDEXED)}`;
   if (draft.reason !== undefined) text += `,"reason":${quoteBounded(draft.reason, REASON)}`;
-  if (draft.changes !== undefined) text += `,"changes":${valueText(draft.changes, CHANGES)}`;
+  if (draft.changes !== undefined) text += changesText(draft.changes);
   if (draft.count !== undefined) text += `,"count":${integerText(draft.count)}`;
   return `${text},"chain":"${place.chain}","seq":${place.seq}}`;
 }
@@ -90,6 +90,16 @@ function modelText(model: AuditedModel): string {
   if (known !== undefined) return known;
   const text = `,"model":${writeModel(model)}`;
   modelTexts.set(model, text);
+  return text;
+}
+
+/** What is frozen comes again with other events, mostly with the very next one. */
+let lastChanges: { readonly changes: object; readonly text: string } | undefined;
+
+function changesText(changes: Readonly<Record<string, unknown>>): string {
+  if (lastChanges?.changes === changes) return lastChanges.text;
+  const text = `,"changes":${valueText(changes, CHANGES)}`;
+  if (Object.isFrozen(changes)) lastChanges = { changes, text };
   return text;
 }
 

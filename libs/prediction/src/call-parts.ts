@@ -2,6 +2,7 @@ import type { PlainScanner } from '@sibyl/protocol';
 import type { FeatureQuery } from './feature-reader';
 import type { JsonObject } from './feature-rows';
 import type { PredictCall } from './predict-call';
+import type { ServedVersion } from './served-version';
 
 /** One row that a caller asks about. */
 export interface RowRequest {
@@ -9,6 +10,12 @@ export interface RowRequest {
   readonly query: FeatureQuery;
   /** Where the features stand in the request, for errors. */
   readonly pointer: string;
+}
+
+/** Rows for one version. */
+export interface RowGroup {
+  readonly served: ServedVersion;
+  readonly rows: readonly RowRequest[];
 }
 
 /** Where nested arrays may be in a call. */

@@ -44,11 +44,27 @@ export function supply(
   if (missing.length === 0) return undefined;
   if (row.filled instanceof DomainError) rows.drop();
   const filled = orThrow(row.filled);
-  const { values, defaulted } = fillMissing(missing, filled?.values, row.pointer, () => rows.drop());
-  for (const slot of missing) rows.supply(slot, values[slot.name]);
+  let defaulted = NONE;
+  if (filled === undefined || !supplyAll(rows, missing, filled.values)) {
+    const fill = fillMissing(missing, filled?.values, row.pointer, () => rows.drop());
+    for (const slot of missing) rows.supply(slot, fill.values[slot.name]);
+    ({ defaulted } = fill);
+  }
   if (filled !== undefined) for (const { slot, value } of filled.amended) rows.supply(slot, value);
   return fillOf(defaulted, filled);
 }
+
+/** False where one of them is not known: others then stand in. */
+function supplyAll(rows: FeatureRows, missing: readonly FeatureSlot[], values: ReadonlyMap<string, unknown>): boolean {
+  for (const slot of missing) {
+    const value = values.get(slot.name);
+    if (value === undefined) return false;
+    rows.supply(slot, value);
+  }
+  return true;
+}
+
+const NONE: readonly string[] = [];
 
 export function fillOf(defaulted: readonly string[], filled: FilledRow | undefined): RowFill | undefined {
   if (filled === undefined) return defaulted.length === 0 ? undefined : { defaulted, stale: [], basis: undefined };

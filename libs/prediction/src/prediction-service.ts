@@ -4,7 +4,7 @@ import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
 import { runInFixedBatches } from './fixed-batch';
-import type { FeatureReader, FilledRow } from './feature-reader';
+import type { FeatureReader, FilledRow, FilledRows } from './feature-reader';
 import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
 import { addRow, fillOf, leavesOut, orThrow, supply, tryAdd, type FillingRow } from './filling-rows';
@@ -12,7 +12,7 @@ import { fillMissing } from './missing-features';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
-import type { LongParts, PlainCall, RowRequest, TensorCall } from './call-parts';
+import type { LongParts, PlainCall, RowGroup, RowRequest, TensorCall } from './call-parts';
 import type { PredictCall } from './predict-call';
 import {
   asDomainError,
@@ -56,14 +56,17 @@ export class PredictionService {
       this.submitFilled(served, row, call, receiver);
       return;
     }
-    const filled = features.read([row]);
-    if (!(filled instanceof Promise)) {
-      this.submitFilled(served, { ...row, source: features, filled: filled[0] }, call, receiver);
+    const found = features.read([row]);
+    const submit = (filled: FilledRows): void => {
+      const { query, pointer } = row;
+      const filling = { features: row.features, query, pointer, source: features, filled: filled[0] };
+      this.submitFilled(served, filling, call, receiver);
+    };
+    if (!(found instanceof Promise)) {
+      submit(found);
       return;
     }
-    filled
-      .then((rows) => this.submitFilled(served, { ...row, source: features, filled: rows[0] }, call, receiver))
-      .catch((error: unknown) => receiver.failed(asDomainError(error)));
+    found.then(submit).catch((error: unknown) => receiver.failed(asDomainError(error)));
   }
 
   private submitFilled(served: ServedVersion, row: FillingRow, call: PredictCall, receiver: Receiver<RowAnswer>): void {
@@ -78,20 +81,35 @@ export class PredictionService {
     this.submit(served, request, new RowInference(served, fill, call, receiver));
   }
 
+  /** Rows of several versions, as `predictRows` has them for one; what they leave out is read at once for all of them. */
+  async predictGroups(groups: readonly RowGroup[], call: PredictCall): Promise<(RowAnswer | DomainError)[][]> {
+    // First of all: reads that begin in one turn are one.
+    if (call.long) for (const { served, rows } of groups) await this.readLong(served, { rows }, call);
+    const filling = await Promise.all(groups.map(({ served, rows }) => this.fillAll(served, rows)));
+    return Promise.all(groups.map(({ served }, i) => this.predictFilled(served, filling[i] ?? [], call)));
+  }
+
   /**
    * Many rows of one version in as few runs as the model takes; an item is the answer or what was wrong with that row.
    * A row that the model itself cannot answer fails alone.
    */
   async predictRows(
     served: ServedVersion,
-    requests: readonly RowRequest[],
+    rows: readonly RowRequest[],
     call: PredictCall,
   ): Promise<(RowAnswer | DomainError)[]> {
-    if (call.long) await this.readLong(served, { rows: requests }, call);
-    const filling = await this.fillAll(served, requests);
+    const [answers = []] = await this.predictGroups([{ served, rows }], call);
+    return answers;
+  }
+
+  private async predictFilled(
+    served: ServedVersion,
+    filling: readonly FillingRow[],
+    call: PredictCall,
+  ): Promise<(RowAnswer | DomainError)[]> {
     if (!served.batchable && !(served.contract.stackable && served.fixedBatch !== undefined))
       return this.predictSingly(served, filling, call);
-    const rows = new FeatureRows(served.contract, requests.length);
+    const rows = new FeatureRows(served.contract, filling.length);
     const placed: Placed[] = [];
     for (const row of filling) {
       placed.push(tryAdd(rows, row));

@@ -5,8 +5,7 @@ import type { FeatureBasis } from '@sibyl/prediction';
 /** What the values of one prediction were made from. With the log of events it is enough to make them again, to the last bit. */
 export class PredictionBasis implements FeatureBasis {
   constructor(
-    private readonly selection: SetSelection,
-    private readonly frames: readonly Frame[],
+    private readonly lasting: LastingBasis,
     /** Microseconds: the moment that was asked about. */
     private readonly at: number,
     /** What was known: undefined for a read of now, where each stream has what it had taken by then. */
@@ -14,41 +13,48 @@ export class PredictionBasis implements FeatureBasis {
   ) {}
 
   get set(): string {
-    return this.selection.reference;
+    return this.lasting.set;
   }
 
   /** `statuses` are those other than PRESENT, `ages` in seconds those of the newest event of each stream. */
   json(): string {
-    const { selection, frames, at, knownAt } = this;
-    let ages = '';
-    for (const { basis } of frames)
-      for (const { stream, eventTime } of basis)
-        if (!Number.isNaN(eventTime)) ages += `${ages && ','}"${stream}":${(at - eventTime) / 1e6}`;
+    const { lasting, at, knownAt } = this;
     const known = knownAt === undefined ? '' : `"known_at":"${instantText(knownAt)}",`;
-    return `{"set":"${selection.reference}","at":"${instantText(at)}",${known}"ages":{${ages}},${lastingText(selection, frames)}}`;
+    return `${lasting.head}"${instantText(at)}",${known}"ages":{${lasting.ages(at)}}${lasting.tail}`;
   }
 }
 
-interface Written {
-  readonly selection: SetSelection;
-  readonly frames: readonly Frame[];
-  readonly text: string;
+/** The part of it that does not change with the moment, as JSON text: frames serve until something changes, many predictions mostly. */
+export class LastingBasis {
+  readonly set: string;
+  readonly head: string;
+  readonly tail: string;
+  /** The streams with a newest event: the beginnings of their members, and when it was. */
+  private readonly names: string[] = [];
+  private readonly times: number[] = [];
+
+  constructor(selection: SetSelection, frames: readonly Frame[]) {
+    this.set = selection.reference;
+    this.head = `{"set":"${selection.reference}","at":`;
+    this.tail = `,${JSON.stringify(lastingOf(selection, frames)).slice(1)}`;
+    for (const { basis } of frames) {
+      for (const { stream, eventTime } of basis) {
+        if (Number.isNaN(eventTime)) continue;
+        this.names.push(`${this.names.length > 0 ? ',' : ''}"${stream}":`);
+        this.times.push(eventTime);
+      }
+    }
+  }
+
+  ages(at: number): string {
+    let text = '';
+    for (let i = 0; i < this.names.length; i++)
+      text += `${this.names[i] as string}${(at - (this.times[i] as number)) / 1e6}`;
+    return text;
+  }
 }
 
-/** A frame serves until something changes, many predictions mostly. */
-const written = new WeakMap<Frame, Written>();
-
-/** What does not change with the moment, as members of JSON. */
-function lastingText(selection: SetSelection, frames: readonly Frame[]): string {
-  const [first] = frames;
-  const known = first && written.get(first);
-  if (known?.selection === selection && known.frames.every((frame, i) => frame === frames[i])) return known.text;
-  const text = JSON.stringify(lasting(selection, frames)).slice(1, -1);
-  if (first) written.set(first, { selection, frames, text });
-  return text;
-}
-
-function lasting(selection: SetSelection, frames: readonly Frame[]): object {
+function lastingOf(selection: SetSelection, frames: readonly Frame[]): object {
   const values: Record<string, unknown> = {};
   const statuses: Record<string, unknown> = {};
   const given: Record<string, unknown> = {};

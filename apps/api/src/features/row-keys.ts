@@ -1,39 +1,61 @@
+/** Hot path: asked for each row that leaves features out. */
 import { entityKey, type SetSelection } from '@sibyl/features';
 import { DomainError } from '@sibyl/kernel';
 import { pointerTo, type FeatureAsk, type FeatureQuery } from '@sibyl/prediction';
 
 /** The key of each view of a set; undefined: the request names nobody. Throws what is wrong with the keys. */
-export function keysOf({ views }: SetSelection, { query, pointer }: FeatureAsk): readonly string[] | undefined {
+export function keysOf({ views }: SetSelection, ask: FeatureAsk): readonly string[] | undefined {
+  const { query } = ask;
   if (query.symbol === undefined && query.entity === undefined) return undefined;
-  const base = pointer.slice(0, pointer.lastIndexOf('/'));
-  const names = new Set(views.map(({ view }) => view.entity.name));
+  const only = areOfOne(views);
   const keys: string[] = [];
-  for (const {
-    view: { entity },
-  } of views) {
-    const [given, at] = givenKey(query, entity.name, names.size === 1);
+  for (const { view } of views) {
+    const { entity } = view;
+    const source = sourceOf(query, entity.name, only);
+    const given = givenBy(query, entity.name, source);
     const key = entityKey(entity, given);
-    if (typeof key === 'string') {
-      keys.push(key);
-      continue;
-    }
-    const missing = given === undefined;
-    throw new DomainError(
-      missing ? 'input_missing' : 'invalid_parameter',
-      missing ? `The features of this model need the key '${entity.name}'.` : `'${entity.name}' is no such key.`,
-      { faults: [{ pointer: base + at, expected: key.expected, ...(missing ? { received: 'nothing' } : {}) }] },
-    );
+    if (typeof key !== 'string') throw unknownKey(ask, { name: entity.name, source, given, ...key });
+    keys.push(key);
   }
   return keys;
 }
 
-/** What a request names the key with: by its name in `entity`, `symbol` where that is its name, and either where there is only one. */
-function givenKey({ symbol, entity }: FeatureQuery, name: string, only: boolean): readonly [unknown, string] {
-  if (typeof entity === 'object') {
-    const given = Object.hasOwn(entity, name) ? entity[name] : undefined;
-    return given === undefined && name === 'symbol' ? [symbol, '/symbol'] : [given, `/entity${pointerTo('', name)}`];
-  }
-  if (name === 'symbol' && symbol !== undefined) return [symbol, '/symbol'];
-  if (!only) return [undefined, `/entity${pointerTo('', name)}`];
-  return entity === undefined ? [symbol, '/symbol'] : [entity, '/entity'];
+function areOfOne(views: SetSelection['views']): boolean {
+  for (const { view } of views) if (view.entity.name !== views[0]?.view.entity.name) return false;
+  return true;
+}
+
+/** Which member of a request names a key. */
+type KeySource = 'symbol' | 'entity' | 'member of entity';
+
+/** By its name in `entity`, `symbol` where that is its name, and either where there is only one. */
+function sourceOf({ symbol, entity }: FeatureQuery, name: string, only: boolean): KeySource {
+  if (typeof entity === 'object')
+    return name === 'symbol' && !Object.hasOwn(entity, name) ? 'symbol' : 'member of entity';
+  if (name === 'symbol' && symbol !== undefined) return 'symbol';
+  if (!only) return 'member of entity';
+  return entity === undefined ? 'symbol' : 'entity';
+}
+
+function givenBy({ symbol, entity }: FeatureQuery, name: string, source: KeySource): unknown {
+  if (source === 'symbol') return symbol;
+  if (source === 'entity') return entity;
+  return typeof entity === 'object' && Object.hasOwn(entity, name) ? entity[name] : undefined;
+}
+
+interface WrongKey {
+  readonly name: string;
+  readonly source: KeySource;
+  readonly given: unknown;
+  readonly expected: string;
+}
+
+function unknownKey({ pointer }: FeatureAsk, { name, source, given, expected }: WrongKey): DomainError {
+  const request = pointer.slice(0, pointer.lastIndexOf('/'));
+  const at = request + (source === 'member of entity' ? `/entity${pointerTo('', name)}` : `/${source}`);
+  if (given === undefined)
+    return new DomainError('input_missing', `The features of this model need the key '${name}'.`, {
+      faults: [{ pointer: at, expected, received: 'nothing' }],
+    });
+  return new DomainError('invalid_parameter', `'${name}' is no such key.`, { faults: [{ pointer: at, expected }] });
 }

@@ -1,6 +1,6 @@
 /** Hot path: predictions with features of a set. */
-import type { FeatureValue, OnlineAnswer, OnlineRow, PastMoment, SetReads, SetSelection } from '@sibyl/features';
-import { checkRetention, instantText, readGiven, readInstant } from '@sibyl/features';
+import type { FeatureValue, Frame, OnlineAnswer, OnlineRow, PastMoment, SetReads, SetSelection } from '@sibyl/features';
+import { readGiven } from '@sibyl/features';
 import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
 import {
   pointerTo,
@@ -13,9 +13,10 @@ import {
 import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
 import { PredictionBasis } from './feature-basis';
 import { keysOf } from './row-keys';
+import { momentOf } from './row-moment';
 import { orInternal, SetLookup } from './set-lookup';
 import type { SetPins } from './set-pins';
-import { bindMembers, PolicyRow, type BoundMember } from './set-policy';
+import { bindMembers, PolicyRows, type PolicyRow } from './set-policy';
 
 export interface SetFeatureParts {
   readonly sets: SetReads;
@@ -24,8 +25,6 @@ export interface SetFeatureParts {
   readonly metrics: Metrics;
 }
 
-/** Clocks of callers run ahead by so much. */
-const AHEAD_MICROS = 5_000_000;
 /** Entities of one read. */
 const ROWS = 1000;
 /** All reads of the past of one call together. */
@@ -44,11 +43,18 @@ interface Asked {
   readonly at: number | undefined;
 }
 
+/** How the frames of a row were read. */
+interface RowRead extends Pick<OnlineAnswer, 'at'> {
+  readonly unread: OnlineAnswer['unread'] | undefined;
+  readonly knownAt: number | undefined;
+  readonly pointer: string;
+}
+
 /** A version of a set, and where its members go in the model. */
 interface Binding {
   readonly reference: string;
   readonly selection: SetSelection;
-  readonly members: readonly BoundMember[];
+  readonly rows: PolicyRows;
   readonly extra: ReadonlySet<string>;
   /** By the name in a request, the features of views that it stands for. */
   readonly gives: ReadonlyMap<string, readonly { readonly view: number; readonly feature: string }[]>;
@@ -68,8 +74,9 @@ export class SetFeatures implements VersionFeatures {
     this.stage = parts.metrics.predictions.of(served.model, served.version).features;
   }
 
+  /** Of the set as it was read last: asked for after each read. */
   get extra(): ReadonlySet<string> {
-    return this.bound()?.extra ?? NO_NAMES;
+    return this.binding?.extra ?? NO_NAMES;
   }
 
   read(rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
@@ -103,26 +110,27 @@ export class SetFeatures implements VersionFeatures {
   }
 
   private readBound(binding: Binding, rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
-    const filled: (FilledRow | DomainError)[] = new Array<FilledRow>(rows.length).fill(NOTHING);
+    const filled: (FilledRow | DomainError)[] = [];
     const now: Asked[] = [];
-    const past = new Map<number, Asked[]>();
-    rows.forEach((row, index) => {
-      const asked = attempt(() => this.askOf(binding, row, index));
+    let past: Map<number, Asked[]> | undefined;
+    for (let index = 0; index < rows.length; index++) {
+      filled.push(NOTHING);
+      const asked = this.tryAsk(binding, rows[index] as FeatureAsk, index);
       if (asked instanceof DomainError) filled[index] = asked;
+      else if (asked.at === undefined) now.push(asked);
       else {
-        const { at } = asked;
-        const ofMoment = at === undefined ? now : (past.get(at) ?? []);
+        past ??= new Map();
+        const ofMoment = past.get(asked.at) ?? [];
         ofMoment.push(asked);
-        if (at !== undefined) past.set(at, ofMoment);
+        past.set(asked.at, ofMoment);
       }
-    });
-    if (past.size === 0 && now.length <= ROWS) {
-      if (now.length === 0) return filled;
-      const answer = this.parts.sets.read(binding.selection, { rows: now.map(({ row }) => row) });
-      if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
-      return answer.then((read) => this.fill(binding, now, read, filled));
     }
-    return this.readMany(binding, { now, past }, filled);
+    if (past !== undefined || now.length > ROWS)
+      return this.readMany(binding, { now, past: past ?? new Map() }, filled);
+    if (now.length === 0) return filled;
+    const answer = this.parts.sets.read(binding.selection, { rows: rowsOf(now) });
+    if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
+    return answer.then((read) => this.fill(binding, now, read, filled));
   }
 
   /** Reads of several moments, one after the other, in one limit; what comes after it is TIMEOUT. */
@@ -136,18 +144,26 @@ export class SetFeatures implements VersionFeatures {
     const endsAt = clock.monotonic() + PAST_LIMIT_MS;
     for (let i = 0; i < now.length; i += ROWS) {
       const part = now.slice(i, i + ROWS);
-      this.fill(binding, part, await sets.read(selection, { rows: part.map(({ row }) => row) }), filled);
+      this.fill(binding, part, await sets.read(selection, { rows: rowsOf(part) }), filled);
     }
     for (const [at, all] of past) {
       for (let i = 0; i < all.length; i += ROWS) {
         const part = all.slice(i, i + ROWS);
         const moment = { at, knownAt: at, corrected: false };
         const deadlineMs = Math.max(0, endsAt - clock.monotonic());
-        const answer = await sets.read(selection, { rows: part.map(({ row }) => row), moment, deadlineMs });
+        const answer = await sets.read(selection, { rows: rowsOf(part), moment, deadlineMs });
         this.fill(binding, part, answer, filled, moment);
       }
     }
     return filled;
+  }
+
+  private tryAsk(binding: Binding, ask: FeatureAsk, index: number): Asked | DomainError {
+    try {
+      return this.askOf(binding, ask, index);
+    } catch (error) {
+      return orInternal(error);
+    }
   }
 
   private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked {
@@ -164,22 +180,31 @@ export class SetFeatures implements VersionFeatures {
     filled: (FilledRow | DomainError)[],
     moment?: PastMoment,
   ): FilledRows {
-    const { selection, members } = binding;
-    const { at } = answer;
-    asked.forEach(({ index, pointer }, i) => {
-      const frames = answer.frames[i] ?? [];
-      filled[index] = attempt((): FilledRow => {
-        const row = new PolicyRow(selection, members, frames);
-        this.count(members, row, at);
-        row.conclude(pointer, at, answer.unread);
-        const basis = new PredictionBasis(selection, frames, at, moment?.knownAt);
-        return { values: row.values, amended: row.amended, defaulted: row.defaulted, stale: row.stale, basis };
-      });
-    });
+    for (let i = 0; i < asked.length; i++) {
+      const { index, pointer } = asked[i] as Asked;
+      try {
+        filled[index] = this.rowOf(binding, answer.frames[i] ?? [], {
+          at: answer.at,
+          knownAt: moment?.knownAt,
+          pointer,
+          unread: answer.unread,
+        });
+      } catch (error) {
+        filled[index] = orInternal(error);
+      }
+    }
     return filled;
   }
 
-  private count(members: readonly BoundMember[], { times, statuses }: PolicyRow, at: number): void {
+  private rowOf({ rows }: Binding, frames: readonly Frame[], { at, knownAt, pointer, unread }: RowRead): FilledRow {
+    const row = rows.of(frames);
+    this.count(rows, row, at);
+    row.conclude(pointer, at, unread);
+    const { values, amended, defaulted, stale } = row;
+    return { values, amended, defaulted, stale, basis: new PredictionBasis(row.basis, at, knownAt) };
+  }
+
+  private count({ members }: PolicyRows, { times, statuses }: PolicyRow, at: number): void {
     const { features } = this.parts.metrics;
     for (const [status, values] of statuses) features.countStatus(status, values);
     for (let i = 0; i < members.length; i++) {
@@ -201,7 +226,7 @@ function bind(selection: SetSelection, served: ServedVersion, metrics: Metrics):
     for (const feature of one.slots.keys()) if (!own.has(feature)) give(feature, view, feature);
   });
   const extra = new Set([...gives.keys()].filter((name) => !own.has(name)));
-  return { selection, members: bindMembers(selection, slots, metrics), extra, gives };
+  return { selection, rows: new PolicyRows(selection, bindMembers(selection, slots, metrics)), extra, gives };
 }
 
 /** What a request gives, for each view; undefined: nothing. Throws where a value that only the views know is of another type. */
@@ -228,24 +253,6 @@ function givenOf({ selection, gives, extra }: Binding, { features, pointer }: Fe
   return given;
 }
 
-/** The moment that a request asks about; undefined: now. */
-function momentOf(selection: SetSelection, { query, pointer }: FeatureAsk, now: number): number | undefined {
-  if (query.timestamp === undefined) return undefined;
-  const at = readInstant(query.timestamp) ?? 0;
-  if (at >= now && at <= now + AHEAD_MICROS) return undefined;
-  const place = `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp`;
-  if (at > now) {
-    const faults = [{ pointer: place, expected: `a time that has come: it is ${instantText(now)}` }];
-    throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults });
-  }
-  checkRetention(selection, at, now, place);
-  return at;
-}
-
-function attempt<T>(work: () => T): T | DomainError {
-  try {
-    return work();
-  } catch (error) {
-    return orInternal(error);
-  }
+function rowsOf(asked: readonly Asked[]): readonly OnlineRow[] {
+  return asked.map(({ row }) => row);
 }

@@ -1,3 +1,4 @@
+/** Hot path: made for each row of frames that a model has not seen yet. */
 import {
   servedRow,
   type FeatureValue,
@@ -10,6 +11,7 @@ import { DomainError, type FieldFault } from '@sibyl/kernel';
 import { pointerTo, type FeatureSlot, type FilledRow } from '@sibyl/prediction';
 import { allocate, type TensorData } from '@sibyl/protocol';
 import type { Metrics } from '@sibyl/telemetry';
+import { LastingBasis } from './feature-basis';
 
 type Age = ReturnType<Metrics['features']['ageOf']>;
 
@@ -53,8 +55,13 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
   private readonly unread: string[] = [];
   private complete = 0;
   private readonly set: SetSelection['set'];
+  private lasting: LastingBasis | undefined;
 
-  constructor(selection: SetSelection, bound: readonly BoundMember[], frames: readonly Frame[]) {
+  constructor(
+    private readonly selection: SetSelection,
+    bound: readonly BoundMember[],
+    readonly frames: readonly Frame[],
+  ) {
     this.set = selection.set;
     const { values, statuses, times } = servedRow(selection, frames);
     this.times = bound.map(({ index }) => times[index] ?? Number.NaN);
@@ -112,6 +119,10 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     // What is not nullable has a default in the manifest, or is missing.
   }
 
+  get basis(): LastingBasis {
+    return (this.lasting ??= new LastingBasis(this.selection, this.frames));
+  }
+
   private refuse({ member: { name } }: BoundMember, status: string, time: number): void {
     this.refused.push({ name, status, time });
   }
@@ -147,6 +158,51 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
         : `Of ${set.members.length} features ${this.complete} have a value; the set asks for ${Math.ceil(least)}.`;
     throw new DomainError('incomplete_features', detail, { faults: faults.slice(0, 64) });
   }
+}
+
+/** Values that are kept of one version: of so many used last, and as many from before. */
+const KEPT_VALUES = 16_384;
+
+/** The rows of one version: what was made of frames serves as long as they do. */
+export class PolicyRows {
+  private recent = new WeakMap<Frame, PolicyRow>();
+  private older = new WeakMap<Frame, PolicyRow>();
+  private left: number;
+  private readonly kept: number;
+
+  constructor(
+    private readonly selection: SetSelection,
+    readonly members: readonly BoundMember[],
+  ) {
+    this.kept = Math.ceil(KEPT_VALUES / Math.max(1, selection.members.length));
+    this.left = this.kept;
+  }
+
+  of(frames: readonly Frame[]): PolicyRow {
+    const [first] = frames;
+    if (first === undefined) return this.make(frames);
+    const known = this.recent.get(first);
+    if (known && isSame(known.frames, frames)) return known;
+    const before = this.older.get(first);
+    const row = before && isSame(before.frames, frames) ? before : this.make(frames);
+    if (this.left === 0) {
+      this.older = this.recent;
+      this.recent = new WeakMap();
+      this.left = this.kept;
+    }
+    this.left -= 1;
+    this.recent.set(first, row);
+    return row;
+  }
+
+  private make(frames: readonly Frame[]): PolicyRow {
+    return new PolicyRow(this.selection, this.members, frames);
+  }
+}
+
+function isSame(known: readonly Frame[], frames: readonly Frame[]): boolean {
+  for (let i = 0; i < frames.length; i++) if (known[i] !== frames[i]) return false;
+  return true;
 }
 
 /** The log was too slow, or could not be read: no fault of the request, and no value either. */

@@ -50,12 +50,9 @@ export class PredictBatch {
   }
 
   async predict(call: PredictCall): Promise<void> {
-    await Promise.all(
-      [...this.groups.values()].map(async (group) => {
-        const answers = await this.service.predictRows(group.served, group.rows, call);
-        answers.forEach((answer, i) => (this.answers[group.indexes[i] ?? 0] = answer));
-      }),
-    );
+    const groups = [...this.groups.values()];
+    const answers = await this.service.predictGroups(groups, call);
+    groups.forEach(({ indexes }, g) => answers[g]?.forEach((answer, i) => (this.answers[indexes[i] ?? 0] = answer)));
   }
 
   /** The items as JSON text, in the order of the request. `main` is the version that the batch's model_info names. */

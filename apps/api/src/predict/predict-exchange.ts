@@ -55,12 +55,17 @@ export class PredictExchange extends Exchange {
 
   /** Notes what the features of its rows were made from: for the event the sets, for its payload all of it. */
   madeFrom(rows: readonly (Pick<RowAnswer, 'fill'> | undefined)[]): void {
-    const sets = new Set<string>();
-    for (const row of rows) if (row?.fill?.basis !== undefined) sets.add(row.fill.basis.set);
-    if (sets.size === 0) return;
+    const sets: string[] = [];
+    let text = '';
+    for (const row of rows) {
+      const basis = row?.fill?.basis;
+      if (basis !== undefined && !sets.includes(basis.set)) sets.push(basis.set);
+      text += `${text === '' ? '[' : ','}${basis === undefined ? 'null' : basis.json()}`;
+    }
     const [set, ...others] = sets;
-    this.context.changes = others.length === 0 ? { feature_set: set } : { feature_set: [set, ...others] };
-    this.basisJson = `[${Array.from(rows, (row) => row?.fill?.basis?.json() ?? 'null').join(',')}]`;
+    if (set === undefined) return;
+    this.context.changes = others.length === 0 ? changesOf(set) : { feature_set: sets };
+    this.basisJson = `${text}]`;
   }
 
   /** Forgets what was noted: the body is read once more, in another way. */
@@ -73,6 +78,14 @@ export class PredictExchange extends Exchange {
   measured(what: Measured): void {
     this.replies.measured(this, what);
   }
+}
+
+let lastChanges: Readonly<{ feature_set: string }> = Object.freeze({ feature_set: '' });
+
+/** Frozen, and the same again for the set that was asked last: its text is then written once. */
+function changesOf(set: string): Readonly<Record<string, unknown>> {
+  if (lastChanges.feature_set !== set) lastChanges = Object.freeze({ feature_set: set });
+  return lastChanges;
 }
 
 const UNSTARTED = new PredictCall(0);

@@ -273,6 +273,20 @@ describe('a read of now', () => {
     expect(engine.live.read(engine.query(...names.slice(0, 10)))).not.toBeInstanceOf(Promise);
     expect(() => engine.live.read(engine.query(...names, 'more'))).toThrow('at most 1000');
   });
+
+  it('asks the log once for reads that begin in one turn, and again for the next', async () => {
+    const engine = engineAt(2);
+    engine.take(spend(1, 1, 'NL', 'a'), spend(1, 2, 'NL', 'b'), spend(1, 3, 'NL', 'c'));
+    await engine.read('table rows of this country');
+    const before = engine.log.reads;
+    const both = ['a', 'b'].map(async (entity) => engine.live.read(engine.query(entity)));
+    const answers = await Promise.all(both);
+    const first = engine.log.reads - before;
+    expect(answers.map((answer) => engine.named(answer)['amount'])).toEqual([1, 2]);
+    await engine.live.read(engine.query('c'));
+    // Each turn asks for events, and then for the rows of tables that they name, until those are known.
+    expect([first, engine.log.reads - before - first]).toEqual([2, 1]);
+  });
 });
 
 describe('a read of the past', () => {

@@ -19,6 +19,8 @@ const MAX_WAITING = 4096;
 /** The same for all entities together. */
 const MAX_WAITING_ALL = 65_536;
 const MAX_ROUNDS = 4;
+/** Entities of one statement: who asks for more has them from several. */
+const MAX_STATEMENT = 1000;
 /** States that are made before others have their turn, each of hundreds of events. */
 const SLICE = 16;
 
@@ -37,9 +39,11 @@ interface Flight extends StateAsk {
   extra: number;
 }
 
-/** Brings states into memory from the log: one read for all that are missing, and one at a time for each of them. */
+/** Brings states into memory from the log: one statement for all that go missing in one turn, and one at a time for each of them. */
 export class StateLoader {
   private readonly flights = new Map<StreamTable, Map<string, Flight>>();
+  /** Those that the next statement is for. */
+  private started: Flight[] = [];
   private flying = 0;
   private waiting = 0;
 
@@ -51,17 +55,21 @@ export class StateLoader {
 
   /** One promise for each ask. They reject where the log cannot be read, and are not waited for by anybody else. */
   load(asks: readonly StateAsk[]): Promise<EntityState>[] {
-    const started: Flight[] = [];
-    const promises = asks.map(({ table, entity }) => {
+    return asks.map(({ table, entity }) => {
       const running = this.flights.get(table)?.get(entity);
       if (running) return running.promise;
       if (this.flying >= MAX_FLIGHTS) return Promise.reject(new Error('too many states are being read from the log'));
       const flight = this.begin(table, entity);
-      started.push(flight);
+      if (this.started.push(flight) === 1) queueMicrotask(() => this.runStarted());
       return flight.promise;
     });
-    if (started.length > 0) void this.run(started);
-    return promises;
+  }
+
+  /** Whoever asks in the same turn shares a statement: the versions that a batch names, and requests that come together. */
+  private runStarted(): void {
+    const { started } = this;
+    this.started = [];
+    for (let i = 0; i < started.length; i += MAX_STATEMENT) void this.run(started.slice(i, i + MAX_STATEMENT));
   }
 
   private begin(table: StreamTable, entity: string): Flight {

@@ -2,21 +2,36 @@ import { RE2JS } from 're2js';
 import type { EntityRule } from '../definitions/feature-view';
 
 const ENTITY_BYTES = 256;
+/** Texts that were found to be keys, of one rule; past that all are forgotten and found again. */
+const FOUND_MAX = 8192;
+
+// The same keys are asked about again and again, and a pattern alone costs as much as the rest of a read from memory.
+const found = new WeakMap<EntityRule, Set<string>>();
 
 /** The key of an entity as it lies in the log, or what was expected of it. */
 export function entityKey(rule: EntityRule, given: unknown): string | { readonly expected: string } {
-  const { type, pattern, maxLength } = rule;
-  if (type === 'int') {
+  if (rule.type === 'int') {
     const number = typeof given === 'string' && /^-?\d{1,16}$/.test(given) ? Number(given) : given;
     if (typeof number !== 'number' || !Number.isSafeInteger(number)) return { expected: 'a whole number' };
     return String(number);
   }
   if (typeof given !== 'string' || given === '') return { expected: 'text' };
-  if (given.length > maxLength || Buffer.byteLength(given) > ENTITY_BYTES)
-    return { expected: `at most ${Math.min(maxLength, ENTITY_BYTES)} characters and ${ENTITY_BYTES} bytes` };
-  if (given.includes('\0') || !given.isWellFormed()) return { expected: 'well-formed text' };
-  if (pattern !== undefined && !matcher(pattern).matches(given)) return { expected: `text like ${pattern}` };
+  let keys = found.get(rule);
+  if (keys?.has(given) === true) return given;
+  const expected = expectedOf(rule, given);
+  if (expected !== undefined) return { expected };
+  if (!keys || keys.size >= FOUND_MAX) found.set(rule, (keys = new Set()));
+  keys.add(given);
   return given;
+}
+
+/** What a text is not that is no key; undefined: it is one. */
+function expectedOf({ pattern, maxLength }: EntityRule, given: string): string | undefined {
+  if (given.length > maxLength || Buffer.byteLength(given) > ENTITY_BYTES)
+    return `at most ${Math.min(maxLength, ENTITY_BYTES)} characters and ${ENTITY_BYTES} bytes`;
+  if (given.includes('\0') || !given.isWellFormed()) return 'well-formed text';
+  if (pattern !== undefined && !matcher(pattern).matches(given)) return `text like ${pattern}`;
+  return undefined;
 }
 
 // Definitions are few; a view that goes takes its pattern with it at the next start.

@@ -100,13 +100,13 @@ export class QuantileSketch {
     this.logGrowth = Math.log(this.growth);
   }
 
-  add(value: number): void {
-    this.count++;
+  add(value: number, times = 1): void {
+    this.count += times;
     if (value < this.least) this.least = value;
     if (value > this.greatest) this.greatest = value;
-    if (value > 0) this.above.add(this.binOf(value), 1);
-    else if (value < 0) this.below.add(this.binOf(-value), 1);
-    else this.zeros++;
+    if (value > 0) this.above.add(this.binOf(value), times);
+    else if (value < 0) this.below.add(this.binOf(-value), times);
+    else this.zeros += times;
   }
 
   merge(other: QuantileSketch): void {

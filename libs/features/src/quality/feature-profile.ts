@@ -48,14 +48,14 @@ export class FeatureProfile {
   private readonly ages = new QuantileSketch(RELATIVE_ERROR);
 
   /** `age`: NaN where no event is behind the value. */
-  add(value: FeatureValue, status: ValueStatus, age: Micros): void {
-    this.count += 1;
-    this.statuses[status] = (this.statuses[status] ?? 0) + 1;
-    if (!Number.isNaN(age)) this.ages.add(Math.max(0, age / MICROS_PER_SECOND));
+  add(value: FeatureValue, status: ValueStatus, age: Micros, times = 1): void {
+    this.count += times;
+    this.statuses[status] = (this.statuses[status] ?? 0) + times;
+    if (!Number.isNaN(age)) this.ages.add(Math.max(0, age / MICROS_PER_SECOND), times);
     if (value === null) return;
     const number = sizeOf(value);
-    this.sum += number;
-    this.values.add(number);
+    this.sum += number * times;
+    this.values.add(number, times);
   }
 
   merge(other: FeatureProfile): void {

@@ -1,4 +1,5 @@
 // Hot: hears of every read of now.
+import type { Frame } from '../engine/frame';
 import type { OnlineAnswer } from '../engine/online-query';
 import type { Program } from '../engine/program';
 import type { FeatureValue, ValueStatus } from '../feature-value';
@@ -13,10 +14,26 @@ const MAX_BYTES = 32 * 1024 * 1024;
 const FEATURES_MAX = 4096;
 /** Values of one read that are looked at: of a larger one each row that comes after so many others. */
 const SAMPLED = 500;
+/** The same frame is mostly served many times: it is counted for so long, and its values looked at once. Ages are as exact as this. */
+const COUNTED_FOR = MICROS_PER_SECOND / 4;
+const COUNTED_MAX = 1024;
+
+/** A feature of a program, and where its values lie. */
+interface Line extends ProfileLine {
+  readonly slot: number;
+}
+
+/** A frame that was served so many times since the counting began. */
+interface Counted {
+  readonly lines: readonly Line[];
+  times: number;
+  /** Of all times together, since the counting began. */
+  elapsed: Micros;
+}
 
 interface Minute {
   readonly start: Micros;
-  readonly lines: Map<Program, readonly ProfileLine[]>;
+  readonly lines: Map<Program, readonly Line[]>;
   features: number;
   bytes: number;
 }
@@ -24,27 +41,47 @@ interface Minute {
 /** Profiles of what was served, by the minute, for the last hour. */
 export class FeatureQuality {
   private readonly minutes: Minute[] = [];
+  private readonly counted = new Map<Frame, Counted>();
+  private countedSince: Micros = Number.NaN;
 
   observe(programs: readonly Program[], { at, frames }: Pick<OnlineAnswer, 'at' | 'frames'>): void {
     const minute = this.minuteOf(at);
-    for (const [i, program] of programs.entries()) {
-      const lines = linesOf(minute, program);
+    if (!(at - this.countedSince < COUNTED_FOR) || this.counted.size >= COUNTED_MAX) this.settle(at);
+    for (let i = 0; i < programs.length; i++) {
+      const lines = linesOf(minute, programs[i] as Program);
       if (lines.length === 0) continue;
       const stride = Math.max(1, Math.ceil((frames.length * lines.length) / SAMPLED));
-      const slots = [...program.slots.values()];
       for (let row = 0; row < frames.length; row += stride) {
         const frame = frames[row]?.[i];
-        if (!frame) continue;
-        for (const [n, slot] of slots.entries()) {
-          const age = at - (frame.times[slot] as Micros);
-          lines[n]?.profile.add(frame.values[slot] as FeatureValue, frame.statuses[slot] as ValueStatus, age);
-        }
+        if (frame) this.countFrame(frame, lines, at);
       }
     }
   }
 
+  private countFrame(frame: Frame, lines: readonly Line[], at: Micros): void {
+    const known = this.counted.get(frame);
+    if (known) {
+      known.times += 1;
+      known.elapsed += at - this.countedSince;
+    } else this.counted.set(frame, { lines, times: 1, elapsed: at - this.countedSince });
+  }
+
+  /** Puts what was counted into the profiles, and begins anew. */
+  private settle(at: Micros): void {
+    for (const [frame, { lines, times, elapsed }] of this.counted) {
+      const mean = this.countedSince + elapsed / times;
+      for (const { slot, profile } of lines) {
+        const age = mean - (frame.times[slot] as Micros);
+        profile.add(frame.values[slot] as FeatureValue, frame.statuses[slot] as ValueStatus, age, times);
+      }
+    }
+    this.counted.clear();
+    this.countedSince = at;
+  }
+
   /** What was served since, merged. */
   since(from: Micros, view?: string): ProfileLines {
+    this.settle(this.countedSince);
     const merged = new ProfileLines();
     for (const { start, lines } of this.minutes) {
       if (start + MINUTE <= from) continue;
@@ -59,6 +96,7 @@ export class FeatureQuality {
     const last = this.minutes.at(-1);
     // A clock that was set back goes on in the minute that it was.
     if (last && last.start >= start) return last;
+    this.settle(at);
     if (last) last.bytes = bytesOf(last);
     const minute: Minute = { start, lines: new Map(), features: 0, bytes: 0 };
     this.minutes.push(minute);
@@ -69,12 +107,12 @@ export class FeatureQuality {
   }
 }
 
-function linesOf(minute: Minute, program: Program): readonly ProfileLine[] {
+function linesOf(minute: Minute, program: Program): readonly Line[] {
   const known = minute.lines.get(program);
   if (known) return known;
   const { view } = program.plan;
-  const names = minute.features + program.slots.size > FEATURES_MAX ? [] : [...program.slots.keys()];
-  const lines = names.map((feature): ProfileLine => ({ view, feature, profile: new FeatureProfile() }));
+  const slots = minute.features + program.slots.size > FEATURES_MAX ? [] : [...program.slots];
+  const lines = slots.map(([feature, slot]): Line => ({ view, feature, slot, profile: new FeatureProfile() }));
   minute.features += lines.length;
   minute.lines.set(program, lines);
   return lines;
