@@ -18,7 +18,7 @@ it('counts each time that a frame is served, and how old it was each time', () =
   const [first, second] = [frameOf(1, BEGIN), frameOf(9, BEGIN)];
   for (let i = 0; i < 10; i++) serve(first, BEGIN + i * SECOND);
   for (let i = 0; i < 30; i++) serve(second, BEGIN + 10 * SECOND + i);
-  const [line] = quality.since(BEGIN);
+  const [line] = quality.since(BEGIN).lines;
   expect(line).toMatchObject({ feature: 'x' });
   expect(line?.profile.summary()).toMatchObject({ count: 40, statuses: { PRESENT: 40 }, min: 1, max: 9, mean: 7 });
   const ages = line?.profile.ageSummary();
@@ -26,9 +26,9 @@ it('counts each time that a frame is served, and how old it was each time', () =
   expect(ages?.max).toBeCloseTo(10, 1);
   // Asked again in the middle of counting, nothing is lost or counted twice.
   serve(first, BEGIN + 11 * SECOND);
-  expect(quality.since(BEGIN)[0]?.profile.count).toBe(41);
-  expect(quality.since(BEGIN)[0]?.profile.count).toBe(41);
+  expect(quality.since(BEGIN).lines[0]?.profile.count).toBe(41);
+  expect(quality.since(BEGIN).lines[0]?.profile.count).toBe(41);
   // What is served in the next minute is of that minute.
   serve(second, BEGIN + 60 * SECOND);
-  expect(quality.since(BEGIN + 60 * SECOND)[0]?.profile.count).toBe(1);
+  expect(quality.since(BEGIN + 60 * SECOND).lines[0]?.profile.count).toBe(1);
 });

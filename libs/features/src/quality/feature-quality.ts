@@ -1,11 +1,11 @@
 // Hot: hears of every read of now.
-import type { FeatureView } from '../definitions/feature-view';
 import type { Frame } from '../engine/frame';
 import type { OnlineAnswer } from '../engine/online-query';
 import type { Program } from '../engine/program';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 import { FeatureProfile } from './feature-profile';
+import { ProfileLines, type ProfileLine } from './profile-line';
 
 const MINUTE = 60 * MICROS_PER_SECOND;
 const MINUTES = 60;
@@ -18,11 +18,8 @@ const SAMPLED = 500;
 const COUNTED_FOR = MICROS_PER_SECOND / 4;
 const COUNTED_MAX = 1024;
 
-interface Line {
-  readonly view: FeatureView;
-  readonly feature: string;
+interface Line extends ProfileLine {
   readonly slot: number;
-  readonly profile: FeatureProfile;
 }
 
 /** A frame that was served so many times since the counting began. */
@@ -82,22 +79,15 @@ export class FeatureQuality {
   }
 
   /** What was served since, merged. */
-  since(from: Micros, view?: string): readonly Line[] {
+  since(from: Micros, view?: string): ProfileLines {
     this.settle(this.countedSince);
-    const merged = new Map<string, Line>();
+    const merged = new ProfileLines();
     for (const { start, lines } of this.minutes) {
       if (start + MINUTE <= from) continue;
-      for (const ofView of lines.values()) {
-        for (const line of ofView) {
-          if (view !== undefined && line.view.name !== view) continue;
-          const key = `${line.view.hash} ${line.feature}`;
-          const known = merged.get(key) ?? { ...line, profile: new FeatureProfile() };
-          merged.set(key, known);
-          known.profile.merge(line.profile);
-        }
-      }
+      for (const ofView of lines.values())
+        for (const line of ofView) if (view === undefined || line.view.name === view) merged.merge(line);
     }
-    return [...merged.values()];
+    return merged;
   }
 
   private minuteOf(at: Micros): Minute {
