@@ -60,9 +60,19 @@ export class Caller {
   }
 
   post(path, body, type = 'application/json') {
+    const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) };
+    return this.send('POST', path, { headers, body });
+  }
+
+  /** The number of the worker at the other end. */
+  async worker() {
+    return JSON.parse(await this.send('GET', '/health/system')).worker.index;
+  }
+
+  send(method, path, { headers: more = {}, body } = {}) {
     return new Promise((resolve, reject) => {
-      const headers = { ...this.headers, 'content-type': type, 'content-length': Buffer.byteLength(body) };
-      const request = http.request(`${this.url}${path}`, { method: 'POST', agent: this.agent, headers }, (answer) => {
+      const headers = { ...this.headers, ...more };
+      const request = http.request(`${this.url}${path}`, { method, agent: this.agent, headers }, (answer) => {
         const chunks = [];
         answer.on('data', (chunk) => chunks.push(chunk));
         answer.once('end', () => {

@@ -197,6 +197,17 @@ async function delaysOf(pusher, readers, entity, pushes) {
   return times;
 }
 
+/** One connection that pushes, and all that read from another worker than that. */
+async function apart(callers) {
+  const workers = await Promise.all(callers.map((one) => one.worker()));
+  const readers = callers.filter((_, i) => workers[i] !== workers[0]);
+  if (readers.length === 0) throw new Error(`all connections are of worker ${workers[0]}`);
+  console.log(
+    `pushed to worker ${workers[0]}, read from ${[...new Set(workers.slice(1))].filter((one) => one !== workers[0])}`,
+  );
+  return readers;
+}
+
 async function fresh({ server, caller }) {
   const own = await delaysOf(caller, [caller], 'F0', 300);
   const p99 = quantile(own, 0.99);
@@ -213,12 +224,11 @@ async function fresh({ server, caller }) {
     { what: 'without', env: {}, pushes: 10, goal: 2000 },
   ]) {
     const workers = await startServer({ env: { SIBYL_MODELS: '', SIBYL_WORKERS: '2', ...env } });
-    // Connections are dealt to workers in turn.
     const callers = Array.from({ length: 6 }, () => new Caller(workers.url, { 'x-api-key': workers.adminKey }));
     try {
       await publish(workers);
       await new Promise((resolve) => setTimeout(resolve, 6_000));
-      const times = await delaysOf(callers[0], callers.slice(1), 'F1', pushes);
+      const times = await delaysOf(callers[0], await apart(callers), 'F1', pushes);
       const worst = quantile(times, 0.99);
       tell(`push until read, other worker ${what}: p99`, ms(worst), `< ${goal} ms`, worst < goal);
     } finally {

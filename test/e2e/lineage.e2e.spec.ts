@@ -211,13 +211,13 @@ describe('lineage of features', () => {
       ['/base/api/v1/lineage Bearer k', 'here', 'feature_set.inputs'],
       ['/base/api/v1/lineage Bearer k', 'here', 'model_alias.liner.production'],
     ]);
-    const [version] = [{ version: { datasetVersion: '1.0.0' } }];
+    const facets = { version: { datasetVersion: '1.0.0' } };
     expect(told.events[3]).toMatchObject({
       eventType: 'COMPLETE',
       schemaURL: expect.stringMatching(/RunEvent$/),
       run: { runId: expect.stringMatching(/^[-0-9a-f]{36}$/), facets: { sibyl_promotion: { kind: 'move' } } },
-      inputs: [{ name: 'prediction.liner', facets: version }],
-      outputs: [{ name: 'model_alias.liner.production', facets: version }],
+      inputs: [{ name: 'prediction.liner', facets }],
+      outputs: [{ name: 'model_alias.liner.production', facets }],
     });
     const { text } = await client.get('/metrics');
     expect(text).toContain('sibyl_lineage_events_total{outcome="sent"} 4');

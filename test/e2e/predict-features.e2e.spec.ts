@@ -117,6 +117,28 @@ describe('predictions filled by the feature service', () => {
     });
   });
 
+  it('422: the rules of a feature hold for what a request gives in its stead', async () => {
+    const rules = [{ between: { min: 1, max: 46_000 } }];
+    const view = {
+      kind: 'FeatureView',
+      name: 'guarded',
+      entity: { name: 'symbol', type: 'string' },
+      streams: [{ name: 'candles_1m', of: 'btc_technical' }],
+      features: [{ name: 'price', op: 'last', input: 'candles_1m.close', rules }],
+    };
+    expect(await put('/v1/features/views/guarded', view)).toMatchObject({ status: 200 });
+    const features = ['guarded:price', ...MEMBERS.slice(1)];
+    expect(await put('/v1/features/sets/guarded', set('guarded', { features }))).toMatchObject({ status: 200 });
+    await register('guarded', 'guarded');
+    const given = (price: number): Promise<Reply> =>
+      client.post('/models/guarded/predict', { symbol: 'BTC/USDT', features: { price } });
+    expect(await given(45_999)).toMatchObject({ status: 200 });
+    expect(await given(46_001)).toMatchObject({
+      status: 422,
+      body: { code: 'input_not_allowed', errors: [{ pointer: '/features/price', expected: 'what its rules allow' }] },
+    });
+  });
+
   it('422: a symbol that nobody knows, with the status of each feature; one that cannot be', async () => {
     expect(await client.post('/predict', { symbol: 'NO/PE' })).toMatchObject({
       status: 422,

@@ -55,5 +55,6 @@ export type { GivenRow } from './training/training-row';
 export { TrainingSets, type TrainingRequest, type TrainingResult } from './training/training-sets';
 export { QUANTILES, type AgeSummary, type ProfileSummary } from './quality/feature-profile';
 export { FeatureQuality } from './quality/feature-quality';
-export { RuleTally, type TallyLine } from './rules/rule-tally';
+export type { ProfileLine, ProfileLineParts, ProfileLines } from './quality/profile-line';
+export { mergeCounts, RuleTally, type RuleCount } from './rules/rule-tally';
 export { Backfills, type BackfillResult } from './training/backfill';

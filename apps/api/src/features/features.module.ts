@@ -8,6 +8,7 @@ import { PushController } from './push.controller';
 import { Pushes } from './pushes';
 import { HistoricalController } from './historical.controller';
 import { OperationsModule } from '../operations/operations.module';
+import { TeamQuality } from './team-quality';
 import { Trainings } from './trainings';
 import { BackfillsController } from './backfills.controller';
 import { QualityController } from './quality.controller';
@@ -29,6 +30,6 @@ import { ViewsController } from './views.controller';
     LineageController,
     FeastController,
   ],
-  providers: [Pushes, Definitions, LineageAnswers, ReadBody, Trainings],
+  providers: [Pushes, Definitions, LineageAnswers, ReadBody, TeamQuality, Trainings],
 })
 export class FeaturesModule {}

@@ -1,17 +1,17 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { Backfills, FeatureQuality, RuleTally } from '@sibyl/features';
+import { Backfills } from '@sibyl/features';
 import { Clock } from '@sibyl/kernel';
 import { Endpoint } from '../http/endpoint.decorator';
 import { QualityQuery } from './feature.dto';
 import { toFreshnessView, toStatsView, type Span } from './quality.view';
+import { TeamQuality } from './team-quality';
 
 @ApiTags('Features')
 @Controller('v1/features')
 export class QualityController {
   constructor(
-    private readonly quality: FeatureQuality,
-    private readonly rules: RuleTally,
+    private readonly quality: TeamQuality,
     private readonly backfills: Backfills,
     private readonly clock: Clock,
   ) {}
@@ -20,7 +20,7 @@ export class QualityController {
   @Endpoint({
     summary: 'Show what the values of features are',
     description:
-      'Of what the worker that answers has served in the last minutes, an hour at most: counts by status, quantiles (within one percent), histogram, least, greatest and mean; of texts and lists their lengths. With it the rules that did not hold since it started, and the newest values that broke them, redacted; and the baseline of the version, where a backfill made one.',
+      'Of what all workers of the server that answers have served in the last minutes, an hour at most (`workers`: how many are in the answer; one that does not answer is left out): counts by status, quantiles (within one percent), histogram, least, greatest and mean; of texts and lists their lengths. With it the rules that did not hold since it started, and the newest values that broke them, redacted; and the baseline of the version, where a backfill made one.',
     access: 'features:read',
     action: 'feature.stats',
     answer: 'FeatureStats',
@@ -28,24 +28,23 @@ export class QualityController {
   })
   async stats(@Query() { view, minutes = 15 }: QualityQuery): Promise<Record<string, unknown>> {
     const span = this.span(minutes);
-    const rules = this.rules.lines().filter(({ name }) => view === undefined || name.view === view);
-    const lines = this.quality.since(span.from, view);
-    const baselines = await this.backfills.baselines([...new Set(lines.map((line) => line.view.hash))]);
-    return toStatsView(lines, baselines, rules, span);
+    const served = await this.quality.since({ from: span.from, view });
+    const baselines = await this.backfills.baselines([...new Set(served.lines.map((line) => line.view.hash))]);
+    return toStatsView(served, baselines, span);
   }
 
   @Get('freshness')
   @Endpoint({
     summary: 'Show how old the values of features were',
     description:
-      'Ages of the events behind the values that the worker that answers has served in the last minutes, and whether they keep to `freshness_slo` of the view.',
+      'Ages of the events behind the values that all workers of the server that answers have served in the last minutes, and whether they keep to `freshness_slo` of the view.',
     access: 'features:read',
     action: 'feature.freshness',
     answer: 'FeatureFreshness',
   })
-  freshness(@Query() { view, minutes = 15 }: QualityQuery): Record<string, unknown> {
+  async freshness(@Query() { view, minutes = 15 }: QualityQuery): Promise<Record<string, unknown>> {
     const span = this.span(minutes);
-    return toFreshnessView(this.quality.since(span.from, view), span);
+    return toFreshnessView(await this.quality.since({ from: span.from, view }), span);
   }
 
   private span(minutes: number): Span {

@@ -2,13 +2,12 @@ import {
   instantText,
   QUANTILES,
   type BackfillResult,
-  type FeatureQuality,
   type Micros,
+  type ProfileLine,
   type ProfileSummary,
-  type TallyLine,
+  type RuleCount,
 } from '@sibyl/features';
-
-type Line = ReturnType<FeatureQuality['since']>[number];
+import type { Served } from './team-quality';
 
 export interface Span {
   readonly from: Micros;
@@ -16,21 +15,21 @@ export interface Span {
 }
 
 export function toStatsView(
-  lines: readonly Line[],
+  { lines, rules, workers }: Served,
   baselines: ReadonlyMap<string, BackfillResult['features']>,
-  rules: readonly TallyLine[],
   { from, to }: Span,
 ): Record<string, unknown> {
   return {
     from: instantText(from),
     to: instantText(to),
+    workers,
     features: lines.map((line) => toProfileView(line, baselines.get(line.view.hash)?.[line.feature])),
     rules: rules.map(toRuleView),
   };
 }
 
-export function toFreshnessView(lines: readonly Line[], { from, to }: Span): Record<string, unknown> {
-  return { from: instantText(from), to: instantText(to), features: lines.map(toAgeView) };
+export function toFreshnessView({ lines, workers }: Served, { from, to }: Span): Record<string, unknown> {
+  return { from: instantText(from), to: instantText(to), workers, features: lines.map(toAgeView) };
 }
 
 export function toBackfillView({ features, ...made }: BackfillResult): Record<string, unknown> {
@@ -40,7 +39,7 @@ export function toBackfillView({ features, ...made }: BackfillResult): Record<st
   };
 }
 
-function toProfileView(line: Line, baseline: ProfileSummary | undefined): Record<string, unknown> {
+function toProfileView(line: ProfileLine, baseline: ProfileSummary | undefined): Record<string, unknown> {
   return {
     ...toHeadView(line),
     ...toSummaryView(line.profile.summary()),
@@ -56,7 +55,7 @@ function toSummaryView({ count, statuses, nullRate, quantiles, ...numbers }: Pro
   };
 }
 
-function toAgeView(line: Line): Record<string, unknown> {
+function toAgeView(line: ProfileLine): Record<string, unknown> {
   const { freshnessSlo } = line.view;
   const { count, statuses } = line.profile.summary();
   const ages = line.profile.ageSummary();
@@ -70,10 +69,10 @@ function toAgeView(line: Line): Record<string, unknown> {
   };
 }
 
-function toHeadView({ view, feature }: Line): Record<string, unknown> {
+function toHeadView({ view, feature }: ProfileLine): Record<string, unknown> {
   return { view: view.name, view_hash: view.hash, feature };
 }
 
-function toRuleView({ name, violations, samples }: TallyLine): Record<string, unknown> {
+function toRuleView({ name, violations, samples }: RuleCount): Record<string, unknown> {
   return { ...name, violations, samples: samples.map(({ at, ...sample }) => ({ at: instantText(at), ...sample })) };
 }

@@ -143,7 +143,7 @@ const PROFILE = {
   'quantiles?': { type: 'object', additionalProperties: NUMBER },
   'histogram?': object({ edges: listOf(NUMBER), counts: listOf(whole()) }),
 };
-const SPAN = { from: INSTANT, to: INSTANT };
+const SPAN = { from: INSTANT, to: INSTANT, workers: whole('Workers of this server that the answer is of') };
 
 export const READ_SCHEMAS: Schemas = {
   FeatureStats: object({

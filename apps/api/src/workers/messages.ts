@@ -16,7 +16,7 @@ export type Topic = 'limits' | 'registered' | 'adopt';
 
 /** What they ask each other. */
 export type Question =
-  'flush' | 'keys' | 'follow' | 'warm' | 'load' | 'unload' | 'reload' | 'operation' | 'cancel' | 'metrics';
+  'flush' | 'keys' | 'follow' | 'warm' | 'load' | 'unload' | 'reload' | 'operation' | 'cancel' | 'quality' | 'metrics';
 
 /** One worker's answer: what it came to, or why it came to nothing. */
 export type Answer =

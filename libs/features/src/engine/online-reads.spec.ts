@@ -363,12 +363,14 @@ describe('a read of the past', () => {
     expect(await read({})).toEqual([20, 3]);
   });
 
-  it('says TIMEOUT where the log cannot be read', async () => {
+  it('says TIMEOUT where the log cannot be read, and does not keep that', async () => {
     const engine = engineAt(500);
     engine.log.before = () => Promise.reject(new Error('gone'));
     const answer = await engine.past.read(engine.query('e'), { at: BEGIN, knownAt: BEGIN, corrected: false });
     expect(answer.unread).toBe('failed');
     expect(engine.named(answer)).toMatchObject({ amount: 'TIMEOUT', ratio: 'TIMEOUT', limit: 'DEFAULTED' });
+    engine.log.before = undefined;
+    expect(await engine.readPast(BEGIN)).toMatchObject({ amount: 'NOT_FOUND', country: 'DEFAULTED' });
   });
 });
 

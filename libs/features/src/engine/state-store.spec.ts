@@ -45,6 +45,19 @@ describe('states in memory', () => {
     expect(await engine.read('e3')).toEqual(before);
   }, 60_000);
 
+  it('go in the order in which they were read last', async () => {
+    const engine = engineAt(BEGIN + 100 * SECOND, MiB / 4);
+    const held = engine.store.table('ticks')?.held;
+    await engine.read('first');
+    for (let i = 0; i < 1000; i++) {
+      await engine.read(`m${i}`);
+      await engine.read('first');
+    }
+    expect(engine.store.size).toBeLessThan(1000);
+    expect([held?.has('first'), held?.has('m0'), held?.has('m999')]).toEqual([true, false, true]);
+    expect(engine.log.queries).toBe(1001);
+  });
+
   it('are not loaded by what is pushed', () => {
     const engine = engineAt(BEGIN);
     engine.take(event('somebody', 0, 1));
@@ -161,6 +174,23 @@ describe('a state that is read from the log', () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => engine.read()));
     expect(engine.log.queries).toBe(1);
     expect(new Set(answers.map(({ price }) => price))).toEqual(new Set([1]));
+  });
+
+  it('is refused at once where too many are being read', async () => {
+    const engine = engineAt(BEGIN + 100 * SECOND);
+    let open: () => void = () => undefined;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    engine.log.before = () => opened;
+    const names = Array.from({ length: 16_384 }, (_, i) => `m${i}`);
+    const reads: unknown[] = [];
+    for (let i = 0; i < names.length; i += 1000)
+      reads.push(engine.live.read(engine.query(...names.slice(i, i + 1000))));
+    const one = await engine.live.read(engine.query('e'));
+    expect([one.unread, engine.named(one)['price']]).toEqual(['failed', 'TIMEOUT']);
+    expect(engine.log.queries).toBe(names.length);
+    open();
+    await Promise.all(reads);
+    expect((await engine.live.read(engine.query('e'))).unread).toBeUndefined();
   });
 
   it('is made anew where events may have been missed, also while it is being read', async () => {

@@ -28,12 +28,12 @@ interface Awaiting {
   startOver(): void;
 }
 
-let tables = 0;
+let made = 0;
 
 /** The states of one stream in memory. */
 export class StreamTable {
   /** Tells tables of one process apart. */
-  readonly id = ++tables;
+  readonly id = ++made;
   readonly held = new Map<string, Held>();
   /** Entities whose state is being read from the log: what comes meanwhile waits for it. */
   readonly awaited = new Map<string, Awaiting>();

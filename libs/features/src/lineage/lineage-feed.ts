@@ -30,13 +30,21 @@ export class LineageFeed {
     if (this.parts.options.url === undefined || this.ending.signal.aborted) return;
     if (this.waiting.length >= WAITING_MAX) return this.parts.onOutcome('dropped');
     this.waiting.push(make);
-    this.running ??= this.run().finally(() => (this.running = undefined));
+    this.begin();
   }
 
   /** What waits is not told any more. */
   async stop(): Promise<void> {
     this.ending.abort(new Error('the server stops'));
     await this.running;
+  }
+
+  private begin(): void {
+    this.running ??= this.run().finally(() => {
+      this.running = undefined;
+      // One may have come after the last look.
+      if (this.waiting.length > 0 && !this.ending.signal.aborted) this.begin();
+    });
   }
 
   private async run(): Promise<void> {

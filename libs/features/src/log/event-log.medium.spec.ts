@@ -147,6 +147,24 @@ describe('events that are pushed', () => {
     expect(results.flat().filter(({ result }) => result === 'INVALID' || result === 'CONFLICT')).toEqual([]);
   });
 
+  it('that the database refuses cost those nothing that were to be stored with them', async () => {
+    const one = stand.writer([], { writers: 1 });
+    const of = entity();
+    const bad = { ...stand.event('ticks', tick(of, 1, 1)), eventTime: 1 };
+    const [before, refused, after] = await Promise.allSettled([
+      stand.push(one, 'ticks', tick(of, 2, 2)),
+      one.push('another', [bad]),
+      stand.push(one, 'ticks', tick(of, 3, 3)),
+    ]);
+    expect(refused).toMatchObject({
+      status: 'rejected',
+      reason: { message: expect.stringContaining('no stream keeps') },
+    });
+    for (const stored of [before, after]) expect(stored).toMatchObject({ value: [{ result: 'ACCEPTED' }] });
+    expect((await read({ stream: 'ticks', entity: of })).prices).toEqual([2, 3]);
+    expect(one.depth).toBe(0);
+  });
+
   it('of any day of the retention find their place, and only so many cuts are made', async () => {
     const of = entity();
     const days = Array.from({ length: 29 }, (_, day) => tick(of, -day * 1440, day));

@@ -27,6 +27,27 @@ class Bins {
     this.counts = NO_COUNTS;
   }
 
+  /** Bin and count in turns, of bins that are not empty. */
+  get parts(): readonly number[] {
+    const parts: number[] = [];
+    for (let place = 0; place < this.counts.length; place++) {
+      const count = this.counts[place] ?? 0;
+      if (count > 0) parts.push(this.first + place, count);
+    }
+    return parts;
+  }
+
+  /** From the highest down, so that the range is the one that it was. */
+  take(parts: readonly number[]): number {
+    let taken = 0;
+    for (let i = parts.length - 2; i >= 0; i -= 2) {
+      const count = parts[i + 1] ?? 0;
+      this.add(parts[i] ?? 0, count);
+      taken += count;
+    }
+    return taken;
+  }
+
   /** Makes room for a bin outside the range, or adds to the lowest one where the range is as long as it may be. */
   private cover(bin: number, count: number): void {
     const { counts } = this;
@@ -47,6 +68,15 @@ class Bins {
     const place = Math.max(bin - this.first, 0);
     this.counts[place] = (this.counts[place] ?? 0) + count;
   }
+}
+
+/** What a sketch counted, as it may be sent elsewhere. Without numbers `least` and `greatest` mean nothing. */
+export interface SketchParts {
+  readonly least: number | null;
+  readonly greatest: number | null;
+  readonly zeros: number;
+  readonly above: readonly number[];
+  readonly below: readonly number[];
 }
 
 /**
@@ -86,6 +116,21 @@ export class QuantileSketch {
     this.zeros += other.zeros;
     this.above.merge(other.above);
     this.below.merge(other.below);
+  }
+
+  get parts(): SketchParts {
+    const { least, greatest, zeros, above, below } = this;
+    return { least, greatest, zeros, above: above.parts, below: below.parts };
+  }
+
+  /** Counts what another sketch of the same error counted. */
+  take({ least, greatest, zeros, above, below }: SketchParts): void {
+    const count = zeros + this.above.take(above) + this.below.take(below);
+    if (count === 0) return;
+    this.count += count;
+    this.zeros += zeros;
+    this.least = Math.min(this.least, least ?? Number.POSITIVE_INFINITY);
+    this.greatest = Math.max(this.greatest, greatest ?? Number.NEGATIVE_INFINITY);
   }
 
   clear(): void {

@@ -1,6 +1,6 @@
 // Hot: every value that is served may pass here.
 import type { FeatureValue, ValueStatus } from '../feature-value';
-import { QuantileSketch } from '../operators/quantile-sketch';
+import { QuantileSketch, type SketchParts } from '../operators/quantile-sketch';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 
 const RELATIVE_ERROR = 0.01;
@@ -30,6 +30,15 @@ export interface AgeSummary {
   readonly max: number;
 }
 
+/** A profile as it may be sent elsewhere. */
+export interface ProfileParts {
+  readonly count: number;
+  readonly sum: number;
+  readonly statuses: Readonly<Partial<Record<ValueStatus, number>>>;
+  readonly values: SketchParts;
+  readonly ages: SketchParts;
+}
+
 /** The distribution of one feature over some time. Merged without loss. */
 export class FeatureProfile {
   count = 0;
@@ -50,12 +59,28 @@ export class FeatureProfile {
   }
 
   merge(other: FeatureProfile): void {
-    this.count += other.count;
-    this.sum += other.sum;
     this.values.merge(other.values);
     this.ages.merge(other.ages);
-    for (const [status, count] of Object.entries(other.statuses))
-      this.statuses[status as ValueStatus] = (this.statuses[status as ValueStatus] ?? 0) + count;
+    this.addCounts(other.count, other.sum, other.statuses);
+  }
+
+  get parts(): ProfileParts {
+    const { count, sum, statuses, values, ages } = this;
+    return { count, sum, statuses, values: values.parts, ages: ages.parts };
+  }
+
+  /** Merges a profile of another process. */
+  take({ count, sum, statuses, values, ages }: ProfileParts): void {
+    this.values.take(values);
+    this.ages.take(ages);
+    this.addCounts(count, sum, statuses);
+  }
+
+  private addCounts(count: number, sum: number, statuses: ProfileParts['statuses']): void {
+    this.count += count;
+    this.sum += sum;
+    for (const [status, times] of Object.entries(statuses))
+      this.statuses[status as ValueStatus] = (this.statuses[status as ValueStatus] ?? 0) + times;
   }
 
   get bytes(): number {

@@ -1,10 +1,10 @@
 // Hot: hears of every read of now.
-import type { FeatureView } from '../definitions/feature-view';
 import type { OnlineAnswer } from '../engine/online-query';
 import type { Program } from '../engine/program';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import { MICROS_PER_SECOND, type Micros } from '../time';
 import { FeatureProfile } from './feature-profile';
+import { ProfileLines, type ProfileLine } from './profile-line';
 
 const MINUTE = 60 * MICROS_PER_SECOND;
 const MINUTES = 60;
@@ -14,15 +14,9 @@ const FEATURES_MAX = 4096;
 /** Values of one read that are looked at: of a larger one each row that comes after so many others. */
 const SAMPLED = 500;
 
-interface Line {
-  readonly view: FeatureView;
-  readonly feature: string;
-  readonly profile: FeatureProfile;
-}
-
 interface Minute {
   readonly start: Micros;
-  readonly lines: Map<Program, readonly Line[]>;
+  readonly lines: Map<Program, readonly ProfileLine[]>;
   features: number;
   bytes: number;
 }
@@ -50,21 +44,14 @@ export class FeatureQuality {
   }
 
   /** What was served since, merged. */
-  since(from: Micros, view?: string): readonly Line[] {
-    const merged = new Map<string, Line>();
+  since(from: Micros, view?: string): ProfileLines {
+    const merged = new ProfileLines();
     for (const { start, lines } of this.minutes) {
       if (start + MINUTE <= from) continue;
-      for (const ofView of lines.values()) {
-        for (const line of ofView) {
-          if (view !== undefined && line.view.name !== view) continue;
-          const key = `${line.view.hash} ${line.feature}`;
-          const known = merged.get(key) ?? { ...line, profile: new FeatureProfile() };
-          merged.set(key, known);
-          known.profile.merge(line.profile);
-        }
-      }
+      for (const ofView of lines.values())
+        for (const line of ofView) if (view === undefined || line.view.name === view) merged.merge(line);
     }
-    return [...merged.values()];
+    return merged;
   }
 
   private minuteOf(at: Micros): Minute {
@@ -82,12 +69,12 @@ export class FeatureQuality {
   }
 }
 
-function linesOf(minute: Minute, program: Program): readonly Line[] {
+function linesOf(minute: Minute, program: Program): readonly ProfileLine[] {
   const known = minute.lines.get(program);
   if (known) return known;
   const { view } = program.plan;
   const names = minute.features + program.slots.size > FEATURES_MAX ? [] : [...program.slots.keys()];
-  const lines = names.map((feature): Line => ({ view, feature, profile: new FeatureProfile() }));
+  const lines = names.map((feature): ProfileLine => ({ view, feature, profile: new FeatureProfile() }));
   minute.features += lines.length;
   minute.lines.set(program, lines);
   return lines;

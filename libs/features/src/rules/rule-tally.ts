@@ -31,8 +31,16 @@ export interface RuleSample {
   readonly length?: number;
 }
 
+/** How often one rule did not hold, as it may be sent elsewhere. */
+export interface RuleCount {
+  readonly name: RuleName;
+  readonly violations: number;
+  /** Newest first. */
+  readonly samples: readonly RuleSample[];
+}
+
 /** How often one rule did not hold. */
-export class TallyLine {
+export class TallyLine implements RuleCount {
   private count = 0;
   private readonly newest: RuleSample[] = [];
 
@@ -64,7 +72,7 @@ export class RuleTally {
 
   /** The line of a rule, the same one for the same name. */
   line(name: RuleName, phase: RulePhase): TallyLine {
-    const key = `${name.view} ${name.target} ${name.rule} ${name.action}`;
+    const key = keyOf(name);
     const known = this.known.get(key);
     if (known) return known;
     if (this.known.size >= LINES_MAX) return this.others;
@@ -77,6 +85,22 @@ export class RuleTally {
   lines(): readonly TallyLine[] {
     return [...this.known.values(), this.others].filter(({ violations }) => violations > 0);
   }
+}
+
+/** The counts of several tallies as those of one. */
+export function mergeCounts(counts: readonly RuleCount[]): readonly RuleCount[] {
+  const merged = new Map<string, RuleCount>();
+  for (const { name, violations, samples } of counts) {
+    const key = keyOf(name);
+    const known = merged.get(key);
+    const all = [...(known?.samples ?? []), ...samples].sort((a, b) => b.at - a.at).slice(0, SAMPLES);
+    merged.set(key, { name, violations: violations + (known?.violations ?? 0), samples: all });
+  }
+  return [...merged.values()];
+}
+
+function keyOf({ view, target, rule, action }: RuleName): string {
+  return `${view} ${target} ${rule} ${action}`;
 }
 
 function redacted(value: FeatureValue | undefined): Omit<RuleSample, 'at' | 'phase'> {

@@ -4,6 +4,7 @@ import { DomainError, invariant, nearestWords, systemActor, timestamp, type Acto
 import type { EntityManager } from 'typeorm';
 import type { DefinitionDiff } from '../definitions/definition-diff';
 import type { FeatureSet, FeatureView, SetMember } from '../definitions/feature-view';
+import { ChangeQueue } from './change-queue';
 import type { DefinitionCompiler, DefinitionKind, LineageDiff, ViewSummary } from './definition-compiler';
 import {
   addDefinition,
@@ -67,24 +68,22 @@ export interface PublishRequest {
 
 const REFERENCE = /^([a-z][a-z0-9_]{0,62})(?:@(?:sha256:)?([0-9a-f]{12,64}))?$/;
 const NAMED = 5;
-/** Changes that wait for those before them, and for how long. */
-const WAITING = 64;
-const WAIT_MS = 10_000;
 
 /** Feature views and sets as they were published: versions never change, a name means the last one. */
 export class DefinitionStore {
   private readonly ask: Ask = (sql, params) => this.parts.database.query(sql, params);
-  private changing: Promise<unknown> = Promise.resolve();
-  private waiting = 0;
+  private readonly changes: ChangeQueue;
 
-  constructor(private readonly parts: StoreParts) {}
+  constructor(private readonly parts: StoreParts) {
+    this.changes = new ChangeQueue(parts.database, parts.clock);
+  }
 
   /** What publishing would come to; writes nothing. Throws invalid_definition. */
   async preview(asked: PublishRequest): Promise<Published> {
     const undo = new Error('a dry run');
     let found: Published | undefined;
     // What only the database can refuse shows in a transaction that is given up.
-    const trial = this.change(async (tx) => {
+    const trial = this.changes.run(async (tx) => {
       found = await this.write(tx, systemActor('dry-run'), asked);
       throw undo;
     });
@@ -97,7 +96,7 @@ export class DefinitionStore {
 
   /** Makes the document the current version of the name. The same as before changes nothing. */
   async publish(actor: Actor, asked: PublishRequest, record: RecordChange): Promise<Published> {
-    const published = await this.change(async (tx) => {
+    const published = await this.changes.run(async (tx) => {
       const found = await this.write(tx, actor, asked);
       const { kind, name, hash, previous, diff } = found;
       const changes = { hash, ...(previous === undefined ? {} : { previous, breaking: diff?.breaking === true }) };
@@ -127,7 +126,7 @@ export class DefinitionStore {
 
   /** The name means nothing any more. What was published stays known by its hash. Throws in_use. */
   async delete(actor: Actor, kind: DefinitionKind, name: string, record: RecordChange): Promise<Publication> {
-    const deleted = await this.change(async (tx) => {
+    const deleted = await this.changes.run(async (tx) => {
       const current = await this.currentOf(asking(tx), kind, name);
       if (!current) throw await this.notFound(kind, name, asking(tx));
       await this.refuseInUse(tx, kind, name);
@@ -138,31 +137,6 @@ export class DefinitionStore {
     });
     await this.changed();
     return deleted;
-  }
-
-  /**
-   * One change of definitions after the other, of all processes: each sees what those before it did. Those of this process wait for
-   * each other before they take a connection, so that no number of them takes those of others.
-   */
-  private async change<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
-    const { database, clock } = this.parts;
-    if (this.waiting >= WAITING) throw new DomainError('queue_full', 'Too many definitions wait to be published.');
-    this.waiting += 1;
-    const since = clock.monotonic();
-    const turn = this.changing.then(async () => {
-      if (clock.monotonic() - since > WAIT_MS)
-        throw new DomainError('queue_full', 'The definition waited too long to be published.');
-      return database.transaction(async (tx) => {
-        await tx.query(`SELECT pg_advisory_xact_lock(hashtext('features.definitions'))`);
-        return work(tx);
-      });
-    });
-    this.changing = turn.catch(() => undefined);
-    try {
-      return await turn;
-    } finally {
-      this.waiting -= 1;
-    }
   }
 
   private async write(tx: EntityManager, actor: Actor, { kind, name, document }: PublishRequest): Promise<Published> {

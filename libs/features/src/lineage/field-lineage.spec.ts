@@ -1,0 +1,65 @@
+import { compileView } from '../definitions/view-compiler';
+import { RuleTally } from '../rules/rule-tally';
+import { CLOSE, parse, partsWith } from '../testing/view-document';
+import { fieldsByOutput } from './field-lineage';
+import { LineageGraph } from './lineage-graph';
+import { addView } from './view-lineage';
+
+const plan = compileView(
+  parse([
+    CLOSE,
+    { name: 'mean5', op: 'mean', input: 'close', window: 5 },
+    { name: 'paid', op: 'sum', input: 'tx.amount', window: '1h', where: 'merchant == "m"' },
+    { name: 'venue', op: 'last', input: 'venue' },
+    { name: 'home', source: 'static', table: 'profile', key: 'venue' },
+    { name: 'fee', source: 'request', dtype: 'double' },
+    { name: 'gap', expr: 'price - mean5 + bars.high', dtype: 'double' },
+    { name: 'net', expr: 'gap - fee', dtype: 'double' },
+    { name: 'late', expr: 'request_time', dtype: 'int' },
+    { name: 'macd', op: 'macd', input: 'open', outputs: ['hist'] },
+  ]),
+  { ...partsWith(), tally: new RuleTally() },
+);
+
+it('says of each output which fields are in it, and how', () => {
+  const uses = [...fieldsByOutput(plan)].map(([name, fields]) => [
+    name,
+    fields
+      .map(({ stream, field, indirect, subtype }) => `${stream}.${field} ${indirect ? 'by ' : ''}${subtype}`)
+      .sort(),
+  ]);
+  expect(Object.fromEntries(uses)).toEqual({
+    price: ['bars.close IDENTITY'],
+    mean5: ['bars.close AGGREGATION'],
+    paid: ['tx.amount AGGREGATION', 'tx.merchant by FILTER'],
+    venue: ['bars.venue IDENTITY'],
+    home: ['bars.venue by JOIN', 'profile.home IDENTITY'],
+    fee: [],
+    // The strongest of what is done to one.
+    gap: ['bars.close AGGREGATION', 'bars.high TRANSFORMATION'],
+    net: ['bars.close AGGREGATION', 'bars.high TRANSFORMATION'],
+    late: [],
+    'macd.hist': ['bars.open AGGREGATION'],
+  });
+});
+
+it('leads from fields through operators and expressions to each output', () => {
+  const graph = new LineageGraph();
+  addView(graph, plan);
+  const named = new Map(graph.nodes.map(({ id, name }) => [id, name]));
+  const from = (name: string): string[] => {
+    const to = graph.nodes.filter((node) => node.name === name).map(({ id }) => id);
+    return graph.edges
+      .filter((edge) => to.includes(edge.to))
+      .flatMap((edge) => named.get(edge.from) ?? [])
+      .sort();
+  };
+  expect(from('v:net')).toEqual(['gap - fee']);
+  expect(from('gap - fee')).toEqual(['v:fee', 'v:gap']);
+  expect(from('price - mean5 + bars.high')).toEqual(['bars.high', 'v:mean5', 'v:price']);
+  expect(from('v:fee')).toEqual(['request.fee']);
+  expect(from('sum(amount) window=1h where merchant == "m"')).toEqual(['tx.amount', 'tx.merchant']);
+  expect(from('lookup(profile.home by venue)')).toEqual(['profile.home', 'v:venue']);
+  expect(from('v:macd.hist')).toEqual([expect.stringMatching(/^macd\(open\)/)]);
+  expect(from('v:macd.line')).toEqual([]);
+});
