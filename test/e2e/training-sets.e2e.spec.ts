@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import { readdirSync } from 'node:fs';
-import path from 'node:path';
+import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
@@ -305,7 +305,7 @@ describe('training sets', () => {
     const { body } = await client.get(`/v1/operations/${cut.id}`);
     expect(body).toMatchObject({ status: 'failed', error: { code: 'shutting_down' } });
     expect(await download(`/v1/operations/${cut.id}/result`)).toMatchObject({ status: 404 });
-    const left = readdirSync(path.join(server.dataDir, 'training-sets'));
+    const left = readdirSync(join(server.dataDir, 'training-sets'));
     expect(left.filter((name) => name.startsWith(cut.id) || name.endsWith('.part'))).toEqual([]);
     const other = await client.post('/v1/keys', { name: 'other', scopes: ['features:read'] });
     const headers = { 'x-api-key': other.body.key };

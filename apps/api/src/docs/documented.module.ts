@@ -30,6 +30,7 @@ import { MetaModule } from '../meta/meta.module';
 import { ModelsModule } from '../models/models.module';
 import { ModelSources } from '../models/model-sources';
 import { Serving } from '../models/serving';
+import { OperationRecords } from '../operations/operation-records';
 import { Operations } from '../operations/operations';
 import { OperationsModule } from '../operations/operations.module';
 import { PredictController } from '../predict/predict.controller';
@@ -62,7 +63,7 @@ const ASKED_FOR = [
     RuleTally,
     TrainingSets,
   ],
-  ...[GpuMeter, ModelRegistry, ModelRuntime, ModelSources, Operations, Serving, Siblings],
+  ...[GpuMeter, ModelRegistry, ModelRuntime, ModelSources, OperationRecords, Operations, Serving, Siblings],
   LOG,
 ];
 const standIns = ASKED_FOR.map((provide) => ({ provide: provide as Type | string, useValue: {} }));

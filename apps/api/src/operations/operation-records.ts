@@ -53,7 +53,7 @@ export class OperationRecords {
     const kept = await this.read(id);
     if (!kept) return undefined;
     // Another process runs it, and has just not answered; or it is gone.
-    const { owner, error, ...operation } =
+    const { error, ...operation } =
       kept.status === 'running' && ownerOf(kept.owner) === 'gone' ? interruptedOf(kept) : kept;
     return { ...operation, ...(error && { error: new DomainError(error.code, error.detail, faultsOf(error)) }) };
   }

@@ -55,7 +55,8 @@ type Worker = Awaited<ReturnType<typeof worker>>;
 async function readPast(reads: PastReads, { views }: Worker, entity: string, at: Micros) {
   const query = { views, rows: [{ entities: [entity] }], deadlineMs: 10_000 };
   const { frames, storage } = await reads.read(query, { at, knownAt: at, corrected: false });
-  const { values, statuses } = frames[0]?.[0] as Frame;
+  const [[frame] = []] = frames;
+  const { values, statuses } = frame as Frame;
   return { told: { values, statuses }, storage };
 }
 

@@ -143,8 +143,8 @@ describe('states in memory', () => {
       return engine.store.bytes;
     };
     const plain = await bytesWith(engine.program.plan);
-    for (const plan of [wide, long, span]) {
-      expect(await bytesWith(engine.program.plan, plan)).toBeGreaterThan(1.5 * plain);
+    for (const other of [wide, long, span]) {
+      expect(await bytesWith(engine.program.plan, other)).toBeGreaterThan(1.5 * plain);
       expect(await bytesWith(engine.program.plan)).toBe(plain);
     }
     // What is hardly more is not worth reading all entities again.

@@ -14,7 +14,7 @@ beforeAll(async () => (test = await createTestDatabase(featureMigrations)));
 afterAll(() => test.drop());
 
 /** A database that answers when it is let. */
-function slowDatabase(): { readonly database: Database; readonly asked: Promise<void>; open(): void } {
+function slowDatabase(): { readonly database: Database; readonly asked: Promise<void>; readonly open: () => void } {
   let open: () => void = () => undefined;
   let ask: () => void = () => undefined;
   const gate = new Promise<void>((resolve) => (open = resolve));

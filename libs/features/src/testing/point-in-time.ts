@@ -94,10 +94,10 @@ async function checkTrainingSet(
     if (events.length % 3 === 1) return [{ at, knownAt: known, corrected: known > at }];
     return [{ at, knownAt: at, corrected: false }];
   });
-  const moments = [...views, ...views.slice(1)];
-  const entities = moments.map((_, i) => (i % 4 === 3 ? 'other' : 'e'));
-  const rows = await walk(engine, entities, moments, { events: 3, ofEach: 1 });
-  for (const [i, view] of moments.entries()) {
+  const asked = [...views, ...views.slice(1)];
+  const entities = asked.map((_, i) => (i % 4 === 3 ? 'other' : 'e'));
+  const rows = await walk(engine, entities, asked, { events: 3, ofEach: 1 });
+  for (const [i, view] of asked.entries()) {
     const [values = {}, entity = ''] = [rows[i], entities[i]];
     expectEqual(values, await engine.readPast(view.at, { ...view, entity }));
     if (entity === 'e') check(values, view);
@@ -107,12 +107,12 @@ async function checkTrainingSet(
 async function walk(
   engine: EngineStand,
   entities: readonly string[],
-  moments: readonly View[],
+  asked: readonly View[],
   limits?: WayLimits,
 ): Promise<Record<string, unknown>[]> {
   const rows: Record<string, unknown>[] = [];
   const onRow = (row: number, frames: readonly Frame[]): void => void (rows[row] = engine.named({ frames: [frames] }));
-  await new PastWalks(engine.log, () => engine.now, limits).read(engine.query(...entities), moments, { onRow });
+  await new PastWalks(engine.log, () => engine.now, limits).read(engine.query(...entities), asked, { onRow });
   return rows;
 }
 
