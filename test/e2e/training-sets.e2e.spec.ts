@@ -124,6 +124,46 @@ describe('training sets', () => {
     expect(body.results[0].values).toEqual(last.values);
   });
 
+  it('have what a request would give: by a column of its name, or by `given`', async () => {
+    const orders = {
+      kind: 'FeatureView',
+      name: 'orders',
+      entity: VIEW.entity,
+      streams: [{ name: 'bars', of: 'market' }],
+      features: [
+        { name: 'last', op: 'last', input: 'close' },
+        { name: 'size', source: 'request', dtype: 'double' },
+        { name: 'notional', expr: 'size * last', dtype: 'double' },
+      ],
+    };
+    const headers = { 'content-type': 'application/json' };
+    expect(await client.call('PUT', '/v1/features/views/orders', { body: orders, headers })).toMatchObject({
+      status: 200,
+    });
+    const [one] = served.slice(-4) as [Served];
+    const { symbol, timestamp } = one;
+    const features = ['orders:last', 'orders:notional'];
+    const online = await client.post('/v1/features/online', {
+      ...{ features, timestamp, entities: [{ symbol }], given: { size: 3 } },
+    });
+    const [, notional] = online.body.results[0].values;
+    expect(typeof notional).toBe('number');
+    const rows = [
+      { symbol, timestamp, size: 3 },
+      { symbol, timestamp, size: 9, given: { size: 3 } },
+    ];
+    const made = rowsOf(await fileOf(await ended(await begin({ features, rows }))));
+    expect(made.map((row) => [row['orders:notional'], row['size']])).toEqual([
+      [notional, 3],
+      [notional, 9],
+    ]);
+    const asMember = ['orders:notional', 'orders:size'];
+    const [row] = rowsOf(await fileOf(await ended(await begin({ features: asMember, rows: [rows[0]] }))));
+    expect(row).toMatchObject({ 'orders:notional': notional, 'orders:size': 3 });
+    const { error } = await ended(await begin({ features, rows: [{ symbol, timestamp, size: 'three' }] }));
+    expect(error).toMatchObject({ code: 'invalid_parameter', errors: [{ pointer: '/rows/0/given/size' }] });
+  });
+
   it('are made while others are still sending their rows', async () => {
     const headers = { 'x-api-key': server.adminKey, 'content-type': 'application/x-ndjson' };
     const row = `${JSON.stringify({ symbol: 'A', timestamp: new Date(START).toISOString() })}\n`;

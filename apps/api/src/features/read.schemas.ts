@@ -61,7 +61,8 @@ export const HISTORICAL_BODY: Schema = object({
   'rows?': listOf({
     type: 'object',
     additionalProperties: true,
-    description: 'Keys of entities, `timestamp`, and further columns, which are kept as they came',
+    description:
+      'Keys of entities, `timestamp`, and further columns, which are kept as they came. A column with the name of a feature that only requests know gives it, and so does `given`, an object as `POST /v1/features/online` takes it',
   }),
   'generate?': object({
     stream: text('All entities that it has events of'),

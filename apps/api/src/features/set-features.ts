@@ -235,7 +235,9 @@ function givenOf({ selection, gives, extra }: Binding, { features, pointer }: Fe
   for (const name of Object.keys(features)) {
     for (const { view, feature } of gives.get(name) ?? []) {
       byView ??= selection.programs.map(() => ({}));
-      (byView[view] as Record<string, FeatureValue>)[feature] = features[name] as FeatureValue;
+      const values = byView[view] as Record<string, FeatureValue>;
+      // What the model is given by its own name comes before what the view calls the same.
+      if (!extra.has(name) || !Object.hasOwn(values, feature)) values[feature] = features[name] as FeatureValue;
     }
   }
   if (byView === undefined) return undefined;

@@ -136,3 +136,15 @@ it('what the datatype of the model cannot hold is missing to that model alone', 
     'incomplete_features',
   );
 });
+
+it('a model gets what the request gives by the name of the view, and null only where it takes one', () => {
+  const selection = selectionOf({ onMissing: 'null', onStale: 'null' });
+  const given = (status: Frame['statuses'][number], value: FeatureValue): Frame => ({
+    ...frameOf(status, false, value),
+    values: [value],
+  });
+  expect(policyRow(selection, given('PRESENT', 3)).values).toEqual(new Map([['x', 3]]));
+  expect(policyRow(selection, given('NULL', null)).values).toEqual(new Map([['x', null]]));
+  const strict = { ...slotOf('FP64'), nullable: false } as FeatureSlot;
+  expect(policyRow(selection, given('NULL', null), strict).values).toEqual(new Map());
+});

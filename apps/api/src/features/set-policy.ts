@@ -77,12 +77,19 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     }
   }
 
-  /** The model has what the request gives already; rules may have put something else in its place. */
+  /**
+   * The model has what the request gives by the model's own name already, and gets what it gives by that of the view; rules may have
+   * put something else in its place.
+   */
   private takeGiven(bound: BoundMember, status: string, value: FeatureValue, given: FeatureValue): void {
     if (status !== 'PRESENT' && status !== 'NULL' && status !== 'DEFAULTED') {
       this.wrong.push(bound.member.name);
       return;
     }
+    const { member, target } = bound;
+    const taken = value === null ? null : forModel(bound, value);
+    const fits = taken === null ? target.nullable : target.write(bound.scratch, 0, taken) === undefined;
+    if (fits) this.values.set(member.name, taken);
     if (status !== 'NULL') this.complete += 1;
     else if (bound.member.required) this.refuse(bound, status, Number.NaN);
     if (status === 'DEFAULTED') this.defaulted.push(bound.member.name);

@@ -1,7 +1,7 @@
 import { TURNS } from '@sibyl/kernel';
 import type { EntityState } from './entity-state';
 import { evaluate } from './evaluate';
-import type { Frame } from './frame';
+import type { Frame, Given } from './frame';
 import { Memo } from './memo';
 import type { PastMoment } from './online-query';
 import { knowledgeOf, PastWalk } from './past-walk';
@@ -14,6 +14,7 @@ import { keepsVectors, recallFrame, rememberFrame } from './vectors';
 export interface Job {
   readonly row: number;
   readonly moment: PastMoment;
+  readonly given: Given | undefined;
 }
 
 /** What all rows of an entity that have the same knowledge share. */
@@ -74,7 +75,7 @@ export class PastRun {
     this.jobs = open;
   }
 
-  private frameOf({ moment, place: { entity, walks, memo } }: PlacedJob, holds: boolean): Frame | undefined {
+  private frameOf({ moment, given, place: { entity, walks, memo } }: PlacedJob, holds: boolean): Frame | undefined {
     const { program, keepStale } = this;
     const { at } = moment;
     let missing = false;
@@ -85,14 +86,14 @@ export class PastRun {
       states.push(state);
     }
     if (missing) return undefined;
-    const known = this.keeps ? recallFrame(memo, states, at, undefined) : undefined;
+    const known = this.keeps ? recallFrame(memo, states, at, given) : undefined;
     if (known) return known;
     const lookup = (stream: number, key: string): EntityState | undefined => {
       const state = this.find(this.walkOf(stream, key, moment), at, holds);
       if (!state) missing = true;
       return state;
     };
-    const frame = evaluate(program, { entity, states, lookup, keepStale, memo }, at);
+    const frame = evaluate(program, { entity, states, lookup, given, keepStale, memo }, at);
     if (missing) return undefined;
     if (this.keeps) rememberFrame(memo, states, frame);
     return frame;
@@ -106,13 +107,14 @@ export class PastRun {
 
   private placed(entity: string, rows: readonly Job[]): PlacedJob[] {
     const places = new Map<string, Place>();
-    return rows.map(({ row, moment }) => {
+    return rows.map((job) => {
+      const { moment } = job;
       const key = keyOf(moment);
       let place = places.get(key);
       if (!place) places.set(key, (place = this.placeOf(entity, moment)));
       // Nothing is there yet: who walks hears of all moments before the first step.
       for (const walk of place.walks) walk?.find(moment.at);
-      return { row, moment, place };
+      return { ...job, place };
     });
   }
 

@@ -59,12 +59,13 @@ export class PastWalks {
         onRow(row, frames);
       };
       const jobs = new Map<string, Job[]>();
-      for (const [row, { entities }] of rows.entries()) {
+      for (const [row, { entities, given }] of rows.entries()) {
         const [entity, moment] = [entities[view], moments[row]];
         if (entity === undefined || !moment) throw new RangeError(`no key of view ${program.plan.view.name}`);
+        const job = { row, moment, given: given?.[view] };
         const ofEntity = jobs.get(entity);
-        if (ofEntity) ofEntity.push({ row, moment });
-        else jobs.set(entity, [{ row, moment }]);
+        if (ofEntity) ofEntity.push(job);
+        else jobs.set(entity, [job]);
       }
       for (const part of partsOf([...jobs], this.entitiesAtOnce(program)))
         await this.walk(new PastRun(program, part, query.keepStale === true), put, signal);

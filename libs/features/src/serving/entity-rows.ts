@@ -63,7 +63,8 @@ export function readKeys(
   return keys;
 }
 
-function readValues(
+/** By the index of the view, what a request gives of features; also used where rows come one by one. */
+export function readValues(
   { views, members }: Selection,
   given: unknown,
   pointer: string,

@@ -114,11 +114,15 @@ describe('a dry run', () => {
   });
 
   it('uses up no number of a stream', async () => {
-    const last = async (): Promise<unknown> =>
-      (await test.database.query('SELECT last FROM features.stream_number'))[0];
+    const last = async (): Promise<number> => {
+      const [row] = await test.database.query<{ last: number }>('SELECT last FROM features.stream_number');
+      return row?.last ?? Number.NaN;
+    };
     const before = await last();
     for (let i = 0; i < 3; i++) await store.preview({ kind: 'view', name: 'dry', document: view('dry') });
-    expect(await last()).toEqual(before);
+    expect(await last()).toBe(before);
+    await publish('wet', view('wet'));
+    expect(await last()).toBe(before + 1);
   });
 
   it('refuses what publishing would refuse', async () => {

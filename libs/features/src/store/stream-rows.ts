@@ -1,4 +1,4 @@
-import { DomainError } from '@sibyl/kernel';
+import { DomainError, invariant } from '@sibyl/kernel';
 import type { EntityManager } from 'typeorm';
 import type { FeatureView, StreamDefinition } from '../definitions/feature-view';
 import { classHolds, retentionClassOf, RETENTION_CLASSES } from '../log/retention-class';
@@ -51,10 +51,11 @@ export async function keepStreams(tx: EntityManager, view: FeatureView, at: stri
 async function makeStream(tx: EntityManager, view: FeatureView, stream: StreamDefinition, at: string): Promise<void> {
   const { name, retention } = stream;
   const [number] = await asking(tx)<{ last: number }>(
-    'UPDATE features.stream_number SET last = last + 1 RETURNING last',
+    'WITH next AS (UPDATE features.stream_number SET last = last + 1 RETURNING last) SELECT last FROM next',
     [],
   );
-  const id = number?.last ?? 0;
+  invariant(number, 'streams are counted');
+  const { last: id } = number;
   if (id > STREAMS_MAX)
     throw new DomainError('invalid_definition', `The log has had ${STREAMS_MAX} streams; it has no room for another.`);
   await tx.query(

@@ -1,12 +1,15 @@
 import { DomainError, TURNS, type FieldFault } from '@sibyl/kernel';
 import type { OnlineRow, PastMoment } from '../engine/online-query';
+import type { Program } from '../engine/program';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
 import type { StreamDefinition } from '../definitions/feature-view';
-import { readKeys } from '../serving/entity-rows';
+import { readKeys, readValues } from '../serving/entity-rows';
 import { beforeRetention, leastKept } from '../serving/retention';
 import type { Selection } from '../serving/selection';
 import type { Micros } from '../time';
 
+/** The column with what a request would give. */
+const GIVEN = 'given';
 const LABELS_MAX = 256;
 const FAULTS = 64;
 
@@ -29,7 +32,10 @@ export class RowReader {
   labels: readonly string[] | undefined;
   readonly keys: readonly string[];
   private read = 0;
-  private readonly keyNames: ReadonlySet<string>;
+  /** Features that only a request knows: a column of their name gives them, as `given` does. */
+  private readonly requested: ReadonlySet<string>;
+  /** Columns that are not kept beside the features: they are among them, or `given`. */
+  private readonly dropped: ReadonlySet<string>;
   private readonly kept: StreamDefinition | undefined;
   private readonly oldest: Micros;
 
@@ -39,7 +45,9 @@ export class RowReader {
     private readonly now: Micros,
   ) {
     this.keys = [...new Set(selection.views.map(({ view }) => view.entity.name))];
-    this.keyNames = new Set(this.keys);
+    const members = selection.members.flatMap(({ name, source }) => (source === 'request' ? [name] : []));
+    this.requested = new Set([...members, ...selection.programs.flatMap(requestFeatures)]);
+    this.dropped = new Set(['timestamp', GIVEN, ...members, ...this.keys]);
     this.kept = leastKept(selection);
     this.oldest = this.kept ? now - this.kept.retention : Number.NEGATIVE_INFINITY;
   }
@@ -75,8 +83,19 @@ export class RowReader {
     const entity: Record<string, unknown> = {};
     for (const key of this.keys) if (Object.hasOwn(given, key)) entity[key] = given[key];
     const entities = readKeys(this.selection, entity, pointer, faults);
+    const values = this.valuesOf(given, pointer, faults);
     if (faults.length > before || at === undefined) return undefined;
-    return { given, at, row: { entities }, moment: this.moment(at) };
+    return { given, at, row: { entities, ...(values && { given: values }) }, moment: this.moment(at) };
+  }
+
+  /** What the row gives, as a request gives it to a read. */
+  private valuesOf(row: GivenRow, pointer: string, faults: FieldFault[]): OnlineRow['given'] {
+    const names = Object.keys(row).filter((name) => this.requested.has(name));
+    if (row[GIVEN] === undefined && names.length === 0) return undefined;
+    const columns = Object.fromEntries(names.map((name) => [name, row[name]]));
+    const own = row[GIVEN] ?? {};
+    const isObject = typeof own === 'object' && !Array.isArray(own);
+    return readValues(this.selection, isObject ? { ...columns, ...own } : own, `${pointer}/${GIVEN}`, faults);
   }
 
   private moment(at: Micros): PastMoment {
@@ -86,7 +105,7 @@ export class RowReader {
   }
 
   private checkColumns(given: GivenRow, pointer: string, faults: FieldFault[]): void {
-    const labels = Object.keys(given).filter((name) => name !== 'timestamp' && !this.keyNames.has(name));
+    const labels = Object.keys(given).filter((name) => !this.dropped.has(name));
     if (this.labels === undefined) {
       const taken = new Set(this.selection.members.flatMap(({ name }) => [name, `${name}.status`]));
       for (const name of labels)
@@ -99,4 +118,12 @@ export class RowReader {
       if (!this.labels.includes(name))
         faults.push({ pointer: `${pointer}/${name.slice(0, 64)}`, expected: 'a column of the first row' });
   }
+}
+
+/** By the names of the view. */
+function requestFeatures({ plan, slots }: Program): string[] {
+  return [...slots].flatMap(([name, slot]) => {
+    const step = plan.steps[plan.outputs[slot]?.step ?? -1];
+    return step?.kind === 'request' ? [name] : [];
+  });
 }
