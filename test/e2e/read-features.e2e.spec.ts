@@ -60,7 +60,15 @@ describe('reads of features', () => {
     const [first] = reply.body.results;
     expect(first.event_times[0]).toBe(new Date(NOW - 20_000).toISOString());
     expect(first.ages_ms[0]).toBe(Date.parse(reply.body.as_of) - (NOW - 20_000));
-    expect(await client.lastEvent()).toMatchObject({ action: 'feature.online' });
+    expect(await client.lastEvent()).toMatchObject({
+      action: 'feature.online',
+      resource: { type: 'feature_set', id: 'inputs' },
+      changes: { feature_set: expect.stringMatching(/^inputs@sha256:[0-9a-f]{64}$/), entities: 3 },
+      inputs_digest: expect.any(String),
+    });
+    const { text } = await client.get('/metrics');
+    expect(text).toMatch(/^sibyl_feature_status_total\{status="WARMING_UP"\} [1-9]/m);
+    expect(text).toMatch(/^sibyl_feature_age_seconds_count\{view="market",feature="price"\} [1-9]/m);
   });
 
   it('200: a list, with what the request gives, for all entities or for each', async () => {

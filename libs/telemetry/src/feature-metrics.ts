@@ -39,8 +39,10 @@ export class FeatureMetrics {
     this.collect('sibyl_feature_cache_requests_total', 'Looks into caches of features, by tier and result', () =>
       Array.from(this.cache.values(), ({ tier, result, count }) => ({ labels: { tier, result }, value: count })),
     );
-    this.collect('sibyl_feature_status_total', 'Features of predictions by the status of their value', () =>
-      Array.from(this.statuses, ([status, value]) => ({ labels: { status }, value })),
+    this.collect(
+      'sibyl_feature_status_total',
+      'Values of features that were served to models and readers, by status; of large reads a sample stands for all',
+      () => Array.from(this.statuses, ([status, value]) => ({ labels: { status }, value })),
     );
     const name = 'sibyl_feature_age_seconds';
     new CollectedMetric({ name, help: 'Age of the event behind a value when it was served', type: 'histogram' }, () =>

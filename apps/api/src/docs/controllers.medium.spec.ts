@@ -13,6 +13,7 @@ import { MetaModule } from '../meta/meta.module';
 import { ModelsModule } from '../models/models.module';
 import { ModelSources } from '../models/model-sources';
 import { Serving } from '../models/serving';
+import { OperationRecords } from '../operations/operation-records';
 import { Operations } from '../operations/operations';
 import { NoSiblings, Siblings } from '../workers/siblings';
 import { OperationsModule } from '../operations/operations.module';
@@ -135,6 +136,7 @@ const standIns = new Map<unknown, unknown>([
   [GpuMeter, standIn({ read: [] })],
   [Drain, new Drain()],
   [Operations, operations],
+  [OperationRecords, new OperationRecords('nowhere', 0, { warn: () => undefined })],
   [Siblings, new NoSiblings()],
 ]);
 

@@ -1,6 +1,7 @@
 /** Hot path: reads of now, over HTTP. */
 import type { FeastFacade, FeatureReads } from '@sibyl/features';
 import { DomainError, TURNS, type Pace } from '@sibyl/kernel';
+import type { PayloadDigest } from '@sibyl/prediction';
 import { admit, begin, type AdmissionParts } from '../front/admission';
 import { Exchange } from '../front/exchange';
 import type { FrontHandler, FrontRoute } from '../front/front-handler';
@@ -13,6 +14,7 @@ import { parseJson, withoutMark } from '../http/json-text';
 import { parseLongJson } from '../http/long-json';
 import { refuseQuery } from '../http/query.guard';
 import { isPartial, onlineText } from './online-text';
+import type { ReadAccount } from './read-account';
 import { onlineOf, READ_DEPTH } from './read-body';
 
 interface ReadRoute extends FrontRoute {
@@ -51,6 +53,8 @@ class ReadExchange extends Exchange {
 interface ReadParts extends AdmissionParts {
   readonly reads: FeatureReads;
   readonly feast: FeastFacade;
+  readonly account: ReadAccount;
+  readonly digest: PayloadDigest;
   readonly http: HttpOptions;
 }
 
@@ -137,16 +141,16 @@ export class ReadHandler implements FrontHandler {
   }
 
   private async answer(exchange: ReadExchange, bytes: Buffer): Promise<void> {
-    const { replies, http } = this.parts;
+    const { replies, http, digest } = this.parts;
+    const pace = this.paceOf(exchange);
     try {
       const depth = Math.min(READ_DEPTH, http.jsonDepth);
       const long = bytes.length > LONG_BYTES;
-      const body = long
-        ? await parseLongJson(withoutMark(bytes), depth, this.paceOf(exchange))
-        : parseJson(bytes, depth);
-      const text = await this.textOf(exchange, body);
+      const body = long ? await parseLongJson(withoutMark(bytes), depth, pace) : parseJson(bytes, depth);
+      const text = await this.textOf(exchange, body, pace);
+      const inputs = long ? await digest.ofLong([bytes], pace) : digest.of(bytes);
       if (exchange.closed) throw hungUp();
-      replies.conclude(exchange, text);
+      replies.conclude(exchange, text, { inputs, outputs: undefined });
     } catch (error) {
       replies.fail(exchange, error);
     } finally {
@@ -154,13 +158,14 @@ export class ReadHandler implements FrontHandler {
     }
   }
 
-  private async textOf(exchange: ReadExchange, body: unknown): Promise<string> {
-    const { reads, feast, clock } = this.parts;
-    const pace = this.paceOf(exchange);
-    if (exchange.kind === 'feast') return feast.online(body, pace);
+  private async textOf(exchange: ReadExchange, body: unknown, pace: Pace): Promise<string> {
+    const { reads, feast, clock, account } = this.parts;
+    const { context } = exchange;
+    if (exchange.kind === 'feast') return feast.online(body, { pace, onAnswer: (read) => account.note(context, read) });
     const asked = onlineOf(body);
     const begun = clock.monotonic();
     const answer = await reads.read({ ...asked, pace });
+    account.note(context, answer);
     if (prefersMulti(exchange.wire.headers.prefer) && isPartial(answer)) exchange.status = MULTI_STATUS;
     return onlineText(asked, answer, { begun, clock, pace });
   }

@@ -1,5 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import type { ApiConfig } from '../../config';
+import { ReadAccount } from '../features/read-account';
 import { ReadHandler } from '../features/read.handler';
 import { corsHeaders } from '../http/cors';
 import { Drain } from '../http/drain';
@@ -54,16 +55,10 @@ class FrontParts {
   }
 
   reads(): ReadHandler {
-    const { clock, ids, gate, featureReads: reads, feastFacade: feast } = this.platform;
-    return new ReadHandler({
-      gate,
-      replies: new Replies(this.parts),
-      clock,
-      ids,
-      reads,
-      feast,
-      http: this.config.http,
-    });
+    const { clock, ids, gate, metrics, featureReads: reads, feastFacade: feast, payloadDigest: digest } = this.platform;
+    const { http } = this.config;
+    const account = new ReadAccount(metrics.features);
+    return new ReadHandler({ gate, replies: new Replies(this.parts), clock, ids, reads, feast, account, digest, http });
   }
 }
 

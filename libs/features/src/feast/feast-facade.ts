@@ -3,7 +3,7 @@ import type { FeatureLog } from '../log/feature-log';
 import type { PushedEvent } from '../log/pushed-event';
 import type { StreamCatalog } from '../log/stream-catalog';
 import type { AskedRow } from '../serving/entity-rows';
-import type { FeatureReads } from '../serving/feature-reads';
+import type { FeatureReads, ReadAnswer } from '../serving/feature-reads';
 import type { Selection } from '../serving/selection';
 import { feastAnswer } from './feast-answer';
 import { readFeastOnline, readFeastPush, refused, type Columns, type FeastPush } from './feast-body';
@@ -15,6 +15,12 @@ const CREATED = 'created';
 /** What pandas writes of a time without a zone: Feast takes it for UTC. */
 const NAIVE = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?)\d*$/;
 
+interface FeastCourse {
+  readonly pace?: Pace;
+  /** Hears what was read before it is put into Feast's words. */
+  readonly onAnswer?: (answer: ReadAnswer) => void;
+}
+
 /** Feature views, sets and streams for clients of Feast, who call them views, services and push sources. */
 export class FeastFacade {
   constructor(
@@ -24,7 +30,7 @@ export class FeastFacade {
   ) {}
 
   /** The answer, as JSON. */
-  async online(body: unknown, pace?: Pace): Promise<string> {
+  async online(body: unknown, { pace, onAnswer }: FeastCourse = {}): Promise<string> {
     const { entities, features, set, fullNames, rows } = readFeastOnline(body);
     const selection = await this.reads.select(set === undefined ? { features: features ?? [] } : { set });
     const names = namesOf(selection, fullNames);
@@ -37,7 +43,9 @@ export class FeastFacade {
       ...(given.length === 0 ? {} : { given: rowOf(entities, given, i) }),
     });
     const asked = { rows: Array.from({ length: rows }, (_, i) => row(i)), ...(pace && { pace }) };
-    return feastAnswer(keys, names, await this.reads.readSelected(selection, asked), pace);
+    const answer = await this.reads.readSelected(selection, asked);
+    onAnswer?.(answer);
+    return feastAnswer(keys, names, answer, pace);
   }
 
   /** Stores the rows as events. Feast's answer has no room for single rows: where one was not stored it is an error. */
