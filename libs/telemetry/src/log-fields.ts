@@ -14,6 +14,7 @@ const ALLOWED = new Set([
     'code',
     'damaged',
     'digest',
+    'entities',
     'epoch',
     'exit_code',
     'expected',
@@ -23,6 +24,7 @@ const ALLOWED = new Set([
     'host',
     'key',
     'key_id',
+    'kind',
   ],
   ...[
     'limit_ms',
