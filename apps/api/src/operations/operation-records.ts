@@ -53,8 +53,9 @@ export class OperationRecords {
     const kept = await this.read(id);
     if (!kept) return undefined;
     // Another process runs it, and has just not answered; or it is gone.
-    const { error, ...operation } =
-      kept.status === 'running' && ownerOf(kept.owner) === 'gone' ? interruptedOf(kept) : kept;
+    const told = kept.status === 'running' && ownerOf(kept.owner) === 'gone' ? interruptedOf(kept) : kept;
+    const { error, ...operation }: Omit<Kept, 'owner'> & { owner?: string } = { ...told };
+    delete operation.owner;
     return { ...operation, ...(error && { error: new DomainError(error.code, error.detail, faultsOf(error)) }) };
   }
 
