@@ -72,7 +72,7 @@ describe('a large read', () => {
     expect(answered).toBeGreaterThan(10);
   }, 120_000);
 
-  it('computes an entity once, however often it is named', async () => {
+  it('answers alike each time that it names an entity', async () => {
     const { status, body } = await client.post('/v1/features/online', {
       set: 'heavy',
       entities: Array.from({ length: 1000 }, () => ({ key: 'K1' })),
