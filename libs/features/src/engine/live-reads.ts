@@ -37,6 +37,16 @@ export interface LiveReadOptions {
   readonly counter: CacheCounter;
 }
 
+interface ReadMoment {
+  readonly at: Micros;
+  readonly finder: StateFinder;
+}
+
+interface Tally {
+  hits: number;
+  misses: number;
+}
+
 /** Reads of now, from memory; what is not there comes from the log, in one read for all. */
 export class LiveReads {
   private readonly loader: StateLoader;
@@ -108,21 +118,26 @@ export class LiveReads {
     finder: StateFinder,
   ): Promise<void> | undefined {
     const end = performance.now() + AT_ONCE_MS;
+    const vectors = { hits: 0, misses: 0 };
+    let rest: Promise<void> | undefined;
     for (let i = 0; i < tasks.length; i++) {
       const task = tasks[i] as Task;
       if (task.done) continue;
-      this.evaluateOne(query, task, at, finder);
-      if (i + 1 < tasks.length && performance.now() > end)
-        return this.evaluateRest(query, tasks.slice(i + 1), at, finder);
+      this.evaluateOne(query, task, { at, finder }, vectors);
+      if (i + 1 === tasks.length || performance.now() <= end) continue;
+      rest = this.evaluateRest(query, tasks.slice(i + 1), { at, finder }, vectors);
+      break;
     }
-    return undefined;
+    // Once a read and not once a row: of the rest when it is done.
+    if (!rest) this.count('vector', vectors.hits, vectors.misses);
+    return rest;
   }
 
   private async evaluateRest(
     query: OnlineQuery,
     tasks: readonly Task[],
-    at: Micros,
-    finder: StateFinder,
+    moment: ReadMoment,
+    vectors: Tally,
   ): Promise<void> {
     const { pace = TURNS } = query;
     for (const task of tasks) {
@@ -130,11 +145,12 @@ export class LiveReads {
       if (task.done) continue;
       // What was found before may have left memory meanwhile.
       task.states = undefined;
-      this.evaluateOne(query, task, at, finder);
+      this.evaluateOne(query, task, moment, vectors);
     }
+    this.count('vector', vectors.hits, vectors.misses);
   }
 
-  private evaluateOne(query: OnlineQuery, task: Task, at: Micros, finder: StateFinder): void {
+  private evaluateOne(query: OnlineQuery, task: Task, { at, finder }: ReadMoment, vectors: Tally): void {
     const { misses: before } = finder;
     const states = (task.states ??= statesOf(task, at, finder));
     const memo = this.options.store.memoOf(task.program, task.entity);
@@ -147,7 +163,8 @@ export class LiveReads {
       task.states = undefined;
       task.tier = 'log';
     }
-    if (keeps) this.count('vector', known ? 1 : 0, known ? 0 : 1);
+    if (keeps && known) vectors.hits += 1;
+    else if (keeps) vectors.misses += 1;
     if (!known && memo) this.leave(task, keeps ? task.frame : undefined, memo, states);
   }
 
