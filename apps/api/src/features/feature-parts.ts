@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { AuditTrail } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import {
   Backfills,
@@ -22,11 +23,12 @@ import {
   TrainingSets,
   type CacheTier,
 } from '@sibyl/features';
-import type { Clock } from '@sibyl/kernel';
+import { systemActor, type Clock, type IdSource } from '@sibyl/kernel';
 import { featureSetsInService, pinFeatureSet, type FeatureSetPin } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
 import { OperationRecords } from '../operations/operation-records';
+import { systemRecord } from '../system-record';
 import { SetFeatureReader } from './set-feature-reader';
 import { SetPins } from './set-pins';
 
@@ -40,11 +42,18 @@ interface Foundation {
   readonly config: ApiConfig;
   readonly log: Logger;
   readonly clock: Clock;
+  readonly ids: IdSource;
   readonly metrics: Metrics;
 }
 
+interface Ground {
+  readonly database: Database;
+  readonly trail: AuditTrail;
+}
+
 /** The feature service: what is published, the log of events, and reads of what they come to. */
-export async function startFeatures({ config, log, clock, metrics }: Foundation, database: Database) {
+export async function startFeatures(foundation: Foundation, { database, trail }: Ground) {
+  const { config, log, clock, metrics } = foundation;
   const compiler = new DefinitionCompiler();
   const now = (): number => clock.now() * 1000;
   const states = new StateStore(config.featureReads.stateBytes, now);
@@ -67,7 +76,8 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     config.featureReads,
   );
   const sets = new SetReads({ snapshot, selections, frames, history, now });
-  const keep = (pin: FeatureSetPin): Promise<string> => database.transaction((tx) => pinFeatureSet(tx, pin));
+  const recordPin = systemRecord(trail, systemActor('feature-sets'), foundation);
+  const keep = (pin: FeatureSetPin): Promise<string> => database.transaction((tx) => pinFeatureSet(tx, pin, recordPin));
   const featurePins = new SetPins({ sets, keep });
   metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
