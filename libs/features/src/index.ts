@@ -49,6 +49,7 @@ export type { RowOrigin } from './serving/row-origin';
 export { READ_TIERS } from './engine/online-query';
 export { servedRow, type ServedRow } from './serving/served-row';
 export { Selections, VALUE_SOURCES, type SelectedMember, type Selection, type SetSelection } from './serving/selection';
+export { formatDuration } from './definitions/duration';
 export { instantText, type Micros } from './time';
 export { FeastFacade } from './feast/feast-facade';
 export { TRAINING_FORMATS, type TrainingFormat } from './training/training-columns';

@@ -89,7 +89,8 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   const trainingSets = new TrainingSets({ reads, files: trainingFiles, database, streams: snapshot, now });
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.features.featureEvents.inc({ stream, result }, events);
-  const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults };
+  const record = systemRecord(trail, systemActor('feature-log'), foundation);
+  const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults, record };
   const featureLog = await FeatureLog.start(logParts, config.features);
   return {
     featureLog,

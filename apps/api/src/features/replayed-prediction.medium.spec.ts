@@ -84,7 +84,7 @@ beforeAll(async () => {
   );
   sets = new SetReads({ snapshot, selections, frames, history, now });
   await snapshot.start();
-  featureLog = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [states], log });
+  featureLog = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [states], log, record });
   await store.publish(actor, { kind: 'view', name: 'market', document: VIEW }, record);
   await store.publish(actor, { kind: 'set', name: 'inputs', document: SET }, record);
 }, 60_000);

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { FeatureLog } from '../log/feature-log';
 import { LogOptions } from '../log/log-options';
 import { randomNumbers } from '../operators/testing';
-import { LogStand } from '../testing/log-stand';
+import { LogStand, unrecorded } from '../testing/log-stand';
 import { planOf } from '../testing/test-plans';
 import type { Micros } from '../time';
 import type { Frame } from './frame';
@@ -41,7 +41,7 @@ async function worker() {
   );
   const store = new StateStore(64 * 1024 * 1024, now);
   store.usePlans([plan]);
-  const parts = { database, clock, streams, listeners: [store], log: silent };
+  const parts = { database, clock, streams, listeners: [store], log: silent, record: unrecorded };
   const log = await FeatureLog.start(parts, Object.assign(new LogOptions(), { pollMs: 20 }));
   logs.push(log);
   const options = { log: stand.history, now, counter, cacheBytes: 1 };

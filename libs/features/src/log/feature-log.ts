@@ -1,3 +1,4 @@
+import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, nearestWords, TURNS, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { randomUUID } from 'node:crypto';
@@ -26,6 +27,8 @@ export interface FeatureLogParts {
   /** Hear of each commit of this process before its caller is answered, and of those of others soon after. */
   readonly listeners: readonly EventListener[];
   readonly onResults?: (stream: string, result: PushResult, events: number) => void;
+  /** Of what the log drops by itself. */
+  readonly record: RecordChange;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
@@ -41,7 +44,7 @@ export class FeatureLog {
     private readonly watermarks: Watermarks,
     writer: string,
   ) {
-    const { database, clock, streams, listeners, log, onResults } = parts;
+    const { database, clock, streams, listeners, log, onResults, record } = parts;
     const periods = new Periods(database);
     const own = new ToldCommits();
     const told = [...listeners, ...(fanOut ? [fanOut] : []), own];
@@ -49,7 +52,7 @@ export class FeatureLog {
     this.writer = new EventWriter({ database, clock, periods, writer, listeners: told, ...hears }, options);
     const known = (commit: string): boolean => own.has(commit) || fanOut?.knows(commit) === true;
     this.follower = new CommitFollower({ database, clock, streams, listeners, known, log }, options.pollMs);
-    this.keeper = new LogKeeper({ database, log, onDropped: () => periods.forget() }, options.retentionMs);
+    this.keeper = new LogKeeper({ database, log, record, onDropped: () => periods.forget() }, options.retentionMs);
   }
 
   static async start(asked: FeatureLogParts, options: LogOptions = new LogOptions()): Promise<FeatureLog> {

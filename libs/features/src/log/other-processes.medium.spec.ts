@@ -1,6 +1,6 @@
 import { DomainError } from '@sibyl/kernel';
 import { Client } from 'pg';
-import { LogStand } from '../testing/log-stand';
+import { LogStand, unrecorded } from '../testing/log-stand';
 import { DAY, streamDefinition } from '../testing/stream-definition';
 import { CommitFollower } from './commit-follower';
 import { FeatureLog } from './feature-log';
@@ -28,7 +28,7 @@ async function process(options: Partial<LogOptions> = {}): Promise<{ log: Featur
   const heard: FeatureEvent[] = [];
   const listeners = [{ taken: (events: readonly FeatureEvent[]) => void heard.push(...events) }];
   const { database, clock, streams } = stand;
-  const parts = { database, clock, streams, listeners, log: silent };
+  const parts = { database, clock, streams, listeners, log: silent, record: unrecorded };
   const log = await FeatureLog.start(parts, Object.assign(new LogOptions(), { pollMs: 50, ...options }));
   logs.push(log);
   return { log, heard };
@@ -277,7 +277,8 @@ describe('retention', () => {
       await client.end();
     }
     let told = 0;
-    const keeper = new LogKeeper({ database: stand.database, log: silent, onDropped: () => void told++ }, 1000);
+    const parts = { database: stand.database, log: silent, record: unrecorded };
+    const keeper = new LogKeeper({ ...parts, onDropped: () => void told++ }, 1000);
     const dropped = await keeper.keep();
     expect(dropped.length).toBeGreaterThanOrEqual(4);
     expect(told).toBe(1);
@@ -296,7 +297,8 @@ describe('retention', () => {
     const stale = await stand.addStream(streamDefinition({ name: 'stale', retention: 30 * DAY }));
     const { log } = await process();
     await log.push(caller, 'stale', [event('T', 28 * 86_400, 1), event('T', 60, 1)]);
-    const keeper = new LogKeeper({ database: stand.database, log: silent, onDropped: () => undefined }, 1000);
+    const parts = { database: stand.database, log: silent, record: unrecorded };
+    const keeper = new LogKeeper({ ...parts, onDropped: () => undefined }, 1000);
     const old = (): Promise<unknown[]> =>
       stand.database.query(`SELECT FROM features.intake WHERE last_stamp < features.now_us() - 3600000000`);
     await asSuperuser(async (client) => {

@@ -113,7 +113,7 @@ it('a set is served on when a view leaves out a stream that its version reads', 
   const { database } = test;
   const clock = new SystemClock();
   const quiet = { info: () => undefined, warn: () => undefined };
-  const log = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [], log: quiet });
+  const log = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [], log: quiet, record });
   const push = (b: number) =>
     log.push(actor, 'wide_b', [{ entity: 'e', event_time: Date.now() - 1000, values: { b } }]);
   expect(await push(5)).toMatchObject([{ status: 'ACCEPTED' }]);

@@ -35,6 +35,9 @@ class TestStreams implements StreamCatalog {
   }
 }
 
+/** For those to whom it does not matter what is on record. */
+export const unrecorded = (): Promise<void> => Promise.resolve();
+
 /** A log in a database of its own, without anything around it. */
 export class LogStand {
   readonly streams = new TestStreams();
