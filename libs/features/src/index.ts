@@ -40,6 +40,7 @@ export { StateStore } from './engine/state-store';
 export { LiveReads } from './engine/live-reads';
 export { PastReads } from './engine/past-reads';
 export { RecentPast } from './engine/recent-past';
+export { Settlement } from './log/settlement';
 export { checkRetention } from './serving/retention';
 export { PastWalks } from './engine/past-walks';
 export { FeatureReads, type ReadAnswer, type ReadRequest } from './serving/feature-reads';

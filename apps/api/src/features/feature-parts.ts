@@ -18,6 +18,7 @@ import {
   SelectedFrames,
   Selections,
   SetReads,
+  Settlement,
   StateStore,
   TrainingFiles,
   TrainingSets,
@@ -67,8 +68,10 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   const quality = new FeatureQuality();
   const selections = new Selections({ compiler, snapshot, store });
   const live = new LiveReads({ store: states, log: history, now, counter });
-  const recent = new RecentPast(states);
-  const past = new PastReads({ log: history, now, counter, recent, cacheBytes: config.featureReads.pastBytes });
+  const settlement = new Settlement(now);
+  const recent = new RecentPast(states, settlement);
+  const { pastBytes: cacheBytes } = config.featureReads;
+  const past = new PastReads({ log: history, now, counter, recent, settlement, cacheBytes });
   const walks = new PastWalks(history, now);
   const frames = new SelectedFrames({ store: states, live, past, now, quality });
   const reads = new FeatureReads(
@@ -86,11 +89,16 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   await trainingFiles.start();
   const operationRecords = new OperationRecords(path.join(config.dataDir, 'operations'), TRAINING_KEPT_MS, log);
   await trainingFiles.removeOf(await operationRecords.start());
-  const trainingSets = new TrainingSets({ reads, files: trainingFiles, database, streams: snapshot, now });
+  const trainingSets = new TrainingSets({
+    ...{ reads, settlement, now },
+    files: trainingFiles,
+    database,
+    streams: snapshot,
+  });
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.features.featureEvents.inc({ stream, result }, events);
   const record = systemRecord(trail, systemActor('feature-log'), foundation);
-  const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults, record };
+  const logParts = { database, clock, streams: snapshot, listeners: [states], settlement, log, onResults, record };
   const featureLog = await FeatureLog.start(logParts, config.features);
   return {
     featureLog,

@@ -130,11 +130,12 @@ export class Trainings {
   }
 
   private toResultView(id: string, { set, knownAt }: TrainingRequest, made: TrainingResult): Record<string, unknown> {
-    const { file, rows, bytes, sha256, columns, statuses } = made;
+    const { file, rows, bytes, sha256, columns, statuses, unsettled } = made;
     return {
       ...(set === undefined ? {} : { set }),
       known_at: knownAt ?? 'timestamp',
       ...{ file, rows, bytes, sha256, columns, statuses },
+      ...(unsettled === true && { degraded: { reasons: ['unsettled'] } }),
       href: `/v1/operations/${id}/result`,
       expires_at: timestamp(Date.now() + this.sets.files.keptMs),
     };

@@ -132,7 +132,10 @@ it('serves what its record says when others commit and nobody has told of it yet
   const options = Object.assign(new LogOptions(), { pollMs: 60_000 });
   const [one, two] = await Promise.all(
     [[store], []].map((listeners) =>
-      FeatureLog.start({ database, clock, streams, listeners, log: silent, record: unrecorded }, options),
+      FeatureLog.start(
+        { database, clock, streams, listeners, settlement: stand.settlement(), log: silent, record: unrecorded },
+        options,
+      ),
     ),
   );
   const bar = (secondsAgo: number, close: number): object => ({

@@ -117,7 +117,7 @@ it('a history of events that are larger than the queue together is stored, all o
   const log = { info: () => undefined, warn: () => undefined };
   const options = Object.assign(new LogOptions(), { queueBytes: 16 * MiB, callerBytes: 8 * MiB });
   const features = await FeatureLog.start(
-    { database, clock, streams, listeners: [], log, record: unrecorded },
+    { database, clock, streams, listeners: [], settlement: stand.settlement(), log, record: unrecorded },
     options,
   );
   try {

@@ -28,7 +28,15 @@ async function process(options: Partial<LogOptions> = {}): Promise<{ log: Featur
   const heard: FeatureEvent[] = [];
   const listeners = [{ taken: (events: readonly FeatureEvent[]) => void heard.push(...events) }];
   const { database, clock, streams } = stand;
-  const parts = { database, clock, streams, listeners, log: silent, record: unrecorded };
+  const parts = {
+    database,
+    clock,
+    streams,
+    listeners,
+    settlement: stand.settlement(),
+    log: silent,
+    record: unrecorded,
+  };
   const log = await FeatureLog.start(parts, Object.assign(new LogOptions(), { pollMs: 50, ...options }));
   logs.push(log);
   return { log, heard };
@@ -195,7 +203,10 @@ describe('a database that was put back', () => {
     let lapses = 0;
     const listeners = [{ taken: () => undefined, lapsed: () => void lapses++ }];
     const { database, clock, streams } = stand;
-    const follower = new CommitFollower({ database, clock, streams, listeners, known: () => false, log: silent }, 20);
+    const follower = new CommitFollower(
+      { database, clock, streams, listeners, settlement: stand.settlement(), known: () => false, log: silent },
+      20,
+    );
     await follower.start();
     try {
       await until(() => lapses === 0);

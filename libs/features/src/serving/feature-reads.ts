@@ -55,6 +55,8 @@ export interface ReadAnswer {
   readonly ahead: readonly string[];
   readonly rows: readonly ServedRow[];
   readonly unread?: 'deadline' | 'failed';
+  /** Some of what had arrived at `knownAt` was being committed still. */
+  readonly unsettled?: boolean;
   /** Microseconds that the log took. */
   readonly storage: Micros;
   /** By row, where they were asked for. */
@@ -119,7 +121,7 @@ export class FeatureReads {
     const ages = maxStaleness === undefined ? undefined : readMaxStaleness(selection, maxStaleness);
     const asked = { rows, moment, deadlineMs, pace, ...(origins === true && { tiers: true }) };
     const answer = await this.parts.frames.read(selection, asked);
-    const { at, storage, unread } = answer;
+    const { at, storage, unread, unsettled } = answer;
     let served = await this.serve(selection, answer, pace);
     if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
     return {
@@ -128,6 +130,7 @@ export class FeatureReads {
       ...{ rows: served, storage },
       ...(origins === true && { origins: originsOf(selection, served, answer) }),
       ...(unread && { unread }),
+      ...(unsettled === true && { unsettled }),
     };
   }
 
@@ -159,7 +162,7 @@ export class FeatureReads {
     if (moment) return past.explain(query, moment, slot);
     if (this.parts.frames.isInMemory(selection)) return live.explain(query, slot);
     const at = now();
-    return past.explain(query, { at, knownAt: at, corrected: false }, slot);
+    return past.explain(query, { at, knownAt: at, corrected: false, present: true }, slot);
   }
 
   /** Brings states into memory; rows of versions that are not kept there stay in the log. */

@@ -11,6 +11,7 @@ import { isFault, readEvent, type PendingEvent } from '../log/pending-event';
 import { Periods } from '../log/periods';
 import type { EventResult } from '../log/push-queue';
 import { retentionClassOf } from '../log/retention-class';
+import { Settlement } from '../log/settlement';
 import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
 import { featureMigrations } from '../migrations';
 import { streamDefinition } from './stream-definition';
@@ -79,6 +80,11 @@ export class LogStand {
     const stream = { id: row?.id ?? 0, retentionClass, definition, entity, ...more };
     this.streams.all.push(stream);
     return stream;
+  }
+
+  /** Of a process of its own. */
+  settlement(): Settlement {
+    return new Settlement(() => this.clock.now() * 1000);
   }
 
   /** Of a process of its own, as far as the log is concerned. */

@@ -4,6 +4,7 @@ import { INSTANT_EXPECTED, readInstant } from '../log/instant';
 import { DURATION_EXPECTED, parseDuration } from '../definitions/duration';
 import type { Frame } from '../engine/frame';
 import type { ValueStatus } from '../feature-value';
+import type { Settlement } from '../log/settlement';
 import type { StreamCatalog } from '../log/stream-catalog';
 import type { FeatureReads } from '../serving/feature-reads';
 import { checkRetention } from '../serving/retention';
@@ -23,6 +24,8 @@ const SLICE_ROWS = 5000;
 /** Rows that are made to bytes at once. */
 const PORTION = 250;
 const ROWS_MAX = 100_000_000;
+/** So long a training set waits, once, until all that has arrived by now is known. */
+const SETTLE_MS = 2000;
 
 /** All entities of a stream at each step of a time. */
 export interface GridRequest {
@@ -62,6 +65,8 @@ export interface TrainingResult {
   readonly columns: readonly TrainingColumn[];
   /** Values by status. */
   readonly statuses: Readonly<Partial<Record<ValueStatus, number>>>;
+  /** Some of what had arrived at the newest moments was being committed still: made again, it may have other values. */
+  readonly unsettled?: boolean;
 }
 
 export interface LongRun {
@@ -74,6 +79,7 @@ export interface TrainingParts {
   readonly files: TrainingFiles;
   readonly database: Database;
   readonly streams: StreamCatalog;
+  readonly settlement: Settlement;
   readonly now: () => Micros;
 }
 
@@ -116,6 +122,7 @@ export class TrainingSets {
       signal.throwIfAborted();
       const rows = await reader.rows(batch);
       batch = [];
+      await writing.settle(this.parts.settlement, rows);
       const slice = writing.slice(rows);
       await this.parts.reads.readEach(
         selection,
@@ -161,12 +168,20 @@ class Writing {
   private columns: readonly TrainingColumn[] = [];
   private readonly counts: Partial<Record<ValueStatus, number>> = {};
   private written = 0;
+  /** Undefined: there was no moment that had to be waited for. */
+  private settled: boolean | undefined;
 
   constructor(
     private readonly plan: TrainingPlan,
     private readonly file: TrainingFile,
   ) {
     this.reader = new RowReader(plan.selection, plan.known, plan.now);
+  }
+
+  /** Waits for the newest moment that there can be, when the first one comes of which not all is known. */
+  async settle(settlement: Settlement, rows: readonly ReadRow[]): Promise<void> {
+    if (this.settled !== undefined || rows.every(({ moment }) => settlement.has(moment.knownAt))) return;
+    this.settled = await settlement.reach(this.plan.now, SETTLE_MS);
   }
 
   /** Rows that come in any order and are written in their own. */
@@ -193,7 +208,8 @@ class Writing {
   async end(): Promise<Omit<TrainingResult, 'file'>> {
     await this.file.write(this.opened().end());
     const { columns, counts: statuses, written: rows } = this;
-    return { rows, columns, statuses, ...(await this.file.finish()) };
+    const unsettled = this.settled === false && { unsettled: true };
+    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled };
   }
 
   private opened(): TableWriter {
