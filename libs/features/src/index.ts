@@ -55,6 +55,7 @@ export { instantText, type Micros } from './time';
 export { FeastFacade } from './feast/feast-facade';
 export { TRAINING_FORMATS, type TrainingFormat } from './training/training-columns';
 export { TrainingFiles } from './training/training-files';
+export { TrainingOptions } from './training/training-options';
 export type { GivenRow } from './training/training-row';
 export { TrainingSets, type TrainingRequest, type TrainingResult } from './training/training-sets';
 export { QUANTILES, type AgeSummary, type ProfileSummary } from './quality/feature-profile';

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { AuditTrail } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import {
@@ -20,7 +19,6 @@ import {
   SetReads,
   Settlement,
   StateStore,
-  TrainingFiles,
   TrainingSets,
   type CacheTier,
 } from '@sibyl/features';
@@ -28,14 +26,10 @@ import { systemActor, type Clock, type IdSource } from '@sibyl/kernel';
 import { featureSetsInService, pinFeatureSet, type FeatureSetPin } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
-import { OperationRecords } from '../operations/operation-records';
 import { systemRecord } from '../system-record';
 import { SetFeatureReader } from './set-feature-reader';
 import { SetPins } from './set-pins';
-
-/** How long a training set is kept, and how large one may be. */
-const TRAINING_KEPT_MS = 24 * 3_600_000;
-const TRAINING_BYTES = 20 * 1024 ** 3;
+import { startTraining } from './training-parts';
 
 export type Features = Awaited<ReturnType<typeof startFeatures>>;
 
@@ -79,16 +73,10 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
     config.featureReads,
   );
   const sets = new SetReads({ snapshot, selections, frames, history, now });
-  const recordPin = systemRecord(trail, systemActor('feature-sets'), foundation);
-  const keep = (pin: FeatureSetPin): Promise<string> => database.transaction((tx) => pinFeatureSet(tx, pin, recordPin));
-  const featurePins = new SetPins({ sets, keep });
+  const featurePins = pinsOf(foundation, { database, trail }, sets);
   metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
-  const folder = path.join(config.dataDir, 'training-sets');
-  const trainingFiles = new TrainingFiles({ folder, keptMs: TRAINING_KEPT_MS, maxBytes: TRAINING_BYTES });
-  await trainingFiles.start();
-  const operationRecords = new OperationRecords(path.join(config.dataDir, 'operations'), TRAINING_KEPT_MS, log);
-  await trainingFiles.removeOf(await operationRecords.start());
+  const { trainingFiles, operationRecords } = await startTraining(foundation);
   const trainingSets = new TrainingSets({
     ...{ reads, settlement, now },
     files: trainingFiles,
@@ -120,4 +108,11 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
       await featureLog.stop();
     },
   };
+}
+
+/** What they keep is on record. */
+function pinsOf(foundation: Foundation, { database, trail }: Ground, sets: SetReads): SetPins {
+  const record = systemRecord(trail, systemActor('feature-sets'), foundation);
+  const keep = (pin: FeatureSetPin): Promise<string> => database.transaction((tx) => pinFeatureSet(tx, pin, record));
+  return new SetPins({ sets, keep });
 }

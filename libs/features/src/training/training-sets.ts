@@ -15,6 +15,7 @@ import { ParquetTable } from './parquet-writer';
 import { CsvWriter, NdjsonWriter } from './text-writers';
 import { columnsOf, type Cell, type TableWriter, type TrainingColumn, type TrainingFormat } from './training-columns';
 import type { TrainingFile, TrainingFiles } from './training-files';
+import { nameOf } from './training-name';
 import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
@@ -49,6 +50,8 @@ export interface TrainingRequest {
 
 /** A request that was checked, as far as that is possible without reading its rows. */
 export interface TrainingPlan {
+  /** Whose share of the room the file takes. */
+  readonly caller: string;
   readonly selection: Selection;
   readonly source: TrainingSource;
   readonly format: TrainingFormat;
@@ -91,17 +94,17 @@ export class TrainingSets {
     return this.parts.files;
   }
 
-  async prepare(request: TrainingRequest): Promise<TrainingPlan> {
+  async prepare(caller: string, request: TrainingRequest): Promise<TrainingPlan> {
     const selection = await this.parts.reads.select(request);
     const now = this.parts.now();
     const { format, statuses } = request;
     const known = knownAtOf(request.knownAt, now);
-    return { selection, format, statuses, known, now, source: await this.sourceOf(request, selection, now) };
+    return { caller, selection, format, statuses, known, now, source: await this.sourceOf(request, selection, now) };
   }
 
-  /** Writes the file `<id>.<format>`; stopped or failed, it leaves none. */
+  /** Writes a file; stopped or failed, it leaves none. */
   async write(plan: TrainingPlan, id: string, run: LongRun): Promise<TrainingResult> {
-    const name = `${id}.${plan.format}`;
+    const name = nameOf(id, plan.caller, plan.format);
     const file = await this.parts.files.create(name);
     try {
       const writing = new Writing(plan, file);
