@@ -7,7 +7,7 @@ export {
   type ValueType,
 } from './feature-value';
 export { PUSH_RESULTS, type PushResult } from './log/feature-event';
-export { FeatureLog } from './log/feature-log';
+export { FeatureLog, type FeatureLogParts } from './log/feature-log';
 export type { UploadFault, UploadOutcome } from './log/line-upload';
 export type { PushedEvent } from './log/pushed-event';
 export { CLOCK_SKEW_MS_MAX, LogOptions } from './log/log-options';

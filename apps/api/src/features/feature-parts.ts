@@ -7,6 +7,7 @@ import {
   DefinitionStore,
   FeastFacade,
   FeatureLog,
+  type FeatureLogParts,
   FeatureQuality,
   FeatureReads,
   LiveReads,
@@ -83,11 +84,8 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
     database,
     streams: snapshot,
   });
-  const onResults = (stream: string, result: string, events: number): void =>
-    metrics.features.featureEvents.inc({ stream, result }, events);
-  const record = systemRecord(trail, systemActor('feature-log'), foundation);
-  const logParts = { database, clock, streams: snapshot, listeners: [states], settlement, log, onResults, record };
-  const featureLog = await FeatureLog.start(logParts, config.features);
+  const heard = { streams: snapshot, listeners: [states], settlement };
+  const featureLog = await startLog(foundation, { database, trail }, heard);
   return {
     featureLog,
     featureCompiler: compiler,
@@ -115,4 +113,17 @@ function pinsOf(foundation: Foundation, { database, trail }: Ground, sets: SetRe
   const record = systemRecord(trail, systemActor('feature-sets'), foundation);
   const keep = (pin: FeatureSetPin): Promise<string> => database.transaction((tx) => pinFeatureSet(tx, pin, record));
   return new SetPins({ sets, keep });
+}
+
+/** What it drops is on record. */
+function startLog(
+  foundation: Foundation,
+  { database, trail }: Ground,
+  heard: Pick<FeatureLogParts, 'streams' | 'listeners' | 'settlement'>,
+): Promise<FeatureLog> {
+  const { config, clock, log, metrics } = foundation;
+  const record = systemRecord(trail, systemActor('feature-log'), foundation);
+  const onResults = (stream: string, result: string, events: number): void =>
+    metrics.features.featureEvents.inc({ stream, result }, events);
+  return FeatureLog.start({ ...heard, database, clock, log, record, onResults }, config.features);
 }
