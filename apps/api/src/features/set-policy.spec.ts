@@ -27,6 +27,7 @@ function frameOf(status: Frame['statuses'][number], keepStale: boolean, given?: 
   const has = status === 'PRESENT' || status === 'DEFAULTED' || (status === 'STALE' && keepStale);
   return {
     ...{ at: AT, values: [has ? VALUE : null], statuses: [status], times: [AT - 5e6], basis: [], from: 0, until: AT },
+    keepsStale: keepStale,
     ...(given === undefined ? {} : { given: { values: [given], key: 'given' } }),
   };
 }

@@ -8,6 +8,7 @@ import type { Memo } from './memo';
 import type { Program, ProgramStep } from './program';
 import type { Series } from './series';
 import { settle } from './settle';
+import { boundWindow } from './window-bounds';
 
 /** What the values of one entity are computed from, besides the moment. */
 export interface Inputs {
@@ -56,8 +57,9 @@ class Evaluation {
       times: new Array<number>(slots).fill(Number.NaN),
       given: inputs.given,
       basis: [],
-      from: program.timed ? at : Number.NEGATIVE_INFINITY,
-      until: program.timed ? at + 1 : Number.POSITIVE_INFINITY,
+      keepsStale: inputs.keepStale === true,
+      from: Number.NEGATIVE_INFINITY,
+      until: Number.POSITIVE_INFINITY,
     };
   }
 
@@ -76,8 +78,7 @@ class Evaluation {
     const series = state.series(this.at, span);
     const { frame } = this;
     frame.basis.push(new StreamBasis(state.need.definition.name, state, series));
-    frame.until = Math.min(frame.until, state.countUntil(series.end));
-    frame.from = Math.max(frame.from, state.countFrom(series.end));
+    this.bound(state.countFrom(series.end), state.countUntil(series.end));
     return series;
   }
 
@@ -94,6 +95,7 @@ class Evaluation {
       case 'request':
         return this.settleAll(program, 'NOT_FOUND', null, Number.NaN);
       case 'moment':
+        this.bound(this.at, this.at + 1);
         return this.settleAll(program, 'PRESENT', Math.floor(this.at / MICROS_PER_MS), Number.NaN);
     }
   }
@@ -103,13 +105,15 @@ class Evaluation {
     const series = this.series[step.stream];
     if (!state || !series) return this.settleAll(program, 'TIMEOUT', null, Number.NaN);
     if (series.end === series.start && series.whole) return this.settleAll(program, 'NOT_FOUND', null, Number.NaN);
-    const { out } = program;
-    const memo = program.lasting ? this.inputs.memo : undefined;
+    const { out, bounds } = program;
+    const memo = step.operator.timed ? undefined : this.inputs.memo;
     const ahead = state.columns.end - series.end;
-    if (!memo?.recall(program, state.version, ahead)) {
+    if (!memo?.recall(program, state.version, ahead, this.at)) {
       this.compute(program, step, state, series);
+      boundWindow(step.operator, series, this.at, bounds);
       memo?.keep(program, state.version, ahead);
     }
+    this.bound(bounds.from, bounds.until);
     const time = series.end > series.start ? (series.times[series.end - 1] as number) : Number.NaN;
     const { status } = out;
     for (let i = 0; i < step.width; i++) {
@@ -123,6 +127,13 @@ class Evaluation {
     if (!operator.tiles) operator.compute(series, this.at, out, test?.over(state.columns));
     else if (state.tilesCut) out.status = 'INVALID';
     else operator.tiles.finish(state.sumsOf(step, this.at, series.end), this.at, out);
+  }
+
+  /** The frame is not valid outside of this. */
+  private bound(from: Micros, until: Micros): void {
+    const { frame } = this;
+    if (from > frame.from) frame.from = from;
+    if (until < frame.until) frame.until = until;
   }
 
   private expression(program: ProgramStep, { expression, slots }: ExpressionStep): void {
@@ -142,7 +153,7 @@ class Evaluation {
     // What was not read is not what is missing: no `coalesce` stands in for it.
     if (status === 'TIMEOUT') return this.settleAll(program, status, null, Number.NaN);
     const value = expression.evaluate(args);
-    if (value !== null) status = stale && this.inputs.keepStale === true ? 'STALE' : 'PRESENT';
+    if (value !== null) status = stale && this.frame.keepsStale ? 'STALE' : 'PRESENT';
     this.settleAll(program, status, value, time === Number.POSITIVE_INFINITY ? Number.NaN : time);
   }
 
@@ -180,6 +191,6 @@ class Evaluation {
     frame.values[slot] = value;
     frame.statuses[slot] = status;
     frame.times[slot] = time;
-    settle(frame, program, slot, this.inputs.keepStale === true);
+    settle(frame, program, slot);
   }
 }

@@ -34,7 +34,7 @@ export class StreamBasis {
 /** The values of one entity at a moment, by the slots of its plan. Not changed once it is made. */
 export interface Frame {
   readonly at: Micros;
-  /** Null wherever the status is neither PRESENT nor DEFAULTED; except STALE ones where stale values were asked for. */
+  /** Null wherever the status is neither PRESENT nor DEFAULTED; except STALE ones where those are kept. */
   readonly values: FeatureValue[];
   readonly statuses: ValueStatus[];
   /** When the newest event behind the value happened, of an expression the oldest of its inputs that come from streams and not from tables; NaN: none is behind it. */
@@ -43,7 +43,8 @@ export interface Frame {
   readonly given?: Given | undefined;
   /** By the index of the stream, and after those what was looked up by key. */
   readonly basis: StreamBasis[];
-  /** The same events give the same values at each moment of `[from, until)`: no ttl ends in it, and the same events count. */
+  readonly keepsStale: boolean;
+  /** The same events give the same values at each moment of `[from, until)`: no ttl ends in it, the same events count, and lie in each window. */
   from: Micros;
   until: Micros;
 }

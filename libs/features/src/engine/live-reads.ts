@@ -154,8 +154,9 @@ export class LiveReads {
     const { misses: before } = finder;
     const states = (task.states ??= statesOf(task, at, finder));
     const memo = this.options.store.memoOf(task.program, task.entity);
-    const keeps = keepsVectors(task.program) && query.keepStale !== true;
-    const known = keeps ? recallFrame(memo, states, at, task.given) : undefined;
+    const keeps = keepsVectors(task.program);
+    const asked = { given: task.given, keepStale: query.keepStale };
+    const known = keeps ? recallFrame(memo, states, at, asked) : undefined;
     task.frame = known ?? evaluate(task.program, { ...inputsOf(query, task, states, { at, finder }), memo }, at);
     task.done = finder.misses === before;
     if (known && task.tier === 'state') task.tier = 'vector';

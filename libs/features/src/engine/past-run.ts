@@ -42,7 +42,7 @@ export class PastRun {
     jobs: readonly (readonly [entity: string, rows: readonly Job[]])[],
     private readonly keepStale: boolean,
   ) {
-    this.keeps = keepsVectors(program) && !keepStale;
+    this.keeps = keepsVectors(program);
     this.jobs = jobs.flatMap(([entity, rows]) => this.placed(entity, rows)).sort((a, b) => a.moment.at - b.moment.at);
   }
 
@@ -86,7 +86,7 @@ export class PastRun {
       states.push(state);
     }
     if (missing) return undefined;
-    const known = this.keeps ? recallFrame(memo, states, at, given) : undefined;
+    const known = this.keeps ? recallFrame(memo, states, at, { given, keepStale }) : undefined;
     if (known) return known;
     const lookup = (stream: number, key: string): EntityState | undefined => {
       const state = this.find(this.walkOf(stream, key, moment), at, holds);

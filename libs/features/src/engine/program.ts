@@ -1,9 +1,10 @@
-import type { OperatorStep, PlanStep, ViewPlan } from '../definitions/view-plan';
+import type { PlanStep, ViewPlan } from '../definitions/view-plan';
 import type { FeatureValue } from '../feature-value';
 import type { Computed } from '../operators/operator';
 import type { Micros } from '../time';
 import { EventTest } from './event-condition';
 import { needOf, type StreamNeed } from './stream-need';
+import { unbounded, type Bounds } from './window-bounds';
 
 /** One step with the room it works in, so that evaluating it allocates nothing. */
 export interface ProgramStep {
@@ -15,8 +16,8 @@ export interface ProgramStep {
   /** Whether the age of each variable is one of the expression's: rows of tables have ages of their own. */
   readonly ages: readonly boolean[];
   readonly test: EventTest | undefined;
-  /** Depends on events only, so that its outcome holds until the next one. */
-  readonly lasting: boolean;
+  /** The moments at which an operator comes to the same, of the same events. */
+  readonly bounds: Bounds;
   readonly ttl: Micros | undefined;
   /** The shortest age after which a rule asks again. */
   readonly maxAge: Micros | undefined;
@@ -32,7 +33,7 @@ export class Program {
   /** Tells programs of one process apart. */
   readonly id = ++programs;
   readonly steps: readonly ProgramStep[];
-  /** Values change with the moment, so that no vector can be kept until the next event. */
+  /** Values change with every moment, so that no vector can be kept. */
   readonly timed: boolean;
   /** The first stream whose events are the entity's own. */
   readonly home: string | undefined;
@@ -54,7 +55,7 @@ export class Program {
     this.keyed = plan.streams.some((stream) => stream.keyed);
     this.needs = plan.streams.map((_, i) => needOf(plan, i));
     this.steps = plan.steps.map((step, index) => programStep(plan, step, index));
-    this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && !lasting(step)));
+    this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && step.operator.timed));
     this.weight = plan.outputs.reduce((sum, { list }) => sum + (list ? LIST_WEIGHT : 1), 0);
     this.heavy = plan.outputs.flatMap(({ type, list }, slot) => (list || type === 'string' ? [slot] : []));
     this.weighs = this.heavy.length > 0 || plan.streams.some(({ tiles }) => tiles.length > 0);
@@ -77,7 +78,7 @@ function programStep(plan: ViewPlan, step: PlanStep, index: number): ProgramStep
     args: step.kind === 'expression' ? step.slots.map(() => null) : [],
     ages: step.kind === 'expression' ? step.slots.map((slot) => comesFromStream(plan, slot)) : [],
     test: step.kind === 'operator' && step.where ? new EventTest(step.where) : undefined,
-    lasting: step.kind === 'operator' && lasting(step),
+    bounds: unbounded(),
     ttl: feature?.ttl,
     maxAge: ages.length > 0 ? Math.min(...ages) : undefined,
   };
@@ -87,8 +88,4 @@ function comesFromStream({ outputs, steps, streams }: ViewPlan, slot: number): b
   const step = steps[outputs[slot]?.step ?? -1];
   if (step?.kind === 'operator') return streams[step.stream]?.definition.table !== true;
   return step?.kind === 'expression';
-}
-
-function lasting({ operator }: OperatorStep): boolean {
-  return !operator.timed && operator.span === 0 && !operator.tiles;
 }

@@ -16,7 +16,7 @@ const momentOfRequest: { at: Micros; given: boolean } = { at: 0, given: false };
  * What becomes of a value that was computed, or given by the request in its stead: numbers that are none, ttl, rules, default, in
  * this order.
  */
-export function settle(frame: Frame, program: ProgramStep, slot: number, keepStale: boolean): void {
+export function settle(frame: Frame, program: ProgramStep, slot: number): void {
   const { step } = program;
   const feature = step.kind === 'moment' ? undefined : step.feature;
   const given = frame.given?.values[slot];
@@ -28,7 +28,7 @@ export function settle(frame: Frame, program: ProgramStep, slot: number, keepSta
   }
   finite(frame, slot, feature);
   if (isStale(frame, program, slot))
-    return put(frame, slot, 'STALE', keepStale ? (frame.values[slot] as FeatureValue) : null);
+    return put(frame, slot, 'STALE', frame.keepsStale ? (frame.values[slot] as FeatureValue) : null);
   if (frame.statuses[slot] === 'PRESENT') applyRules(frame, program, slot);
   const status = frame.statuses[slot] as ValueStatus;
   if (DEFAULTED.has(status) && feature?.default !== undefined) put(frame, slot, 'DEFAULTED', feature.default);

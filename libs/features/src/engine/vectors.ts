@@ -8,7 +8,7 @@ import type { Program } from './program';
 /** Characters of what a request gives that are worth keeping: it hardly comes again where it is long. */
 const MAX_GIVEN = 1024;
 
-/** A vector can be kept for a plan until its events or its moment change: not where windows by time move on with each moment. */
+/** A vector can be kept for a plan until an event comes, counts no more or leaves a window: not where values change with each moment. */
 export function keepsVectors(program: Program): boolean {
   return !program.timed && !program.keyed;
 }
@@ -17,11 +17,12 @@ export function recallFrame(
   memo: Memo | undefined,
   states: readonly (EntityState | undefined)[],
   at: Micros,
-  given: Given | undefined,
+  { given, keepStale = false }: { readonly given: Given | undefined; readonly keepStale?: boolean | undefined },
 ): Frame | undefined {
   if (!memo?.frame) return undefined;
   const { frame, frameVersions } = memo;
-  if (at < frame.from || at >= frame.until || frame.given?.key !== given?.key) return undefined;
+  if (at < frame.from || at >= frame.until || frame.keepsStale !== keepStale) return undefined;
+  if (frame.given?.key !== given?.key) return undefined;
   for (let i = 0; i < states.length; i++) if (states[i]?.version !== frameVersions[i]) return undefined;
   return frame;
 }

@@ -142,7 +142,8 @@ describe('the catalogue', () => {
     expect(operator.history > 0).toBe(operator.span === 0);
     expect(operator.tiles !== undefined).toBe(definition?.tile !== undefined);
     expect(operator.outputs.length).toBeGreaterThan(0);
-    expect(operator.timed).toBe(operator.span > 0 || name === 'time_since_last');
+    const isRateOfTiles = name === 'rate' && operator.tiles !== undefined;
+    expect(operator.timed).toBe(isRateOfTiles || name === 'time_since_last');
   });
 });
 

@@ -10,6 +10,7 @@ function counted(
   reader: RequestReader,
   type: 'int' | 'double',
   finish: (events: number, length: number, out: Computed) => void,
+  byLength = false,
 ): CompiledOperator {
   const { window } = reader.request;
   if (window === undefined || !('span' in window)) throw reader.fault('window', 'needs a window by time');
@@ -34,6 +35,7 @@ function counted(
         finish(events, length, out);
       },
       bytes: () => 8,
+      byLength,
     },
   );
 }
@@ -58,6 +60,6 @@ export const rate: Operator = {
   compile(request) {
     const reader = new RequestReader(rate, request);
     const unit = reader.choice('unit', TIME_UNITS, 's');
-    return counted(reader, 'double', (events, length, out) => setNumber(out, events / (length / unit)));
+    return counted(reader, 'double', (events, length, out) => setNumber(out, events / (length / unit)), true);
   },
 };

@@ -37,7 +37,7 @@ function lastWithin(span: number, column: number, outputs: CompiledOperator['out
     outputs,
     history: 0,
     span,
-    timed: true,
+    timed: false,
     compute(series, at, out, keep) {
       const index = newestWithin(series, at - span, keep);
       if (index >= 0) setValue(out, valueAt(series, column, type, index));

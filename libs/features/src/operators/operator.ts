@@ -42,7 +42,7 @@ export interface CompiledOperator {
   readonly history: number;
   /** The window by time; 0 for operators by count. */
   readonly span: Micros;
-  /** Changes with the moment and not with events only, so that it cannot be kept until the next event. */
+  /** Changes with each moment, also while the same events count and lie in its window. */
   readonly timed: boolean;
   /**
    * Writes what it comes to into `out`, which is made once (`computed`) and used again. `keep` is the `where` of the feature.

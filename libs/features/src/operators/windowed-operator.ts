@@ -19,6 +19,8 @@ export interface TileSums<Sum> {
   /** `length`: microseconds from the beginning of the oldest tile to the moment. */
   finish(sums: readonly Sum[], out: Computed, length: Micros): void;
   bytes(sum: Sum): number;
+  /** `finish` goes by the length. */
+  readonly byLength?: boolean;
 }
 
 /** More tiles than this cost more than they save. */
@@ -47,7 +49,7 @@ export function windowedOperator<Sum>(
     throw reader.fault('window', `needs a window longer than nothing, not ${span}`);
   if (tile === undefined) return overTime(span, outputs, fold);
   if (sums === undefined) throw reader.fault('tile', 'takes no tile');
-  return overTiles(checkedFold(reader, span, tile, sums), outputs);
+  return overTiles(checkedFold(reader, span, tile, sums), outputs, sums.byLength === true);
 }
 
 function overEvents(
@@ -76,7 +78,7 @@ function overTime(span: Micros, outputs: readonly OperatorOutput[], fold: Window
     outputs,
     history: 0,
     span,
-    timed: true,
+    timed: false,
     compute(series, at, out, keep) {
       const from = firstAfter(series, at - span);
       if (from === series.start && series.cut) setNothing(out, 'INVALID');
@@ -85,13 +87,13 @@ function overTime(span: Micros, outputs: readonly OperatorOutput[], fold: Window
   };
 }
 
-function overTiles(tiles: TileFold, outputs: readonly OperatorOutput[]): CompiledOperator {
+function overTiles(tiles: TileFold, outputs: readonly OperatorOutput[], byLength: boolean): CompiledOperator {
   const { tile, span } = tiles;
   return {
     outputs,
     history: 0,
     span,
-    timed: true,
+    timed: byLength,
     tiles,
     compute(series, at, out, keep) {
       // Times are whole, so that what comes at the border or after it comes after the microsecond before.

@@ -16,7 +16,8 @@ type View = { at: Micros; knownAt: Micros; corrected: boolean };
 /** Half of the ten thousand histories: those of streams whose events are known by `identity`. */
 export function describeHistories(identity: StreamIdentity): void {
   describe.each([
-    ['short', SHORT_FEATURES],
+    // Nothing in it changes with each moment: vectors are found again, until an event leaves a window.
+    ['short', SHORT_FEATURES.filter(({ feature }) => feature.name !== 'since')],
     ['long', [...SHORT_FEATURES, ...LONG_FEATURES]],
   ] as const)('histories of events known by ' + identity + ', %s memory', (memory, features) => {
     const seed = (memory === 'short' ? 1 : 2) + (identity === 'event_id' ? 10 : 20);
