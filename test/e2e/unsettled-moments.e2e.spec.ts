@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createTestDatabase, type TestDatabase } from '@sibyl/database/testing';
+import { createTestDatabase, startOwnPostgres, type TestDatabase } from '@sibyl/database/testing';
 import { Client } from 'pg';
 import { examplePackage } from '../support/model-packages';
 import { RecordedClient, type Reply } from '../support/recorded-client';
@@ -16,6 +16,7 @@ const ALL = ['market:price', 'market:volume', 'market:rsi'];
 const HOLD = 4712;
 
 describe('a moment at which events had arrived that are being committed still', () => {
+  let stopPostgres: () => Promise<void>;
   let test: TestDatabase;
   let server: TestServer;
   let client: RecordedClient;
@@ -35,6 +36,7 @@ describe('a moment at which events had arrived that are being committed still', 
   };
 
   beforeAll(async () => {
+    stopPostgres = await startOwnPostgres();
     test = await createTestDatabase();
     const env = { SIBYL_MODELS: '', SIBYL_DEFAULT_MODEL: 'momentum', DATABASE_URL: test.url };
     server = await startServer({ env });
@@ -59,6 +61,7 @@ describe('a moment at which events had arrived that are being committed still', 
     await holder.end();
     await server.stop();
     await test.drop();
+    await stopPostgres();
   }, 30_000);
 
   /** Runs while the push of a price is under way, which was stamped before the moment that is handed over. */

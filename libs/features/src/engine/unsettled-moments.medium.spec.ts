@@ -1,3 +1,4 @@
+import { startOwnPostgres } from '@sibyl/database/testing';
 import { Client } from 'pg';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FeatureLog } from '../log/feature-log';
@@ -16,6 +17,7 @@ const silent = { info: () => undefined, warn: () => undefined };
 const now = (): Micros => Date.now() * 1000;
 const HOLD = 4711;
 
+let stopPostgres: () => Promise<void>;
 let stand: LogStand;
 let log: FeatureLog;
 let settlement: Settlement;
@@ -25,6 +27,7 @@ let views: Program[];
 let holder: Client;
 
 beforeAll(async () => {
+  stopPostgres = await startOwnPostgres();
   stand = await LogStand.open();
   const { database, clock, streams } = stand;
   const definition = streams.stream('candles')?.definition as never;
@@ -52,6 +55,7 @@ afterAll(async () => {
   await holder.end();
   await log.stop();
   await stand.close();
+  await stopPostgres();
 });
 
 function push(price: number, agoMs: number): Promise<unknown> {
