@@ -50,6 +50,7 @@ class FullRun implements InferRequest {
   readonly inputs: readonly Tensor[];
   readonly rows = 0;
   readonly deadlineAt: number;
+  readonly bulk: boolean;
 
   constructor(
     private readonly piece: InferRequest,
@@ -57,6 +58,7 @@ class FullRun implements InferRequest {
   ) {
     this.inputs = piece.inputs.map((input) => (piece.rows === batch ? input : filledUp(input, batch)));
     this.deadlineAt = piece.deadlineAt;
+    this.bulk = piece.bulk === true;
   }
 
   get aborted(): boolean {
