@@ -19,6 +19,7 @@ export interface HistoryAsk {
 
 /** Events of one query as they come: a text a column, the newest event first. Nulls: there are none. */
 export interface FoundEvents {
+  /** Of which query they are, the first being 1. */
   readonly n: string;
   /** `newest`: as many as are wanted and one more where there is one; `earlier`: what comes before those, as far as `since`. */
   readonly part: 'newest' | 'earlier';
@@ -98,6 +99,19 @@ export function historyParameters(asks: readonly HistoryAsk[]): unknown[] {
     plainArray(asks.map(({ query, since }) => since ?? query.at + 1)),
     asks.length,
   ];
+}
+
+/** The same of one query alone, which need not be planned anew for the first calls of a connection. */
+export const ENTITY_STATEMENT: HistoryStatement = {
+  sql: 'SELECT 1 AS n, e.* FROM features.entity_history($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) e',
+  prepared: 'features_entity',
+};
+
+export function entityParameters(ask: HistoryAsk, most: number): unknown[] {
+  const { entity, at, knownAt, corrected } = ask.query;
+  const known = Number.isFinite(knownAt) ? knownAt : null;
+  const { retentionClass, stream, byTime, count, since = null } = ask;
+  return [retentionClass, stream, entity, at, known, corrected, byTime, count, since, most + 1];
 }
 
 /** In the order in which they come. */

@@ -5,12 +5,15 @@ import type { Micros } from '../time';
 import { CHANGES_STATEMENT, changesParameters } from './changes-statement';
 import type { ChangeHistory, ChangesQuery, FeatureEvent, HistoryAnswer, HistoryQuery } from './feature-event';
 import {
+  ENTITY_STATEMENT,
+  entityParameters,
   historyParameters,
   historyStatement,
   NEWEST_STATEMENT,
   readFound,
   type FoundEvents,
   type HistoryAsk,
+  type HistoryStatement,
 } from './history-statement';
 import type { KeptStream, StreamCatalog } from './stream-catalog';
 
@@ -33,10 +36,10 @@ export class LogHistory implements ChangeHistory {
   async read(queries: readonly HistoryQuery[], deadline: Micros): Promise<readonly HistoryAnswer[]> {
     const asks = queries.map((query) => this.askOf(query));
     if (asks.length === 0) return [];
-    const { sql, prepared } = asks.every(({ since }) => since === undefined) ? NEWEST_STATEMENT : HISTORY;
+    const { sql, prepared, parameters } = callOf(asks);
     const rows = await within(
       deadline / 1000 - this.clock.now(),
-      this.database.query<FoundEvents>(sql, historyParameters(asks), { prepared }),
+      this.database.query<FoundEvents>(sql, parameters, { prepared }),
     );
     const found = asks.map((): Found => ({ newest: [], earlier: [], arrived: null }));
     for (const row of rows) {
@@ -80,6 +83,13 @@ export class LogHistory implements ChangeHistory {
       ...{ fields: definition.fields.length, count: Math.min(query.events, MOST_EVENTS), since: query.since },
     };
   }
+}
+
+function callOf(asks: readonly HistoryAsk[]): HistoryStatement & { readonly parameters: readonly unknown[] } {
+  const [ask] = asks;
+  if (ask && asks.length === 1) return { ...ENTITY_STATEMENT, parameters: entityParameters(ask, MOST_EVENTS) };
+  const statement = asks.every(({ since }) => since === undefined) ? NEWEST_STATEMENT : HISTORY;
+  return { ...statement, parameters: historyParameters(asks) };
 }
 
 type Found = Record<FoundEvents['part'], FeatureEvent[]> & { arrived: FoundEvents['arrived'] };
