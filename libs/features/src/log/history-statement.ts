@@ -54,14 +54,15 @@ SELECT q.n, '${name}' AS part, ${arrived}::bigint AS arrived, e.* FROM q CROSS J
     ORDER BY v.event_time DESC, ${ARRIVAL} DESC, ${ID} DESC, v.ingested_at DESC, v.event_id DESC ${limit}) x) e
 ${where}`;
 
+const ASKED = `unnest($1::smallint[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[],
+  $8::bigint[], $9::bigint[]) WITH ORDINALITY AS q (class, stream, entity, at, known, corrected, by_time, count, since, n)`;
+
 /*
  * The limit of q is how many there are. To the planner an unknown limit is one row, and by that the plan that serves all calls
  * costs no more than one that is made for each call: it is kept. Making one takes longer than running it, with each cut of the log more.
  */
 const QUERIES = `
-WITH q AS MATERIALIZED (SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[],
-  $6::boolean[], $7::boolean[], $8::bigint[], $9::bigint[]) WITH ORDINALITY
-  AS q (class, stream, entity, at, known, corrected, by_time, count, since, n) LIMIT $10)`;
+WITH q AS MATERIALIZED (SELECT * FROM ${ASKED} LIMIT $10)`;
 
 const ARRIVED = `(CASE WHEN q.known IS NULL THEN
   (SELECT l.ingested_at FROM features.latest l WHERE l.stream = q.stream AND l.entity = q.entity) END)`;
@@ -73,7 +74,7 @@ export interface HistoryStatement {
   readonly prepared: string;
 }
 
-/** The newest events of each query. */
+/** The newest events of each query; $10 is how many queries there are. */
 export const NEWEST_STATEMENT: HistoryStatement = { sql: `${QUERIES}${NEWEST}`, prepared: 'features_newest' };
 
 /** And those before them that came since, `most` of both together and one more where there are more. */
@@ -86,6 +87,14 @@ export function historyStatement(most: number): HistoryStatement {
   return { sql: `${QUERIES}${NEWEST}\nUNION ALL${earlier}`, prepared: 'features_history' };
 }
 
+/** The same of few queries, for whom making the first plans of the other two would take longer than the read; $10 is `most` and one. */
+export const FEW_STATEMENT: HistoryStatement = {
+  sql: `SELECT q.n, e.* FROM ${ASKED} CROSS JOIN LATERAL
+  features.entity_history(q.class, q.stream, q.entity, q.at, q.known, q.corrected, q.by_time, q.count, q.since, $10) e`,
+  prepared: 'features_few',
+};
+
+/** Without the last one, which is what the statement says. */
 export function historyParameters(asks: readonly HistoryAsk[]): unknown[] {
   return [
     plainArray(asks.map(({ retentionClass }) => retentionClass)),
@@ -97,21 +106,7 @@ export function historyParameters(asks: readonly HistoryAsk[]): unknown[] {
     plainArray(asks.map(({ byTime }) => byTime)),
     plainArray(asks.map(({ count }) => count)),
     plainArray(asks.map(({ query, since }) => since ?? query.at + 1)),
-    asks.length,
   ];
-}
-
-/** The same of one query alone, which need not be planned anew for the first calls of a connection. */
-export const ENTITY_STATEMENT: HistoryStatement = {
-  sql: 'SELECT 1 AS n, e.* FROM features.entity_history($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) e',
-  prepared: 'features_entity',
-};
-
-export function entityParameters(ask: HistoryAsk, most: number): unknown[] {
-  const { entity, at, knownAt, corrected } = ask.query;
-  const known = Number.isFinite(knownAt) ? knownAt : null;
-  const { retentionClass, stream, byTime, count, since = null } = ask;
-  return [retentionClass, stream, entity, at, known, corrected, byTime, count, since, most + 1];
 }
 
 /** In the order in which they come. */
