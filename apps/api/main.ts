@@ -1,10 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
+import './src/collector';
 import 'reflect-metadata';
 import { readConfig } from './src/life';
-
-// By default four helper threads share each minor collection, of a few megabytes here: waking and waiting for them takes
-// more processor time than they save, and runners and PostgreSQL need the other cores.
-setFlagsFromString('--no-parallel-scavenge');
 
 void main();
 

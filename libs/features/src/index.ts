@@ -1,11 +1,4 @@
-export {
-  jsonOf,
-  VALUE_STATUSES,
-  VALUE_TYPES,
-  type FeatureValue,
-  type ValueStatus,
-  type ValueType,
-} from './feature-value';
+export { VALUE_STATUSES, VALUE_TYPES, type FeatureValue, type ValueStatus, type ValueType } from './feature-value';
 export { PUSH_RESULTS, type PushResult } from './log/feature-event';
 export { FeatureLog } from './log/feature-log';
 export type { UploadFault, UploadOutcome } from './log/line-upload';
@@ -48,6 +41,7 @@ export { ReadOptions } from './serving/read-options';
 export type { RowOrigin } from './serving/row-origin';
 export { READ_TIERS } from './engine/online-query';
 export { servedRow, type ServedRow } from './serving/served-row';
+export { KeptByFrames } from './serving/kept-by-frames';
 export { Selections, VALUE_SOURCES, type SelectedMember, type Selection, type SetSelection } from './serving/selection';
 export { instantText, type Micros } from './time';
 export { FeastFacade } from './feast/feast-facade';

@@ -103,6 +103,7 @@ export class SplitRequest {
 class Piece implements InferRequest, InferReceiver {
   readonly inputs: readonly Tensor[];
   readonly deadlineAt: number;
+  readonly bulk: boolean;
 
   constructor(
     private readonly whole: SplitRequest,
@@ -112,6 +113,7 @@ class Piece implements InferRequest, InferReceiver {
   ) {
     this.inputs = request.inputs.map((input) => rowsOf(input, from, rows));
     this.deadlineAt = request.deadlineAt;
+    this.bulk = request.bulk === true;
   }
 
   get aborted(): boolean {

@@ -74,6 +74,10 @@ describe('a request of another number of rows', () => {
     }
   });
 
+  it.each([true, false])('waits among those that nobody waits for, or not, as it says: %s', (bulk) => {
+    expect(answer({ ...request(5), bulk }).runs.map((run) => run.bulk)).toEqual([bulk, bulk]);
+  });
+
   it('is filled up with its last row, which no model chokes on that took it', () => {
     const [, last] = answer(request(4)).runs;
     expect(last?.inputs.map(({ data }) => [...data])).toEqual([

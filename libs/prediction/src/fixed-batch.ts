@@ -31,7 +31,7 @@ export function runInFixedBatches(
 ): void {
   const host = {
     enqueue: (piece: InferRequest, answer: InferReceiver): void =>
-      run(fullRun(piece, batch), {
+      run(new FullRun(piece, batch), {
         answered: (outputs) => answer.answered(outputs.map((output) => firstRows(output, batch, piece.rows))),
         failed: (error) => answer.failed(error),
       }),
@@ -42,16 +42,28 @@ export function runInFixedBatches(
   new SplitRequest(host, request, receiver, { pieceRows: batch, pieces: RUNS_AT_ONCE }).start();
 }
 
-/** The request with as many rows as a run has; whether it was given up is the request's own to say. */
-function fullRun(piece: InferRequest, batch: number): InferRequest {
-  return {
-    inputs: piece.inputs.map((input) => (piece.rows === batch ? input : filledUp(input, batch))),
-    rows: 0,
-    deadlineAt: piece.deadlineAt,
-    get aborted() {
-      return piece.aborted;
-    },
-  };
+/**
+ * The request with as many rows as a run has; whether it was given up is the request's own to say. A class: an object literal with a
+ * getter would have a hidden class of its own each time.
+ */
+class FullRun implements InferRequest {
+  readonly inputs: readonly Tensor[];
+  readonly rows = 0;
+  readonly deadlineAt: number;
+  readonly bulk: boolean;
+
+  constructor(
+    private readonly piece: InferRequest,
+    batch: number,
+  ) {
+    this.inputs = piece.inputs.map((input) => (piece.rows === batch ? input : filledUp(input, batch)));
+    this.deadlineAt = piece.deadlineAt;
+    this.bulk = piece.bulk === true;
+  }
+
+  get aborted(): boolean {
+    return this.piece.aborted;
+  }
 }
 
 function filledUp({ name, datatype, shape, data }: Tensor, batch: number): Tensor {

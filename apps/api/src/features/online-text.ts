@@ -1,6 +1,6 @@
 /** Hot path: answers of reads, put together as text. */
 import type { Clock, Pace } from '@sibyl/kernel';
-import { instantText, jsonOf, type Micros, type ReadAnswer, type RowOrigin, type ServedRow } from '@sibyl/features';
+import { instantText, type Micros, type ReadAnswer, type RowOrigin, type ServedRow } from '@sibyl/features';
 import type { OnlineRequest } from './read-body';
 
 /** Rows that are put together at once; more are in slices. */
@@ -21,13 +21,12 @@ export async function onlineText(
 ): Promise<string> {
   const { selection, at, knownAt, corrected, rows, unread, storage, origins, ahead } = answer;
   const { set, members } = selection;
-  const times = new Times(at);
   const results: string[] = [];
   for (const [i, row] of rows.entries()) {
     if (i >= ROWS_AT_ONCE && pace.due) await pace.next();
     const more = row.status === 'NOT_FOUND' ? UNKNOWN : '';
     const meta = origins === undefined ? '' : metaText(row, origins[i] as RowOrigin, at);
-    results.push(`{"entity":${JSON.stringify(asked.rows[i]?.entity)},${rowText(row, times)}${more}${meta}}`);
+    results.push(`{"entity":${JSON.stringify(asked.rows[i]?.entity)},${rowText(row, at)}${more}${meta}}`);
   }
   const partial = isPartial(answer);
   const named = set === undefined ? '' : `"${asked.called}":"${set.name}@${set.hash.slice(7, 19)}",`;
@@ -60,38 +59,12 @@ function metaText({ sources }: ServedRow, { eventTime, ingestedAt, tier }: RowOr
   return `,"meta":${JSON.stringify({ ...times, sources, cache: tier })}`;
 }
 
-// Joined and not added up: what is added up is put together only when it is written, for twice the work.
-function rowText({ status, values, statuses, times, sources }: ServedRow, written: Times): string {
-  const texts = new Array<string | number>(values.length);
-  const instants = new Array<string>(values.length);
-  const ages = new Array<string>(values.length);
-  for (let i = 0; i < values.length; i++) {
-    written.see(times[i] as Micros);
-    texts[i] = jsonOf(values[i] ?? null);
-    instants[i] = written.instant;
-    ages[i] = written.age;
-  }
+function rowText({ status, texts }: ServedRow, at: Micros): string {
+  const { values, statuses, times, sources } = texts.lists;
   return (
-    `"status":"${status}","values":[${texts.join(',')}],"statuses":["${statuses.join('","')}"],` +
-    `"event_times":[${instants.join(',')}],"ages_ms":[${ages.join(',')}],"sources":["${sources.join('","')}"]`
+    `"status":"${status}","values":[${values}],"statuses":[${statuses}],"event_times":[${times}],` +
+    `"ages_ms":[${texts.ages(at)}],"sources":[${sources}]`
   );
-}
-
-/** Of the values of one entity most are as old as each other. */
-class Times {
-  instant = 'null';
-  age = 'null';
-  private last: Micros = Number.NaN;
-
-  constructor(private readonly at: Micros) {}
-
-  see(time: Micros): void {
-    if (time === this.last) return;
-    this.last = time;
-    const known = !Number.isNaN(time);
-    this.instant = known ? `"${instantText(time)}"` : 'null';
-    this.age = known ? String(Math.max(0, Math.round((this.at - time) / 1000))) : 'null';
-  }
 }
 
 function rounded(ms: number): number {

@@ -1,6 +1,6 @@
 /** Hot path: reads of now, over HTTP. */
 import type { FeastFacade, FeatureReads } from '@sibyl/features';
-import { DomainError, TURNS, type Pace } from '@sibyl/kernel';
+import { DomainError, TURNS, type Clock, type Pace } from '@sibyl/kernel';
 import type { PayloadDigest } from '@sibyl/prediction';
 import { admit, begin, type AdmissionParts } from '../front/admission';
 import { Exchange } from '../front/exchange';
@@ -123,26 +123,9 @@ export class ReadHandler implements FrontHandler {
     this.fail(exchange, bodyCutOff());
   }
 
-  /** Of work that is not done at once: not for a caller who is gone, and not for ever. */
-  private paceOf(exchange: ReadExchange): Pace {
-    const { clock } = this.parts;
-    const endsAt = exchange.context.startedAt + READ_MS_MAX;
-    return {
-      get due() {
-        return TURNS.due;
-      },
-      async next() {
-        await TURNS.next();
-        if (exchange.closed) throw hungUp();
-        if (clock.monotonic() > endsAt)
-          throw new DomainError('deadline_exceeded', `The read took longer than ${READ_MS_MAX} ms.`);
-      },
-    };
-  }
-
   private async answer(exchange: ReadExchange, bytes: Buffer): Promise<void> {
     const { replies, http, digest } = this.parts;
-    const pace = this.paceOf(exchange);
+    const pace = new ReadPace(exchange, this.parts.clock);
     try {
       const depth = Math.min(READ_DEPTH, http.jsonDepth);
       const long = bytes.length > LONG_BYTES;
@@ -168,6 +151,32 @@ export class ReadHandler implements FrontHandler {
     account.note(context, answer);
     if (prefersMulti(exchange.wire.headers.prefer) && isPartial(answer)) exchange.status = MULTI_STATUS;
     return onlineText(asked, answer, { begun, clock, pace });
+  }
+}
+
+/**
+ * Of work that is not done at once: not for a caller who is gone, and not for ever. A class: an object literal with a getter has a
+ * hidden class of its own each time, which holds its request, answer and all, until a full collection.
+ */
+class ReadPace implements Pace {
+  private readonly endsAt: number;
+
+  constructor(
+    private readonly exchange: ReadExchange,
+    private readonly clock: Clock,
+  ) {
+    this.endsAt = exchange.context.startedAt + READ_MS_MAX;
+  }
+
+  get due(): boolean {
+    return TURNS.due;
+  }
+
+  async next(): Promise<void> {
+    await TURNS.next();
+    if (this.exchange.closed) throw hungUp();
+    if (this.clock.monotonic() > this.endsAt)
+      throw new DomainError('deadline_exceeded', `The read took longer than ${READ_MS_MAX} ms.`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Hot path: made for each row of frames that a model has not seen yet. */
 import {
+  KeptByFrames,
   servedRow,
   type FeatureValue,
   type Frame,
@@ -167,49 +168,23 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
   }
 }
 
-/** Values that are kept of one version: of so many used last, and as many from before. */
-const KEPT_VALUES = 16_384;
+/** Of what is kept of one version. */
+const KEPT_BYTES = 2 * 1024 * 1024;
 
 /** The rows of one version: what was made of frames serves as long as they do. */
 export class PolicyRows {
-  private recent = new WeakMap<Frame, PolicyRow>();
-  private older = new WeakMap<Frame, PolicyRow>();
-  private left: number;
-  private readonly kept: number;
+  private readonly rows: KeptByFrames<PolicyRow>;
 
   constructor(
     private readonly selection: SetSelection,
     readonly members: readonly BoundMember[],
   ) {
-    this.kept = Math.ceil(KEPT_VALUES / Math.max(1, selection.members.length));
-    this.left = this.kept;
+    this.rows = new KeptByFrames(KEPT_BYTES, (_, frames) => new PolicyRow(selection, members, frames));
   }
 
   of(frames: readonly Frame[]): PolicyRow {
-    const [first] = frames;
-    if (first === undefined) return this.make(frames);
-    const known = this.recent.get(first);
-    if (known && isSame(known.frames, frames)) return known;
-    const before = this.older.get(first);
-    const row = before && isSame(before.frames, frames) ? before : this.make(frames);
-    if (this.left === 0) {
-      this.older = this.recent;
-      this.recent = new WeakMap();
-      this.left = this.kept;
-    }
-    this.left -= 1;
-    this.recent.set(first, row);
-    return row;
+    return this.rows.of(this.selection, frames);
   }
-
-  private make(frames: readonly Frame[]): PolicyRow {
-    return new PolicyRow(this.selection, this.members, frames);
-  }
-}
-
-function isSame(known: readonly Frame[], frames: readonly Frame[]): boolean {
-  for (let i = 0; i < frames.length; i++) if (known[i] !== frames[i]) return false;
-  return true;
 }
 
 /** The log was too slow, or could not be read: no fault of the request, and no value either. */

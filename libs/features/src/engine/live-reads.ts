@@ -73,7 +73,7 @@ export class LiveReads {
     const rest = this.evaluateAll(query, tasks, at, finder);
     if (rest) return rest.then(() => this.readRows(query, tasks, finder, at));
     if (finder.wanting > 0) return this.readRows(query, tasks, finder, at);
-    return { at, frames: framesOf(tasks, query), storage: 0, ...tiersOf(tasks, query) };
+    return { at, frames: framesOf(tasks, query), storage: 0, tiers: tiersOf(tasks, query), unread: undefined };
   }
 
   /** Why a feature has its value now. */
@@ -107,7 +107,7 @@ export class LiveReads {
       await this.evaluateAll(query, tasks, at, finder);
     }
     const { unread, storage } = finder;
-    return { at, frames: framesOf(tasks, query), storage, ...tiersOf(tasks, query), ...(unread && { unread }) };
+    return { at, frames: framesOf(tasks, query), storage, tiers: tiersOf(tasks, query), unread };
   }
 
   /** Undefined where everything is done; long work goes on in slices. */

@@ -11,7 +11,7 @@ const MAX_ENTITIES = 1000;
 export interface OnlineRow {
   /** By the index of the view. */
   readonly entities: readonly string[];
-  readonly given?: readonly (Given | undefined)[];
+  readonly given?: readonly (Given | undefined)[] | undefined;
 }
 
 export interface OnlineQuery {
@@ -19,12 +19,12 @@ export interface OnlineQuery {
   readonly views: readonly Program[];
   readonly rows: readonly OnlineRow[];
   /** Milliseconds that the log may take; what has not come by then is TIMEOUT. */
-  readonly deadlineMs?: number;
-  readonly keepStale?: boolean;
+  readonly deadlineMs?: number | undefined;
+  readonly keepStale?: boolean | undefined;
   /** Of long work; absent: that of all. */
   readonly pace?: Pace | undefined;
   /** The answer says where each row was found. */
-  readonly tiers?: boolean;
+  readonly tiers?: boolean | undefined;
 }
 
 /** Where a row was found: all of it was computed before; computed of events in memory; the log had to be read. The last one is the slowest. */
@@ -51,11 +51,11 @@ export interface OnlineAnswer {
   /** By row, then by view. */
   readonly frames: readonly (readonly Frame[])[];
   /** Why some values are TIMEOUT: the log was too slow, or could not be read. */
-  readonly unread?: 'deadline' | 'failed';
+  readonly unread?: 'deadline' | 'failed' | undefined;
   /** Microseconds that were spent on the log; 0: everything was in memory. */
   readonly storage: Micros;
   /** By row, where it was asked for. */
-  readonly tiers?: readonly ReadTier[];
+  readonly tiers?: readonly ReadTier[] | undefined;
 }
 
 /** One view of one row, on its way to its frame. */
@@ -108,13 +108,13 @@ export function sharedTasksOf(query: OnlineQuery): Task[] {
 }
 
 /** Where each row was found: where the slowest of its views was. Nothing, unless it was asked for. */
-export function tiersOf(tasks: readonly Task[], { views, rows, tiers }: OnlineQuery): Pick<OnlineAnswer, 'tiers'> {
-  if (tiers !== true) return {};
+export function tiersOf(tasks: readonly Task[], { views, rows, tiers }: OnlineQuery): OnlineAnswer['tiers'] {
+  if (tiers !== true) return undefined;
   const slowest = (row: number): ReadTier => {
     const ranks = views.map((_, view) => READ_TIERS.indexOf(tasks[row * views.length + view]?.tier ?? 'log'));
     return READ_TIERS[Math.max(0, ...ranks)] ?? 'log';
   };
-  return { tiers: rows.map((_, row) => slowest(row)) };
+  return rows.map((_, row) => slowest(row));
 }
 
 /** Frames by row, then by view. */

@@ -58,8 +58,7 @@ export class PastReads {
     if (settled) for (const task of missing) if (task.frame) this.cache.keep(task, moment, task.frame);
     return {
       ...{ at: moment.at, frames: framesOf(tasks, query), storage },
-      ...tiersOf(tasks, query),
-      ...(unread && { unread }),
+      ...{ tiers: tiersOf(tasks, query), unread },
     };
   }
 

@@ -1,5 +1,5 @@
 import { TURNS, type Pace } from '@sibyl/kernel';
-import { jsonOf, type ValueStatus } from '../feature-value';
+import type { ValueStatus } from '../feature-value';
 import type { ReadAnswer } from '../serving/feature-reads';
 import type { ServedRow } from '../serving/served-row';
 import { instantText, type Micros } from '../time';
@@ -29,46 +29,65 @@ export async function feastAnswer(
   { rows }: ReadAnswer,
   pace: Pace = TURNS,
 ): Promise<string> {
-  const known = new Array<string>(rows.length).fill('"PRESENT"');
-  const timeless = new Array<string>(rows.length).fill(NO_TIME);
+  const known = repeated('"PRESENT"', rows.length);
+  const timeless = repeated(NO_TIME, rows.length);
   const keyVectors = Object.values(keys).map((values) =>
     vectorText(JSON.stringify(values).slice(1, -1), known, timeless),
   );
-  const textOf = instants();
+  const columns = new FeatureColumns(rows);
   const vectors: string[] = [];
   for (const member of names.keys()) {
     if (rows.length > ROWS_AT_ONCE && pace.due) await pace.next();
-    vectors.push(memberText(rows, member, textOf));
+    vectors.push(columns.text(member));
   }
   const called = JSON.stringify([...Object.keys(keys), ...names]);
   return `{"results":[${[...keyVectors, ...vectors].join(',')}],"metadata":{"feature_names":${called}}}`;
 }
 
-// Joined and not added up: what is added up is put together only when it is written, for twice the work.
-function memberText(rows: readonly ServedRow[], member: number, textOf: (time: Micros) => string): string {
-  const texts = new Array<string | number>(rows.length);
-  const statuses = new Array<string>(rows.length);
-  const times = new Array<string>(rows.length);
-  for (let i = 0; i < rows.length; i++) {
-    const row = rows[i] as ServedRow;
-    texts[i] = jsonOf(row.values[member] ?? null);
-    statuses[i] = STATUSES[row.statuses[member] as ValueStatus];
-    times[i] = textOf(row.times[member] as Micros);
+/** Puts rows together by columns. Features of one entity are mostly as old as each other, and come by alike: that is written once. */
+class FeatureColumns {
+  private statuses = '';
+  private times = '';
+  private readonly rowTexts: readonly (readonly string[])[];
+
+  constructor(private readonly rows: readonly ServedRow[]) {
+    this.rowTexts = rows.map(({ texts }) => texts.values);
   }
-  return vectorText(texts.join(','), statuses, times);
+
+  // Joined and not added up: what is added up is put together only when it is written, for twice the work.
+  text(member: number): string {
+    const { rows, rowTexts } = this;
+    const values = new Array<string>(rows.length);
+    let [sameStatuses, sameTimes] = [member > 0, member > 0];
+    for (let i = 0; i < rows.length; i++) {
+      const { statuses, times } = rows[i] as ServedRow;
+      values[i] = (rowTexts[i] as readonly string[])[member] as string;
+      sameStatuses &&= statuses[member] === statuses[member - 1];
+      sameTimes &&= Object.is(times[member], times[member - 1]);
+    }
+    if (!sameStatuses) this.statuses = this.statusesOf(member);
+    if (!sameTimes) this.times = this.timesOf(member);
+    return vectorText(values.join(','), this.statuses, this.times);
+  }
+
+  private statusesOf(member: number): string {
+    return this.rows.map(({ statuses }) => STATUSES[statuses[member] as ValueStatus]).join(',');
+  }
+
+  private timesOf(member: number): string {
+    let [last, text] = [Number.NaN, NO_TIME];
+    const textOf = (time: Micros): string => {
+      if (!Object.is(time, last)) [last, text] = [time, Number.isNaN(time) ? NO_TIME : `"${instantText(time)}"`];
+      return text;
+    };
+    return this.rows.map(({ times }) => textOf(times[member] as Micros)).join(',');
+  }
 }
 
-function vectorText(values: string, statuses: readonly string[], times: readonly string[]): string {
-  return `{"values":[${values}],"statuses":[${statuses.join(',')}],"event_timestamps":[${times.join(',')}]}`;
+function vectorText(values: string, statuses: string, times: string): string {
+  return `{"values":[${values}],"statuses":[${statuses}],"event_timestamps":[${times}]}`;
 }
 
-/** Features of one entity are mostly as old as each other, and entities as each other. */
-function instants(): (time: Micros) => string {
-  let last = Number.NaN;
-  let text = NO_TIME;
-  return (time) => {
-    if (Number.isNaN(time)) return NO_TIME;
-    if (time !== last) [last, text] = [time, `"${instantText(time)}"`];
-    return text;
-  };
+function repeated(text: string, times: number): string {
+  return `${`${text},`.repeat(times - 1)}${text}`;
 }

@@ -5,8 +5,9 @@ export type Columns = Readonly<Record<string, readonly unknown[]>>;
 /** What a client of Feast sends for values. */
 export interface FeastOnline {
   readonly entities: Columns;
-  readonly features?: readonly string[];
-  readonly set?: string;
+  /** Exactly one of the two. */
+  readonly features: readonly string[] | undefined;
+  readonly set: string | undefined;
   readonly fullNames: boolean;
   /** Length of every column. */
   readonly rows: number;
@@ -33,8 +34,10 @@ export function readFeastOnline(body: unknown): FeastOnline {
   if (hasFeatures === (typeof set === 'string'))
     throw refused('/features', 'a list of view:feature, or else feature_service: the name of a set');
   return {
-    ...columns,
-    ...(hasFeatures ? { features: features as readonly string[] } : { set: set as string }),
+    entities: columns.entities,
+    rows: columns.rows,
+    features: hasFeatures ? (features as readonly string[]) : undefined,
+    set: hasFeatures ? undefined : (set as string),
     fullNames: full === true,
   };
 }

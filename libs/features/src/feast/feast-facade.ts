@@ -16,7 +16,7 @@ const CREATED = 'created';
 const NAIVE = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?)\d*$/;
 
 interface FeastCourse {
-  readonly pace?: Pace;
+  readonly pace?: Pace | undefined;
   /** Hears what was read before it is put into Feast's words. */
   readonly onAnswer?: (answer: ReadAnswer) => void;
 }
@@ -37,13 +37,13 @@ export class FeastFacade {
     const keys = keysOf(selection, entities);
     const given = Object.keys(entities).filter((name) => !Object.hasOwn(keys, name));
     const own = Object.keys(keys);
-    const row = (i: number): AskedRow => ({
-      entity: rowOf(keys, own, i),
+    const asked: AskedRow[] = [];
+    for (let i = 0; i < rows; i++) {
       // What a request knows itself stands among the entities.
-      ...(given.length === 0 ? {} : { given: rowOf(entities, given, i) }),
-    });
-    const asked = { rows: Array.from({ length: rows }, (_, i) => row(i)), ...(pace && { pace }) };
-    const answer = await this.reads.readSelected(selection, asked);
+      const more = given.length === 0 ? undefined : rowOf(entities, given, i);
+      asked.push({ entity: rowOf(keys, own, i), given: more });
+    }
+    const answer = await this.reads.readSelected(selection, { rows: asked, pace });
     onAnswer?.(answer);
     return feastAnswer(keys, names, answer, pace);
   }
@@ -83,6 +83,8 @@ export class FeastFacade {
 }
 
 function rowOf(columns: Columns, names: readonly string[], i: number): Record<string, unknown> {
+  const [only = ''] = names;
+  if (names.length === 1) return { [only]: columns[only]?.[i] };
   return Object.fromEntries(names.map((name) => [name, columns[name]?.[i]]));
 }
 

@@ -28,7 +28,7 @@ export function readRows(
     if (given !== undefined && read?.given !== given)
       read = { given, values: readValues(selection, given, `${pointerOf(i)}/given`, faults) };
     const values = given === undefined ? undefined : read?.values;
-    rows.push({ entities, ...(values && { given: values }) });
+    rows.push({ entities, given: values });
     if (faults.length >= FAULTS) break;
   }
   if (faults.length === 0) return rows;

@@ -18,6 +18,7 @@ import { queryOf, type SelectedFrames } from './selected-frames';
 import { checkRetention } from './retention';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
+import { KeptByFrames } from './kept-by-frames';
 
 /** Entities of one read. */
 const ENTITIES_MAX = 1000;
@@ -27,6 +28,8 @@ const VALUES_MAX = 200_000;
 const LARGE_VALUES = 25_000;
 /** Values that are put together at once; more are in slices. */
 const VALUES_AT_ONCE = 4000;
+/** Of rows that are kept with their texts. */
+const KEPT_BYTES = 8 * 1024 * 1024;
 /** How long the log may take for states that are brought into memory by long work. */
 const LONG_MS = 60_000;
 
@@ -35,13 +38,13 @@ export interface ReadRequest extends AskedMoment {
   readonly set?: string;
   readonly features?: readonly string[];
   readonly rows: readonly AskedRow[];
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
   /** Of long reads; absent: that of all long work. Rejects where nobody wants the answer any more. */
-  readonly pace?: Pace;
+  readonly pace?: Pace | undefined;
   /** How old values may be at most, by name, whatever their `ttl` allows. */
   readonly maxStaleness?: unknown;
   /** The answer says what each row rests on. */
-  readonly origins?: boolean;
+  readonly origins?: boolean | undefined;
 }
 
 export interface ReadAnswer {
@@ -54,11 +57,11 @@ export interface ReadAnswer {
   /** Pointers of times of the request that have not come yet: now stands in for them. */
   readonly ahead: readonly string[];
   readonly rows: readonly ServedRow[];
-  readonly unread?: 'deadline' | 'failed';
+  readonly unread: 'deadline' | 'failed' | undefined;
   /** Microseconds that the log took. */
   readonly storage: Micros;
   /** By row, where they were asked for. */
-  readonly origins?: readonly RowOrigin[];
+  readonly origins: readonly RowOrigin[] | undefined;
 }
 
 export interface FeatureReadsParts {
@@ -76,6 +79,7 @@ export interface FeatureReadsParts {
 export class FeatureReads {
   private inUse: readonly ViewPlan[] = [];
   private readonly large = new LargeReads();
+  private readonly rows = new KeptByFrames(KEPT_BYTES, servedRow);
 
   constructor(
     private readonly parts: FeatureReadsParts,
@@ -117,17 +121,22 @@ export class FeatureReads {
     const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
     const { maxStaleness, origins, pace } = request;
     const ages = maxStaleness === undefined ? undefined : readMaxStaleness(selection, maxStaleness);
-    const asked = { rows, moment, deadlineMs, pace, ...(origins === true && { tiers: true }) };
+    const asked = { rows, moment, deadlineMs, pace, tiers: origins };
     const answer = await this.parts.frames.read(selection, asked);
     const { at, storage, unread } = answer;
     let served = await this.serve(selection, answer, pace);
     if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
+    // As it stands and not put together of parts: those would be copied for each read.
     return {
-      ...{ selection, at, knownAt: moment?.knownAt ?? at, corrected: moment?.corrected ?? false },
+      selection,
+      at,
+      knownAt: moment?.knownAt ?? at,
+      corrected: moment?.corrected ?? false,
       ahead: aheadOf(request, at),
-      ...{ rows: served, storage },
-      ...(origins === true && { origins: originsOf(selection, served, answer) }),
-      ...(unread && { unread }),
+      rows: served,
+      unread,
+      storage,
+      origins: origins === true ? originsOf(selection, served, answer) : undefined,
     };
   }
 
@@ -136,7 +145,7 @@ export class FeatureReads {
     const rowsAtOnce = Math.ceil(VALUES_AT_ONCE / selection.members.length);
     for (const [i, one] of frames.entries()) {
       if (i >= rowsAtOnce && pace.due) await pace.next();
-      rows.push(servedRow(selection, one));
+      rows.push(this.rows.of(selection, one));
     }
     return rows;
   }

@@ -3,7 +3,7 @@ import { DURATION_EXPECTED, parseDuration } from '../definitions/duration';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Micros } from '../time';
 import type { Selection } from './selection';
-import { rowStatus, type ServedRow } from './served-row';
+import { ServedRow } from './served-row';
 
 const FAULTS = 64;
 
@@ -62,7 +62,7 @@ export function limitAges({ set, members }: Selection, row: ServedRow, ages: Max
       sources[i] = 'default';
     } else if (set?.onStale !== 'degrade') values[i] = null;
   }
-  return { status: rowStatus(statuses, sources), values, statuses, times: row.times, sources };
+  return new ServedRow(values, statuses, row.times, sources);
 }
 
 function refused(faults: readonly FieldFault[]): DomainError {

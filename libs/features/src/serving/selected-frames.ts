@@ -18,7 +18,7 @@ export interface SelectionRead {
   /** Of long work; absent: that of all. */
   readonly pace?: Pace | undefined;
   /** The answer says where each row was found. */
-  readonly tiers?: boolean;
+  readonly tiers?: boolean | undefined;
 }
 
 export interface SelectedFramesParts {
@@ -70,9 +70,5 @@ export function queryOf(
   { rows, deadlineMs, pace, tiers }: Pick<SelectionRead, 'rows' | 'deadlineMs' | 'pace' | 'tiers'>,
 ): OnlineQuery {
   const keepStale = set?.onStale === 'degrade';
-  return {
-    ...{ views: programs, rows, keepStale, pace },
-    ...(deadlineMs === undefined ? {} : { deadlineMs }),
-    ...(tiers === true && { tiers }),
-  };
+  return { views: programs, rows, keepStale, pace, deadlineMs, tiers };
 }

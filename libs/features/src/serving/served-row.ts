@@ -2,17 +2,27 @@
 import type { Frame } from '../engine/frame';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Micros } from '../time';
+import { RowTexts, type RowValues } from './row-texts';
 import type { SelectedMember, Selection, ValueSource } from './selection';
 
-/** The values of one entity, in the order of the members. */
-export interface ServedRow {
+/** A row with what it comes to. */
+export class ServedRow implements RowValues {
   /** `OK`: every value is there; `NOT_FOUND`: nothing is known of the entity; `PARTIAL`: some are there. */
   readonly status: 'OK' | 'PARTIAL' | 'NOT_FOUND';
-  readonly values: readonly FeatureValue[];
-  readonly statuses: readonly ValueStatus[];
-  /** NaN: no event is behind the value. */
-  readonly times: readonly Micros[];
-  readonly sources: readonly ValueSource[];
+  private written: RowTexts | undefined;
+
+  constructor(
+    readonly values: readonly FeatureValue[],
+    readonly statuses: readonly ValueStatus[],
+    readonly times: readonly Micros[],
+    readonly sources: readonly ValueSource[],
+  ) {
+    this.status = rowStatus(statuses, sources);
+  }
+
+  get texts(): RowTexts {
+    return (this.written ??= new RowTexts(this));
+  }
 }
 
 /** What the policy of its set makes of the values of its views: the same for a model, a read and a training set. */
@@ -35,11 +45,11 @@ export function servedRow({ set, members }: Selection, frames: readonly Frame[])
     times[i] = frame.times[member.slot] as Micros;
     sources[i] = sourceOf(frame, member, status);
   }
-  return { status: rowStatus(statuses, sources), values, statuses, times, sources };
+  return new ServedRow(values, statuses, times, sources);
 }
 
 /** What the request gives of an entity does not make it known. */
-export function rowStatus(statuses: readonly ValueStatus[], sources: readonly ValueSource[]): ServedRow['status'] {
+function rowStatus(statuses: readonly ValueStatus[], sources: readonly ValueSource[]): ServedRow['status'] {
   let present = 0;
   let absent = 0;
   let given = 0;

@@ -1,0 +1,65 @@
+// Hot: asked for each row that is served.
+import { heldBytes, type Frame } from '../engine/frame';
+import type { Selection } from './selection';
+
+/** Measured: a number with its status, time and source, and all of them as text. */
+const VALUE_BYTES = 180;
+
+interface Kept<Made> {
+  readonly selection: Selection;
+  readonly frames: readonly Frame[];
+  readonly made: Made;
+}
+
+/** What was made of frames that serve for more than a moment, as long as they do: so many bytes of those used last, and as many from before. */
+export class KeptByFrames<Made> {
+  private recent = new WeakMap<Frame, Kept<Made>>();
+  private older = new WeakMap<Frame, Kept<Made>>();
+  private left: number;
+
+  constructor(
+    private readonly bytes: number,
+    private readonly make: (selection: Selection, frames: readonly Frame[]) => Made,
+  ) {
+    this.left = bytes;
+  }
+
+  /** Of the same frames that of the last selection is kept. */
+  of(selection: Selection, frames: readonly Frame[]): Made {
+    const [first] = frames;
+    if (first === undefined || !frames.every(serves)) return this.make(selection, frames);
+    const known = this.recent.get(first);
+    if (known && isOf(known, selection, frames)) return known.made;
+    const before = this.older.get(first);
+    const kept =
+      before && isOf(before, selection, frames) ? before : { selection, frames, made: this.make(selection, frames) };
+    const weight = bytesOf(selection, frames);
+    if (this.left < weight) {
+      this.older = this.recent;
+      this.recent = new WeakMap();
+      this.left = this.bytes;
+    }
+    this.left -= weight;
+    this.recent.set(first, kept);
+    return kept.made;
+  }
+}
+
+function bytesOf({ members, programs }: Selection, frames: readonly Frame[]): number {
+  let bytes = members.length * VALUE_BYTES;
+  for (let i = 0; i < frames.length; i++) {
+    const heavy = programs[i]?.heavy ?? [];
+    if (heavy.length > 0) bytes += heldBytes(frames[i] as Frame, heavy);
+  }
+  return bytes;
+}
+
+function serves({ at, until }: Frame): boolean {
+  return until > at + 1;
+}
+
+function isOf<Made>(known: Kept<Made>, selection: Selection, frames: readonly Frame[]): boolean {
+  if (known.selection !== selection) return false;
+  for (let i = 0; i < frames.length; i++) if (known.frames[i] !== frames[i]) return false;
+  return true;
+}
