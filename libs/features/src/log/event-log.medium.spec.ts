@@ -192,6 +192,7 @@ describe('history', () => {
     expect(await read({ stream: 'ticks', entity: of, events: 3 })).toMatchObject({ prices: [7, 8, 9], whole: false });
     expect((await read({ stream: 'ticks', entity: of, events: 1, since: since(5) })).prices).toEqual([5, 6, 7, 8, 9]);
     expect((await read({ stream: 'ticks', entity: of, events: 4, since: since(8) })).prices).toEqual([6, 7, 8, 9]);
+    expect((await read({ stream: 'ticks', entity: of, events: 4, since: since(5) })).prices).toEqual([5, 6, 7, 8, 9]);
     expect((await read({ stream: 'ticks', entity: of, at: since(4), events: 2 })).prices).toEqual([3, 4]);
     expect(await read({ stream: 'ticks', entity: 'nobody' })).toMatchObject({ prices: [], whole: true });
   });
