@@ -3,7 +3,7 @@ import { validateSync } from 'class-validator';
 import { AuditOptions } from '@sibyl/audit';
 import { AuthOptions, parseKey } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
-import { LineageOptions, LogOptions, ReadOptions } from '@sibyl/features';
+import { LineageOptions, LogOptions, ReadOptions, TrainingOptions } from '@sibyl/features';
 import { InferenceOptions } from '@sibyl/inference';
 import { OnnxLimits } from '@sibyl/onnx';
 import { PredictionOptions } from '@sibyl/prediction';
@@ -43,6 +43,7 @@ export interface ApiConfig {
   readonly features: LogOptions;
   readonly lineage: LineageOptions;
   readonly featureReads: ReadOptions;
+  readonly training: TrainingOptions;
   readonly inference: InferenceOptions;
   readonly registry: RegistryOptions;
   readonly sources: SourceOptions;
@@ -115,7 +116,7 @@ function edgeOptions(settings: Settings): Pick<ApiConfig, 'telemetry' | 'http' |
 
 function dataOptions(
   settings: Settings,
-): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features' | 'featureReads' | 'lineage'> {
+): Pick<ApiConfig, 'auth' | 'audit' | 'database' | 'features' | 'featureReads' | 'training' | 'lineage'> {
   return {
     features: frozen(new LogOptions(), {
       clockSkewMs: settings.featureClockSkewMs,
@@ -130,6 +131,7 @@ function dataOptions(
       stateBytes: settings.featureMemoryBytes,
       clockSkewMs: settings.featureClockSkewMs,
     }),
+    training: frozen(new TrainingOptions(), { totalBytes: settings.trainingBytes }),
     auth: frozen(new AuthOptions(), {
       keys: settings.keysMax,
       failedAuthentications: settings.authFailures,

@@ -43,12 +43,23 @@ const VIEW = {
   features: [...OPERATORS, ...EXPRESSIONS.map(([name, expr]) => ({ name, expr, dtype: 'double' }))],
 };
 export const NAMES = VIEW.features.map(({ name }) => name);
-const SET = {
-  kind: 'FeatureSet',
-  name: 'bench_set',
-  features: NAMES.map((name) => `bench:${name}`),
-  on_missing: 'null',
+/** The same but for one feature that changes with each moment, and one that is made of it: nothing of it can be found again as it was. */
+const MOVING = {
+  ...VIEW,
+  name: 'bench_moving',
+  streams: [{ name: 'bench_bars', of: 'bench' }],
+  features: VIEW.features.map((feature) => {
+    if (feature.name === 'volume_1h') return { name: 'quiet', op: 'time_since_last', unit: 'm' };
+    if (feature.name === 'relative') return { ...feature, expr: 'volume / max(coalesce(quiet, 1.0), 1.0)' };
+    return feature;
+  }),
 };
+const setOf = ({ name, features }) => ({
+  kind: 'FeatureSet',
+  name: `${name}_set`,
+  features: features.map((feature) => `${name}:${feature.name}`),
+  on_missing: 'null',
+});
 
 /** Requests over one connection, one after the other. */
 export class Caller {
@@ -94,7 +105,9 @@ export class Caller {
 export async function publish(server) {
   for (const { kind, body } of [
     { kind: 'views', body: VIEW },
-    { kind: 'sets', body: SET },
+    { kind: 'views', body: MOVING },
+    { kind: 'sets', body: setOf(VIEW) },
+    { kind: 'sets', body: setOf(MOVING) },
   ]) {
     const { status, body: answer } = await server.call('PUT', `/v1/features/${kind}/${body.name}`, { body });
     if (status !== 200) throw new Error(`nothing published: ${status} ${JSON.stringify(answer)}`);
@@ -139,19 +152,27 @@ function checkPresent(answer) {
 }
 
 /**
- * One caller in a closed loop: milliseconds of each request, and CPU of the server a request. `warm`: requests until its code is
- * compiled. Throws where a value is not there.
+ * Callers in closed loops, one unless more are given: milliseconds of each request, and CPU of the server a request. `warm`: requests
+ * until its code is compiled. Throws where a value is not there.
  */
-export async function measure(caller, pid, { requests, path, bodyOf, warm = Math.ceil(requests / 5) }) {
-  for (let i = 0; i < warm; i++) await caller.post(path, bodyOf(i));
+export async function measure(callers, pid, { requests, path, bodyOf, warm = Math.ceil(requests / 5) }) {
   const times = [];
+  let [next, end] = [0, warm];
+  const loop = async (caller) => {
+    while (next < end) {
+      const body = bodyOf(next++);
+      const begun = performance.now();
+      const answer = await caller.post(path, body);
+      times.push(performance.now() - begun);
+      checkPresent(answer);
+    }
+  };
+  const all = () => Promise.all([callers].flat().map(loop));
+  await all();
+  times.length = 0;
   const before = cpuOf(pid);
-  for (let i = 0; i < requests; i++) {
-    const begun = performance.now();
-    const answer = await caller.post(path, bodyOf(warm + i));
-    times.push(performance.now() - begun);
-    checkPresent(answer);
-  }
+  end += requests;
+  await all();
   const cpu = spent(before, cpuOf(pid), (kind) => kind !== 'postgres') / 1000 / requests;
   return { cpu, p50: quantile(times, 0.5), p95: quantile(times, 0.95), p99: quantile(times, 0.99) };
 }

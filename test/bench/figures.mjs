@@ -20,3 +20,5 @@ export function table(rows) {
     .map((cells) => cells.join('  '))
     .join('\n');
 }
+
+export const ms = (value) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;

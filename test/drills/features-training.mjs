@@ -105,7 +105,7 @@ async function judge(server, where, id, { sha256, codes }) {
   const file = await digestOf(server, id);
   if (status === 'succeeded') {
     if (file !== sha256 || result.sha256 !== sha256) misses.push(`${where}: it is complete, and has other bytes`);
-    return `${id}.ndjson`;
+    return result.file;
   }
   if (status !== 'failed' || !codes.includes(error?.code)) misses.push(`${where}: ${said}`);
   if (!file.startsWith('no file: 404')) misses.push(`${where}: ${said}, and has a file: ${file}`);
@@ -196,7 +196,7 @@ async function main() {
     const { status, result } = await ended(server, first);
     if (status !== 'succeeded') throw new Error(`undisturbed, it ended as ${status}`);
     console.log(`  undisturbed: ${result.rows} rows, ${result.bytes} bytes`);
-    fs.rmSync(path.join(folderOf(server), `${first}.ndjson`));
+    fs.rmSync(path.join(folderOf(server), result.file));
     const { sha256 } = result;
     const complete = await killed(server, known, sha256);
     const befalls = [

@@ -195,6 +195,15 @@ describe('a version and its feature set', () => {
     await publish('comes_later', { on_stale: 'degrade' });
     expect(await setOfPrediction(await predict('early'))).toBe(first);
     expect(await versionOf('early')).toMatchObject({ feature_set_version: first });
+    const { body } = await client.get('/v1/audit/events?action=model.pin&model=early');
+    expect(body.items).toMatchObject([
+      {
+        ...{ outcome: 'succeeded', actor: { type: 'system', id: 'feature-sets' } },
+        resource: { type: 'model_version', id: 'early/1.0.0' },
+        model: { name: 'early', version: '1.0.0', digest: upload.body.digest },
+        changes: { feature_set: { from: null, to: first } },
+      },
+    ]);
   }, 60_000);
 
   describe('409: is not promoted', () => {

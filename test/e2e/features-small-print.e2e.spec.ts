@@ -141,6 +141,28 @@ describe('what features answer in corners', () => {
     });
   });
 
+  it('a retention that is lowered is told as what it is, before it happens and when it has', async () => {
+    const kept = (retention: string): object =>
+      view('kept', [{ name: 'kept_s', retention, fields: { close: 'double' } }], [PRICE]);
+    const first = await put('views/kept', kept('30d'));
+    expect(first.body).not.toHaveProperty('warnings');
+    const warnings = [
+      {
+        ...{ pointer: '/streams/0/retention', code: 'retention_lowered', stream: 'kept_s', from: '30d', to: '36h' },
+        gone_before: expect.stringMatching(/^\d{4}-.*Z$/),
+        detail: expect.stringContaining('does not bring them back'),
+      },
+    ];
+    const dry = await put('views/kept?dry_run=true', kept('36h'));
+    expect(dry).toMatchObject({ status: 200, body: { dry_run: true, warnings } });
+    const before = Date.parse(dry.body.warnings[0].gone_before);
+    expect(Math.abs(Date.now() - 36 * 3_600_000 - before)).toBeLessThan(3_600_000);
+    expect(await put('views/kept', kept('36h'))).toMatchObject({ status: 200, body: { dry_run: false, warnings } });
+    const changes = { retention_lowered: [{ stream: 'kept_s', from: '30d', to: '36h' }] };
+    expect(await client.lastEvent()).toMatchObject({ action: 'feature.publish', changes });
+    expect((await put('views/kept', kept('30d'))).body).not.toHaveProperty('warnings');
+  });
+
   it('a stream of another view goes with a key of the same type only', async () => {
     const number = { name: 'n', op: 'last', input: 'close' };
     const using = view('using', [{ name: 'bars', of: 'market' }], [number], { entity: { name: 'uid', type: 'int' } });

@@ -187,11 +187,11 @@ describe('training sets', () => {
     const rows = served.slice(100).map(({ symbol, timestamp }, i) => ({ symbol, timestamp, label: i / 4 }));
     const [lines, csv, parquet] = await Promise.all(
       ['ndjson', 'csv', 'parquet'].map(async (format) => {
-        // Two at a time are made; the third waits its turn.
+        // Two of one key are made at a time; the third waits its turn.
         for (;;) {
           const reply = await begin({ set: 'inputs', rows, format, statuses: true });
           if (reply.status === 202) return fileOf(await ended(reply));
-          expect(reply).toMatchObject({ status: 503, body: { code: 'queue_full' } });
+          expect(reply).toMatchObject({ status: 429, body: { code: 'rate_limited' } });
           await new Promise((resolve) => setTimeout(resolve, 50));
         }
       }),

@@ -82,7 +82,7 @@ export async function startPlatform(
   const database = await startDatabase(foundation, siblings.count > 1);
   const audit = await startAudit(foundation, database);
   const auth = await startAuth(foundation, database, audit);
-  const features = await startFeatures(foundation, database);
+  const features = await startFeatures(foundation, { database, ...audit });
   const feed = startLineageFeed(foundation);
   const models = await startModels(foundation, { database, ...audit, ...features, ...feed }, runtime);
   const lineage = { ...feed, ...startLineage({ ...foundation, ...features, registry: models.registry }) };

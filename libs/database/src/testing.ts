@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { Client } from 'pg';
 import { Database, type DatabaseStart } from './database';
 import type { DatabaseLog } from './database-log';
+import { EMBEDDED_SUPERUSER, EmbeddedPostgres } from './embedded-postgres';
 import type { Migration } from './migrations';
 
 export { EMBEDDED_SUPERUSER, EmbeddedPostgres } from './embedded-postgres';
@@ -20,6 +24,21 @@ export interface TestDatabase {
   readonly url: string;
   /** Closes the database and removes it. */
   drop(): Promise<void>;
+}
+
+/**
+ * A PostgreSQL of this file's own, which `createTestDatabase` uses from now on: for tests to which transactions of others would
+ * make a difference, as those of all databases of a server are counted together. Resolves to what stops it.
+ */
+export async function startOwnPostgres(): Promise<() => Promise<void>> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'sibyl-postgres-'));
+  const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+  const server = await EmbeddedPostgres.start({ folder, settings }, silentLog);
+  process.env['TEST_DATABASE_URL'] = server.url(EMBEDDED_SUPERUSER, 'postgres');
+  return async () => {
+    await server.stop();
+    for (const place of [server.folder, folder]) rmSync(place, { recursive: true, force: true });
+  };
 }
 
 /** An empty database of its own with these migrations applied, on the server that `scripts/test.mjs` has started. */

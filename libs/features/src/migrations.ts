@@ -6,7 +6,8 @@ import { chainMigration } from './migrations/0004-chain';
 import { freeStreamsMigration } from './migrations/0005-free-streams';
 import { goneEntitiesMigration } from './migrations/0006-gone-entities';
 import { streamNumbersMigration } from './migrations/0007-stream-numbers';
-import { entityHistoryMigration } from './migrations/0008-entity-history';
+import { recordedDropsMigration } from './migrations/0008-recorded-drops';
+import { entityHistoryMigration } from './migrations/0009-entity-history';
 
 /** Schema `features`, in order. */
 export const featureMigrations: readonly Migration[] = [
@@ -17,5 +18,6 @@ export const featureMigrations: readonly Migration[] = [
   freeStreamsMigration,
   goneEntitiesMigration,
   streamNumbersMigration,
+  recordedDropsMigration,
   entityHistoryMigration,
 ];

@@ -31,6 +31,8 @@ export interface FilledRow {
   /** Features whose value is older than it should be. */
   readonly stale: readonly string[];
   readonly basis: FeatureBasis | undefined;
+  /** Some of what had arrived at its moment was not known yet: asked later, it may have other values. */
+  readonly unsettled?: boolean | undefined;
 }
 
 /** What features were made from, for the record of the prediction: enough to make them again. */

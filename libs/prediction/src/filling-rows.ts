@@ -69,7 +69,7 @@ const NONE: readonly string[] = [];
 export function fillOf(defaulted: readonly string[], filled: FilledRow | undefined): RowFill | undefined {
   if (filled === undefined) return defaulted.length === 0 ? undefined : { defaulted, stale: [], basis: undefined };
   const all = defaulted.length === 0 ? filled.defaulted : [...filled.defaulted, ...defaulted];
-  return { defaulted: all, stale: filled.stale, basis: filled.basis };
+  return { defaulted: all, stale: filled.stale, basis: filled.basis, unsettled: filled.unsettled };
 }
 
 export function orThrow(filled: FilledRow | DomainError | undefined): FilledRow | undefined {

@@ -1,7 +1,8 @@
 import type { EntityManager } from 'typeorm';
+import type { RecordChange } from '@sibyl/audit';
 import { DomainError, type FieldFault } from '@sibyl/kernel';
 import type { ModelVersion } from './model-version';
-import { announce, requireModel } from './registry-change';
+import { concludeChange, requireModel, versionResource } from './registry-change';
 
 /** What a version says of the features that it takes. */
 export type FeatureNeeds = Pick<ModelVersion, 'manifest' | 'signature' | 'onnx'> & {
@@ -29,10 +30,14 @@ export interface FeatureSetPin extends Pick<ModelVersion, 'model' | 'version'> {
  * Keeps the version of a feature set for a version of a model that has none yet: its set was published after it was validated.
  * Answers what it has then, which somebody else may have kept meanwhile.
  */
-export async function pinFeatureSet(tx: EntityManager, { model, version, reference }: FeatureSetPin): Promise<string> {
+export async function pinFeatureSet(
+  tx: EntityManager,
+  { model, version, reference }: FeatureSetPin,
+  record: RecordChange,
+): Promise<string> {
   await requireModel(tx, model);
-  const [row] = await tx.query<{ readonly feature_set: string | null }[]>(
-    'SELECT feature_set FROM registry.model_version WHERE model = $1 AND version = $2',
+  const [row] = await tx.query<{ readonly feature_set: string | null; readonly digest: string }[]>(
+    'SELECT feature_set, digest FROM registry.model_version WHERE model = $1 AND version = $2',
     [model, version],
   );
   if (row === undefined)
@@ -42,7 +47,12 @@ export async function pinFeatureSet(tx: EntityManager, { model, version, referen
     `UPDATE registry.model_version SET feature_set = $3, revision = revision + 1 WHERE model = $1 AND version = $2`,
     [model, version, reference],
   );
-  await announce(tx, model);
+  await concludeChange(tx, model, record, {
+    action: 'model.pin',
+    resource: versionResource(model, version),
+    model: { name: model, version, digest: row.digest },
+    changes: { feature_set: { from: null, to: reference } },
+  });
   return reference;
 }
 

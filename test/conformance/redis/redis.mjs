@@ -17,7 +17,7 @@ const STREAM = { name: 'ticks', id: 1, retentionClass: 0 };
 const require = createRequire(import.meta.url);
 const library = (name) => require(path.join(REPOSITORY, `dist/libs/${name}/src/index.js`));
 const { Database } = library('database');
-const { FeatureLog, featureMigrations, LogOptions } = library('features');
+const { FeatureLog, featureMigrations, LogOptions, Settlement } = library('features');
 const { SystemClock } = library('kernel');
 
 const folder = temporaryFolder('redis');
@@ -52,7 +52,12 @@ async function processOf(database, redisUrl) {
       if (!heard.has(entity)) heard.set(entity, { at: performance.now(), eventTime });
   };
   const options = Object.assign(new LogOptions(), { redisUrl });
-  const log = await FeatureLog.start({ database, clock, streams, listeners: [{ taken }], log: silent }, options);
+  const settlement = new Settlement(() => Date.now() * 1000);
+  const record = () => Promise.resolve();
+  const log = await FeatureLog.start(
+    { database, clock, streams, listeners: [{ taken }], settlement, log: silent, record },
+    options,
+  );
   return { log, heard };
 }
 

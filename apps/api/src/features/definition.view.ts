@@ -1,10 +1,18 @@
-import type { FoundDefinition, NamedDefinition, Publication, Published, ViewSummary } from '@sibyl/features';
+import {
+  formatDuration,
+  instantText,
+  type FoundDefinition,
+  type NamedDefinition,
+  type Publication,
+  type Published,
+  type ViewSummary,
+} from '@sibyl/features';
 import { toActorView } from '../models/model.view';
 
 type Members = NonNullable<Published['members']>;
 
 export function toPublishedView(published: Published, dryRun: boolean): Record<string, unknown> {
-  const { name, hash, previous, unchanged, diff, lineage, summary, members } = published;
+  const { name, hash, previous, unchanged, diff, lineage, lowered, summary, members } = published;
   return {
     name,
     hash,
@@ -13,7 +21,20 @@ export function toPublishedView(published: Published, dryRun: boolean): Record<s
     dry_run: dryRun,
     ...(diff === undefined ? {} : { diff }),
     lineage,
+    ...(lowered.length === 0 ? {} : { warnings: lowered.map(toWarning) }),
     ...toContentView(summary, members),
+  };
+}
+
+/** What is lost by a publication. */
+function toWarning({ pointer, stream, from, to, goneBefore }: Published['lowered'][number]): Record<string, unknown> {
+  const before = instantText(goneBefore);
+  return {
+    ...{ pointer, code: 'retention_lowered', stream, from: formatDuration(from), to: formatDuration(to) },
+    gone_before: before,
+    detail:
+      `Events of stream '${stream}' from before ${before} are not read any more once this is published, and are dropped for good. ` +
+      'Raising the retention again does not bring them back.',
   };
 }
 

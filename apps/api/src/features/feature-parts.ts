@@ -1,4 +1,4 @@
-import path from 'node:path';
+import type { AuditTrail } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import {
   Backfills,
@@ -7,6 +7,7 @@ import {
   DefinitionStore,
   FeastFacade,
   FeatureLog,
+  type FeatureLogParts,
   FeatureQuality,
   FeatureReads,
   LiveReads,
@@ -17,22 +18,19 @@ import {
   SelectedFrames,
   Selections,
   SetReads,
+  Settlement,
   StateStore,
-  TrainingFiles,
   TrainingSets,
   type CacheTier,
 } from '@sibyl/features';
-import type { Clock } from '@sibyl/kernel';
+import { systemActor, type Clock, type IdSource } from '@sibyl/kernel';
 import { featureSetsInService, pinFeatureSet, type FeatureSetPin } from '@sibyl/registry';
 import type { Logger, Metrics } from '@sibyl/telemetry';
 import type { ApiConfig } from '../../config';
-import { OperationRecords } from '../operations/operation-records';
+import { systemRecord } from '../system-record';
 import { SetFeatureReader } from './set-feature-reader';
 import { SetPins } from './set-pins';
-
-/** How long a training set is kept, and how large one may be. */
-const TRAINING_KEPT_MS = 24 * 3_600_000;
-const TRAINING_BYTES = 20 * 1024 ** 3;
+import { startTraining } from './training-parts';
 
 export type Features = Awaited<ReturnType<typeof startFeatures>>;
 
@@ -40,11 +38,18 @@ interface Foundation {
   readonly config: ApiConfig;
   readonly log: Logger;
   readonly clock: Clock;
+  readonly ids: IdSource;
   readonly metrics: Metrics;
 }
 
+interface Ground {
+  readonly database: Database;
+  readonly trail: AuditTrail;
+}
+
 /** The feature service: what is published, the log of events, and reads of what they come to. */
-export async function startFeatures({ config, log, clock, metrics }: Foundation, database: Database) {
+export async function startFeatures(foundation: Foundation, { database, trail }: Ground) {
+  const { config, log, clock, metrics } = foundation;
   const compiler = new DefinitionCompiler();
   const now = (): number => clock.now() * 1000;
   const states = new StateStore(config.featureReads.stateBytes, now);
@@ -58,8 +63,10 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
   const quality = new FeatureQuality();
   const selections = new Selections({ compiler, snapshot, store });
   const live = new LiveReads({ store: states, log: history, now, counter });
-  const recent = new RecentPast(states);
-  const past = new PastReads({ log: history, now, counter, recent, cacheBytes: config.featureReads.pastBytes });
+  const settlement = new Settlement(now);
+  const recent = new RecentPast(states, settlement);
+  const { pastBytes: cacheBytes } = config.featureReads;
+  const past = new PastReads({ log: history, now, counter, recent, settlement, cacheBytes });
   const walks = new PastWalks(history, now);
   const frames = new SelectedFrames({ store: states, live, past, now, quality });
   const reads = new FeatureReads(
@@ -67,20 +74,18 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
     config.featureReads,
   );
   const sets = new SetReads({ snapshot, selections, frames, history, now });
-  const keep = (pin: FeatureSetPin): Promise<string> => database.transaction((tx) => pinFeatureSet(tx, pin));
-  const featurePins = new SetPins({ sets, keep });
+  const featurePins = pinsOf(foundation, { database, trail }, sets);
   metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
   await snapshot.start();
-  const folder = path.join(config.dataDir, 'training-sets');
-  const trainingFiles = new TrainingFiles({ folder, keptMs: TRAINING_KEPT_MS, maxBytes: TRAINING_BYTES });
-  await trainingFiles.start();
-  const operationRecords = new OperationRecords(path.join(config.dataDir, 'operations'), TRAINING_KEPT_MS, log);
-  await trainingFiles.removeOf(await operationRecords.start());
-  const trainingSets = new TrainingSets({ reads, files: trainingFiles, database, streams: snapshot, now });
-  const onResults = (stream: string, result: string, events: number): void =>
-    metrics.features.featureEvents.inc({ stream, result }, events);
-  const logParts = { database, clock, streams: snapshot, listeners: [states], log, onResults };
-  const featureLog = await FeatureLog.start(logParts, config.features);
+  const { trainingFiles, operationRecords } = await startTraining(foundation);
+  const trainingSets = new TrainingSets({
+    ...{ reads, settlement, now },
+    files: trainingFiles,
+    database,
+    streams: snapshot,
+  });
+  const heard = { streams: snapshot, listeners: [states], settlement };
+  const featureLog = await startLog(foundation, { database, trail }, heard);
   return {
     featureLog,
     featureCompiler: compiler,
@@ -101,4 +106,24 @@ export async function startFeatures({ config, log, clock, metrics }: Foundation,
       await featureLog.stop();
     },
   };
+}
+
+/** What they keep is on record. */
+function pinsOf(foundation: Foundation, { database, trail }: Ground, sets: SetReads): SetPins {
+  const record = systemRecord(trail, systemActor('feature-sets'), foundation);
+  const keep = (pin: FeatureSetPin): Promise<string> => database.transaction((tx) => pinFeatureSet(tx, pin, record));
+  return new SetPins({ sets, keep });
+}
+
+/** What it drops is on record. */
+function startLog(
+  foundation: Foundation,
+  { database, trail }: Ground,
+  heard: Pick<FeatureLogParts, 'streams' | 'listeners' | 'settlement'>,
+): Promise<FeatureLog> {
+  const { config, clock, log, metrics } = foundation;
+  const record = systemRecord(trail, systemActor('feature-log'), foundation);
+  const onResults = (stream: string, result: string, events: number): void =>
+    metrics.features.featureEvents.inc({ stream, result }, events);
+  return FeatureLog.start({ ...heard, database, clock, log, record, onResults }, config.features);
 }

@@ -76,6 +76,15 @@ const DIFF = object({
   settings: CHANGES,
   breaking: truth('Who reads the version before could not read this one'),
 });
+const RETENTION_WARNING = object({
+  pointer: text(),
+  code: text('The stream keeps its events for a shorter time than before', { enum: ['retention_lowered'] }),
+  stream: text(),
+  from: text('How long they were kept, such as `30d`'),
+  to: text(),
+  gone_before: { ...INSTANT, description: 'Events from before it are gone for good once this is published' },
+  detail: text(),
+});
 
 export const FEATURE_SCHEMAS: Schemas = {
   PushResults: object({
@@ -105,6 +114,7 @@ export const FEATURE_SCHEMAS: Schemas = {
       { added: EDGES, removed: EDGES },
       { description: 'What comes from where, and did not in the version before; and the other way round' },
     ),
+    'warnings?': listOf(RETENTION_WARNING),
     'outputs?': listOf(OUTPUT),
     'history?': listOf(HISTORY),
     'members?': listOf(MEMBER),

@@ -25,7 +25,7 @@ export class HistoricalController {
   @Endpoint({
     summary: 'Make a training set',
     description:
-      'Point in time: each row has the values that were served at its `timestamp`, computed by what serves, from what was known then; with `known_at` of `now` late and corrected events count too. An operation: its `result` has the SHA-256 of the file, which is fetched from `GET /v1/operations/{id}/result` for a day.',
+      'Point in time: each row has the values that were served at its `timestamp`, computed by what serves, from what was known then; with `known_at` of `now` late and corrected events count too. An operation: its `result` has the SHA-256 of the file, which is fetched from `GET /v1/operations/{id}/result` for a day, or until newer ones of the same key need its room. Two of one key are made at once, three in all.',
     access: 'features:read',
     action: 'feature.historical',
     creates: true,
@@ -40,6 +40,7 @@ export class HistoricalController {
       'stream_not_found',
       'timestamp_before_retention',
       'batch_too_large',
+      'body_too_large',
       'queue_full',
       'storage_full',
       'database_unavailable',

@@ -2,6 +2,7 @@
 import type { Clock, Pace } from '@sibyl/kernel';
 import { instantText, type Micros, type ReadAnswer, type RowOrigin, type ServedRow } from '@sibyl/features';
 import type { OnlineRequest } from './read-body';
+import { reasonsOf } from './read-reasons';
 
 /** Rows that are put together at once; more are in slices. */
 const ROWS_AT_ONCE = 100;
@@ -19,7 +20,7 @@ export async function onlineText(
   answer: ReadAnswer,
   { begun, clock, pace }: Course,
 ): Promise<string> {
-  const { selection, at, knownAt, corrected, rows, unread, storage, origins, ahead } = answer;
+  const { selection, at, knownAt, corrected, rows, storage, origins, ahead } = answer;
   const { set, members } = selection;
   const results: string[] = [];
   for (const [i, row] of rows.entries()) {
@@ -30,9 +31,9 @@ export async function onlineText(
   }
   const partial = isPartial(answer);
   const named = set === undefined ? '' : `"${asked.called}":"${set.name}@${set.hash.slice(7, 19)}",`;
-  const reason = unread === 'deadline' ? 'deadline' : 'log_unavailable';
+  const reasons = reasonsOf(answer);
   const warnings = ahead.length === 0 ? '' : `,"warnings":${JSON.stringify(ahead.map(clamped))}`;
-  const degraded = unread === undefined ? '' : `,"degraded":{"reasons":["${reason}"]}`;
+  const degraded = reasons.length === 0 ? '' : `,"degraded":{"reasons":["${reasons.join('","')}"]}`;
   return (
     `{${named}"as_of":"${instantText(at)}","known_at":"${instantText(knownAt)}","corrected":${corrected},` +
     `"names":${JSON.stringify(members.map(({ name }) => name))},"results":[${results.join(',')}],"partial":${partial}${warnings}${degraded},` +

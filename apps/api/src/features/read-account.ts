@@ -30,17 +30,21 @@ export class ReadAccount {
   private count({ selection, rows, at }: ReadAnswer): void {
     const ages = this.agesOf(selection);
     const stride = Math.max(1, Math.ceil((rows.length * ages.length) / SAMPLED));
-    const counts = new Map<string, number>();
+    let [status, values] = ['', 0];
     for (let i = 0; i < rows.length; i += stride) {
       const { statuses = [], times = [] } = rows[i] ?? {};
       for (let k = 0; k < ages.length; k++) {
-        const status = statuses[k] ?? '';
-        counts.set(status, (counts.get(status) ?? 0) + stride);
+        // Mostly it is that of the value before.
+        if (statuses[k] !== status) {
+          if (values > 0) this.features.countStatus(status, values);
+          [status, values] = [statuses[k] ?? '', 0];
+        }
+        values += stride;
         const age = (at - (times[k] as Micros)) / 1e6;
         if (!Number.isNaN(age)) ages[k]?.observe(Math.max(0, age));
       }
     }
-    for (const [status, values] of counts) this.features.countStatus(status, values);
+    if (values > 0) this.features.countStatus(status, values);
   }
 
   private agesOf(selection: Selection): readonly Age[] {

@@ -1,4 +1,5 @@
 import { READ_TIERS, TRAINING_FORMATS, VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
+import { READ_REASONS, READ_REASON_TEXT } from './read-reasons';
 import { INSTANT, listOf, object, orNull, text, truth, whole, type Schema, type Schemas } from '../docs/schema';
 
 const VALUE: Schema = { description: 'A number, a text, a boolean, a list of them, or null' };
@@ -212,8 +213,11 @@ export const READ_SCHEMAS: Schemas = {
         }),
       }),
     ),
-    'degraded?': object({ reasons: listOf(text()) }),
+    'degraded?': object({ reasons: listOf(text(READ_REASON_TEXT, { enum: [...READ_REASONS] })) }),
     timing: object({ total_ms: { type: 'number' }, storage_ms: { type: 'number' } }),
   }),
-  FeatureExplanation: object({ as_of: INSTANT, feature: text(), steps: listOf(STEP) }),
+  FeatureExplanation: object({
+    ...{ as_of: INSTANT, feature: text(), steps: listOf(STEP) },
+    'degraded?': object({ reasons: listOf(text(READ_REASON_TEXT, { enum: ['unsettled'] })) }),
+  }),
 };

@@ -2,8 +2,9 @@ import { instantText, type Explanation } from '@sibyl/features';
 
 type Explained = Explanation['steps'][number];
 
-export function toExplanationView({ at, feature, steps }: Explanation): Record<string, unknown> {
-  return { as_of: instantText(at), feature, steps: steps.map(toStepView) };
+export function toExplanationView({ at, feature, steps, unsettled }: Explanation): Record<string, unknown> {
+  const degraded = unsettled === true && { degraded: { reasons: ['unsettled'] } };
+  return { as_of: instantText(at), feature, steps: steps.map(toStepView), ...degraded };
 }
 
 function toStepView({ outputs, events, tiles, ...step }: Explained): Record<string, unknown> {

@@ -16,6 +16,7 @@ import {
   SelectedFrames,
   Selections,
   SetReads,
+  Settlement,
   StateStore,
   type SetSelection,
 } from '@sibyl/features';
@@ -84,7 +85,9 @@ beforeAll(async () => {
   );
   sets = new SetReads({ snapshot, selections, frames, history, now });
   await snapshot.start();
-  featureLog = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [states], log });
+  const settlement = new Settlement(now);
+  const logParts = { database, clock, streams: snapshot, listeners: [states], settlement, log, record };
+  featureLog = await FeatureLog.start(logParts);
   await store.publish(actor, { kind: 'view', name: 'market', document: VIEW }, record);
   await store.publish(actor, { kind: 'set', name: 'inputs', document: SET }, record);
 }, 60_000);

@@ -27,8 +27,9 @@ export interface SetFeatureParts {
 
 /** Entities of one read. */
 const ROWS = 1000;
-/** All reads of the past of one call together. */
+/** All reads of the past of one call together, and how much of it they may wait until what had arrived by then is known. */
 const PAST_LIMIT_MS = 2000;
+const PAST_WAIT_MS = PAST_LIMIT_MS / 2;
 const NOTHING: FilledRow = { values: new Map(), amended: [], defaulted: [], stale: [], basis: undefined };
 const NO_NAMES: ReadonlySet<string> = new Set();
 /** The key of a request that names no entity: no event can have it, so that the policy of the set decides what becomes of it. */
@@ -44,7 +45,7 @@ interface Asked {
 }
 
 /** How the frames of a row were read. */
-interface RowRead extends Pick<OnlineAnswer, 'at'> {
+interface RowRead extends Pick<OnlineAnswer, 'at' | 'unsettled'> {
   readonly unread: OnlineAnswer['unread'] | undefined;
   readonly knownAt: number | undefined;
   readonly pointer: string;
@@ -141,7 +142,8 @@ export class SetFeatures implements VersionFeatures {
   ): Promise<FilledRows> {
     const { sets, clock } = this.parts;
     const { selection } = binding;
-    const endsAt = clock.monotonic() + PAST_LIMIT_MS;
+    const startedAt = clock.monotonic();
+    const left = (ms: number): number => Math.max(0, startedAt + ms - clock.monotonic());
     for (let i = 0; i < now.length; i += ROWS) {
       const part = now.slice(i, i + ROWS);
       this.fill(binding, part, await sets.read(selection, { rows: rowsOf(part) }), filled);
@@ -149,9 +151,8 @@ export class SetFeatures implements VersionFeatures {
     for (const [at, all] of past) {
       for (let i = 0; i < all.length; i += ROWS) {
         const part = all.slice(i, i + ROWS);
-        const moment = { at, knownAt: at, corrected: false };
-        const deadlineMs = Math.max(0, endsAt - clock.monotonic());
-        const answer = await sets.read(selection, { rows: rowsOf(part), moment, deadlineMs });
+        const moment = { at, knownAt: at, corrected: false, waitMs: left(PAST_WAIT_MS) };
+        const answer = await sets.read(selection, { rows: rowsOf(part), moment, deadlineMs: left(PAST_LIMIT_MS) });
         this.fill(binding, part, answer, filled, moment);
       }
     }
@@ -188,6 +189,7 @@ export class SetFeatures implements VersionFeatures {
           knownAt: moment?.knownAt,
           pointer,
           unread: answer.unread,
+          ...(answer.unsettled === true && { unsettled: true }),
         });
       } catch (error) {
         filled[index] = orInternal(error);
@@ -196,12 +198,16 @@ export class SetFeatures implements VersionFeatures {
     return filled;
   }
 
-  private rowOf({ rows }: Binding, frames: readonly Frame[], { at, knownAt, pointer, unread }: RowRead): FilledRow {
+  private rowOf(
+    { rows }: Binding,
+    frames: readonly Frame[],
+    { at, knownAt, pointer, unread, unsettled }: RowRead,
+  ): FilledRow {
     const row = rows.of(frames);
     this.count(rows, row, at);
     row.conclude(pointer, at, unread);
     const { values, amended, defaulted, stale } = row;
-    return { values, amended, defaulted, stale, basis: new PredictionBasis(row.basis, at, knownAt) };
+    return { values, amended, defaulted, stale, basis: new PredictionBasis(row.basis, at, knownAt), unsettled };
   }
 
   private count({ members }: PolicyRows, { times, statuses }: PolicyRow, at: number): void {

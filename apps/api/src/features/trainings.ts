@@ -1,14 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '@sibyl/auth';
 import { TrainingSets, type TrainingRequest, type TrainingResult } from '@sibyl/features';
-import { DomainError, orStorageFull, processMark, timestamp } from '@sibyl/kernel';
+import { DomainError, orStorageFull, timestamp } from '@sibyl/kernel';
 import type { Response } from 'express';
-import { randomUUID } from 'node:crypto';
 import { refuseEncoding } from '../http/body';
 import { boundedBody } from '../http/bounded-body';
 import { HttpOptions } from '../http/http-options';
 import type { ApiRequest } from '../http/request-context';
 import { streamFile } from '../http/stream-file';
+import { AtOnce } from '../operations/at-once';
 import { LongWork, type LongCall } from '../operations/long-work';
 import { OperationAccess } from '../operations/operation-access';
 import type { Reply } from '../operations/reply';
@@ -17,8 +17,8 @@ import { outputOf, ReadBody } from './read-body';
 
 const NDJSON = /^application\/(x-)?nd-?json\s*(;|$)/i;
 const TYPES = { ndjson: 'application/x-ndjson', csv: 'text/csv', parquet: 'application/vnd.apache.parquet' } as const;
-/** Training sets at once: each reads the log as fast as it can. */
-const AT_ONCE = 2;
+/** Training sets of this process: each reads the log as fast as it can. */
+const AT_ONCE = { what: 'training sets', inAll: 3, ofOne: 2, retryAfterSeconds: 30 };
 /** Rows that are being sent for one: a file each, of one key and of all. */
 const SENT_OF_KEY = 2;
 const SENT_AT_ONCE = 16;
@@ -26,7 +26,7 @@ const SENT_AT_ONCE = 16;
 /** Training sets on their way from a request to a file, and from there to their caller. */
 @Injectable()
 export class Trainings {
-  private running = 0;
+  private readonly places = new AtOnce(AT_ONCE);
   /** Keys whose rows are on their way, once for each request. */
   private readonly senders: string[] = [];
 
@@ -39,34 +39,33 @@ export class Trainings {
   ) {}
 
   async begin(request: ApiRequest, query: HistoricalQuery, call: LongCall): Promise<Reply> {
-    this.refuseWhenFull();
-    const spool = `${randomUUID()}.rows.${processMark()}`;
+    const key = request.context.principal?.keyId ?? '';
+    // Whoever sends rows slowly holds nobody up but himself: the place is taken once they are all there.
+    this.places.enter(key)();
+    const spool = this.sets.files.spoolOf(key);
+    let leave = (): void => undefined;
     let begun = false;
-    const end = async (): Promise<void> => this.sets.files.remove(spool);
+    const end = async (): Promise<void> => {
+      leave();
+      await this.sets.files.remove(spool);
+    };
     try {
       const asked = await this.requestOf(request, query, spool);
-      const plan = await this.sets.prepare(asked);
-      // Whoever sends rows slowly holds nobody up but himself: the place is taken once they are all there.
-      this.refuseWhenFull();
+      const plan = await this.sets.prepare(key, asked);
+      await this.sets.files.require(key);
+      leave = this.places.enter(key);
       const reply = this.work.begin(call, 'feature.historical', async (signal, id, onProgress) => {
         try {
           return this.toResultView(id, asked, await this.sets.write(plan, id, { signal, onProgress }));
         } finally {
-          this.running -= 1;
           await end();
         }
       });
-      this.running += 1;
       begun = true;
       return reply;
     } finally {
       if (!begun) await end();
     }
-  }
-
-  private refuseWhenFull(): void {
-    if (this.running >= AT_ONCE)
-      throw new DomainError('queue_full', `There are ${AT_ONCE} training sets being made.`, { retryAfterSeconds: 30 });
   }
 
   /** Runs while the key is known to be sending rows. */
@@ -130,11 +129,12 @@ export class Trainings {
   }
 
   private toResultView(id: string, { set, knownAt }: TrainingRequest, made: TrainingResult): Record<string, unknown> {
-    const { file, rows, bytes, sha256, columns, statuses } = made;
+    const { file, rows, bytes, sha256, columns, statuses, unsettled } = made;
     return {
       ...(set === undefined ? {} : { set }),
       known_at: knownAt ?? 'timestamp',
       ...{ file, rows, bytes, sha256, columns, statuses },
+      ...(unsettled === true && { degraded: { reasons: ['unsettled'] } }),
       href: `/v1/operations/${id}/result`,
       expires_at: timestamp(Date.now() + this.sets.files.keptMs),
     };

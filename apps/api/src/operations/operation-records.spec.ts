@@ -75,6 +75,27 @@ describe('records of operations', () => {
       expect(await open().find(id)).toBeUndefined();
   });
 
+  it('of a key that has many make room for its own, and those of others stay', async () => {
+    const few = (): OperationRecords => new OperationRecords(folder, HOUR, { warn: () => undefined }, 3);
+    const idOf = (i: number): string => ID.slice(0, -1) + String(i);
+    const ended = (i: number, keyId: string): Operation => ({ ...RUNNING, id: idOf(i), keyId, status: 'succeeded' });
+    const records = few();
+    await records.keep(ended(0, 'other'));
+    for (let i = 1; i <= 5; i++) await records.keep(ended(i, 'k'));
+    const left = async (): Promise<number[]> => {
+      const found = await Promise.all([0, 1, 2, 3, 4, 5, 6].map(async (i) => [i, await few().find(idOf(i))] as const));
+      return found.flatMap(([i, one]) => (one ? [i] : []));
+    };
+    expect(await left()).toEqual([0, 3, 4, 5]);
+    // After a restart too.
+    const times = [0, 3, 4, 5].map((i) => [path.join(folder, `${idOf(i)}.json`), Date.now() / 1000 - 60 + i] as const);
+    for (const [file, at] of times) utimesSync(file, at, at);
+    const later = few();
+    await later.start();
+    await later.keep(ended(6, 'k'));
+    expect(await left()).toEqual([0, 4, 5, 6]);
+  });
+
   it('that cannot be written hold nobody up', async () => {
     rmSync(folder, { recursive: true });
     await open().keep(RUNNING);

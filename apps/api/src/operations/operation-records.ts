@@ -9,6 +9,8 @@ const NAME = /^([0-9a-f-]{36})\.json$/;
 const PART = '.part';
 /** More than these, and the oldest are forgotten. */
 const RECORDS_MAX = 10_000;
+/** Of one key; its own oldest make room, so that it pushes out nobody else's. */
+const RECORDS_OF_KEY = 1000;
 
 type Kept = Omit<Operation, 'error'> & {
   /** Of the process that runs it. */
@@ -21,10 +23,14 @@ type Kept = Omit<Operation, 'error'> & {
  * failed.
  */
 export class OperationRecords {
+  /** By key, the oldest first: those of before, and of this process. */
+  private readonly known = new Map<string, Set<string>>();
+
   constructor(
     private readonly folder: string,
     private readonly keptMs: number,
     private readonly log: Pick<Logger, 'warn'>,
+    private readonly ofKey = RECORDS_OF_KEY,
   ) {}
 
   /** Forgets what is old, and answers the operations that ended with their process. */
@@ -32,8 +38,10 @@ export class OperationRecords {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const ids = await this.sweep();
     const interrupted: string[] = [];
-    for (const id of ids) {
+    // The newest comes first.
+    for (const id of [...ids].reverse()) {
       const kept = await this.read(id);
+      if (kept) await this.makeRoom(kept);
       if (kept?.status !== 'running' || ownerOf(kept.owner) !== 'gone') continue;
       interrupted.push(id);
       this.log.warn({ operationId: id, kind: kept.kind }, 'an operation ended with the process that ran it');
@@ -44,9 +52,22 @@ export class OperationRecords {
 
   /** How it is now. Where that cannot be kept, it is known as long as this process lives. */
   async keep(operation: Operation): Promise<void> {
-    await this.write(keptOf(operation)).catch((error: unknown) =>
-      this.log.warn({ operationId: operation.id, err: error }, 'how an operation is could not be kept'),
-    );
+    try {
+      await this.makeRoom(operation);
+      await this.write(keptOf(operation));
+    } catch (error) {
+      this.log.warn({ operationId: operation.id, err: error }, 'how an operation is could not be kept');
+    }
+  }
+
+  private async makeRoom({ id, keyId }: Pick<Operation, 'id' | 'keyId'>): Promise<void> {
+    let ids = this.known.get(keyId);
+    if (!ids) this.known.set(keyId, (ids = new Set()));
+    ids.add(id);
+    const [oldest] = ids;
+    if (ids.size <= this.ofKey || oldest === undefined) return;
+    ids.delete(oldest);
+    await rm(path.join(this.folder, `${oldest}.json`), { force: true });
   }
 
   async find(id: string): Promise<Operation | undefined> {

@@ -131,4 +131,27 @@ describe('operations', () => {
     expect(operations.find(running.id, 'a', false).status).toBe('running');
     expect(() => operations.begin({ kind: 'x', keyId: 'a', work: work().run })).toThrow('operations running');
   });
+
+  it('of a key that has many make room by its own, so that it pushes out nobody else’s', async () => {
+    operations = new Operations(new CountingIds(), clock, 4);
+    const begin = async (keyId: string): Promise<string> => {
+      const { id, ended } = operations.begin({ kind: 'x', keyId, work: () => Promise.resolve(1) });
+      await ended;
+      return id;
+    };
+    const one = await begin('one');
+    const other = await begin('other');
+    const many: string[] = [];
+    for (let i = 0; i < 50; i++) many.push(await begin('many'));
+    expect(operations.find(one, 'one', false).status).toBe('succeeded');
+    expect(operations.find(other, 'other', false).status).toBe('succeeded');
+    const left = many.filter((id) => {
+      try {
+        return operations.find(id, 'many', false).id === id;
+      } catch {
+        return false;
+      }
+    });
+    expect(left).toEqual(many.slice(-2));
+  });
 });

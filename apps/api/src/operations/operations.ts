@@ -31,7 +31,8 @@ interface Entry {
 
 /**
  * The operations of this process, in memory: they die with the process that runs them. As many as the limit are
- * remembered; the oldest that have ended make room for new ones, running ones never do.
+ * remembered; of the key that has most of them that have ended, the oldest one makes room for a new one, so that no key pushes out
+ * what others have yet to ask about. Running ones never do.
  */
 export class Operations {
   private readonly entries = new Map<string, Entry>();
@@ -96,11 +97,17 @@ export class Operations {
 
   private makeRoom(): void {
     if (this.entries.size < this.limit) return;
+    const ended = new Map<string, string[]>();
     for (const [id, { operation }] of this.entries) {
       if (operation.status === 'running') continue;
-      this.entries.delete(id);
-      return;
+      const ids = ended.get(operation.keyId);
+      if (ids) ids.push(id);
+      else ended.set(operation.keyId, [id]);
     }
+    let most: readonly string[] = [];
+    for (const ids of ended.values()) if (ids.length > most.length) most = ids;
+    const [oldest] = most;
+    if (oldest !== undefined) return this.forget(oldest);
     throw new DomainError('queue_full', `There are ${this.limit} operations running.`, { retryAfterSeconds: 30 });
   }
 }

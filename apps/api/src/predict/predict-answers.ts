@@ -120,23 +120,25 @@ export interface InferAnswerParts {
 
 export function inferAnswer({ id, served, rows, requestId, latencyMs }: InferAnswerParts): JsonText {
   const all = (of: 'defaulted' | 'stale'): string[] => [...new Set(rows.flatMap((row) => row.fill?.[of] ?? []))];
+  const unsettled = rows.some((row) => row.fill?.unsettled === true);
   const before =
     `{"id":"${id}","model_id":${JSON.stringify(served.model)},"model_version":${JSON.stringify(served.version)},` +
     `"outputs":[`;
   const after =
-    `]${degraded(served, { defaulted: all('defaulted'), stale: all('stale') })},` +
+    `]${degraded(served, { defaulted: all('defaulted'), stale: all('stale'), unsettled })},` +
     `"request_id":"${requestId}","latency_ms":${Math.round(latencyMs * 1000) / 1000}}`;
   return joined(before, listed(rows.map((row) => row.json)), after);
 }
 
 /** Why an answer is less than what was asked for; nothing where it is not. */
-function degraded(served: ServedVersion | undefined, fill: Pick<RowFill, 'defaulted' | 'stale'> | undefined): string {
+function degraded(served: ServedVersion | undefined, fill: Filled | undefined): string {
   const insteadOf = served?.insteadOf;
-  const { defaulted, stale } = fill ?? WHOLE;
-  if (defaulted.length === 0 && stale.length === 0 && insteadOf === undefined) return '';
+  const { defaulted, stale, unsettled = false } = fill ?? WHOLE;
+  if (defaulted.length === 0 && stale.length === 0 && !unsettled && insteadOf === undefined) return '';
   const reasons = [
     ...(defaulted.length > 0 ? ['features_defaulted'] : []),
     ...(stale.length > 0 ? ['features_stale'] : []),
+    ...(unsettled ? ['features_unsettled'] : []),
     ...(insteadOf === undefined ? [] : ['fallback_version']),
   ];
   const named = [...defaulted, ...stale];
@@ -144,7 +146,8 @@ function degraded(served: ServedVersion | undefined, fill: Pick<RowFill, 'defaul
   return `,"degraded":${JSON.stringify({ reasons, features, instead_of: insteadOf })}`;
 }
 
-const WHOLE: Pick<RowFill, 'defaulted' | 'stale'> = { defaulted: [], stale: [] };
+type Filled = Pick<RowFill, 'defaulted' | 'stale' | 'unsettled'>;
+const WHOLE: Filled = { defaulted: [], stale: [] };
 
 function itemProblem(error: DomainError, caller: Principal | undefined): string {
   return JSON.stringify({

@@ -12,7 +12,21 @@ const SINGLE = {
   'model?': text('Name of a model; left out: the default model of the server'),
   'model_version?': text('An exact version, an alias, or `latest`; left out: `production`, else `latest`'),
 };
-const DEGRADED = object({ reasons: listOf(text()), 'features?': listOf(text()), 'instead_of?': text() });
+const REASONS = {
+  features_defaulted: 'a default stands in for some of the `features`',
+  features_stale: 'some are older than they should be',
+  features_unsettled:
+    'some of what had arrived at `timestamp` was being committed still, so asked later the features may have other values',
+  fallback_version: 'a version of another stage answers, as `instead_of` has none',
+};
+const REASON_TEXT = Object.entries(REASONS)
+  .map(([name, why]) => `\`${name}\`: ${why}`)
+  .join('; ');
+const DEGRADED = object({
+  reasons: listOf(text(REASON_TEXT, { enum: Object.keys(REASONS) })),
+  'features?': listOf(text()),
+  'instead_of?': text(),
+});
 const ANSWER = {
   ...ANYTHING,
   description:

@@ -1,7 +1,7 @@
 import { AUDIT_DURABILITIES, AuditOptions } from '@sibyl/audit';
 import { AuthOptions } from '@sibyl/auth';
 import { DatabaseOptions } from '@sibyl/database';
-import { CLOCK_SKEW_MS_MAX, ReadOptions } from '@sibyl/features';
+import { CLOCK_SKEW_MS_MAX, ReadOptions, TrainingOptions } from '@sibyl/features';
 import { choice, optionalText, whole } from './setting';
 import { lostByACrash, weakDatabasePassword } from './unsafe';
 
@@ -13,6 +13,7 @@ const AUDIT = new AuditOptions();
 const AUTH = new AuthOptions();
 const DATABASE = new DatabaseOptions();
 const FEATURES = new ReadOptions();
+const TRAINING = new TrainingOptions();
 
 /** Where data lies. */
 export const DATA = {
@@ -76,6 +77,14 @@ export const DATA = {
     fallback: FEATURES.stateBytes,
     meaning:
       'What a worker keeps of the events of features in memory; entities that were not asked for longest make room and come back from PostgreSQL.',
+  }),
+  trainingBytes: whole({
+    name: 'SIBYL_TRAINING_BYTES',
+    min: 16 * MEBIBYTE,
+    max: 64 * 1024 * GIBIBYTE,
+    fallback: TRAINING.totalBytes,
+    meaning:
+      'What the files of training sets may take on the disk, with the rows that were sent for them; of one key half of it. The oldest finished ones of the same key make room for a new one; where that is not enough it is refused (`storage_full`).',
   }),
 } as const;
 

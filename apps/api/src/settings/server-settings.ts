@@ -76,6 +76,6 @@ export const OPERATION = {
     min: 1,
     max: 100_000,
     fallback: 1000,
-    meaning: 'Operations that a worker remembers; finished ones go first.',
+    meaning: 'Operations that a worker remembers; of the key that has most of them the oldest finished one goes first.',
   }),
 } as const;

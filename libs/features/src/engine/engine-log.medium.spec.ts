@@ -7,7 +7,7 @@ import { FeatureLog } from '../log/feature-log';
 import { LogOptions } from '../log/log-options';
 import { randomNumbers } from '../operators/testing';
 import { RuleTally } from '../rules/rule-tally';
-import { LogStand } from '../testing/log-stand';
+import { LogStand, unrecorded } from '../testing/log-stand';
 import { partsWith } from '../testing/view-document';
 import type { Micros } from '../time';
 import type { Frame } from './frame';
@@ -131,7 +131,12 @@ it('serves what its record says when others commit and nobody has told of it yet
   // They look for the commits of each other once a minute: not in this test.
   const options = Object.assign(new LogOptions(), { pollMs: 60_000 });
   const [one, two] = await Promise.all(
-    [[store], []].map((listeners) => FeatureLog.start({ database, clock, streams, listeners, log: silent }, options)),
+    [[store], []].map((listeners) =>
+      FeatureLog.start(
+        { database, clock, streams, listeners, settlement: stand.settlement(), log: silent, record: unrecorded },
+        options,
+      ),
+    ),
   );
   const bar = (secondsAgo: number, close: number): object => ({
     ...{ entity: 'W', event_time: Math.floor(Date.now() / 1000 - secondsAgo) * 1000, values: { close, venue: 'a' } },

@@ -17,6 +17,8 @@ export interface Explanation {
   readonly at: Micros;
   readonly feature: string;
   readonly steps: readonly ExplainedStep[];
+  /** As of answers of reads. */
+  readonly unsettled?: boolean;
 }
 
 export interface ExplainedStep {

@@ -38,6 +38,10 @@ export interface PastMoment {
   readonly knownAt: Micros;
   /** Events that came too late to be served count too. */
   readonly corrected: boolean;
+  /** It is the present: what is being committed counts or does not, as it does in memory. */
+  readonly present?: boolean;
+  /** Milliseconds that the read may wait until all is known that had arrived; absent: half of its time. */
+  readonly waitMs?: number;
 }
 
 /** What was served then, or would have been. */
@@ -52,6 +56,8 @@ export interface OnlineAnswer {
   readonly frames: readonly (readonly Frame[])[];
   /** Why some values are TIMEOUT: the log was too slow, or could not be read. */
   readonly unread?: 'deadline' | 'failed' | undefined;
+  /** Some of what had arrived at the moment was being committed still: asked later, the answer may be another one. */
+  readonly unsettled?: boolean | undefined;
   /** Microseconds that were spent on the log; 0: everything was in memory. */
   readonly storage: Micros;
   /** By row, where it was asked for. */

@@ -1,6 +1,7 @@
 import { TURNS } from '@sibyl/kernel';
 import type { EventHistory } from '../log/feature-event';
-import { MICROS_PER_MS, MICROS_PER_SECOND, type Micros } from '../time';
+import { SURELY_SETTLED, type Settlement } from '../log/settlement';
+import { MICROS_PER_MS, type Micros } from '../time';
 import type { CacheCounter } from './cache-counter';
 import { EntityState, type HeldHistory } from './entity-state';
 import { evaluate, type Inputs } from './evaluate';
@@ -23,8 +24,8 @@ import type { StreamNeed } from './stream-need';
 const DEADLINE_MS = 2000;
 /** Rows of tables whose keys come from rows of tables: so many deep. */
 const MAX_KEY_ROUNDS = 4;
-/** Transactions that stamp arrivals end well within this, or are ended: what arrived before that long ago is all committed. */
-const SETTLED = 60 * MICROS_PER_SECOND;
+/** So long a read waits at most until all that had arrived at its moment is known. */
+const SETTLE_MS = 2000;
 
 export interface PastReadOptions {
   readonly log: EventHistory;
@@ -33,6 +34,8 @@ export interface PastReadOptions {
   readonly cacheBytes: number;
   /** Absent: the states of now have nothing to do with it. */
   readonly recent?: RecentPast;
+  /** Absent: whoever asks knows that nothing is on its way. */
+  readonly settlement?: Settlement;
 }
 
 /** Reads of the past, from the log: what would have been served at that moment, or what is known of it now. */
@@ -46,11 +49,13 @@ export class PastReads {
   async read(query: OnlineQuery, moment: PastMoment): Promise<OnlineAnswer> {
     const tasks = sharedTasksOf(query);
     for (const task of tasks) task.tier = 'log';
-    const settled = moment.knownAt <= this.options.now() - SETTLED && query.keepStale !== true;
+    const deadline = this.deadlineOf(query);
+    const unsettled = !(await this.isSettled(query, moment));
+    const settled = moment.knownAt <= this.options.now() - SURELY_SETTLED && query.keepStale !== true;
     await this.recall(query, tasks, moment, settled);
     const missing = tasks.filter(({ done }) => !done);
     const begin = performance.now();
-    const reading = new Reading(this.options.log, this.deadlineOf(query));
+    const reading = new Reading(this.options.log, deadline);
     const states = reading.at(moment);
     if (missing.length > 0) await this.compute(query, missing, reading, states);
     const { unread } = reading;
@@ -59,7 +64,18 @@ export class PastReads {
     return {
       ...{ at: moment.at, frames: framesOf(tasks, query), storage },
       ...{ tiers: tiersOf(tasks, query), unread },
+      ...(unsettled && { unsettled }),
     };
+  }
+
+  /** Whether all that had arrived at the moment is known; waits for it where that is not long ago. The log has to be read in the same time. */
+  private async isSettled(
+    { deadlineMs = DEADLINE_MS }: OnlineQuery,
+    { knownAt, present, waitMs = deadlineMs / 2 }: PastMoment,
+  ): Promise<boolean> {
+    const { settlement } = this.options;
+    if (!settlement || present === true || settlement.has(knownAt)) return true;
+    return settlement.reach(knownAt, Math.min(waitMs, SETTLE_MS));
   }
 
   /** What need not be read from the log. */
@@ -89,9 +105,11 @@ export class PastReads {
     const [task] = tasksOf(query);
     if (!task) throw new RangeError('an explanation is of one row');
     const reading = new Reading(this.options.log, this.deadlineOf(query));
+    const unsettled = !(await this.isSettled(query, moment));
     const states = reading.at(moment);
     await this.compute(query, [task], reading, states);
-    return explain(task.program, inputsOf(query, task, states), moment.at, slot);
+    const explanation = explain(task.program, inputsOf(query, task, states), moment.at, slot);
+    return { ...explanation, ...(unsettled && { unsettled }) };
   }
 
   private deadlineOf({ deadlineMs = DEADLINE_MS }: OnlineQuery): Micros {

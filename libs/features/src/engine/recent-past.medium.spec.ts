@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { FeatureLog } from '../log/feature-log';
 import { LogOptions } from '../log/log-options';
 import { randomNumbers } from '../operators/testing';
-import { LogStand } from '../testing/log-stand';
+import { LogStand, unrecorded } from '../testing/log-stand';
 import { planOf } from '../testing/test-plans';
 import type { Micros } from '../time';
 import type { Frame } from './frame';
@@ -41,13 +41,14 @@ async function worker() {
   );
   const store = new StateStore(64 * 1024 * 1024, now);
   store.usePlans([plan]);
-  const parts = { database, clock, streams, listeners: [store], log: silent };
+  const settlement = stand.settlement();
+  const parts = { database, clock, streams, listeners: [store], settlement, log: silent, record: unrecorded };
   const log = await FeatureLog.start(parts, Object.assign(new LogOptions(), { pollMs: 20 }));
   logs.push(log);
   const options = { log: stand.history, now, counter, cacheBytes: 1 };
   const live = new LiveReads({ ...options, store });
-  const past = new PastReads({ ...options, recent: new RecentPast(store) });
-  return { log, store, live, past, logOnly: new PastReads(options), views: [new Program(plan)] };
+  const past = new PastReads({ ...options, recent: new RecentPast(store, settlement), settlement });
+  return { log, settlement, live, past, logOnly: new PastReads(options), views: [new Program(plan)] };
 }
 
 type Worker = Awaited<ReturnType<typeof worker>>;
@@ -75,7 +76,7 @@ it('is what the log says for ever after, while two processes push', async () => 
     while (pushing) {
       const entity = entities[Math.floor(random() * 4)] as string;
       // Also the very edge of what was heard.
-      const at = Math.min(one.store.settledUpTo, now()) - Math.floor(random() * random() * 300_000);
+      const at = Math.min(one.settlement.upTo, now()) - Math.floor(random() * random() * 300_000);
       if (at > 0) {
         const { storage, ...answer } = await readPast(one.past, one, entity, at);
         if (storage === 0) told.push({ entity, at, ...answer });
@@ -131,9 +132,9 @@ it('waits for a commit that was stamped before it and is still under way', async
       await one.log.push(caller, 'candles', [{ entity: 'T', event_time: Date.now(), values: { price: i, size: 1 } }]);
       await pause(30);
     }
-    expect(one.store.settledUpTo).toBeLessThan(at);
+    expect(one.settlement.upTo).toBeLessThan(at);
     await client.query('COMMIT');
-    for (let tries = 0; one.store.settledUpTo < at && tries < 200; tries++) await pause(20);
+    for (let tries = 0; one.settlement.upTo < at && tries < 200; tries++) await pause(20);
     expect(await readPast(one.past, one, 'S', at)).toMatchObject({ told: { values: [7, null, 8] }, storage: 0 });
     const before = await readPast(one.past, one, 'S', at - 1);
     expect(before.told.values).toEqual([1, null, 1]);

@@ -32,7 +32,7 @@ async function stand(
   engine.now = BEGIN + 100 * SECOND;
   await engine.read();
   engine.take(...events);
-  engine.store.settled(BEGIN + settled * SECOND);
+  engine.settlement.told(BEGIN + settled * SECOND);
   return engine;
 }
 
@@ -91,7 +91,7 @@ describe('a moment of the recent past', () => {
     engine.take(event(50, 100, 90));
     engine.now = BEGIN + 400 * SECOND;
     engine.store.table('ticks')?.held.get('e')?.state.trim(engine.now);
-    engine.store.settled(engine.now);
+    engine.settlement.told(engine.now);
     const sumAt = async (second: number): Promise<unknown> => (await engine.readPast(BEGIN + second * SECOND))['sum'];
     expect([await sumAt(80), await sumAt(90)]).toEqual([3, 103]);
   });
@@ -117,7 +117,7 @@ describe('a moment of the recent past', () => {
     engine.now = BEGIN + 100 * SECOND;
     engine.take(event(10, 1));
     engine.take(tick({ stream: 'kinds', entity: 'a', eventTime: BEGIN, values: [0.5], id: ++ids }));
-    engine.store.settled(engine.now);
+    engine.settlement.told(engine.now);
     const reads = async (): Promise<readonly unknown[]> => {
       const before = engine.log.reads;
       const values = await engine.readPast(BEGIN + 50 * SECOND);
@@ -158,7 +158,7 @@ describe.each(['event_id', 'event_time'] as const)('histories of events known by
           fc.boolean(),
           async (events, moments, trims) => {
             const engine = new EngineStand(plan);
-            const { log, store, counts } = engine;
+            const { log, store, settlement, counts } = engine;
             const onlyLog = new PastReads({
               log,
               now: () => engine.now,
@@ -172,7 +172,7 @@ describe.each(['event_id', 'event_time'] as const)('histories of events known by
               if (trims) store.table('ticks')?.held.get('e')?.state.trim(engine.now);
             }
             engine.now += SECOND;
-            store.settled(engine.now);
+            settlement.told(engine.now);
             for (const moment of moments) {
               // Most of them shortly before the end.
               const at = (engine.now - Math.round((moment ** 2 * SECOND) / 4000)) as Micros;

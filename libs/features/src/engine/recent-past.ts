@@ -1,3 +1,4 @@
+import type { Settlement } from '../log/settlement';
 import type { Micros } from '../time';
 import type { EntityState } from './entity-state';
 import { evaluate } from './evaluate';
@@ -11,11 +12,14 @@ import type { StreamNeed } from './stream-need';
  * that was known then, whoever took it, has been heard of. Wherever that is not sure there is no frame, and the log is read.
  */
 export class RecentPast {
-  constructor(private readonly store: StateStore) {}
+  constructor(
+    private readonly store: StateStore,
+    private readonly settlement: Settlement,
+  ) {}
 
   /** May be asked about this moment. */
   reaches(moment: PastMoment): boolean {
-    return isStrict(moment) && moment.at <= this.store.settledUpTo;
+    return isStrict(moment) && moment.at <= this.settlement.upTo;
   }
 
   frameOf({ keepStale }: OnlineQuery, { program, entity, given }: Task, { at }: PastMoment): Frame | undefined {

@@ -58,8 +58,6 @@ export class StreamTable {
 export class StateStore implements EventListener {
   /** Bytes of all states in memory. */
   bytes = 0;
-  /** All events that are stamped until then were told. */
-  settledUpTo: Micros = Number.NEGATIVE_INFINITY;
   private tables = new Map<string, StreamTable>();
   private newest: Held | undefined;
   private oldest: Held | undefined;
@@ -146,10 +144,6 @@ export class StateStore implements EventListener {
       const held = table.held.get(event.entity);
       if (held) this.apply(held, event);
     }
-  }
-
-  settled(upTo: Micros): void {
-    this.settledUpTo = upTo;
   }
 
   lapsed(): void {

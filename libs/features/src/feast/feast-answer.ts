@@ -31,47 +31,53 @@ export async function feastAnswer(
 ): Promise<string> {
   const known = repeated('"PRESENT"', rows.length);
   const timeless = repeated(NO_TIME, rows.length);
-  const keyVectors = Object.values(keys).map((values) =>
-    vectorText(JSON.stringify(values).slice(1, -1), known, timeless),
-  );
+  // Pieces that are joined once: what is added up is put together only when it is written, for twice the work.
+  const pieces: string[] = [];
+  for (const values of Object.values(keys)) addVector(pieces, JSON.stringify(values).slice(1, -1), known, timeless);
   const columns = new FeatureColumns(rows);
-  const vectors: string[] = [];
   for (const member of names.keys()) {
     if (rows.length > ROWS_AT_ONCE && pace.due) await pace.next();
-    vectors.push(columns.text(member));
+    addVector(pieces, columns.values(member), columns.statuses(member), columns.times(member));
   }
   const called = JSON.stringify([...Object.keys(keys), ...names]);
-  return `{"results":[${[...keyVectors, ...vectors].join(',')}],"metadata":{"feature_names":${called}}}`;
+  pieces.push(`]}],"metadata":{"feature_names":${called}}}`);
+  return pieces.join('');
 }
 
-/** Puts rows together by columns. Features of one entity are mostly as old as each other, and come by alike: that is written once. */
+function addVector(pieces: string[], values: string, statuses: string, times: string): void {
+  pieces.push(pieces.length === 0 ? '{"results":[{"values":[' : ']},{"values":[', values);
+  pieces.push('],"statuses":[', statuses, '],"event_timestamps":[', times);
+}
+
+/** Rows by columns. Features of one entity are mostly as old as each other, and come by alike: then that is written once. */
 class FeatureColumns {
-  private statuses = '';
-  private times = '';
-  private readonly rowTexts: readonly (readonly string[])[];
+  private readonly texts: readonly (readonly string[])[];
+  private readonly uniform: boolean;
+  private knownStatuses: string | undefined;
+  private knownTimes: string | undefined;
 
   constructor(private readonly rows: readonly ServedRow[]) {
-    this.rowTexts = rows.map(({ texts }) => texts.values);
+    this.texts = rows.map(({ texts }) => texts.values);
+    this.uniform = rows.every(({ texts }) => texts.uniform);
   }
 
-  // Joined and not added up: what is added up is put together only when it is written, for twice the work.
-  text(member: number): string {
-    const { rows, rowTexts } = this;
-    const values = new Array<string>(rows.length);
-    let [sameStatuses, sameTimes] = [member > 0, member > 0];
-    for (let i = 0; i < rows.length; i++) {
-      const { statuses, times } = rows[i] as ServedRow;
-      values[i] = (rowTexts[i] as readonly string[])[member] as string;
-      sameStatuses &&= statuses[member] === statuses[member - 1];
-      sameTimes &&= Object.is(times[member], times[member - 1]);
-    }
-    if (!sameStatuses) this.statuses = this.statusesOf(member);
-    if (!sameTimes) this.times = this.timesOf(member);
-    return vectorText(values.join(','), this.statuses, this.times);
+  values(member: number): string {
+    const { texts } = this;
+    const values = new Array<string>(texts.length);
+    for (let i = 0; i < texts.length; i++) values[i] = (texts[i] as readonly string[])[member] as string;
+    return values.join(',');
   }
 
-  private statusesOf(member: number): string {
-    return this.rows.map(({ statuses }) => STATUSES[statuses[member] as ValueStatus]).join(',');
+  statuses(member: number): string {
+    if (!this.uniform) this.knownStatuses = undefined;
+    return (this.knownStatuses ??= this.rows
+      .map(({ statuses }) => STATUSES[statuses[member] as ValueStatus])
+      .join(','));
+  }
+
+  times(member: number): string {
+    if (!this.uniform) this.knownTimes = undefined;
+    return (this.knownTimes ??= this.timesOf(member));
   }
 
   private timesOf(member: number): string {
@@ -82,10 +88,6 @@ class FeatureColumns {
     };
     return this.rows.map(({ times }) => textOf(times[member] as Micros)).join(',');
   }
-}
-
-function vectorText(values: string, statuses: string, times: string): string {
-  return `{"values":[${values}],"statuses":[${statuses}],"event_timestamps":[${times}]}`;
 }
 
 function repeated(text: string, times: number): string {

@@ -4,6 +4,7 @@ import type { FeatureValue } from '../feature-value';
 import type { Micros } from '../time';
 import type { EventListener, TakenEvent } from './feature-event';
 import { INTAKE_KEPT } from './log-keeper';
+import type { Settlement } from './settlement';
 import type { StreamCatalog } from './stream-catalog';
 
 export interface FollowerParts {
@@ -11,6 +12,7 @@ export interface FollowerParts {
   readonly clock: Clock;
   readonly streams: StreamCatalog;
   readonly listeners: readonly EventListener[];
+  readonly settlement: Settlement;
   /** Commits whose events came another way already. */
   readonly known: (commit: string) => boolean;
   readonly log: { warn(fields: object, message: string): void };
@@ -20,6 +22,8 @@ export interface FollowerParts {
 const COMMITS = 500;
 /** Events that are read at once. */
 const EVENTS = 10_000;
+/** While somebody waits to hear of all that had arrived at a moment, looks are so far apart. */
+const SOON_MS = 10;
 /** A stamp of the same microsecond may be taken a moment later. */
 const STAMP_MARGIN: Micros = 1000;
 /** The first number of transactions; with 32 bits of them they begin anew. */
@@ -64,7 +68,6 @@ export class CommitFollower {
   private seen = '';
   /** Up to its moment nothing new is stamped: who stamped had a transaction by then. Whether all of those have ended is not known yet. */
   private pending: Shown | undefined;
-  private settledUpTo = Number.NEGATIVE_INFINITY;
   private lookedAt = 0;
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> = Promise.resolve();
@@ -80,6 +83,7 @@ export class CommitFollower {
   async start(): Promise<void> {
     this.seen = (await this.show()).snapshot;
     this.lookedAt = this.parts.clock.monotonic();
+    this.parts.settlement.onWanted(() => this.hurry());
     this.schedule();
   }
 
@@ -89,11 +93,19 @@ export class CommitFollower {
     await this.looking;
   }
 
-  private schedule(): void {
+  private schedule(ms = this.parts.settlement.wanted ? SOON_MS : this.pollMs): void {
     if (this.stopped) return;
     this.timer = setTimeout(() => {
+      this.timer = undefined;
       this.looking = this.look().finally(() => this.schedule());
-    }, this.pollMs).unref();
+    }, ms).unref();
+  }
+
+  /** A look that is under way is followed by the next one soon. */
+  private hurry(): void {
+    if (this.timer === undefined) return;
+    clearTimeout(this.timer);
+    this.schedule(Math.max(0, this.lookedAt + SOON_MS - this.parts.clock.monotonic()));
   }
 
   private async look(): Promise<void> {
@@ -127,22 +139,17 @@ export class CommitFollower {
   /** All that the snapshot shows was told of. Each stamp is taken by a transaction that has its number already. */
   private settle(shown: Shown): void {
     // A clock that was set back stamps what was told of once more.
-    if (shown.at < this.settledUpTo) {
+    if (shown.at < this.parts.settlement.upTo) {
       this.pending = undefined;
-      this.tellSettled(Number.NEGATIVE_INFINITY);
+      this.parts.settlement.told(Number.NEGATIVE_INFINITY);
     }
     const begin = beginOf(shown.snapshot);
     for (const one of [this.pending, shown]) {
       if (!one || begin < one.next) continue;
       this.pending = undefined;
-      this.tellSettled(one.at);
+      this.parts.settlement.told(one.at);
     }
-    if (this.settledUpTo < shown.at) this.pending ??= shown;
-  }
-
-  private tellSettled(upTo: Micros): void {
-    this.settledUpTo = upTo;
-    for (const listener of this.parts.listeners) listener.settled?.(upTo);
+    if (this.parts.settlement.upTo < shown.at) this.pending ??= shown;
   }
 
   private async show(): Promise<Shown> {

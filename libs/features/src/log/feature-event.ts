@@ -88,8 +88,6 @@ export interface HistoryAnswer {
 export interface EventListener {
   /** `commit`: the transaction whose events these are, where it is one of this process. */
   taken(events: readonly TakenEvent[], commit?: string): void;
-  /** They have been told of each event that is stamped until then, whoever took it; no other will come. */
-  settled?(upTo: Micros): void;
   /** Some may have been missed, nobody knows which: whatever was made of events must be made anew. */
   lapsed?(): void;
 }

@@ -1,3 +1,4 @@
+import type { RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, nearestWords, TURNS, type Actor, type Clock, type FieldFault } from '@sibyl/kernel';
 import { randomUUID } from 'node:crypto';
@@ -12,6 +13,7 @@ import { isFault, readEvent, type Arrival, type PendingEvent } from './pending-e
 import { Periods } from './periods';
 import type { PushedEvent } from './pushed-event';
 import { RedisFanOut } from './redis-fan-out';
+import type { Settlement } from './settlement';
 import type { LoggedStream, StreamCatalog } from './stream-catalog';
 import { ToldCommits } from './told-commits';
 import { Watermarks } from './watermarks';
@@ -25,7 +27,11 @@ export interface FeatureLogParts {
   readonly streams: StreamCatalog;
   /** Hear of each commit of this process before its caller is answered, and of those of others soon after. */
   readonly listeners: readonly EventListener[];
+  /** Is told how far what was heard is all that there is. */
+  readonly settlement: Settlement;
   readonly onResults?: (stream: string, result: PushResult, events: number) => void;
+  /** Of what the log drops by itself. */
+  readonly record: RecordChange;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
@@ -41,15 +47,15 @@ export class FeatureLog {
     private readonly watermarks: Watermarks,
     writer: string,
   ) {
-    const { database, clock, streams, listeners, log, onResults } = parts;
+    const { database, clock, streams, listeners, settlement, log, onResults, record } = parts;
     const periods = new Periods(database);
     const own = new ToldCommits();
     const told = [...listeners, ...(fanOut ? [fanOut] : []), own];
     const hears = onResults === undefined ? {} : { onResults };
     this.writer = new EventWriter({ database, clock, periods, writer, listeners: told, ...hears }, options);
     const known = (commit: string): boolean => own.has(commit) || fanOut?.knows(commit) === true;
-    this.follower = new CommitFollower({ database, clock, streams, listeners, known, log }, options.pollMs);
-    this.keeper = new LogKeeper({ database, log, onDropped: () => periods.forget() }, options.retentionMs);
+    this.follower = new CommitFollower({ database, clock, streams, listeners, settlement, known, log }, options.pollMs);
+    this.keeper = new LogKeeper({ database, log, record, onDropped: () => periods.forget() }, options.retentionMs);
   }
 
   static async start(asked: FeatureLogParts, options: LogOptions = new LogOptions()): Promise<FeatureLog> {

@@ -40,7 +40,10 @@ async function following(
   { clock = stand.clock, known = (_commit: string): boolean => false } = {},
 ): Promise<void> {
   const { database, streams } = stand;
-  const follower = new CommitFollower({ database, clock, streams, listeners: [listener], known, log: silent }, 20);
+  const follower = new CommitFollower(
+    { database, clock, streams, listeners: [listener], settlement: stand.settlement(), known, log: silent },
+    20,
+  );
   await follower.start();
   try {
     await work();

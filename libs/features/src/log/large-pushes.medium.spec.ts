@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { LogStand } from '../testing/log-stand';
+import { LogStand, unrecorded } from '../testing/log-stand';
 import { streamDefinition } from '../testing/stream-definition';
 import type { EventWriter } from './event-writer';
 import { FeatureLog } from './feature-log';
@@ -116,7 +116,10 @@ it('a history of events that are larger than the queue together is stored, all o
   const { database, clock, streams } = stand;
   const log = { info: () => undefined, warn: () => undefined };
   const options = Object.assign(new LogOptions(), { queueBytes: 16 * MiB, callerBytes: 8 * MiB });
-  const features = await FeatureLog.start({ database, clock, streams, listeners: [], log }, options);
+  const features = await FeatureLog.start(
+    { database, clock, streams, listeners: [], settlement: stand.settlement(), log, record: unrecorded },
+    options,
+  );
   try {
     const lines = async function* (): AsyncGenerator<Buffer> {
       for (let n = 0; n < 24; n++) yield await Promise.resolve(Buffer.from(`${JSON.stringify(note(n))}\n`));

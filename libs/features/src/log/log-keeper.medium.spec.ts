@@ -1,10 +1,12 @@
+import type { ChangeRecord } from '@sibyl/audit';
 import { Client } from 'pg';
-import { LogStand } from '../testing/log-stand';
-import { streamDefinition } from '../testing/stream-definition';
-import { LogKeeper } from './log-keeper';
+import { LogStand, unrecorded } from '../testing/log-stand';
+import { DAY, streamDefinition } from '../testing/stream-definition';
+import { LogKeeper, type KeeperParts } from './log-keeper';
 import type { PushResult } from './feature-event';
 
 const HOUR = 3_600_000_000;
+const DAY_MS = 86_400_000;
 const silent = { info: () => undefined, warn: () => undefined };
 const STORED: readonly PushResult[] = ['ACCEPTED', 'LATE_APPLIED', 'LATE_LOG_ONLY'];
 
@@ -14,25 +16,64 @@ const event = (entity: string, secondsAgo: number, price: number): object => ({
   values: { price, size: 1 },
 });
 
+let stand: LogStand;
+/** The owner, who alone can do what time does. */
+let owner: Client;
+
+beforeAll(async () => {
+  stand = await LogStand.open();
+  owner = new Client({ connectionString: stand.url });
+  await owner.connect();
+  await owner.query('SET session_replication_role = replica');
+});
+afterAll(async () => {
+  await owner.end();
+  await stand.close();
+});
+
+function keeper(parts: Partial<KeeperParts> = {}): LogKeeper {
+  const { database } = stand;
+  return new LogKeeper({ database, log: silent, record: unrecorded, onDropped: () => undefined, ...parts }, 1000);
+}
+
+describe('a cut of the log that no stream keeps any more', () => {
+  const midnight = (daysAgo: number): string =>
+    new Date(Math.floor(Date.now() / DAY_MS - daysAgo) * DAY_MS).toISOString();
+  const cuts = (): Promise<unknown[]> => stand.database.query('SELECT part FROM features.period ORDER BY part');
+
+  it('is dropped with an event that says what was in it, and not without one', async () => {
+    await stand.addStream(streamDefinition({ name: 'days', retention: 30 * DAY }));
+    const writer = stand.writer();
+    for (const [day, entity] of [
+      [20, 'A'],
+      [19, 'A'],
+      [19, 'B'],
+      [1, 'A'],
+    ] as const)
+      await stand.push(writer, 'days', event(entity, day * 86_400, 1));
+    await owner.query('ANALYZE features.event');
+    await owner.query(`UPDATE features.stream SET retention = ${15 * DAY}`);
+    const before = await cuts();
+    await expect(keeper({ record: () => Promise.reject(new Error('no trail')) }).keep()).rejects.toThrow('no trail');
+    expect([before.length, await cuts()]).toEqual([3, before]);
+    const changes: ChangeRecord[] = [];
+    const dropped = await keeper({ record: (_, change) => Promise.resolve(void changes.push(change)) }).keep();
+    const drop = (part: string | undefined, days: number, events: number): unknown => ({
+      action: 'feature.drop',
+      resource: { type: 'feature_log', id: part },
+      changes: {
+        ...{ retention_class: 'day', from: midnight(days), to: midnight(days - 1), streams: ['days'] },
+        ...{ events_about: events, bytes: expect.any(Number) as number },
+      },
+    });
+    expect(changes).toEqual([drop(dropped[0], 20, 1), drop(dropped[1], 19, 2)]);
+    expect(await cuts()).toHaveLength(1);
+    // Of B nothing is left.
+    expect(await keeper().forget()).toBe(1);
+  });
+});
+
 describe('entities whose events are all gone', () => {
-  let stand: LogStand;
-  /** The owner, who alone can do what time does. */
-  let owner: Client;
-
-  beforeAll(async () => {
-    stand = await LogStand.open();
-    owner = new Client({ connectionString: stand.url });
-    await owner.connect();
-    await owner.query('SET session_replication_role = replica');
-  });
-  afterAll(async () => {
-    await owner.end();
-    await stand.close();
-  });
-
-  const keeper = (): LogKeeper =>
-    new LogKeeper({ database: stand.database, log: silent, onDropped: () => undefined }, 1000);
-
   async function rows(stream: number): Promise<string[]> {
     const sql = 'SELECT entity FROM features.latest WHERE stream = $1 ORDER BY entity';
     return (await stand.database.query<{ entity: string }>(sql, [stream])).map(({ entity }) => entity);

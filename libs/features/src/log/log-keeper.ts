@@ -1,6 +1,8 @@
+import type { ChangeRecord, RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import type { EntityManager } from 'typeorm';
-import type { Micros } from '../time';
+import { instantText, type Micros } from '../time';
+import { RETENTION_CLASSES } from './retention-class';
 
 /** So long other processes can find out what they missed. */
 export const INTAKE_KEPT: Micros = 3_600_000_000;
@@ -12,6 +14,19 @@ const CUTS = 100;
 /** Entities that one run looks at, a part in a transaction of its own each. */
 const PART_ENTITIES = 2000;
 const PARTS = 50;
+/** Streams that an event names; of more it says how many. */
+const NAMED = 100;
+
+interface DroppedRow {
+  readonly part: string;
+  readonly retention_class: number;
+  readonly from_time: string;
+  readonly to_time: string;
+  /** Those that had events in it. */
+  readonly streams: readonly string[];
+  readonly bytes: string;
+  readonly events_about: string | null;
+}
 
 interface ForgottenRow {
   readonly after_stream: number | null;
@@ -22,10 +37,12 @@ interface ForgottenRow {
 export interface KeeperParts {
   readonly database: Database;
   readonly onDropped: () => void;
+  /** Of what is done without a caller. */
+  readonly record: RecordChange;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
-/** Drops the cuts of the log that no stream keeps any more, and forgets who is not in it any more. */
+/** Drops the cuts of the log that no stream keeps any more, each with an event, and forgets who is not in it any more. */
 export class LogKeeper {
   private timer: NodeJS.Timeout | undefined;
   private keeping: Promise<unknown> = Promise.resolve();
@@ -108,8 +125,10 @@ export class LogKeeper {
 
   private dropOne(): Promise<string | undefined> {
     return this.alone(async (tx) => {
-      const [row] = await tx.query<{ part: string | null }[]>('SELECT features.drop_stale_period() AS part');
-      return row?.part ?? undefined;
+      const [row] = await tx.query<DroppedRow[]>('SELECT * FROM features.drop_stale_cut()');
+      if (!row) return undefined;
+      await this.parts.record(tx, dropOf(row));
+      return row.part;
     });
   }
 
@@ -122,4 +141,22 @@ export class LogKeeper {
       return lock?.mine === true ? work(tx) : undefined;
     });
   }
+}
+
+/** What an event says of a cut that is gone. */
+function dropOf(row: DroppedRow): ChangeRecord {
+  const { part, retention_class: retentionClass, streams, bytes, events_about: events } = row;
+  return {
+    action: 'feature.drop',
+    resource: { type: 'feature_log', id: part },
+    changes: {
+      retention_class: RETENTION_CLASSES[retentionClass]?.cut,
+      from: instantText(Number(row.from_time)),
+      to: instantText(Number(row.to_time)),
+      streams: streams.slice(0, NAMED),
+      ...(streams.length > NAMED && { more_streams: streams.length - NAMED }),
+      ...(events !== null && { events_about: Number(events) }),
+      bytes: Number(bytes),
+    },
+  };
 }

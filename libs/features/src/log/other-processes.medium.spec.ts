@@ -1,6 +1,6 @@
 import { DomainError } from '@sibyl/kernel';
 import { Client } from 'pg';
-import { LogStand } from '../testing/log-stand';
+import { LogStand, unrecorded } from '../testing/log-stand';
 import { DAY, streamDefinition } from '../testing/stream-definition';
 import { CommitFollower } from './commit-follower';
 import { FeatureLog } from './feature-log';
@@ -28,7 +28,15 @@ async function process(options: Partial<LogOptions> = {}): Promise<{ log: Featur
   const heard: FeatureEvent[] = [];
   const listeners = [{ taken: (events: readonly FeatureEvent[]) => void heard.push(...events) }];
   const { database, clock, streams } = stand;
-  const parts = { database, clock, streams, listeners, log: silent };
+  const parts = {
+    database,
+    clock,
+    streams,
+    listeners,
+    settlement: stand.settlement(),
+    log: silent,
+    record: unrecorded,
+  };
   const log = await FeatureLog.start(parts, Object.assign(new LogOptions(), { pollMs: 50, ...options }));
   logs.push(log);
   return { log, heard };
@@ -195,7 +203,10 @@ describe('a database that was put back', () => {
     let lapses = 0;
     const listeners = [{ taken: () => undefined, lapsed: () => void lapses++ }];
     const { database, clock, streams } = stand;
-    const follower = new CommitFollower({ database, clock, streams, listeners, known: () => false, log: silent }, 20);
+    const follower = new CommitFollower(
+      { database, clock, streams, listeners, settlement: stand.settlement(), known: () => false, log: silent },
+      20,
+    );
     await follower.start();
     try {
       await until(() => lapses === 0);
@@ -277,7 +288,8 @@ describe('retention', () => {
       await client.end();
     }
     let told = 0;
-    const keeper = new LogKeeper({ database: stand.database, log: silent, onDropped: () => void told++ }, 1000);
+    const parts = { database: stand.database, log: silent, record: unrecorded };
+    const keeper = new LogKeeper({ ...parts, onDropped: () => void told++ }, 1000);
     const dropped = await keeper.keep();
     expect(dropped.length).toBeGreaterThanOrEqual(4);
     expect(told).toBe(1);
@@ -296,7 +308,8 @@ describe('retention', () => {
     const stale = await stand.addStream(streamDefinition({ name: 'stale', retention: 30 * DAY }));
     const { log } = await process();
     await log.push(caller, 'stale', [event('T', 28 * 86_400, 1), event('T', 60, 1)]);
-    const keeper = new LogKeeper({ database: stand.database, log: silent, onDropped: () => undefined }, 1000);
+    const parts = { database: stand.database, log: silent, record: unrecorded };
+    const keeper = new LogKeeper({ ...parts, onDropped: () => undefined }, 1000);
     const old = (): Promise<unknown[]> =>
       stand.database.query(`SELECT FROM features.intake WHERE last_stamp < features.now_us() - 3600000000`);
     await asSuperuser(async (client) => {

@@ -58,6 +58,8 @@ export interface ReadAnswer {
   readonly ahead: readonly string[];
   readonly rows: readonly ServedRow[];
   readonly unread: 'deadline' | 'failed' | undefined;
+  /** Some of what had arrived at `knownAt` was being committed still. */
+  readonly unsettled: boolean | undefined;
   /** Microseconds that the log took. */
   readonly storage: Micros;
   /** By row, where they were asked for. */
@@ -123,7 +125,7 @@ export class FeatureReads {
     const ages = maxStaleness === undefined ? undefined : readMaxStaleness(selection, maxStaleness);
     const asked = { rows, moment, deadlineMs, pace, tiers: origins };
     const answer = await this.parts.frames.read(selection, asked);
-    const { at, storage, unread } = answer;
+    const { at, storage, unread, unsettled } = answer;
     let served = await this.serve(selection, answer, pace);
     if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
     // As it stands and not put together of parts: those would be copied for each read.
@@ -135,6 +137,7 @@ export class FeatureReads {
       ahead: aheadOf(request, at),
       rows: served,
       unread,
+      unsettled,
       storage,
       origins: origins === true ? originsOf(selection, served, answer) : undefined,
     };
@@ -168,7 +171,7 @@ export class FeatureReads {
     if (moment) return past.explain(query, moment, slot);
     if (this.parts.frames.isInMemory(selection)) return live.explain(query, slot);
     const at = now();
-    return past.explain(query, { at, knownAt: at, corrected: false }, slot);
+    return past.explain(query, { at, knownAt: at, corrected: false, present: true }, slot);
   }
 
   /** Brings states into memory; rows of versions that are not kept there stay in the log. */

@@ -24,6 +24,8 @@ export interface RowLists {
 export class RowTexts {
   /** Each value as JSON. */
   readonly values: readonly string[];
+  /** All values were come by alike, and are of one time. */
+  readonly uniform: boolean;
   private made: RowLists | undefined;
 
   constructor(private readonly row: RowValues) {
@@ -31,6 +33,7 @@ export class RowTexts {
     const texts = new Array<string>(values.length);
     for (let i = 0; i < values.length; i++) texts[i] = String(jsonOf(values[i] ?? null));
     this.values = texts;
+    this.uniform = isUniform(row);
   }
 
   get lists(): RowLists {
@@ -68,6 +71,12 @@ export class RowTexts {
       sources: `"${sources.join('","')}"`,
     };
   }
+}
+
+function isUniform({ statuses, times }: RowValues): boolean {
+  for (let i = 1; i < times.length; i++)
+    if (statuses[i] !== statuses[0] || !Object.is(times[i], times[0])) return false;
+  return true;
 }
 
 function ageText(time: Micros, at: Micros): string {

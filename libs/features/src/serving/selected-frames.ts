@@ -60,7 +60,7 @@ export class SelectedFrames {
     const { live, past, now } = this.parts;
     if (this.isInMemory(selection)) return live.read(query);
     const at = now();
-    return past.read(query, { at, knownAt: at, corrected: false });
+    return past.read(query, { at, knownAt: at, corrected: false, present: true });
   }
 }
 

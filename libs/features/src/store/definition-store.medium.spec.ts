@@ -6,6 +6,8 @@ import { DefinitionCompiler } from './definition-compiler';
 import { DefinitionSnapshot } from './definition-snapshot';
 import { DefinitionStore, type SetInService } from './definition-store';
 
+const DAY = 86_400_000_000;
+
 let test: TestDatabase;
 let snapshot: DefinitionSnapshot;
 let store: DefinitionStore;
@@ -72,6 +74,24 @@ describe('a definition that is published', () => {
     await publish('same', view('same'));
     expect(await publish('same', view('same'))).toMatchObject({ unchanged: true, diff: { breaking: false } });
     expect((await store.find('view', 'same')).history).toHaveLength(1);
+  });
+
+  it('says which streams lose events by it before it is published, and on record; raising brings nothing back', async () => {
+    await publish('shorter', view('shorter', { retention: '30d' }));
+    const document = view('shorter', { retention: '7d' });
+    const before = Date.now() * 1000;
+    const dry = await store.preview({ kind: 'view', name: 'shorter', document });
+    const lowered = { stream: 'shorter_s', pointer: '/streams/0/retention', from: 30 * DAY, to: 7 * DAY };
+    expect(dry.lowered).toMatchObject([lowered]);
+    expect(dry.lowered[0]?.goneBefore).toBeGreaterThanOrEqual(before - 7 * DAY);
+    expect(dry.lowered[0]?.goneBefore).toBeLessThanOrEqual(Date.now() * 1000 - 7 * DAY);
+    expect((await publish('shorter', document)).lowered).toMatchObject([lowered]);
+    expect(changes.at(-1)?.changes).toMatchObject({
+      retention_lowered: [{ stream: 'shorter_s', from: '30d', to: '7d' }],
+    });
+    expect((await publish('shorter', document)).lowered).toEqual([]);
+    expect((await publish('shorter', view('shorter', { retention: '30d' }))).lowered).toEqual([]);
+    expect(changes.at(-1)?.changes).not.toHaveProperty('retention_lowered');
   });
 
   it('is one event, which says what changed', async () => {

@@ -1,4 +1,4 @@
-import type { RecordChange } from '@sibyl/audit';
+import type { ChangeRecord, RecordChange } from '@sibyl/audit';
 import type { Database } from '@sibyl/database';
 import { DomainError, invariant, nearestWords, systemActor, timestamp, type Actor, type Clock } from '@sibyl/kernel';
 import type { EntityManager } from 'typeorm';
@@ -18,7 +18,15 @@ import {
   type Publication,
 } from './definition-rows';
 import { FEATURES_CHANNEL, type DefinitionSnapshot } from './definition-snapshot';
-import { allStreams, freeStream, keepStreams, knownStreams, type StreamRow } from './stream-rows';
+import {
+  allStreams,
+  freeStream,
+  keepStreams,
+  knownStreams,
+  retentionChange,
+  type LoweredRetention,
+  type StreamRow,
+} from './stream-rows';
 
 /** What a publication came to, or would come to. */
 export interface Published {
@@ -33,6 +41,8 @@ export interface Published {
   readonly diff?: DefinitionDiff;
   /** From the version before it, or from nothing. */
   readonly lineage: LineageDiff;
+  /** Streams that lose events by it. */
+  readonly lowered: readonly LoweredRetention[];
   readonly summary?: ViewSummary;
   readonly members?: readonly SetMember[];
 }
@@ -98,8 +108,9 @@ export class DefinitionStore {
   async publish(actor: Actor, asked: PublishRequest, record: RecordChange): Promise<Published> {
     const published = await this.changes.run(async (tx) => {
       const found = await this.write(tx, actor, asked);
-      const { kind, name, hash, previous, diff } = found;
-      const changes = { hash, ...(previous === undefined ? {} : { previous, breaking: diff?.breaking === true }) };
+      const { kind, name, hash, previous, diff, lowered } = found;
+      const from = previous === undefined ? {} : { previous, breaking: diff?.breaking === true };
+      const changes = { hash, ...from, ...retentionChange(lowered) };
       await this.conclude(tx, record, { action: 'feature.publish', kind, name, changes });
       return found;
     });
@@ -146,15 +157,16 @@ export class DefinitionStore {
     const current = await this.currentOf(asking(tx), kind, name);
     const { hash } = resolved;
     const unchanged = current?.hash === hash;
+    let lowered: Published['lowered'] = [];
     if (!unchanged) {
       const at = timestamp(clock.now());
       await addDefinition(tx, { kind, name, hash, document, resolved, publishedAt: at, publishedBy: actor });
       await addPublication(tx, { kind, name, hash, at, actor });
-      if (!('members' in resolved)) await keepStreams(tx, resolved, at);
+      if (!('members' in resolved)) lowered = await keepStreams(tx, resolved, at);
     }
     const before = current ? { previous: current.hash, diff: compiler.diff(current.resolved, resolved) } : {};
     const lineage = compiler.lineage(current?.resolved, resolved);
-    return { kind, name, hash, unchanged, ...before, lineage, ...this.contentOf(resolved) };
+    return { kind, name, hash, unchanged, ...before, lineage, lowered, ...this.contentOf(resolved) };
   }
 
   /** Reads the document against what is published now: nobody else changes that before the transaction ends. */
@@ -216,20 +228,10 @@ export class DefinitionStore {
   private async conclude(
     tx: EntityManager,
     record: RecordChange,
-    {
-      action,
-      kind,
-      name,
-      changes,
-    }: {
-      readonly action: string;
-      readonly kind: DefinitionKind;
-      readonly name: string;
-      readonly changes: Readonly<Record<string, unknown>>;
-    },
+    { kind, name, ...change }: Pick<Published, 'kind' | 'name'> & Pick<ChangeRecord, 'action' | 'changes'>,
   ): Promise<void> {
     await tx.query('SELECT pg_notify($1, $2)', [FEATURES_CHANNEL, name]);
-    await record(tx, { action, resource: { type: `feature_${kind}`, id: name }, changes });
+    await record(tx, { ...change, resource: { type: `feature_${kind}`, id: name } });
   }
 
   private async changed(): Promise<void> {

@@ -2,6 +2,7 @@ import { createTestDatabase, type TestDatabase } from '@sibyl/database/testing';
 import { SystemClock, systemActor, type DomainError } from '@sibyl/kernel';
 import { FeatureLog } from '../log/feature-log';
 import { LogHistory } from '../log/log-history';
+import { Settlement } from '../log/settlement';
 import { featureMigrations } from '../migrations';
 import { DefinitionCompiler } from './definition-compiler';
 import { DefinitionSnapshot } from './definition-snapshot';
@@ -113,7 +114,9 @@ it('a set is served on when a view leaves out a stream that its version reads', 
   const { database } = test;
   const clock = new SystemClock();
   const quiet = { info: () => undefined, warn: () => undefined };
-  const log = await FeatureLog.start({ database, clock, streams: snapshot, listeners: [], log: quiet });
+  const settlement = new Settlement(() => clock.now() * 1000);
+  const parts = { database, clock, streams: snapshot, listeners: [], settlement, log: quiet, record };
+  const log = await FeatureLog.start(parts);
   const push = (b: number) =>
     log.push(actor, 'wide_b', [{ entity: 'e', event_time: Date.now() - 1000, values: { b } }]);
   expect(await push(5)).toMatchObject([{ status: 'ACCEPTED' }]);

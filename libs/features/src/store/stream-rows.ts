@@ -1,8 +1,10 @@
 import { DomainError, invariant } from '@sibyl/kernel';
 import type { EntityManager } from 'typeorm';
 import type { FeatureView, StreamDefinition } from '../definitions/feature-view';
+import { formatDuration } from '../definitions/duration';
 import { classHolds, retentionClassOf, RETENTION_CLASSES } from '../log/retention-class';
 import type { KnownStreams } from '../definitions/definition-parts';
+import { MICROS_PER_MS, type Micros } from '../time';
 import { asking, entitiesOfViews, type Ask } from './definition-rows';
 
 /** A stream as the log has it. */
@@ -12,6 +14,16 @@ export interface StreamRow {
   readonly view: string;
   readonly retention_class: number;
   readonly definition: StreamDefinition;
+}
+
+/** A stream that keeps its events for a shorter time from now on. */
+export interface LoweredRetention {
+  readonly pointer: string;
+  readonly stream: string;
+  readonly from: Micros;
+  readonly to: Micros;
+  /** What happened before it is gone, for good: nobody reads it any more, and nothing brings it back. */
+  readonly goneBefore: Micros;
 }
 
 /** Their numbers have two bytes in each event. */
@@ -35,17 +47,38 @@ export async function knownStreams(ask: Ask, rows: readonly StreamRow[]): Promis
 }
 
 /**
- * Makes the streams of a view, or keeps what its new version says of them; that their events still fit was checked when it was
- * read. Throws invalid_definition for what their log cannot hold.
+ * Makes the streams of a view, or keeps what its new version says of them, and answers which of them lose events by it; that
+ * their events still fit was checked when it was read. Throws invalid_definition for what their log cannot hold.
  */
-export async function keepStreams(tx: EntityManager, view: FeatureView, at: string): Promise<void> {
+export async function keepStreams(
+  tx: EntityManager,
+  view: FeatureView,
+  at: string,
+): Promise<readonly LoweredRetention[]> {
   const known = new Map((await allStreams(asking(tx))).map((row) => [row.name, row]));
+  const lowered: LoweredRetention[] = [];
   for (const [i, stream] of view.streams.entries()) {
     if (stream.of !== undefined) continue;
-    const row = known.get(stream.name);
-    if (row && (await changeStream(tx, stream, row, `/streams/${i}`))) continue;
-    await makeStream(tx, view, stream, at);
+    const { name, retention: to } = stream;
+    const row = known.get(name);
+    if (row && (await changeStream(tx, stream, row, `/streams/${i}`))) {
+      const { retention: from } = row.definition;
+      const goneBefore = Date.parse(at) * MICROS_PER_MS - to;
+      if (to < from) lowered.push({ pointer: `/streams/${i}/retention`, stream: name, from, to, goneBefore });
+    } else await makeStream(tx, view, stream, at);
   }
+  return lowered;
+}
+
+/** What an event says of it. */
+export function retentionChange(lowered: readonly LoweredRetention[]): Readonly<Record<string, unknown>> {
+  if (lowered.length === 0) return {};
+  const streams = lowered.map(({ stream, from, to }) => ({
+    stream,
+    from: formatDuration(from),
+    to: formatDuration(to),
+  }));
+  return { retention_lowered: streams };
 }
 
 async function makeStream(tx: EntityManager, view: FeatureView, stream: StreamDefinition, at: string): Promise<void> {

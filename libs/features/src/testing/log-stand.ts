@@ -11,6 +11,7 @@ import { isFault, readEvent, type PendingEvent } from '../log/pending-event';
 import { Periods } from '../log/periods';
 import type { EventResult } from '../log/push-queue';
 import { retentionClassOf } from '../log/retention-class';
+import { Settlement } from '../log/settlement';
 import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
 import { featureMigrations } from '../migrations';
 import { streamDefinition } from './stream-definition';
@@ -34,6 +35,9 @@ class TestStreams implements StreamCatalog {
     return this.all.map(({ definition }) => definition.name);
   }
 }
+
+/** For those to whom it does not matter what is on record. */
+export const unrecorded = (): Promise<void> => Promise.resolve();
 
 /** A log in a database of its own, without anything around it. */
 export class LogStand {
@@ -76,6 +80,11 @@ export class LogStand {
     const stream = { id: row?.id ?? 0, retentionClass, definition, entity, ...more };
     this.streams.all.push(stream);
     return stream;
+  }
+
+  /** Of a process of its own. */
+  settlement(): Settlement {
+    return new Settlement(() => this.clock.now() * 1000);
   }
 
   /** Of a process of its own, as far as the log is concerned. */

@@ -7,6 +7,7 @@ import { Program } from '../engine/program';
 import { RecentPast } from '../engine/recent-past';
 import { StateStore } from '../engine/state-store';
 import type { FeatureEvent, TakenEvent } from '../log/feature-event';
+import { Settlement } from '../log/settlement';
 import type { Micros } from '../time';
 import { MemoryLog } from './memory-log';
 
@@ -18,6 +19,7 @@ export class EngineStand {
   readonly counts = new Map<string, number>();
   readonly log: MemoryLog;
   readonly store: StateStore;
+  readonly settlement: Settlement;
   readonly live: LiveReads;
   readonly past: PastReads;
   readonly program: Program;
@@ -33,10 +35,11 @@ export class EngineStand {
     };
     this.log = new MemoryLog(new Map(plan.view.streams.map(({ name, identity }) => [name, identity])));
     this.store = new StateStore(stateBytes, now);
+    this.settlement = new Settlement(now);
     this.live = new LiveReads({ store: this.store, log: this.log, now, counter });
     this.past = new PastReads({
       ...{ log: this.log, now, counter, cacheBytes: 16 * MiB },
-      recent: new RecentPast(this.store),
+      recent: new RecentPast(this.store, this.settlement),
     });
     this.store.usePlans([plan]);
     this.program = new Program(plan);

@@ -1,24 +1,15 @@
 import { DomainError, orStorageFull, ownerOf, processMark } from '@sibyl/kernel';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { TRAINING_FORMATS } from './training-columns';
+import { callerMark, nameOf, readName } from './training-name';
+import type { TrainingOptions } from './training-options';
+import { TrainingRoom } from './training-room';
 
 /** Rows come in small portions, so that nobody waits for them; the disk is given larger ones. */
 const WRITE_BYTES = 262_144;
 const SWEEP_MS = 600_000;
-/** A training set; or what is needed until there is one, with the mark of the process that needs it. */
-const NAME =
-  /^[0-9a-f-]{36}\.(?:(?:ndjson|csv|parquet)|(?:rows|ndjson|csv|parquet)\.(?<owner>[0-9a-f]{8}-\d+)(?:\.part)?)$/;
-
-export interface TrainingFileOptions {
-  readonly folder: string;
-  /** How long a finished file is kept. */
-  readonly keptMs: number;
-  /** Of one file. */
-  readonly maxBytes: number;
-}
 
 /** Training sets on disk, by the id of the operation that made them. */
 export class TrainingFiles {
@@ -26,18 +17,21 @@ export class TrainingFiles {
   /** What this process needs still, while it works. */
   private readonly needed = new Set<string>();
 
-  constructor(private readonly options: TrainingFileOptions) {}
+  readonly room: TrainingRoom;
+
+  constructor(
+    private readonly folder: string,
+    private readonly options: Pick<TrainingOptions, 'totalBytes' | 'keptMs'>,
+  ) {
+    this.room = new TrainingRoom(folder, options.totalBytes);
+  }
 
   get keptMs(): number {
     return this.options.keptMs;
   }
 
-  get maxBytes(): number {
-    return this.options.maxBytes;
-  }
-
   async start(): Promise<void> {
-    await mkdir(this.options.folder, { recursive: true, mode: 0o700 });
+    await mkdir(this.folder, { recursive: true, mode: 0o700 });
     await this.sweep();
     this.timer = setInterval(() => void this.sweep().catch(() => undefined), SWEEP_MS).unref();
   }
@@ -47,18 +41,30 @@ export class TrainingFiles {
   }
 
   pathOf(name: string): string {
-    if (!NAME.test(name)) throw new RangeError('not the name of a training set');
-    return path.join(this.options.folder, name);
+    if (!readName(name)) throw new RangeError('not the name of a training set');
+    return path.join(this.folder, name);
   }
 
-  /** A file that is complete when it is finished, and else goes; at the latest when this process is gone. */
+  /** Of rows that a caller sends, until they are read. */
+  spoolOf(caller: string): string {
+    return `${nameOf(randomUUID(), caller, 'rows')}.${processMark()}`;
+  }
+
+  /** Throws storage_full where a caller has no room for another training set. */
+  require(caller: string): Promise<void> {
+    return this.room.require(callerMark(caller));
+  }
+
+  /** A file that is complete when it is finished, and else goes; at the latest when this process is gone. Throws storage_full. */
   async create(name: string): Promise<TrainingFile> {
     const marked = name.endsWith(processMark()) ? name : `${name}.${processMark()}`;
     const part = this.pathOf(`${marked}.part`);
+    const caller = readName(name)?.caller;
+    await this.room.require(caller);
     this.needed.add(`${marked}.part`);
     if (marked === name) this.needed.add(name);
     const handle = await orStorageFull(() => open(part, 'wx', 0o600));
-    return new TrainingFile(handle, { part, file: this.pathOf(name) }, this);
+    return new TrainingFile(handle, { part, file: this.pathOf(name), caller }, this);
   }
 
   async read(name: string): Promise<{ readonly bytes: number; chunks(): AsyncGenerator<Buffer> }> {
@@ -78,7 +84,12 @@ export class TrainingFiles {
 
   /** The files of operations that never ended: nobody is told that they are complete. */
   async removeOf(ids: readonly string[]): Promise<void> {
-    for (const id of ids) for (const format of TRAINING_FORMATS) await this.remove(`${id}.${format}`);
+    if (ids.length === 0) return;
+    const ended = new Set(ids);
+    for (const name of await readdir(this.folder)) {
+      const known = readName(name);
+      if (known && known.owner === undefined && ended.has(name.slice(0, name.indexOf('.')))) await this.remove(name);
+    }
   }
 
   release(part: string): void {
@@ -87,12 +98,13 @@ export class TrainingFiles {
 
   /** Removes what is older than files are kept, and what processes have left that are gone. */
   private async sweep(): Promise<void> {
-    const { folder, keptMs } = this.options;
+    const { folder } = this;
+    const { keptMs } = this.options;
     for (const name of await readdir(folder)) {
       const file = path.join(folder, name);
-      const known = NAME.exec(name);
+      const known = readName(name);
       if (!known || this.needed.has(name)) continue;
-      const owner = known.groups?.['owner'];
+      const { owner } = known;
       const stats = await stat(file).catch(() => undefined);
       const left = owner !== undefined && ownerOf(owner) === 'gone';
       if (left || (stats && Date.now() - stats.mtimeMs > keptMs)) await rm(file, { force: true });
@@ -106,18 +118,21 @@ export class TrainingFile {
   private readonly hash = createHash('sha256');
   private waiting: Uint8Array[] = [];
   private waitingBytes = 0;
+  /** Up to here there is room. */
+  private granted: number;
 
   constructor(
     private readonly handle: FileHandle,
-    private readonly paths: { readonly part: string; readonly file: string },
+    private readonly paths: { readonly part: string; readonly file: string; readonly caller: string | undefined },
     private readonly files: TrainingFiles,
-  ) {}
+  ) {
+    this.granted = files.room.step;
+  }
 
   async write(chunks: readonly Uint8Array[]): Promise<void> {
     for (const chunk of chunks) {
       this.bytes += chunk.length;
-      if (this.bytes > this.files.maxBytes)
-        throw new DomainError('body_too_large', `A training set may have ${this.files.maxBytes} bytes.`);
+      while (this.bytes > this.granted) await this.grow();
       this.hash.update(chunk);
       this.waiting.push(chunk);
       this.waitingBytes += chunk.length;
@@ -138,6 +153,14 @@ export class TrainingFile {
     await this.handle.close().catch(() => undefined);
     await rm(this.paths.part, { force: true });
     this.files.release(this.paths.part);
+  }
+
+  private async grow(): Promise<void> {
+    const { step, callerBytes } = this.files.room;
+    if (this.granted + step > callerBytes)
+      throw new DomainError('body_too_large', `A training set may have ${this.granted} bytes.`);
+    await this.files.room.require(this.paths.caller);
+    this.granted += step;
   }
 
   private async flush(): Promise<void> {

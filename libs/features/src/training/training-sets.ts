@@ -4,6 +4,7 @@ import { INSTANT_EXPECTED, readInstant } from '../log/instant';
 import { DURATION_EXPECTED, parseDuration } from '../definitions/duration';
 import type { Frame } from '../engine/frame';
 import type { ValueStatus } from '../feature-value';
+import type { Settlement } from '../log/settlement';
 import type { StreamCatalog } from '../log/stream-catalog';
 import type { FeatureReads } from '../serving/feature-reads';
 import { checkRetention } from '../serving/retention';
@@ -14,6 +15,7 @@ import { ParquetTable } from './parquet-writer';
 import { CsvWriter, NdjsonWriter } from './text-writers';
 import { columnsOf, type Cell, type TableWriter, type TrainingColumn, type TrainingFormat } from './training-columns';
 import type { TrainingFile, TrainingFiles } from './training-files';
+import { nameOf } from './training-name';
 import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
@@ -23,6 +25,8 @@ const SLICE_ROWS = 5000;
 /** Rows that are made to bytes at once. */
 const PORTION = 250;
 const ROWS_MAX = 100_000_000;
+/** So long a training set waits, once, until all that has arrived by now is known. */
+const SETTLE_MS = 2000;
 
 /** All entities of a stream at each step of a time. */
 export interface GridRequest {
@@ -46,6 +50,8 @@ export interface TrainingRequest {
 
 /** A request that was checked, as far as that is possible without reading its rows. */
 export interface TrainingPlan {
+  /** Whose share of the room the file takes. */
+  readonly caller: string;
   readonly selection: Selection;
   readonly source: TrainingSource;
   readonly format: TrainingFormat;
@@ -62,6 +68,8 @@ export interface TrainingResult {
   readonly columns: readonly TrainingColumn[];
   /** Values by status. */
   readonly statuses: Readonly<Partial<Record<ValueStatus, number>>>;
+  /** Some of what had arrived at the newest moments was being committed still: made again, it may have other values. */
+  readonly unsettled?: boolean;
 }
 
 export interface LongRun {
@@ -74,6 +82,7 @@ export interface TrainingParts {
   readonly files: TrainingFiles;
   readonly database: Database;
   readonly streams: StreamCatalog;
+  readonly settlement: Settlement;
   readonly now: () => Micros;
 }
 
@@ -85,17 +94,17 @@ export class TrainingSets {
     return this.parts.files;
   }
 
-  async prepare(request: TrainingRequest): Promise<TrainingPlan> {
+  async prepare(caller: string, request: TrainingRequest): Promise<TrainingPlan> {
     const selection = await this.parts.reads.select(request);
     const now = this.parts.now();
     const { format, statuses } = request;
     const known = knownAtOf(request.knownAt, now);
-    return { selection, format, statuses, known, now, source: await this.sourceOf(request, selection, now) };
+    return { caller, selection, format, statuses, known, now, source: await this.sourceOf(request, selection, now) };
   }
 
-  /** Writes the file `<id>.<format>`; stopped or failed, it leaves none. */
+  /** Writes a file; stopped or failed, it leaves none. */
   async write(plan: TrainingPlan, id: string, run: LongRun): Promise<TrainingResult> {
-    const name = `${id}.${plan.format}`;
+    const name = nameOf(id, plan.caller, plan.format);
     const file = await this.parts.files.create(name);
     try {
       const writing = new Writing(plan, file);
@@ -116,6 +125,7 @@ export class TrainingSets {
       signal.throwIfAborted();
       const rows = await reader.rows(batch);
       batch = [];
+      await writing.settle(this.parts.settlement, rows);
       const slice = writing.slice(rows);
       await this.parts.reads.readEach(
         selection,
@@ -161,12 +171,20 @@ class Writing {
   private columns: readonly TrainingColumn[] = [];
   private readonly counts: Partial<Record<ValueStatus, number>> = {};
   private written = 0;
+  /** Undefined: there was no moment that had to be waited for. */
+  private settled: boolean | undefined;
 
   constructor(
     private readonly plan: TrainingPlan,
     private readonly file: TrainingFile,
   ) {
     this.reader = new RowReader(plan.selection, plan.known, plan.now);
+  }
+
+  /** Waits for the newest moment that there can be, when the first one comes of which not all is known. */
+  async settle(settlement: Settlement, rows: readonly ReadRow[]): Promise<void> {
+    if (this.settled !== undefined || rows.every(({ moment }) => settlement.has(moment.knownAt))) return;
+    this.settled = await settlement.reach(this.plan.now, SETTLE_MS);
   }
 
   /** Rows that come in any order and are written in their own. */
@@ -193,7 +211,8 @@ class Writing {
   async end(): Promise<Omit<TrainingResult, 'file'>> {
     await this.file.write(this.opened().end());
     const { columns, counts: statuses, written: rows } = this;
-    return { rows, columns, statuses, ...(await this.file.finish()) };
+    const unsettled = this.settled === false && { unsettled: true };
+    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled };
   }
 
   private opened(): TableWriter {

@@ -6,7 +6,7 @@ import type { Migration } from '@sibyl/database';
  * log, and each takes longer than the read.
  */
 export const entityHistoryMigration: Migration = {
-  id: '0008_entity_history',
+  id: '0009_entity_history',
   schema: 'features',
   sql: `
 CREATE FUNCTION features.entity_history(

@@ -1,0 +1,147 @@
+import { startOwnPostgres } from '@sibyl/database/testing';
+import { Client } from 'pg';
+import { setTimeout as pause } from 'node:timers/promises';
+import { FeatureLog } from '../log/feature-log';
+import type { Settlement } from '../log/settlement';
+import { LogStand, unrecorded } from '../testing/log-stand';
+import { planOf } from '../testing/test-plans';
+import type { Micros } from '../time';
+import type { OnlineAnswer, PastMoment } from './online-query';
+import { PastReads } from './past-reads';
+import { Program } from './program';
+import { RecentPast } from './recent-past';
+import { StateStore } from './state-store';
+
+const caller = { type: 'key', id: 'k', keyId: 'k', name: 'tests' } as const;
+const silent = { info: () => undefined, warn: () => undefined };
+const now = (): Micros => Date.now() * 1000;
+const HOLD = 4711;
+
+let stopPostgres: () => Promise<void>;
+let stand: LogStand;
+let log: FeatureLog;
+let settlement: Settlement;
+let past: PastReads;
+let views: Program[];
+/** Holds commits of pushes as long as it holds the lock: their events are stamped and stored by then. */
+let holder: Client;
+
+beforeAll(async () => {
+  stopPostgres = await startOwnPostgres();
+  stand = await LogStand.open();
+  const { database, clock, streams } = stand;
+  const definition = streams.stream('candles')?.definition as never;
+  const plan = planOf([definition], [{ name: 'price', op: 'last', stream: 'candles', inputs: ['price'] }]);
+  views = [new Program(plan)];
+  const store = new StateStore(64 * 1024 * 1024, now);
+  store.usePlans([plan]);
+  settlement = stand.settlement();
+  log = await FeatureLog.start({
+    ...{ database, clock, streams, settlement, listeners: [store], log: silent, record: unrecorded },
+  });
+  const counter = { count: (): void => undefined };
+  const recent = new RecentPast(store, settlement);
+  past = new PastReads({ log: stand.history, now, counter, recent, settlement, cacheBytes: 1024 });
+  holder = new Client({ connectionString: stand.url });
+  await holder.connect();
+  await holder.query(`CREATE FUNCTION features.held() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_advisory_xact_lock_shared(${HOLD}); RETURN NULL; END $$`);
+  await holder.query(
+    'CREATE TRIGGER held AFTER INSERT ON features.intake FOR EACH ROW EXECUTE FUNCTION features.held()',
+  );
+  await push(1, 3_600_000);
+}, 30_000);
+afterAll(async () => {
+  await holder.end();
+  await log.stop();
+  await stand.close();
+  await stopPostgres();
+});
+
+function push(price: number, agoMs: number): Promise<unknown> {
+  return log.push(caller, 'candles', [{ entity: 'A', event_time: Date.now() - agoMs, values: { price, size: 1 } }]);
+}
+
+function read(moment: PastMoment, deadlineMs = 10_000): Promise<OnlineAnswer> {
+  return past.read({ views, rows: [{ entities: ['A'] }], deadlineMs }, moment);
+}
+
+const strict = (at: Micros, more: Partial<PastMoment> = {}): PastMoment => ({
+  at,
+  knownAt: at,
+  corrected: false,
+  ...more,
+});
+const priceOf = ({ frames }: OnlineAnswer): unknown => frames[0]?.[0]?.values[0];
+
+/** Runs while a push is under way whose event was stamped before the moment that is handed over. */
+async function whileHeld(
+  price: number,
+  work: (at: Micros, release: () => Promise<unknown>) => Promise<void>,
+): Promise<void> {
+  await holder.query('SELECT pg_advisory_lock($1)', [HOLD]);
+  const pushed = push(price, 1000);
+  try {
+    const blocked = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = ${HOLD} AND NOT granted`;
+    for (let tries = 0; (await holder.query(blocked)).rowCount === 0; tries++) {
+      if (tries > 500) throw new Error('the push was not held');
+      await pause(10);
+    }
+    const { rows } = await holder.query<{ at: string }>('SELECT features.now_us() AS at');
+    await work(Number(rows[0]?.at), () => holder.query('SELECT pg_advisory_unlock($1)', [HOLD]));
+  } finally {
+    await holder.query('SELECT pg_advisory_unlock_all()');
+    await pushed;
+  }
+}
+
+it('a read as of a moment at which an event had arrived that is being committed still waits for it', async () => {
+  await whileHeld(2, async (at, release) => {
+    let answered = false;
+    const asked = read(strict(at)).finally(() => (answered = true));
+    // Time in which it would be answered if it did not wait.
+    await read(strict(at - 120_000_000));
+    await pause(100);
+    expect(answered).toBe(false);
+    await release();
+    const answer = await asked;
+    expect(answer).not.toHaveProperty('unsettled');
+    expect(priceOf(answer)).toBe(2);
+    expect(priceOf(await read(strict(at)))).toBe(2);
+  });
+}, 30_000);
+
+it('says so where the wait ends before', async () => {
+  await whileHeld(3, async (at) => {
+    const answer = await read(strict(at), 600);
+    expect([answer.unsettled, answer.unread, priceOf(answer)]).toEqual([true, undefined, 2]);
+    expect(await read(strict(at, { waitMs: 0 }))).toMatchObject({ unsettled: true });
+    // What is long ago, what is known of the past and the present wait for nobody.
+    expect(await read(strict(at - 120_000_000))).not.toHaveProperty('unsettled');
+    expect(await read(strict(settlement.upTo))).not.toHaveProperty('unsettled');
+    expect(await read(strict(at, { present: true }))).not.toHaveProperty('unsettled');
+    const query = { views, rows: [{ entities: ['A'] }], deadlineMs: 600 };
+    const known = { at: at - 1000, knownAt: at, corrected: true };
+    expect(await past.explain(query, known, 0)).toMatchObject({ unsettled: true });
+  });
+}, 30_000);
+
+it('an explanation waits too', async () => {
+  await whileHeld(4, async (at, release) => {
+    const query = { views, rows: [{ entities: ['A'] }], deadlineMs: 10_000 };
+    const asked = past.explain(query, strict(at), 0);
+    await pause(100);
+    await release();
+    const explained = await asked;
+    expect(explained).not.toHaveProperty('unsettled');
+    expect(explained.steps[0]?.outputs[0]?.value).toBe(4);
+  });
+}, 30_000);
+
+it('nobody is waited for when all is known', async () => {
+  for (let i = 0; i < 20; i++) {
+    await push(10 + i, 900 - i);
+    const answer = await read(strict(now()));
+    expect([answer.unsettled, priceOf(answer)]).toEqual([undefined, 10 + i]);
+  }
+}, 30_000);

@@ -1,0 +1,101 @@
+import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { TrainingFiles } from './training-files';
+import { nameOf } from './training-name';
+
+const MiB = 1024 * 1024;
+const HOUR = 3_600_000;
+
+describe('files of training sets', () => {
+  let folder: string;
+  let files: TrainingFiles;
+  let made = 0;
+
+  beforeEach(async () => {
+    folder = mkdtempSync(path.join(os.tmpdir(), 'sibyl-training-'));
+    // Of one caller eight, and one at a time.
+    files = new TrainingFiles(folder, { totalBytes: 16 * MiB, keptMs: HOUR });
+    await files.start();
+  });
+  afterEach(() => {
+    files.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  const idOf = (n: number): string => `01a20168-62a4-7000-8dd9-${String(n).padStart(12, '0')}`;
+
+  /** Writes so many, and answers the name; each is a second younger than the one before. */
+  async function make(caller: string, mebibytes: number): Promise<string> {
+    const name = nameOf(idOf(++made), caller, 'ndjson');
+    const file = await files.create(name);
+    try {
+      for (let i = 0; i < mebibytes; i++) await file.write([Buffer.alloc(MiB)]);
+      await file.finish();
+    } catch (error) {
+      await file.discard();
+      throw error;
+    }
+    const at = Date.now() / 1000 - 1000 + made;
+    utimesSync(path.join(folder, name), at, at);
+    return name;
+  }
+  const lying = (): string[] => readdirSync(folder).sort();
+
+  it('of one caller make room for its next one, the oldest first; those of others stay', async () => {
+    const other = await make('other', 3);
+    const own = [await make('one', 3), await make('one', 3)];
+    own.push(await make('one', 3));
+    expect(lying()).toEqual([other, ...own.slice(1)].sort());
+    own.push(await make('one', 6));
+    expect(lying()).toEqual([other, ...own.slice(3)].sort());
+  });
+
+  it('are refused where others have the room, and then nothing is lost and nothing left', async () => {
+    const before = [await make('a', 7), await make('b', 6)].sort();
+    await expect(make('c', 4)).rejects.toMatchObject({ code: 'storage_full', retryAfterSeconds: 60 });
+    expect(lying()).toEqual(before);
+    const small = await make('c', 2);
+    await expect(files.require('d')).resolves.toBeUndefined();
+    before.push(small, await make('d', 1));
+    await expect(files.require('e')).rejects.toMatchObject({ code: 'storage_full' });
+    expect(lying()).toEqual(before.sort());
+    await files.require('d');
+    expect(lying()).toEqual(before.slice(0, -1));
+  });
+
+  it('of which one is larger than a share is refused for good', async () => {
+    const kept = await make('other', 1);
+    await expect(make('one', 9)).rejects.toMatchObject({ code: 'body_too_large' });
+    expect(lying()).toEqual([kept]);
+  });
+
+  it('that are being written make room for nobody, and count', async () => {
+    const spool = await files.create(files.spoolOf('one'));
+    for (let i = 0; i < 6; i++) await spool.write([Buffer.alloc(MiB)]);
+    await expect(make('one', 3)).rejects.toMatchObject({ code: 'storage_full' });
+    expect(lying()).toEqual([expect.stringMatching(/\.rows\..*\.part$/)]);
+    await spool.discard();
+    const name = await make('one', 3);
+    expect(lying()).toEqual([name]);
+  });
+
+  it('of operations that never ended go, whoever they were made for', async () => {
+    const [gone, stays] = [await make('one', 1), await make('one', 1)];
+    await files.removeOf([gone.slice(0, 36)]);
+    expect(lying()).toEqual([stays]);
+    expect(statSync(path.join(folder, stays)).size).toBe(MiB);
+  });
+
+  it('are a thousand of one caller at most', async () => {
+    for (let i = 0; i < 1000; i++) {
+      const name = path.join(folder, nameOf(idOf(++made), 'one', 'csv'));
+      writeFileSync(name, '');
+      utimesSync(name, Date.now() / 1000 - 2000 + i, Date.now() / 1000 - 2000 + i);
+    }
+    const [oldest, ...others] = lying();
+    others.push(await make('other', 0), await make('one', 0));
+    expect(lying()).toEqual(others);
+    expect(others).not.toContain(oldest);
+  });
+});

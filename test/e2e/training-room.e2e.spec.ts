@@ -1,0 +1,108 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { RecordedClient, type Reply } from '../support/recorded-client';
+import { startServer, type TestServer } from '../support/server.mjs';
+
+const VIEW = {
+  kind: 'FeatureView',
+  name: 'market',
+  entity: { name: 'symbol', type: 'string' },
+  streams: [{ name: 'bars', fields: { close: 'double' } }],
+  features: [{ name: 'price', op: 'last', input: 'close' }],
+};
+const AGO = new Date(Date.now() - 3_600_000).toISOString();
+/** A training set of 3.4 million bytes: the rows are kept as they come. */
+const NOTE = 'x'.repeat(10_000);
+const ROWS = 340;
+const ENV = {
+  SIBYL_MODELS: '',
+  SIBYL_TRAINING_BYTES: String(16 * 1024 * 1024),
+  SIBYL_BODY_BYTES: String(8 * 1024 * 1024),
+};
+
+describe('the room for training sets', () => {
+  let server: TestServer;
+  let client: RecordedClient;
+
+  beforeAll(async () => {
+    server = await startServer({ env: ENV });
+    client = new RecordedClient(server, 'room');
+    expect(await client.call('PUT', '/v1/features/views/market', { body: VIEW })).toMatchObject({ status: 200 });
+    const event = { entity: 'A', event_time: Date.now(), values: { close: 1 } };
+    expect(await client.post('/v1/features/push', { stream: 'bars', events: [event] })).toMatchObject({ status: 200 });
+  }, 90_000);
+  afterAll(() => server.stop(), 30_000);
+
+  const keyOf = async (name: string): Promise<string> =>
+    (await client.post('/v1/keys', { name, scopes: ['features:read'] })).body.key as string;
+  const begin = (key: string, body: object): Promise<Reply> =>
+    client.post('/v1/features/historical', { features: ['market:price'], ...body }, { key });
+  const endOf = async (key: string, { body: { id } }: Reply): Promise<Reply['body']> => {
+    for (;;) {
+      const { body } = await client.get(`/v1/operations/${id}`, { key });
+      if (body.status !== 'running') return body;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  const make = async (key: string, rows = ROWS): Promise<Reply['body']> => {
+    const row = { symbol: 'A', timestamp: AGO, note: NOTE };
+    const begun = await begin(key, { rows: Array.from({ length: rows }, () => row) });
+    expect(begun).toMatchObject({ status: 202 });
+    return endOf(key, begun);
+  };
+  const fetched = async (key: string, { id }: { readonly id: string }): Promise<number> =>
+    (await client.get(`/v1/operations/${id}/result`, { key })).status;
+
+  it('is shared by keys: the oldest of one make room for its next, and those of others stay', async () => {
+    const [small, one, two, three] = await Promise.all(['small', 'one', 'two', 'three'].map(keyOf));
+    const kept = await make(small ?? '', 1);
+    const ofOne = [];
+    for (let i = 0; i < 3; i++) ofOne.push(await make(one ?? ''));
+    expect(ofOne).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }, { status: 'succeeded' }]);
+    expect(await Promise.all(ofOne.map((made) => fetched(one ?? '', made)))).toEqual([404, 200, 200]);
+    const ofTwo = [await make(two ?? ''), await make(two ?? '')];
+    // What others have is never taken for it, and nothing of it is left.
+    const before = readdirSync(join(server.dataDir, 'training-sets')).sort();
+    expect(await make(three ?? '')).toMatchObject({ status: 'failed', error: { code: 'storage_full' } });
+    expect(readdirSync(join(server.dataDir, 'training-sets')).sort()).toEqual(before);
+    expect(await Promise.all(ofTwo.map((made) => fetched(two ?? '', made)))).toEqual([200, 200]);
+    expect(await fetched(small ?? '', kept)).toBe(200);
+    // Rows that are sent take room too, and one that is larger than a share has none.
+    const body = `${JSON.stringify({ symbol: 'A', timestamp: AGO, note: NOTE })}\n`.repeat(ROWS);
+    const headers = { 'content-type': 'application/x-ndjson' };
+    const route = '/v1/features/historical?set=none';
+    expect(await client.call('POST', route, { key: three ?? '', headers, body })).toMatchObject({
+      status: 503,
+      body: { code: 'storage_full' },
+    });
+    expect(await client.call('POST', route, { key: one ?? '', headers, body: body.repeat(3) })).toMatchObject({
+      status: 413,
+      body: { code: 'body_too_large' },
+    });
+    expect(readdirSync(join(server.dataDir, 'training-sets')).filter((name) => name.includes('.rows.'))).toEqual([]);
+    expect(await make(small ?? '', 1)).toMatchObject({ status: 'succeeded' });
+  }, 120_000);
+
+  it('in which they are made has two places for one key, and one more for others', async () => {
+    const [greedy, other] = [await keyOf('greedy'), await keyOf('other')];
+    const long = {
+      generate: { stream: 'bars', from: AGO, to: new Date(Date.now() - 60_000).toISOString(), step: '1ms' },
+    };
+    const running = [await begin(greedy, long), await begin(greedy, long)];
+    expect(running.map(({ status }) => status)).toEqual([202, 202]);
+    expect(await begin(greedy, long)).toMatchObject({ status: 429, body: { code: 'rate_limited' } });
+    const third = await begin(other, long);
+    expect(third.status).toBe(202);
+    expect(await begin(await keyOf('late'), long)).toMatchObject({ status: 503, body: { code: 'queue_full' } });
+    for (const [key, one] of [...running.map((reply) => [greedy, reply] as const), [other, third] as const]) {
+      await client.call('DELETE', `/v1/operations/${one.body.id}`, { key });
+      expect(await endOf(key, one)).toMatchObject({ status: 'cancelled' });
+    }
+    const rows = [{ symbol: 'A', timestamp: AGO }];
+    expect(await endOf(greedy, await begin(greedy, { rows }))).toMatchObject({ status: 'succeeded' });
+  }, 60_000);
+
+  it('recorded every request', async () => {
+    expect(await client.unrecorded()).toEqual([]);
+  });
+});
