@@ -7,6 +7,7 @@ import { freeStreamsMigration } from './migrations/0005-free-streams';
 import { goneEntitiesMigration } from './migrations/0006-gone-entities';
 import { streamNumbersMigration } from './migrations/0007-stream-numbers';
 import { recordedDropsMigration } from './migrations/0008-recorded-drops';
+import { entityHistoryMigration } from './migrations/0009-entity-history';
 
 /** Schema `features`, in order. */
 export const featureMigrations: readonly Migration[] = [
@@ -18,4 +19,5 @@ export const featureMigrations: readonly Migration[] = [
   goneEntitiesMigration,
   streamNumbersMigration,
   recordedDropsMigration,
+  entityHistoryMigration,
 ];

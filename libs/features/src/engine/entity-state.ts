@@ -61,10 +61,12 @@ export class EntityState {
     readonly entity: string,
     history: HeldHistory = NOTHING,
   ) {
-    this.columns = new EventColumns(need.definition, need.kept, history.events.length);
+    const { events } = history;
+    this.columns = new EventColumns(need.definition, need.kept, events.length);
     this.tiles = need.folds.map((fold) => new TileSums(fold));
-    for (const event of history.events) this.apply(event);
-    this.arrived = history.arrived ?? this.arrived;
+    for (let i = this.columns.append(events, 0); i < events.length; i += 1 + this.columns.append(events, i + 1))
+      this.apply(events[i] as FeatureEvent);
+    this.arrived = history.arrived ?? Math.max(this.arrived, this.columns.lastArrival);
     this.whole = history.whole;
     this.since = history.since;
     this.tilesCut = history.tilesCut ?? false;

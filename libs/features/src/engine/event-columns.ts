@@ -67,6 +67,12 @@ export class EventColumns {
     return this.arrivals[index] as number;
   }
 
+  get lastArrival(): Micros {
+    let last = Number.NEGATIVE_INFINITY;
+    for (let i = this.start; i < this.end; i++) last = Math.max(last, this.arrivedAt(i));
+    return last;
+  }
+
   idAt(index: number): string {
     return readEventId(this.ids, index * ID_WORDS);
   }
@@ -112,6 +118,28 @@ export class EventColumns {
     return index >= this.start && this.times[index] === time ? index : -1;
   }
 
+  /** Lays events behind all that are here, from this one on and as long as their times rise; returns how many those were. */
+  append(events: readonly FeatureEvent[], first: number): number {
+    let end = first;
+    let time = this.end > this.start ? this.timeAt(this.end - 1) : Number.NEGATIVE_INFINITY;
+    for (; end < events.length; end++) {
+      const { eventTime } = events[end] as FeatureEvent;
+      if (eventTime <= time) break;
+      time = eventTime;
+    }
+    const count = end - first;
+    if (this.end + count > this.capacity) this.resize(this.length + count);
+    for (let from = first, index = this.end; from < end; from++, index++) {
+      const event = events[from] as FeatureEvent;
+      this.times[index] = event.eventTime;
+      this.arrivals[index] = event.ingestedAt;
+      writeEventId(event.eventId, this.ids, index * ID_WORDS);
+      this.putValues(index, event.values);
+    }
+    this.end += count;
+    return count;
+  }
+
   /** At the place that `placeOf` gave; returns where that has come to lie. */
   insert(place: number, event: FeatureEvent): number {
     if (this.end === this.capacity) place -= this.makeRoom();
@@ -126,7 +154,10 @@ export class EventColumns {
     this.times[index] = event.eventTime;
     this.arrivals[index] = event.ingestedAt;
     this.ids.set(scratch, index * ID_WORDS);
-    const { values } = event;
+    this.putValues(index, event.values);
+  }
+
+  private putValues(index: number, values: readonly FeatureValue[]): void {
     for (let field = 0; field < this.kept.length; field++) {
       const numbers = this.numbers[field];
       const value = values[field];

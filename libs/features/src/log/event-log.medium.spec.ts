@@ -6,7 +6,7 @@ import { MemoryLog } from '../testing/memory-log';
 import { DAY, streamDefinition } from '../testing/stream-definition';
 import type { EventWriter } from './event-writer';
 import type { HistoryQuery, TakenEvent } from './feature-event';
-import { historyStatement, NEWEST_STATEMENT } from './history-statement';
+import { FEW_STATEMENT, historyStatement, NEWEST_STATEMENT } from './history-statement';
 
 const MS = 1000;
 
@@ -192,6 +192,7 @@ describe('history', () => {
     expect(await read({ stream: 'ticks', entity: of, events: 3 })).toMatchObject({ prices: [7, 8, 9], whole: false });
     expect((await read({ stream: 'ticks', entity: of, events: 1, since: since(5) })).prices).toEqual([5, 6, 7, 8, 9]);
     expect((await read({ stream: 'ticks', entity: of, events: 4, since: since(8) })).prices).toEqual([6, 7, 8, 9]);
+    expect((await read({ stream: 'ticks', entity: of, events: 4, since: since(5) })).prices).toEqual([5, 6, 7, 8, 9]);
     expect((await read({ stream: 'ticks', entity: of, at: since(4), events: 2 })).prices).toEqual([3, 4]);
     expect(await read({ stream: 'ticks', entity: 'nobody' })).toMatchObject({ prices: [], whole: true });
   });
@@ -220,7 +221,7 @@ describe('history', () => {
         stream: random() < 0.5 ? 'ticks' : 'candles',
         entity: of[upTo(2)] ?? '',
         at: (START + upTo(32) * 60_000) * MS,
-        knownAt: arrivals[upTo(arrivals.length)] ?? 0,
+        knownAt: random() < 0.2 ? Number.POSITIVE_INFINITY : (arrivals[upTo(arrivals.length)] ?? 0),
         corrected: random() < 0.5,
         events: 1 + upTo(20),
       };
@@ -234,7 +235,12 @@ describe('history', () => {
     expect(await stand.history.read(queries, (Date.now() + 10_000) * MS)).toEqual(expected);
     const newest = queries.filter(({ since }) => since === undefined);
     expect(await stand.history.read(newest, (Date.now() + 10_000) * MS)).toEqual(await memory.read(newest));
+    for (let i = 0; i < queries.length; i += 1 + (i % 3)) {
+      const [few, same] = [queries, expected].map((all) => all.slice(i, i + 1 + (i % 3)));
+      expect(await stand.history.read(few as HistoryQuery[], (Date.now() + 10_000) * MS)).toEqual(same);
+    }
     expect(expected.some(({ events }) => events.some(({ logOnly }) => logOnly))).toBe(true);
+    expect(expected.some(({ arrived }) => arrived !== undefined)).toBe(true);
     expect(expected.some(({ whole }) => whole)).toBe(true);
     expect(expected.some(({ whole }) => !whole)).toBe(true);
   });
@@ -273,6 +279,37 @@ describe('history', () => {
       expect(scans.filter((line) => !line.includes('Index Scan Backward'))).toEqual([]);
       expect(scans.length).toBeGreaterThan(0);
       expect(plan.some((line) => line.includes('never executed'))).toBe(true);
+    } finally {
+      await client.end();
+    }
+  });
+
+  it('of one entity alone is planned once, through the primary key of few cuts', async () => {
+    const client = new Client({ connectionString: stand.url });
+    const plans: string[] = [];
+    client.on('notice', ({ message }) => plans.push(message ?? ''));
+    await client.connect();
+    try {
+      await client.query(`LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on;
+        SET auto_explain.log_nested_statements = on; SET auto_explain.log_level = notice`);
+      const of = entity();
+      const old = Array.from({ length: 9 }, (_, day) => tick(of, (day - 9) * 1440, day));
+      await push('ticks', ...old, ...Array.from({ length: 40 }, (_, minute) => tick(of, minute, minute)));
+      const { id, retentionClass } = stand.streams.stream('ticks') ?? { id: 0, retentionClass: 0 };
+      const now = Date.now() * MS;
+      plans.length = 0;
+      const values = [[retentionClass], [id], [of], [now], [null], [false], [false], [2], [now - 5 * DAY], 100];
+      const { rows } = await client.query(FEW_STATEMENT.sql, values);
+      expect(rows.map(({ part }) => part)).toEqual(['newest', 'earlier']);
+      const reads = plans.filter((plan) => plan.includes('DISTINCT ON'));
+      expect(reads).toHaveLength(2);
+      for (const plan of reads) {
+        const scans = plan.split('\n').filter((line) => /Scan.* on event_/.test(line));
+        expect(scans.filter((line) => !line.includes('Index Scan Backward'))).toEqual([]);
+        // Made for all calls: what this one asks is not in it.
+        expect(plan).toMatch(/Index Cond: .*entity = \(\$\d\)/);
+        expect(plan).toMatch(/never executed|Subplans Removed/);
+      }
     } finally {
       await client.end();
     }

@@ -19,6 +19,7 @@ export interface HistoryAsk {
 
 /** Events of one query as they come: a text a column, the newest event first. Nulls: there are none. */
 export interface FoundEvents {
+  /** Of which query they are, the first being 1. */
   readonly n: string;
   /** `newest`: as many as are wanted and one more where there is one; `earlier`: what comes before those, as far as `since`. */
   readonly part: 'newest' | 'earlier';
@@ -53,14 +54,15 @@ SELECT q.n, '${name}' AS part, ${arrived}::bigint AS arrived, e.* FROM q CROSS J
     ORDER BY v.event_time DESC, ${ARRIVAL} DESC, ${ID} DESC, v.ingested_at DESC, v.event_id DESC ${limit}) x) e
 ${where}`;
 
+const ASKED = `unnest($1::smallint[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[], $7::boolean[],
+  $8::bigint[], $9::bigint[]) WITH ORDINALITY AS q (class, stream, entity, at, known, corrected, by_time, count, since, n)`;
+
 /*
  * The limit of q is how many there are. To the planner an unknown limit is one row, and by that the plan that serves all calls
  * costs no more than one that is made for each call: it is kept. Making one takes longer than running it, with each cut of the log more.
  */
 const QUERIES = `
-WITH q AS MATERIALIZED (SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[],
-  $6::boolean[], $7::boolean[], $8::bigint[], $9::bigint[]) WITH ORDINALITY
-  AS q (class, stream, entity, at, known, corrected, by_time, count, since, n) LIMIT $10)`;
+WITH q AS MATERIALIZED (SELECT * FROM ${ASKED} LIMIT $10)`;
 
 const ARRIVED = `(CASE WHEN q.known IS NULL THEN
   (SELECT l.ingested_at FROM features.latest l WHERE l.stream = q.stream AND l.entity = q.entity) END)`;
@@ -72,7 +74,7 @@ export interface HistoryStatement {
   readonly prepared: string;
 }
 
-/** The newest events of each query. */
+/** The newest events of each query; $10 is how many queries there are. */
 export const NEWEST_STATEMENT: HistoryStatement = { sql: `${QUERIES}${NEWEST}`, prepared: 'features_newest' };
 
 /** And those before them that came since, `most` of both together and one more where there are more. */
@@ -85,6 +87,14 @@ export function historyStatement(most: number): HistoryStatement {
   return { sql: `${QUERIES}${NEWEST}\nUNION ALL${earlier}`, prepared: 'features_history' };
 }
 
+/** The same of few queries, for whom making the first plans of the other two would take longer than the read; $10 is `most` and one. */
+export const FEW_STATEMENT: HistoryStatement = {
+  sql: `SELECT q.n, e.* FROM ${ASKED} CROSS JOIN LATERAL
+  features.entity_history(q.class, q.stream, q.entity, q.at, q.known, q.corrected, q.by_time, q.count, q.since, $10) e`,
+  prepared: 'features_few',
+};
+
+/** Without the last one, which is what the statement says. */
 export function historyParameters(asks: readonly HistoryAsk[]): unknown[] {
   return [
     plainArray(asks.map(({ retentionClass }) => retentionClass)),
@@ -96,7 +106,6 @@ export function historyParameters(asks: readonly HistoryAsk[]): unknown[] {
     plainArray(asks.map(({ byTime }) => byTime)),
     plainArray(asks.map(({ count }) => count)),
     plainArray(asks.map(({ query, since }) => since ?? query.at + 1)),
-    asks.length,
   ];
 }
 
@@ -113,11 +122,20 @@ export function readFound(
   const arrivals = JSON.parse(`[${found.arrivals}]`) as Micros[];
   const ids = (found.ids ?? '').split(',');
   const values = JSON.parse(`[${found.vals}]`) as FeatureValue[][];
-  return times.map((eventTime, i) => ({
-    ...{ stream, entity, eventTime, eventId: ids[i] as string, ingestedAt: arrivals[i] as Micros },
-    logOnly: found.late?.[i] === '1',
-    values: filled(values[i] as FeatureValue[], fields),
-  }));
+  const events: FeatureEvent[] = [];
+  for (let i = 0; i < times.length; i++) {
+    // One literal: put together of parts, an event takes as long as reading its values.
+    events.push({
+      stream,
+      entity,
+      eventTime: times[i] as Micros,
+      eventId: ids[i] as string,
+      ingestedAt: arrivals[i] as Micros,
+      logOnly: found.late?.[i] === '1',
+      values: filled(values[i] as FeatureValue[], fields),
+    });
+  }
+  return events;
 }
 
 /** Fields that the stream got after the event are null in it. */
