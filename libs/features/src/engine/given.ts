@@ -30,8 +30,18 @@ export function readGiven(
     else if (!fits(value, output.type, output.list)) faults.push({ name, reason: 'type', type: output.type });
     else values[slot] = value;
   }
-  const key = JSON.stringify(values);
-  return { given: { values, key }, faults };
+  return { given: { values, key: keyOf(values) }, faults };
+}
+
+/** Of the slots that were given: null is given, too, and nothing is lost of a number. */
+function keyOf(values: readonly (FeatureValue | undefined)[]): string {
+  let key = '';
+  for (let slot = 0; slot < values.length; slot++) {
+    const value = values[slot];
+    if (value === undefined) continue;
+    key += `${slot}:${Object.is(value, -0) ? '-0' : JSON.stringify(value)};`;
+  }
+  return key;
 }
 
 function fits(value: unknown, type: ValueType, list: boolean): value is FeatureValue {

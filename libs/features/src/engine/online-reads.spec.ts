@@ -4,7 +4,9 @@ import { BEGIN, tick } from '../testing/histories';
 import { EngineStand } from '../testing/stand';
 import { planOf, streamOf, type TestFeature } from '../testing/test-plans';
 import { MICROS_PER_SECOND } from '../time';
+import type { Frame } from './frame';
 import { readGiven } from './given';
+import { PastWalks } from './past-walks';
 
 const SECOND = MICROS_PER_SECOND;
 const spends = streamOf('spends', 'event_id', { amount: 'double', country: 'string' });
@@ -375,6 +377,39 @@ describe('a read of the past', () => {
     expect(await read({ mean: 50 })).toEqual([2, 1]);
     expect(await read({ mean: 25 })).toEqual([4, 2]);
     expect(await read({})).toEqual([20, 3]);
+  });
+
+  it('tells what a request says is null from what it does not say: live, as of a moment, and among rows of one training set', async () => {
+    const plain = { name: 'plain', stream: 'spends', inputs: ['amount'], op: 'last' };
+    const engine = new EngineStand(planOf([spends], [{ name: 'amount', request: 'double' }, plain]));
+    engine.now = BEGIN + 500 * SECOND;
+    engine.take(spend(1, 20));
+    const at = BEGIN + 20 * SECOND;
+    const moment = { at, knownAt: at, corrected: false };
+    const asked = [{ amount: 5, plain: null }, { amount: 5 }, { amount: 5, plain: null }, { amount: 5 }].map(
+      (features) => [readGiven(engine.program, features).given],
+    );
+    const query = { ...engine.query(), rows: asked.map((given) => ({ entities: ['e'], given })) };
+    const wanted = ['NULL', 20, 'NULL', 20];
+    for (const given of asked) {
+      const one = { ...query, rows: [{ entities: ['e'], given }] };
+      const value = given[0]?.values[1] === null ? 'NULL' : 20;
+      expect(engine.named(await engine.live.read(one))).toMatchObject({ plain: value });
+      expect(engine.named(await engine.past.read(one, moment))).toMatchObject({ plain: value });
+    }
+    for (const answer of [await engine.live.read(query), await engine.past.read(query, moment)])
+      expect(wanted.map((_, row) => engine.named(answer, row)['plain'])).toEqual(wanted);
+    const made: unknown[] = [];
+    const onRow = (row: number, frames: readonly Frame[]): void => {
+      made[row] = engine.named({ frames: [frames] })['plain'];
+    };
+    const walks = new PastWalks(engine.log, () => engine.now);
+    await walks.read(
+      query,
+      asked.map(() => moment),
+      { onRow },
+    );
+    expect(made).toEqual(wanted);
   });
 
   it('says TIMEOUT where the log cannot be read, and does not keep that', async () => {
