@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '@sibyl/auth';
-import { TrainingSets, type TrainingRequest, type TrainingResult } from '@sibyl/features';
+import { TrainingSets, type TrainingPlan, type TrainingRequest, type TrainingResult } from '@sibyl/features';
 import { DomainError, orStorageFull, timestamp } from '@sibyl/kernel';
 import type { Response } from 'express';
 import { refuseEncoding } from '../http/body';
@@ -13,6 +13,7 @@ import { LongWork, type LongCall } from '../operations/long-work';
 import { OperationAccess } from '../operations/operation-access';
 import type { Reply } from '../operations/reply';
 import type { HistoricalQuery } from './feature.dto';
+import { noteSelection, setText, viewTexts } from './read-account';
 import { outputOf, ReadBody } from './read-body';
 
 const NDJSON = /^application\/(x-)?nd-?json\s*(;|$)/i;
@@ -22,6 +23,13 @@ const AT_ONCE = { what: 'training sets', inAll: 3, ofOne: 2, retryAfterSeconds: 
 /** Rows that are being sent for one: a file each, of one key and of all. */
 const SENT_OF_KEY = 2;
 const SENT_AT_ONCE = 16;
+
+/** A training set that was made, with what was asked for. */
+interface Ended {
+  readonly asked: TrainingRequest;
+  readonly plan: TrainingPlan;
+  readonly made: TrainingResult;
+}
 
 /** Training sets on their way from a request to a file, and from there to their caller. */
 @Injectable()
@@ -52,16 +60,21 @@ export class Trainings {
     try {
       const asked = await this.requestOf(request, query, spool);
       const plan = await this.sets.prepare(key, asked);
+      const told = toldOf(plan, asked);
+      noteSelection(request.context, plan.selection, told);
       await this.sets.files.require(key);
       leave = this.places.enter(key);
       const reply = this.work.begin(call, 'feature.historical', async (signal, id, onProgress) => {
         try {
-          return this.toResultView(id, asked, await this.sets.write(plan, id, { signal, onProgress }));
+          const made = await this.sets.write(plan, id, { signal, onProgress });
+          return this.toResultView(id, { asked, plan, made });
         } finally {
           await end();
         }
       });
       begun = true;
+      const { id: operation } = reply.body as { readonly id: string };
+      noteSelection(request.context, plan.selection, { operation, ...told });
       return reply;
     } finally {
       if (!begun) await end();
@@ -128,15 +141,23 @@ export class Trainings {
     }
   }
 
-  private toResultView(id: string, { set, knownAt }: TrainingRequest, made: TrainingResult): Record<string, unknown> {
+  private toResultView(id: string, { asked, plan, made }: Ended): Record<string, unknown> {
     const { file, rows, bytes, sha256, columns, statuses, unsettled } = made;
+    const { selection } = plan;
     return {
-      ...(set === undefined ? {} : { set }),
-      known_at: knownAt ?? 'timestamp',
+      ...(asked.set === undefined ? {} : { set: asked.set }),
+      ...(selection.set && { feature_set: setText(selection.set) }),
+      views: viewTexts(selection),
+      known_at: asked.knownAt ?? 'timestamp',
       ...{ file, rows, bytes, sha256, columns, statuses },
       ...(unsettled === true && { degraded: { reasons: ['unsettled'] } }),
       href: `/v1/operations/${id}/result`,
       expires_at: timestamp(Date.now() + this.sets.files.keptMs),
     };
   }
+}
+
+/** What the event of the request says beside what is read; how many rows a file has is known when it was read. */
+function toldOf({ source, format }: TrainingPlan, { file, knownAt }: TrainingRequest): Record<string, unknown> {
+  return { ...(file ? { bytes: file.bytes } : { rows: source.total }), known_at: knownAt ?? 'timestamp', format };
 }
