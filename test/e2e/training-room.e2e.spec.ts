@@ -63,7 +63,10 @@ describe('the room for training sets', () => {
     const ofTwo = [await make(two ?? ''), await make(two ?? '')];
     // What others have is never taken for it, and nothing of it is left.
     const before = readdirSync(join(server.dataDir, 'training-sets')).sort();
-    expect(await make(three ?? '')).toMatchObject({ status: 'failed', error: { code: 'storage_full' } });
+    expect(await make(three ?? '')).toMatchObject({
+      status: 'failed',
+      error: { code: 'storage_full', detail: expect.stringContaining('DELETE /v1/operations/{id}') },
+    });
     expect(readdirSync(join(server.dataDir, 'training-sets')).sort()).toEqual(before);
     expect(await Promise.all(ofTwo.map((made) => fetched(two ?? '', made)))).toEqual([200, 200]);
     expect(await fetched(small ?? '', kept)).toBe(200);
@@ -81,6 +84,24 @@ describe('the room for training sets', () => {
     });
     expect(readdirSync(join(server.dataDir, 'training-sets')).filter((name) => name.includes('.rows.'))).toEqual([]);
     expect(await make(small ?? '', 1)).toMatchObject({ status: 'succeeded' });
+    // Finished ones make room when they are deleted, by whoever may, and once.
+    const [deleted] = ofTwo;
+    const drop = (key: string): Promise<Reply> => client.call('DELETE', `/v1/operations/${deleted?.id}`, { key });
+    expect(await drop(three ?? '')).toMatchObject({ status: 404, body: { code: 'operation_not_found' } });
+    expect(await fetched(two ?? '', deleted)).toBe(200);
+    expect(await drop(two ?? '')).toMatchObject({ status: 200, body: { status: 'succeeded' } });
+    expect(await client.lastEvent()).toMatchObject({
+      action: 'operation.cancel',
+      resource: { type: 'operation', id: deleted?.id },
+      changes: { removed: deleted?.result.file },
+    });
+    expect(await client.get(`/v1/operations/${deleted?.id}/result`, { key: two ?? '' })).toMatchObject({
+      status: 404,
+      body: { code: 'operation_not_found' },
+    });
+    expect(await drop(two ?? '')).toMatchObject({ status: 200 });
+    expect(await client.lastEvent()).not.toHaveProperty('changes');
+    expect(await make(three ?? '')).toMatchObject({ status: 'succeeded' });
   }, 120_000);
 
   it('in which they are made has two places for one key, and one more for others', async () => {

@@ -11,6 +11,7 @@ import { streamFile } from '../http/stream-file';
 import { AtOnce } from '../operations/at-once';
 import { LongWork, type LongCall } from '../operations/long-work';
 import { OperationAccess } from '../operations/operation-access';
+import { fileOf } from '../operations/operation.view';
 import type { Reply } from '../operations/reply';
 import type { HistoricalQuery } from './feature.dto';
 import { noteSelection, setText, viewTexts } from './read-account';
@@ -99,12 +100,11 @@ export class Trainings {
 
   /** The file, for whoever may see the operation. */
   async send(caller: Principal, id: string, response: Response): Promise<void> {
-    const { status, result } = await this.access.find(caller, id);
-    const name = (result as { file?: unknown } | undefined)?.file;
-    if (status !== 'succeeded' || typeof name !== 'string')
-      throw new DomainError('operation_not_found', 'The operation has no file, or not yet.');
+    const operation = await this.access.find(caller, id);
+    const name = fileOf(operation);
+    if (name === undefined) throw new DomainError('operation_not_found', 'The operation has no file, or not yet.');
     const file = await this.sets.files.read(name);
-    const { sha256 } = result as { sha256: string };
+    const { sha256 } = operation['result'] as { readonly sha256: string };
     const type = TYPES[name.slice(name.lastIndexOf('.') + 1) as keyof typeof TYPES];
     const headers = { 'X-Content-Sha256': sha256 };
     try {
