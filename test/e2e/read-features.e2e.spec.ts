@@ -127,6 +127,7 @@ describe('reads of features', () => {
         views: [expect.stringMatching(/^market@sha256:[0-9a-f]{64}$/)],
         ...{ feature: 'market:gap', entities: 1 },
       },
+      inputs_digest: expect.stringMatching(/^hmac-sha256:/),
     });
     await client.post('/v1/features/explain', { set: 'inputs', feature: 'price', entity: { symbol: 'BTC' } });
     expect(await client.lastEvent()).toMatchObject({

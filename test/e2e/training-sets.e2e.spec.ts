@@ -134,6 +134,7 @@ describe('training sets', () => {
       action: 'feature.historical',
       resource: { type: 'feature_set', id: 'inputs' },
       changes: { feature_set: set, operation: made.body.id, rows: 3, known_at: 'now', format: 'csv' },
+      inputs_digest: expect.stringMatching(/^hmac-sha256:/),
     });
     expect((await ended(made)).result).toMatchObject({ set: 'inputs', feature_set: set, views: [view] });
     const generate = { stream: 'bars', from: START - 20_000, to: START, step: '10s' };

@@ -19,6 +19,7 @@ import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { Clock, IdSource } from '@sibyl/kernel';
 import { ArtifactScrubber, ModelCatalog, ModelRegistry } from '@sibyl/registry';
 import { Metrics } from '@sibyl/telemetry';
+import { PayloadDigest } from '@sibyl/prediction';
 import type { ApiConfig } from '../config';
 import { Drain } from './http/drain';
 import { EventRecorder } from './http/event-recorder';
@@ -59,6 +60,7 @@ export const PARTS: readonly (readonly [token: Token, of: (platform: Platform, c
   [Lineage, ({ lineage }) => lineage],
   [LineageFeed, ({ lineageFeed }) => lineageFeed],
   [PredictionLineage, ({ predictionLineage }) => predictionLineage],
+  [PayloadDigest, ({ payloadDigest }) => payloadDigest],
   [TrainingSets, ({ trainingSets }) => trainingSets],
   [Backfills, ({ backfills }) => backfills],
   [FeatureQuality, ({ featureQuality }) => featureQuality],

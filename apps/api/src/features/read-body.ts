@@ -6,7 +6,8 @@ import {
   type ReadRequest,
   type TrainingRequest,
 } from '@sibyl/features';
-import { DomainError } from '@sibyl/kernel';
+import { DomainError, TURNS } from '@sibyl/kernel';
+import { PayloadDigest } from '@sibyl/prediction';
 import { checkJsonType, readBody } from '../http/body';
 import { HttpOptions } from '../http/http-options';
 import { parseJson } from '../http/json-text';
@@ -62,7 +63,10 @@ function includesMeta(include: unknown): boolean {
 /** The same of other requests for values of features. */
 @Injectable()
 export class ReadBody {
-  constructor(private readonly options: HttpOptions) {}
+  constructor(
+    private readonly options: HttpOptions,
+    private readonly digest: PayloadDigest,
+  ) {}
 
   async explain(request: ApiRequest): Promise<{ readonly asked: ReadRequest; readonly feature: string }> {
     const body = await this.body(request, EXPLAIN);
@@ -79,7 +83,9 @@ export class ReadBody {
   private async body(request: ApiRequest, members: readonly string[]): Promise<Body> {
     checkJsonType(request);
     const { bodyBytes: bytes, bodyTimeoutMs: timeoutMs, jsonDepth } = this.options;
-    return objectOf(parseJson(await readBody(request, { bytes, timeoutMs }), Math.min(READ_DEPTH, jsonDepth)), members);
+    const text = await readBody(request, { bytes, timeoutMs });
+    request.context.inputsDigest = await this.digest.ofLong([text], TURNS);
+    return objectOf(parseJson(text, Math.min(READ_DEPTH, jsonDepth)), members);
   }
 }
 

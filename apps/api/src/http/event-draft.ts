@@ -34,7 +34,7 @@ export function eventDraft(
     resource: context.resource,
     model: context.model,
     predictionId: context.predictionId,
-    inputsDigest: digests.inputs,
+    inputsDigest: digests.inputs ?? context.inputsDigest,
     outputsDigest: digests.outputs,
     reason: context.reason ?? context.problem,
     changes: context.changes,

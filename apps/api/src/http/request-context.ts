@@ -40,6 +40,8 @@ export class RequestContext implements Arrival {
   predictionId: string | undefined = undefined;
   reason: string | undefined = undefined;
   changes: Record<string, unknown> | undefined = undefined;
+  /** Keyed digest of the body of a read, of requests of the ordinary stack. */
+  inputsDigest: string | undefined = undefined;
   /** Code of the problem that was answered. */
   problem: ErrorCode | undefined = undefined;
 
