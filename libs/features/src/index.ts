@@ -52,7 +52,7 @@ export { TRAINING_FORMATS, type TrainingFormat } from './training/training-colum
 export { TrainingFiles } from './training/training-files';
 export { TrainingOptions } from './training/training-options';
 export type { GivenRow } from './training/training-row';
-export { TrainingSets, type TrainingRequest, type TrainingResult } from './training/training-sets';
+export { TrainingSets, type TrainingPlan, type TrainingRequest, type TrainingResult } from './training/training-sets';
 export { QUANTILES, type AgeSummary, type ProfileSummary } from './quality/feature-profile';
 export { FeatureQuality } from './quality/feature-quality';
 export type { ProfileLine, ProfileLineParts, ProfileLines } from './quality/profile-line';

@@ -23,7 +23,7 @@ export class PushController {
   @Endpoint({
     summary: 'Push events of a stream',
     description:
-      'Durable when it is answered, and safe to repeat: an event is known by its entity, `event_time` and `event_id`, or by what it says; the same `event_id` at another `event_time` is another event. All events of one JSON push are stored in one transaction. As `application/x-ndjson` a history of any length is taken as it comes, eight of one key at once; should it break off, send it again. Rows that cannot be stored say why; if no row can, the answer is `event_invalid` or, where all exist with other values, `event_conflict`.',
+      'Durable when it is answered, and safe to repeat: an event is known by its entity, `event_time` and `event_id`, or by what it says; the same `event_id` at another `event_time` is another event. All events of one JSON push are stored in one transaction. As `application/x-ndjson` a history of any length is taken as it comes, eight of one key at once by each worker; should it break off, send it again. Rows that cannot be stored say why; if no row can, the answer is `event_invalid` or, where all exist with other values, `event_conflict`.',
     access: 'features:write',
     action: 'feature.push',
     creates: true,
