@@ -66,6 +66,11 @@ describe('clients of Feast', () => {
       status: 200,
       text: '',
     });
+    expect(await client.lastEvent()).toMatchObject({
+      action: 'feature.push',
+      resource: { type: 'feature_stream', id: 'trips' },
+      changes: { ACCEPTED: 2 },
+    });
     const { body } = await online({ driver_id: [2, 1] }, { features: ['drivers:city', 'drivers:fare'] });
     expect(body).toEqual({
       results: [
