@@ -147,6 +147,8 @@ const PROFILE = {
 };
 const SPAN = { from: INSTANT, to: INSTANT, workers: whole('Workers of this server that the answer is of') };
 
+const DEGRADED = object({ reasons: listOf(text(READ_REASON_TEXT, { enum: [...READ_REASONS] })) });
+
 export const READ_SCHEMAS: Schemas = {
   FeatureStats: object({
     ...SPAN,
@@ -213,11 +215,11 @@ export const READ_SCHEMAS: Schemas = {
         }),
       }),
     ),
-    'degraded?': object({ reasons: listOf(text(READ_REASON_TEXT, { enum: [...READ_REASONS] })) }),
+    'degraded?': DEGRADED,
     timing: object({ total_ms: { type: 'number' }, storage_ms: { type: 'number' } }),
   }),
   FeatureExplanation: object({
     ...{ as_of: INSTANT, feature: text(), steps: listOf(STEP) },
-    'degraded?': object({ reasons: listOf(text(READ_REASON_TEXT, { enum: ['unsettled'] })) }),
+    'degraded?': DEGRADED,
   }),
 };

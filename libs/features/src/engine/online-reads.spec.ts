@@ -452,4 +452,18 @@ describe('an explanation', () => {
     });
     expect(told.steps[2]?.events?.map(({ inputs: [amount] }) => amount)).toEqual([10, 20]);
   });
+
+  it('says why it has nothing where the log could not be read, now and of a moment', async () => {
+    const engine = engineAt(10);
+    engine.take(spend(1, 10));
+    engine.log.before = () => Promise.reject(new Error('gone'));
+    const slot = engine.program.slots.get('amount') as number;
+    const moment = { at: engine.now, knownAt: engine.now, corrected: false };
+    const nothing = { unread: 'failed', steps: [{ outputs: [{ value: null, status: 'TIMEOUT' }] }] };
+    expect(await engine.live.explain(engine.query('e'), slot)).toMatchObject(nothing);
+    expect(await engine.past.explain(engine.query('e'), moment, slot)).toMatchObject(nothing);
+    engine.log.before = undefined;
+    expect(await engine.live.explain(engine.query('e'), slot)).not.toHaveProperty('unread');
+    expect(await engine.past.explain(engine.query('e'), moment, slot)).not.toHaveProperty('unread');
+  });
 });

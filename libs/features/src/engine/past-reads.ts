@@ -109,7 +109,8 @@ export class PastReads {
     const states = reading.at(moment);
     await this.compute(query, [task], reading, states);
     const explanation = explain(task.program, inputsOf(query, task, states), moment.at, slot);
-    return { ...explanation, ...(unsettled && { unsettled }) };
+    const { unread } = reading;
+    return { ...explanation, ...(unread && { unread }), ...(unsettled && { unsettled }) };
   }
 
   private deadlineOf({ deadlineMs = DEADLINE_MS }: OnlineQuery): Micros {
