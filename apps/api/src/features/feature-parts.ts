@@ -70,7 +70,7 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   const walks = new PastWalks(history, now);
   const frames = new SelectedFrames({ store: states, live, past, now, quality });
   const reads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, walks, frames, now },
+    { selections, snapshot, store: states, live, past, walks, frames, settlement, now },
     config.featureReads,
   );
   const sets = new SetReads({ snapshot, selections, frames, history, now });

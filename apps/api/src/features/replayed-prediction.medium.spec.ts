@@ -79,13 +79,13 @@ beforeAll(async () => {
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: 1024 });
   const frames = new SelectedFrames({ store: states, live, past, now, quality: new FeatureQuality() });
+  const settlement = new Settlement(now);
   const reads: FeatureReads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), frames, now },
+    { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), frames, settlement, now },
     new ReadOptions(),
   );
   sets = new SetReads({ snapshot, selections, frames, history, now });
   await snapshot.start();
-  const settlement = new Settlement(now);
   const logParts = { database, clock, streams: snapshot, listeners: [states], settlement, log, record };
   featureLog = await FeatureLog.start(logParts);
   await store.publish(actor, { kind: 'view', name: 'market', document: VIEW }, record);

@@ -6,6 +6,7 @@ import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query
 import type { PastReads } from '../engine/past-reads';
 import type { PastWalks, WalkRun } from '../engine/past-walks';
 import type { StateStore } from '../engine/state-store';
+import type { Settlement } from '../log/settlement';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import { MICROS_PER_MS, type Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
@@ -60,6 +61,8 @@ export interface ReadAnswer {
   readonly unread: 'deadline' | 'failed' | undefined;
   /** Some of what had arrived at `knownAt` was being committed still. */
   readonly unsettled: boolean | undefined;
+  /** Of a read of now from memory: for some time nothing could be heard of what other processes stored. */
+  readonly unheard: boolean;
   /** Microseconds that the log took. */
   readonly storage: Micros;
   /** By row, where they were asked for. */
@@ -74,6 +77,7 @@ export interface FeatureReadsParts {
   readonly past: PastReads;
   readonly walks: PastWalks;
   readonly frames: SelectedFrames;
+  readonly settlement: Pick<Settlement, 'deaf'>;
   readonly now: () => Micros;
 }
 
@@ -138,6 +142,7 @@ export class FeatureReads {
       rows: served,
       unread,
       unsettled,
+      unheard: moment === undefined && this.parts.settlement.deaf && this.parts.frames.isInMemory(selection),
       storage,
       origins: origins === true ? originsOf(selection, served, answer) : undefined,
     };
