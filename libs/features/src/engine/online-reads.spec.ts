@@ -374,6 +374,10 @@ describe('a read of the past', () => {
     expect(await read({ mean: 50 })).toEqual([2, 0]);
     expect(await read({ mean: 25 })).toEqual([4, 0]);
     expect(await read({})).toEqual([20, 0]);
+    const at = BEGIN + 20 * SECOND;
+    const asked = { ...engine.query('e'), tiers: true };
+    expect(await engine.past.read(asked, { at, knownAt: at, corrected: false })).toMatchObject({ tiers: ['vector'] });
+    engine.counts.clear();
     expect(await read({ mean: 50 })).toEqual([2, 1]);
     expect(await read({ mean: 25 })).toEqual([4, 2]);
     expect(await read({})).toEqual([20, 3]);
