@@ -2,7 +2,7 @@ import { DomainError, nearestWords, TURNS, type Pace } from '@sibyl/kernel';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
 import type { LiveReads } from '../engine/live-reads';
-import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query';
+import type { OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
 import type { PastWalks, WalkRun } from '../engine/past-walks';
 import type { StateStore } from '../engine/state-store';
@@ -130,8 +130,10 @@ export class FeatureReads {
     const asked = { rows, moment, deadlineMs, pace, tiers: origins };
     const answer = await this.parts.frames.read(selection, asked);
     const { at, storage, unread, unsettled } = answer;
-    let served = await this.serve(selection, answer, pace);
-    if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
+    let served = await inSlices(selection, answer.frames, pace, (frames) => this.rows.of(selection, frames));
+    if (ages) served = await inSlices(selection, served, pace, (row) => limitAges(selection, row, ages, at));
+    const originsOf = (row: ServedRow, i: number): RowOrigin =>
+      originOf(selection, row, answer.frames[i] ?? [], answer.tiers?.[i] ?? 'log');
     // As it stands and not put together of parts: those would be copied for each read.
     return {
       selection,
@@ -144,18 +146,8 @@ export class FeatureReads {
       unsettled,
       unheard: moment === undefined && this.parts.settlement.deaf && this.parts.frames.isInMemory(selection),
       storage,
-      origins: origins === true ? originsOf(selection, served, answer) : undefined,
+      origins: origins === true ? await inSlices(selection, served, pace, originsOf) : undefined,
     };
-  }
-
-  private async serve(selection: Selection, { frames }: OnlineAnswer, pace: Pace = TURNS): Promise<ServedRow[]> {
-    const rows: ServedRow[] = [];
-    const rowsAtOnce = Math.ceil(VALUES_AT_ONCE / selection.members.length);
-    for (const [i, one] of frames.entries()) {
-      if (i >= rowsAtOnce && pace.due) await pace.next();
-      rows.push(this.rows.of(selection, one));
-    }
-    return rows;
   }
 
   /** Why a member has its value for the first row. */
@@ -218,8 +210,20 @@ function weightOf({ programs }: Selection): number {
   return programs.reduce((sum, program) => sum + program.weight, 0);
 }
 
-function originsOf(selection: Selection, served: readonly ServedRow[], { frames, tiers }: OnlineAnswer): RowOrigin[] {
-  return served.map((row, i) => originOf(selection, row, frames[i] ?? [], tiers?.[i] ?? 'log'));
+/** What is made of each row. */
+async function inSlices<From, To>(
+  { members }: Selection,
+  rows: readonly From[],
+  pace: Pace = TURNS,
+  make: (row: From, i: number) => To,
+): Promise<To[]> {
+  const made: To[] = [];
+  const rowsAtOnce = Math.ceil(VALUES_AT_ONCE / members.length);
+  for (const [i, row] of rows.entries()) {
+    if (i >= rowsAtOnce && pace.due) await pace.next();
+    made.push(make(row, i));
+  }
+  return made;
 }
 
 function memberOf({ members }: Selection, name: string): SelectedMember {
