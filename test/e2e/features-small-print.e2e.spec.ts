@@ -1,3 +1,4 @@
+import { examplePackage } from '../support/model-packages';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
 
@@ -217,6 +218,25 @@ describe('what features answer in corners', () => {
       });
       expect(past.body.warnings).toBeUndefined();
       expect(await push('bars', bar(9, { entity: 'AHEAD', event_time: timestamp }))).toMatchObject({ status: 200 });
+    });
+
+    it('the same of predictions', async () => {
+      const names = ['price', 'volume', 'rsi'];
+      const stream = { name: 'signals', fields: Object.fromEntries(names.map((name) => [name, 'double'])) };
+      const last = names.map((name) => ({ name, op: 'last', input: name }));
+      expect(await put('views/signalling', view('signalling', [stream], last))).toMatchObject({ status: 200 });
+      const features = names.map((name) => `signalling:${name}`);
+      expect(await put('sets/signals', { name: 'signals', features })).toMatchObject({ status: 200 });
+      const files = examplePackage('momentum-1.3.0', { name: 'ahead', version: '1.0.0', feature_set: 'signals' });
+      expect(await client.upload('ahead', files)).toMatchObject({ status: 201 });
+      expect(await client.promote('ahead', 'production', '1.0.0')).toMatchObject({ status: 200 });
+      const given = { price: 1, volume: 2, rsi: 3 };
+      const predictIn = (seconds: number): Promise<Reply> => {
+        const timestamp = new Date(Date.now() + seconds * 1000).toISOString();
+        return client.post('/models/ahead/predict', { symbol: 'BTC', timestamp, features: given });
+      };
+      expect(await predictIn(30)).toMatchObject({ status: 200 });
+      expect(await predictIn(90)).toMatchObject({ status: 422, body: { code: 'timestamp_in_future' } });
     });
 
     it('beyond it: refused', async () => {

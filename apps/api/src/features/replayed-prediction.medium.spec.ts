@@ -109,7 +109,8 @@ const served = {
 } as unknown as ServedVersion;
 
 async function predict(features: Record<string, unknown> = {}): Promise<FilledRow> {
-  const source = new SetFeatures({ sets, pins: { of: () => Promise.resolve({ faults: [] }) }, clock, metrics }, served);
+  const pins = { of: () => Promise.resolve({ faults: [] }) };
+  const source = new SetFeatures({ sets, pins, clock, metrics, clockSkewMs: 5000 }, served);
   // The first reads the log, which may take longer than a prediction waits.
   for (;;) {
     const [row] = await source.read([{ query: { symbol: 'A' }, features, pointer: '/features' }]);

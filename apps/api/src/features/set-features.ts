@@ -23,6 +23,8 @@ export interface SetFeatureParts {
   readonly pins: Pick<SetPins, 'of'>;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  /** How far clocks of callers run ahead. */
+  readonly clockSkewMs: number;
 }
 
 /** Entities of one read. */
@@ -169,7 +171,8 @@ export class SetFeatures implements VersionFeatures {
 
   private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked {
     const entities = keysOf(binding.selection, ask) ?? binding.selection.views.map(() => NOBODY);
-    const at = momentOf(binding.selection, ask, this.parts.clock.now() * 1000);
+    const { clock, clockSkewMs } = this.parts;
+    const at = momentOf(binding.selection, ask, clock.now() * 1000, clockSkewMs * 1000);
     const given = givenOf(binding, ask);
     return { index, pointer: ask.pointer, row: given ? { entities, given } : { entities }, at };
   }
