@@ -164,6 +164,20 @@ describe('what features answer in corners', () => {
     expect((await put('views/kept', kept('30d'))).body).not.toHaveProperty('warnings');
   });
 
+  it('a window that begins before its stream is kept is told', async () => {
+    const stream = { name: 'brief', retention: '2h', fields: { close: 'double' } };
+    const hour = { name: 'hour', op: 'mean', input: 'close', window: '1h' };
+    expect(await put('views/brief_view', view('brief_view', [stream], [PRICE, hour]))).toMatchObject({ status: 200 });
+    const read = async (feature: string, minutesAgo: number): Promise<unknown> => {
+      const timestamp = new Date(Date.now() - minutesAgo * 60_000).toISOString();
+      const reply = await online({ features: [`brief_view:${feature}`], entities: [{ symbol: 'BTC' }], timestamp });
+      expect(reply).toMatchObject({ status: 200 });
+      return reply.body.warnings;
+    };
+    expect(await read('hour', 90)).toEqual([{ pointer: '/timestamp', code: 'window_beyond_retention' }]);
+    expect([await read('hour', 50), await read('price', 90)]).toEqual([undefined, undefined]);
+  });
+
   it('a stream of another view goes with a key of the same type only', async () => {
     const number = { name: 'n', op: 'last', input: 'close' };
     const using = view('using', [{ name: 'bars', of: 'market' }], [number], { entity: { name: 'uid', type: 'int' } });

@@ -210,9 +210,10 @@ export const READ_SCHEMAS: Schemas = {
     'warnings?': listOf(
       object({
         pointer: text(),
-        code: text('The time has not come yet by the clock of the server: the answer is of now', {
-          enum: ['timestamp_clamped'],
-        }),
+        code: text(
+          '`timestamp_clamped`: the time has not come yet by the clock of the server: the answer is of now. `window_beyond_retention`: a window by time begins before its stream is kept: of what is older it has what is not dropped yet',
+          { enum: ['timestamp_clamped', 'window_beyond_retention'] },
+        ),
       }),
     ),
     'degraded?': DEGRADED,

@@ -16,7 +16,7 @@ import { aheadOf, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
 import { originOf, type RowOrigin } from './row-origin';
 import { queryOf, type SelectedFrames } from './selected-frames';
-import { checkRetention } from './retention';
+import { checkRetention, reachesBeyondRetention } from './retention';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
 import { KeptByFrames } from './kept-by-frames';
@@ -57,6 +57,8 @@ export interface ReadAnswer {
   readonly corrected: boolean;
   /** Pointers of times of the request that have not come yet: now stands in for them. */
   readonly ahead: readonly string[];
+  /** Of a moment of the past: a window by time begins before its stream is kept. */
+  readonly beyondRetention: boolean;
   readonly rows: readonly ServedRow[];
   readonly unread: 'deadline' | 'failed' | undefined;
   /** Some of what had arrived at `knownAt` was being committed still. */
@@ -141,6 +143,7 @@ export class FeatureReads {
       knownAt: moment?.knownAt ?? at,
       corrected: moment?.corrected ?? false,
       ahead: aheadOf(request, at),
+      beyondRetention: moment !== undefined && reachesBeyondRetention(selection, moment.at, this.parts.now()),
       rows: served,
       unread,
       unsettled,
