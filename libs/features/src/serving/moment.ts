@@ -31,9 +31,9 @@ export function readMoment({ timestamp, knownAt }: AskedMoment, now: Micros, ske
   return { at, knownAt: k, corrected: k > at || knownAt === 'now' };
 }
 
-/** Pointers of times of a request that have not come at the moment that was read. */
-export function aheadOf({ timestamp, knownAt }: AskedMoment, at: Micros): readonly string[] {
-  const isAhead = (given: unknown): boolean => given !== undefined && (readInstant(given) ?? at) > at;
+/** Pointers of times of a request that had not come when it was read, and were answered as of then. */
+export function aheadOf({ timestamp, knownAt }: AskedMoment, now: Micros): readonly string[] {
+  const isAhead = (given: unknown): boolean => given !== undefined && (readInstant(given) ?? now) > now;
   return [...(isAhead(timestamp) ? ['/timestamp'] : []), ...(isAhead(knownAt) ? ['/known_at'] : [])];
 }
 
