@@ -1,3 +1,4 @@
+import { examplePackage } from '../support/model-packages';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
 
@@ -183,6 +184,20 @@ describe('what features answer in corners', () => {
     expect(await changes()).toEqual({ dry_run: true, hash: dry.hash, unchanged: true });
   });
 
+  it('a window that begins before its stream is kept is told', async () => {
+    const stream = { name: 'brief', retention: '2h', fields: { close: 'double' } };
+    const hour = { name: 'hour', op: 'mean', input: 'close', window: '1h' };
+    expect(await put('views/brief_view', view('brief_view', [stream], [PRICE, hour]))).toMatchObject({ status: 200 });
+    const read = async (feature: string, minutesAgo: number): Promise<unknown> => {
+      const timestamp = new Date(Date.now() - minutesAgo * 60_000).toISOString();
+      const reply = await online({ features: [`brief_view:${feature}`], entities: [{ symbol: 'BTC' }], timestamp });
+      expect(reply).toMatchObject({ status: 200 });
+      return reply.body.warnings;
+    };
+    expect(await read('hour', 90)).toEqual([{ pointer: '/timestamp', code: 'window_beyond_retention' }]);
+    expect([await read('hour', 50), await read('price', 90)]).toEqual([undefined, undefined]);
+  });
+
   it('a stream of another view goes with a key of the same type only', async () => {
     const number = { name: 'n', op: 'last', input: 'close' };
     const using = view('using', [{ name: 'bars', of: 'market' }], [number], { entity: { name: 'uid', type: 'int' } });
@@ -237,6 +252,25 @@ describe('what features answer in corners', () => {
       });
       expect(past.body.warnings).toBeUndefined();
       expect(await push('bars', bar(9, { entity: 'AHEAD', event_time: timestamp }))).toMatchObject({ status: 200 });
+    });
+
+    it('the same of predictions', async () => {
+      const names = ['price', 'volume', 'rsi'];
+      const stream = { name: 'signals', fields: Object.fromEntries(names.map((name) => [name, 'double'])) };
+      const last = names.map((name) => ({ name, op: 'last', input: name }));
+      expect(await put('views/signalling', view('signalling', [stream], last))).toMatchObject({ status: 200 });
+      const features = names.map((name) => `signalling:${name}`);
+      expect(await put('sets/signals', { name: 'signals', features })).toMatchObject({ status: 200 });
+      const files = examplePackage('momentum-1.3.0', { name: 'ahead', version: '1.0.0', feature_set: 'signals' });
+      expect(await client.upload('ahead', files)).toMatchObject({ status: 201 });
+      expect(await client.promote('ahead', 'production', '1.0.0')).toMatchObject({ status: 200 });
+      const given = { price: 1, volume: 2, rsi: 3 };
+      const predictIn = (seconds: number): Promise<Reply> => {
+        const timestamp = new Date(Date.now() + seconds * 1000).toISOString();
+        return client.post('/models/ahead/predict', { symbol: 'BTC', timestamp, features: given });
+      };
+      expect(await predictIn(30)).toMatchObject({ status: 200 });
+      expect(await predictIn(90)).toMatchObject({ status: 422, body: { code: 'timestamp_in_future' } });
     });
 
     it('beyond it: refused', async () => {

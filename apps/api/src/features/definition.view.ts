@@ -27,14 +27,17 @@ export function toPublishedView(published: Published, dryRun: boolean): Record<s
 }
 
 /** What is lost by a publication. */
-function toWarning({ pointer, stream, from, to, goneBefore }: Published['lowered'][number]): Record<string, unknown> {
+function toWarning(lowered: Published['lowered'][number]): Record<string, unknown> {
+  const { pointer, stream, from, to, goneBefore, affects } = lowered;
   const before = instantText(goneBefore);
   return {
     ...{ pointer, code: 'retention_lowered', stream, from: formatDuration(from), to: formatDuration(to) },
     gone_before: before,
+    ...(affects.length > 0 && { affects }),
     detail:
-      `Events of stream '${stream}' from before ${before} are not read any more once this is published, and are dropped for good. ` +
-      'Raising the retention again does not bring them back.',
+      `Once this is published the view reads no events of stream '${stream}' from before ${before}. Views that name the stream with ` +
+      "'of' and versions that sets pin read them on, until their parts of the log are dropped. Then they are gone: a retention that " +
+      'is raised in time still finds them, one that is raised later does not bring them back.',
   };
 }
 

@@ -65,12 +65,12 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   const live = new LiveReads({ store: states, log: history, now, counter });
   const settlement = new Settlement(now);
   const recent = new RecentPast(states, settlement);
-  const { pastBytes: cacheBytes } = config.featureReads;
+  const { pastBytes: cacheBytes, clockSkewMs } = config.featureReads;
   const past = new PastReads({ log: history, now, counter, recent, settlement, cacheBytes });
   const walks = new PastWalks(history, now);
   const frames = new SelectedFrames({ store: states, live, past, now, quality });
   const reads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, walks, frames, now },
+    { selections, snapshot, store: states, live, past, walks, frames, settlement, now },
     config.featureReads,
   );
   const sets = new SetReads({ snapshot, selections, frames, history, now });
@@ -94,7 +94,7 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
     featureReads: reads,
     feastFacade: new FeastFacade(reads, featureLog, snapshot),
     featurePins,
-    featureReader: new SetFeatureReader({ sets, pins: featurePins, clock, metrics }),
+    featureReader: new SetFeatureReader({ sets, pins: featurePins, clock, metrics, clockSkewMs }),
     trainingSets,
     operationRecords,
     backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),

@@ -82,7 +82,15 @@ const RETENTION_WARNING = object({
   stream: text(),
   from: text('How long they were kept, such as `30d`'),
   to: text(),
-  gone_before: { ...INSTANT, description: 'Events from before it are gone for good once this is published' },
+  gone_before: {
+    ...INSTANT,
+    description:
+      'Events from before it are not read by the view once this is published, and gone when their parts of the log are dropped',
+  },
+  'affects?': {
+    ...listOf(text()),
+    description: 'Other current views with windows by time on the stream that are longer than it is kept from then on',
+  },
   detail: text(),
 });
 

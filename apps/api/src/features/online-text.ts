@@ -20,7 +20,7 @@ export async function onlineText(
   answer: ReadAnswer,
   { begun, clock, pace }: Course,
 ): Promise<string> {
-  const { selection, at, knownAt, corrected, rows, storage, origins, ahead } = answer;
+  const { selection, at, knownAt, corrected, rows, storage, origins, ahead, beyondRetention } = answer;
   const { set, members } = selection;
   const results: string[] = [];
   for (const [i, row] of rows.entries()) {
@@ -32,7 +32,8 @@ export async function onlineText(
   const partial = isPartial(answer);
   const named = set === undefined ? '' : `"${asked.called}":"${set.name}@${set.hash.slice(7, 19)}",`;
   const reasons = reasonsOf(answer);
-  const warnings = ahead.length === 0 ? '' : `,"warnings":${JSON.stringify(ahead.map(clamped))}`;
+  const warned = ahead.length > 0 || beyondRetention;
+  const warnings = warned ? `,"warnings":${JSON.stringify(warningsOf(answer))}` : '';
   const degraded = reasons.length === 0 ? '' : `,"degraded":{"reasons":["${reasons.join('","')}"]}`;
   return (
     `{${named}"as_of":"${instantText(at)}","known_at":"${instantText(knownAt)}","corrected":${corrected},` +
@@ -41,8 +42,9 @@ export async function onlineText(
   );
 }
 
-function clamped(pointer: string): object {
-  return { pointer, code: 'timestamp_clamped' };
+function warningsOf({ ahead, beyondRetention }: ReadAnswer): object[] {
+  const clamped = ahead.map((pointer) => ({ pointer, code: 'timestamp_clamped' }));
+  return beyondRetention ? [...clamped, { pointer: '/timestamp', code: 'window_beyond_retention' }] : clamped;
 }
 
 const UNKNOWN = ',"error":{"code":"entity_not_found"}';

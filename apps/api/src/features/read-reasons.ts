@@ -4,11 +4,14 @@ import type { ReadAnswer } from '@sibyl/features';
 export const READ_REASONS = ['deadline', 'log_unavailable', 'unsettled'] as const;
 
 export const READ_REASON_TEXT =
-  '`deadline`, `log_unavailable`: the log was too slow, or could not be read. `unsettled`: some of what had arrived by then was being committed still, so asked later the answer may be another one';
+  '`deadline`, `log_unavailable`: the log was too slow, or could not be read; `log_unavailable` of values from memory: for some seconds nothing could be heard of what other processes stored. `unsettled`: some of what had arrived by then was being committed still, so asked later the answer may be another one';
 
-export function reasonsOf({ unread, unsettled }: Pick<ReadAnswer, 'unread' | 'unsettled'>): readonly string[] {
+type Reasons = Partial<Pick<ReadAnswer, 'unread' | 'unsettled' | 'unheard'>>;
+
+export function reasonsOf({ unread, unsettled, unheard }: Reasons): readonly string[] {
   const why: (typeof READ_REASONS)[number][] = [];
-  if (unread !== undefined) why.push(unread === 'deadline' ? 'deadline' : 'log_unavailable');
+  if (unread === 'deadline') why.push('deadline');
+  if (unread === 'failed' || unheard === true) why.push('log_unavailable');
   if (unsettled === true) why.push('unsettled');
   return why;
 }

@@ -158,6 +158,8 @@ const PROFILE = {
 };
 const SPAN = { from: INSTANT, to: INSTANT, workers: whole('Workers of this server that the answer is of') };
 
+const DEGRADED = object({ reasons: listOf(text(READ_REASON_TEXT, { enum: [...READ_REASONS] })) });
+
 export const READ_SCHEMAS: Schemas = {
   FeatureStats: object({
     ...SPAN,
@@ -234,16 +236,17 @@ export const READ_SCHEMAS: Schemas = {
     'warnings?': listOf(
       object({
         pointer: text(),
-        code: text('The time has not come yet by the clock of the server: the answer is of now', {
-          enum: ['timestamp_clamped'],
-        }),
+        code: text(
+          '`timestamp_clamped`: the time has not come yet by the clock of the server: the answer is of now. `window_beyond_retention`: a window by time begins before its stream is kept: of what is older it has what is not dropped yet',
+          { enum: ['timestamp_clamped', 'window_beyond_retention'] },
+        ),
       }),
     ),
-    'degraded?': object({ reasons: listOf(text(READ_REASON_TEXT, { enum: [...READ_REASONS] })) }),
+    'degraded?': DEGRADED,
     timing: object({ total_ms: { type: 'number' }, storage_ms: { type: 'number' } }),
   }),
   FeatureExplanation: object({
     ...{ as_of: INSTANT, feature: text(), steps: listOf(STEP) },
-    'degraded?': object({ reasons: listOf(text(READ_REASON_TEXT, { enum: ['unsettled'] })) }),
+    'degraded?': DEGRADED,
   }),
 };

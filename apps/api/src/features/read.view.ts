@@ -1,9 +1,11 @@
 import { instantText, type Explanation } from '@sibyl/features';
+import { reasonsOf } from './read-reasons';
 
 type Explained = Explanation['steps'][number];
 
-export function toExplanationView({ at, feature, steps, unsettled }: Explanation): Record<string, unknown> {
-  const degraded = unsettled === true && { degraded: { reasons: ['unsettled'] } };
+export function toExplanationView({ at, feature, steps, unread, unsettled }: Explanation): Record<string, unknown> {
+  const reasons = reasonsOf({ unread, unsettled });
+  const degraded = reasons.length > 0 && { degraded: { reasons } };
   return { as_of: instantText(at), feature, steps: steps.map(toStepView), ...degraded };
 }
 

@@ -79,13 +79,13 @@ beforeAll(async () => {
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: 1024 });
   const frames = new SelectedFrames({ store: states, live, past, now, quality: new FeatureQuality() });
+  const settlement = new Settlement(now);
   const reads: FeatureReads = new FeatureReads(
-    { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), frames, now },
+    { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), frames, settlement, now },
     new ReadOptions(),
   );
   sets = new SetReads({ snapshot, selections, frames, history, now });
   await snapshot.start();
-  const settlement = new Settlement(now);
   const logParts = { database, clock, streams: snapshot, listeners: [states], settlement, log, record };
   featureLog = await FeatureLog.start(logParts);
   await store.publish(actor, { kind: 'view', name: 'market', document: VIEW }, record);
@@ -109,7 +109,8 @@ const served = {
 } as unknown as ServedVersion;
 
 async function predict(features: Record<string, unknown> = {}): Promise<FilledRow> {
-  const source = new SetFeatures({ sets, pins: { of: () => Promise.resolve({ faults: [] }) }, clock, metrics }, served);
+  const pins = { of: () => Promise.resolve({ faults: [] }) };
+  const source = new SetFeatures({ sets, pins, clock, metrics, clockSkewMs: 5000 }, served);
   // The first reads the log, which may take longer than a prediction waits.
   for (;;) {
     const [row] = await source.read([{ query: { symbol: 'A' }, features, pointer: '/features' }]);

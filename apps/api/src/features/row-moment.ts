@@ -2,8 +2,6 @@ import { instantText, readInstant, retentionFault, type SetSelection } from '@si
 import { DomainError } from '@sibyl/kernel';
 import type { FeatureAsk } from '@sibyl/prediction';
 
-/** Clocks of callers run ahead by so much. */
-const AHEAD_MICROS = 5_000_000;
 const NOW: AskedMoment = { at: undefined };
 
 /** The moment that a request asks about. */
@@ -14,11 +12,16 @@ export interface AskedMoment {
   readonly beforeRetention?: DomainError | undefined;
 }
 
-/** Throws where the moment has not come yet. */
-export function momentOf(selection: SetSelection, { query, pointer }: FeatureAsk, now: number): AskedMoment {
+/** Throws where the moment has not come yet. Clocks of callers run ahead by so many microseconds. */
+export function momentOf(
+  selection: SetSelection,
+  { query, pointer }: FeatureAsk,
+  now: number,
+  skew: number,
+): AskedMoment {
   if (query.timestamp === undefined) return NOW;
   const at = readInstant(query.timestamp) ?? 0;
-  if (at >= now && at <= now + AHEAD_MICROS) return NOW;
+  if (at >= now && at <= now + skew) return NOW;
   const place = `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp`;
   if (at > now) {
     const faults = [{ pointer: place, expected: `a time that has come: it is ${instantText(now)}` }];

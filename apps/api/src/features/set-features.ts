@@ -23,6 +23,8 @@ export interface SetFeatureParts {
   readonly pins: Pick<SetPins, 'of'>;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  /** How far clocks of callers run ahead. */
+  readonly clockSkewMs: number;
 }
 
 /** Entities of one read. */
@@ -170,7 +172,8 @@ export class SetFeatures implements VersionFeatures {
 
   private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked {
     const keys = keysOf(binding.selection, ask);
-    const { at, beforeRetention } = momentOf(binding.selection, ask, this.parts.clock.now() * 1000);
+    const { clock, clockSkewMs } = this.parts;
+    const { at, beforeRetention } = momentOf(binding.selection, ask, clock.now() * 1000, clockSkewMs * 1000);
     // What is left of a time that is not kept must not pass for what was: nobody is known then.
     const entities = keys === undefined || beforeRetention ? binding.selection.views.map(() => NOBODY) : keys;
     const given = givenOf(binding, ask);

@@ -68,7 +68,7 @@ export const DATA = {
     max: CLOCK_SKEW_MS_MAX,
     fallback: FEATURES.clockSkewMs,
     meaning:
-      'How far the clocks of others may run ahead: times of events of features and of reads that lie further in the future are refused.',
+      'How far the clocks of others may run ahead: times of events of features, of reads and of predictions that lie further in the future are refused.',
   }),
   featureMemoryBytes: whole({
     name: 'SIBYL_FEATURE_MEMORY_BYTES',

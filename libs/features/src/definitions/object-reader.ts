@@ -1,7 +1,7 @@
 import { nearestWords } from '@sibyl/kernel';
 import type { Micros } from '../time';
 import { DefinitionFaults, pointerTo, shown } from './definition-faults';
-import { DURATION_EXPECTED, DURATION_MAX, parseDuration } from './duration';
+import { DURATION_EXPECTED, DURATION_MAX, formatDuration, parseDuration } from './duration';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -91,7 +91,9 @@ export class ObjectReader {
     if (value === undefined) return undefined;
     const micros = typeof value === 'string' ? parseDuration(value) : undefined;
     if (micros !== undefined && micros >= min && micros <= DURATION_MAX) return micros;
-    return this.fault(name, DURATION_EXPECTED);
+    // What can be read as a time is told the bounds.
+    const bounds = `a time from ${formatDuration(min)} to ${formatDuration(DURATION_MAX)}`;
+    return this.fault(name, micros === undefined ? DURATION_EXPECTED : bounds);
   }
 
   /** One of some words, or what else one of them is called; where `null` is one of them, YAML's null is that word too. */

@@ -220,6 +220,14 @@ describe('faults of a view', () => {
     ],
   ])('name %s', (_what, more, pointer) => expect(faultsOf(() => parse([CLOSE], more))[0]).toMatchObject({ pointer }));
 
+  it.each(['30m', '3654d'])('of a time that is out of bounds name them: retention %s', (retention) => {
+    const streams = [{ name: 'bars', retention, fields: { close: 'double' } }];
+    expect(faultsOf(() => parse([CLOSE], { streams }))[0]).toMatchObject({
+      pointer: '/streams/0/retention',
+      expected: 'a time from 1h to 3653d',
+    });
+  });
+
   it('are at most a hundred', () => {
     expect(faultsOf(() => parse(Array.from({ length: 512 }, () => 1)))).toHaveLength(100);
     expect(faultsOf(() => parse(Array.from({ length: 513 }, () => CLOSE)))[0]).toMatchObject({

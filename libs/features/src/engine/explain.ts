@@ -17,7 +17,8 @@ export interface Explanation {
   readonly at: Micros;
   readonly feature: string;
   readonly steps: readonly ExplainedStep[];
-  /** As of answers of reads. */
+  /** Both as of answers of reads. */
+  readonly unread?: 'deadline' | 'failed' | undefined;
   readonly unsettled?: boolean;
 }
 

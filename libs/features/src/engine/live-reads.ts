@@ -78,11 +78,12 @@ export class LiveReads {
 
   /** Why a feature has its value now. */
   async explain(query: OnlineQuery, slot: number): Promise<Explanation> {
-    const { at } = await this.read(query);
+    const { at, unread } = await this.read(query);
     const [task] = tasksOf(query);
     if (!task) throw new RangeError('an explanation is of one row');
     const finder = new StateFinder(this.options.store);
-    return explain(task.program, inputsOf(query, task, statesOf(task, at, finder), { at, finder }), at, slot);
+    const inputs = inputsOf(query, task, statesOf(task, at, finder), { at, finder });
+    return { ...explain(task.program, inputs, at, slot), ...(unread && { unread }) };
   }
 
   private async readRest(query: OnlineQuery, tasks: readonly Task[], finder: StateFinder): Promise<OnlineAnswer> {

@@ -385,6 +385,10 @@ describe('a read of the past', () => {
     expect(await read({ mean: 50 })).toEqual([2, 0]);
     expect(await read({ mean: 25 })).toEqual([4, 0]);
     expect(await read({})).toEqual([20, 0]);
+    const at = BEGIN + 20 * SECOND;
+    const asked = { ...engine.query('e'), tiers: true };
+    expect(await engine.past.read(asked, { at, knownAt: at, corrected: false })).toMatchObject({ tiers: ['vector'] });
+    engine.counts.clear();
     expect(await read({ mean: 50 })).toEqual([2, 1]);
     expect(await read({ mean: 25 })).toEqual([4, 2]);
     expect(await read({})).toEqual([20, 3]);
@@ -462,5 +466,19 @@ describe('an explanation', () => {
       ],
     });
     expect(told.steps[2]?.events?.map(({ inputs: [amount] }) => amount)).toEqual([10, 20]);
+  });
+
+  it('says why it has nothing where the log could not be read, now and of a moment', async () => {
+    const engine = engineAt(10);
+    engine.take(spend(1, 10));
+    engine.log.before = () => Promise.reject(new Error('gone'));
+    const slot = engine.program.slots.get('amount') as number;
+    const moment = { at: engine.now, knownAt: engine.now, corrected: false };
+    const nothing = { unread: 'failed', steps: [{ outputs: [{ value: null, status: 'TIMEOUT' }] }] };
+    expect(await engine.live.explain(engine.query('e'), slot)).toMatchObject(nothing);
+    expect(await engine.past.explain(engine.query('e'), moment, slot)).toMatchObject(nothing);
+    engine.log.before = undefined;
+    expect(await engine.live.explain(engine.query('e'), slot)).not.toHaveProperty('unread');
+    expect(await engine.past.explain(engine.query('e'), moment, slot)).not.toHaveProperty('unread');
   });
 });

@@ -99,17 +99,19 @@ export class PastReads {
   ): Promise<void> {
     const recent = this.options.recent?.reaches(moment) === true ? this.options.recent : undefined;
     if (!settled && !recent) return;
-    let hits = 0;
+    const hits = { vector: 0, state: 0, log: 0 };
     for (const task of tasks) {
       if (TURNS.due) await TURNS.next();
-      task.frame = (settled ? this.cache.find(task, moment) : undefined) ?? recent?.frameOf(query, task, moment);
+      const kept = settled ? this.cache.find(task, moment) : undefined;
+      task.frame = kept ?? recent?.frameOf(query, task, moment);
       task.done = task.frame !== undefined;
-      if (!task.done) continue;
-      hits += 1;
-      task.tier = 'vector';
+      if (task.done) task.tier = kept ? 'vector' : 'state';
+      hits[task.tier] += 1;
     }
-    if (hits > 0) this.options.counter.count('as_of', 'hit', hits);
-    if (tasks.length > hits) this.options.counter.count('as_of', 'miss', tasks.length - hits);
+    const { counter } = this.options;
+    if (hits.vector > 0) counter.count('as_of', 'hit', hits.vector);
+    if (hits.state > 0) counter.count('state', 'hit', hits.state);
+    if (hits.log > 0) counter.count('as_of', 'miss', hits.log);
   }
 
   /** Why a feature had its value at that moment. */
@@ -121,7 +123,8 @@ export class PastReads {
     const states = reading.at(moment);
     await this.compute(query, [task], reading, states);
     const explanation = explain(task.program, inputsOf(query, task, states), moment.at, slot);
-    return { ...explanation, ...(unsettled && { unsettled }) };
+    const { unread } = reading;
+    return { ...explanation, ...(unread && { unread }), ...(unsettled && { unsettled }) };
   }
 
   private deadlineOf({ deadlineMs = DEADLINE_MS }: OnlineQuery): Micros {

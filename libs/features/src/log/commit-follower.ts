@@ -24,6 +24,9 @@ const COMMITS = 500;
 const EVENTS = 10_000;
 /** While somebody waits to hear of all that had arrived at a moment, looks are so far apart. */
 const SOON_MS = 10;
+/** Looks that lie further apart than this, or than so many of them should, are told of: who reads has not heard of everything. */
+const DEAF_MS = 5000;
+const DEAF_POLLS = 3;
 /** A stamp of the same microsecond may be taken a moment later. */
 const STAMP_MARGIN: Micros = 1000;
 /** The first number of transactions; with 32 bits of them they begin anew. */
@@ -83,6 +86,7 @@ export class CommitFollower {
   async start(): Promise<void> {
     this.seen = (await this.show()).snapshot;
     this.lookedAt = this.parts.clock.monotonic();
+    this.looked();
     this.parts.settlement.onWanted(() => this.hurry());
     this.schedule();
   }
@@ -120,11 +124,16 @@ export class CommitFollower {
       this.seen = shown.snapshot;
       this.settle(shown);
       this.lookedAt = now;
+      this.looked();
       this.failed = false;
     } catch (error) {
       if (!this.failed) this.parts.log.warn({ err: error }, 'events of other processes cannot be looked for');
       this.failed = true;
     }
+  }
+
+  private looked(): void {
+    this.parts.settlement.looked(Math.max(DEAF_MS, DEAF_POLLS * this.pollMs));
   }
 
   /** Away for longer than commits are kept, it cannot know what it missed. */

@@ -17,6 +17,8 @@ interface Waiting {
 export class Settlement {
   /** All events that are stamped until then were told of. */
   upTo: Micros = Number.NEGATIVE_INFINITY;
+  /** By the process's own count of milliseconds: until then nothing is amiss if nobody has looked again. */
+  private silentUntil = Number.POSITIVE_INFINITY;
   private readonly waiting = new Set<Waiting>();
   private hurry: () => void = () => undefined;
 
@@ -30,6 +32,16 @@ export class Settlement {
   /** Whoever finds out is told when somebody begins to wait. */
   onWanted(hurry: () => void): void {
     this.hurry = hurry;
+  }
+
+  /** Nobody could look for so long that events of other processes may be missing. */
+  get deaf(): boolean {
+    return performance.now() > this.silentUntil;
+  }
+
+  /** A look came to its end; the next one has so many milliseconds. */
+  looked(ms: number): void {
+    this.silentUntil = performance.now() + ms;
   }
 
   told(upTo: Micros): void {

@@ -3,10 +3,11 @@ import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
 import type { Frame } from '../engine/frame';
 import type { LiveReads } from '../engine/live-reads';
-import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query';
+import type { OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
 import type { PastWalks, WalkRun } from '../engine/past-walks';
 import type { StateStore } from '../engine/state-store';
+import type { Settlement } from '../log/settlement';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import { MICROS_PER_MS, type Micros } from '../time';
 import { readRows, type AskedRow } from './entity-rows';
@@ -16,7 +17,7 @@ import { aheadOf, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
 import { originOf, type RowOrigin } from './row-origin';
 import { queryOf, type SelectedFrames } from './selected-frames';
-import { checkRetention } from './retention';
+import { checkRetention, reachesBeyondRetention } from './retention';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
 import { KeptByFrames } from './kept-by-frames';
@@ -57,10 +58,14 @@ export interface ReadAnswer {
   readonly corrected: boolean;
   /** Pointers of times of the request that have not come yet: now stands in for them. */
   readonly ahead: readonly string[];
+  /** Of a moment of the past: a window by time begins before its stream is kept. */
+  readonly beyondRetention: boolean;
   readonly rows: readonly ServedRow[];
   readonly unread: 'deadline' | 'failed' | undefined;
   /** Some of what had arrived at `knownAt` was being committed still. */
   readonly unsettled: boolean | undefined;
+  /** Of a read of now from memory: for some time nothing could be heard of what other processes stored. */
+  readonly unheard: boolean;
   /** Microseconds that the log took. */
   readonly storage: Micros;
   /** By row, where they were asked for. */
@@ -81,6 +86,7 @@ export interface FeatureReadsParts {
   readonly past: PastReads;
   readonly walks: PastWalks;
   readonly frames: SelectedFrames;
+  readonly settlement: Pick<Settlement, 'deaf'>;
   readonly now: () => Micros;
 }
 
@@ -144,8 +150,10 @@ export class FeatureReads {
     const { at, storage, unread, unsettled } = answer;
     // Frames of the past mostly serve nobody else.
     const rowOf = moment ? servedRow : this.rowOf;
-    let served = await this.serve(selection, answer, rowOf, pace);
-    if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
+    let served = await inSlices(selection, answer.frames, pace, (frames) => rowOf(selection, frames));
+    if (ages) served = await inSlices(selection, served, pace, (row) => limitAges(selection, row, ages, at));
+    const originsOf = (row: ServedRow, i: number): RowOrigin =>
+      originOf(selection, row, answer.frames[i] ?? [], answer.tiers?.[i] ?? 'log');
     // As it stands and not put together of parts: those would be copied for each read.
     return {
       selection,
@@ -153,27 +161,14 @@ export class FeatureReads {
       knownAt: moment?.knownAt ?? at,
       corrected: moment?.corrected ?? false,
       ahead,
+      beyondRetention: moment !== undefined && reachesBeyondRetention(selection, moment.at, this.parts.now()),
       rows: served,
       unread,
       unsettled,
+      unheard: moment === undefined && this.parts.settlement.deaf && this.parts.frames.isInMemory(selection),
       storage,
-      origins: origins === true ? originsOf(selection, served, answer) : undefined,
+      origins: origins === true ? await inSlices(selection, served, pace, originsOf) : undefined,
     };
-  }
-
-  private async serve(
-    selection: Selection,
-    { frames }: OnlineAnswer,
-    rowOf: typeof servedRow,
-    pace: Pace = TURNS,
-  ): Promise<ServedRow[]> {
-    const rows: ServedRow[] = [];
-    const rowsAtOnce = Math.ceil(VALUES_AT_ONCE / selection.members.length);
-    for (const [i, one] of frames.entries()) {
-      if (i >= rowsAtOnce && pace.due) await pace.next();
-      rows.push(rowOf(selection, one));
-    }
-    return rows;
   }
 
   /** Why a member has its value for the first row. */
@@ -236,8 +231,20 @@ function weightOf({ programs, members }: Selection): number {
   return Math.max(computed, answered);
 }
 
-function originsOf(selection: Selection, served: readonly ServedRow[], { frames, tiers }: OnlineAnswer): RowOrigin[] {
-  return served.map((row, i) => originOf(selection, row, frames[i] ?? [], tiers?.[i] ?? 'log'));
+/** What is made of each row. */
+async function inSlices<From, To>(
+  { members }: Selection,
+  rows: readonly From[],
+  pace: Pace = TURNS,
+  make: (row: From, i: number) => To,
+): Promise<To[]> {
+  const made: To[] = [];
+  const rowsAtOnce = Math.ceil(VALUES_AT_ONCE / members.length);
+  for (const [i, row] of rows.entries()) {
+    if (i >= rowsAtOnce && pace.due) await pace.next();
+    made.push(make(row, i));
+  }
+  return made;
 }
 
 function memberOf({ members }: Selection, name: string): SelectedMember {

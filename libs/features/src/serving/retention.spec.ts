@@ -1,7 +1,7 @@
 import { Program } from '../engine/program';
 import { planOf, streamOf, type TestFeature } from '../testing/test-plans';
 import { instantText } from '../time';
-import { checkRetention, leastKept } from './retention';
+import { checkRetention, leastKept, reachesBeyondRetention } from './retention';
 import type { Selection } from './selection';
 
 const HOUR = 3_600_000_000;
@@ -19,6 +19,8 @@ const features: TestFeature[] = [
   { name: 'gap', expression: 'x - y', of: ['x', 'y'] },
   { name: 'twice', expression: 'y * 2.0', of: ['y'] },
   { name: 'asked', request: 'double' },
+  { name: 'hours', op: 'sum', stream: 'bars', inputs: ['y'], window: { span: 20 * HOUR } },
+  { name: 'tiled', op: 'sum', stream: 'bars', inputs: ['y'], window: { span: 23 * HOUR }, tile: HOUR },
 ];
 
 function selectionOf(...names: string[]): Selection {
@@ -42,6 +44,19 @@ describe('how far back a read may look', () => {
     ['nothing where the request gives it all', ['asked'], undefined],
   ])('is as far as %s', (_what, names, stream) => {
     expect(leastKept(selectionOf(...names))?.name).toBe(stream);
+  });
+
+  it.each([
+    ['a window by time', ['hours'], 4],
+    ['one of tiles', ['tiled', 'hours'], 1],
+  ])('%s begins before its stream is kept from some time on', (_what, names, hours) => {
+    const reaches = (ago: number): boolean => reachesBeyondRetention(selectionOf(...names), NOW - ago, NOW);
+    expect([reaches(hours * HOUR), reaches(hours * HOUR + 1)]).toEqual([false, true]);
+  });
+
+  it('no other window does', () => {
+    for (const name of ['x', 'y', 'rank', 'gap', 'asked'])
+      expect(reachesBeyondRetention(selectionOf(name), NOW - 24 * HOUR, NOW)).toBe(false);
   });
 
   it('is told with the stream and since when it is kept', () => {

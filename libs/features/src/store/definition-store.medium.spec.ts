@@ -94,6 +94,18 @@ describe('a definition that is published', () => {
     expect(changes.at(-1)?.changes).not.toHaveProperty('retention_lowered');
   });
 
+  it('names the other views whose windows are longer than a stream is kept from then on', async () => {
+    const mean = (window: unknown): object => ({ features: [{ name: 'm', op: 'mean', input: 'a', window }] });
+    const using = (name: string, window: unknown): object =>
+      view(name, {}, { streams: [{ name: 'shared_s', of: 'shared' }], ...mean(window) });
+    await publish('shared', view('shared', { retention: '30d' }));
+    for (const [name, window] of Object.entries({ longer: '20d', shorter_yet: '7d', by_count: 100 }))
+      await publish(name, using(name, window));
+    await publish('unrelated', view('unrelated', {}, mean('20d')));
+    const { lowered } = await publish('shared', view('shared', { retention: '7d' }));
+    expect(lowered).toMatchObject([{ stream: 'shared_s', affects: ['longer'] }]);
+  });
+
   it('is one event, which says what changed', async () => {
     const { hash } = await publish('told', view('told'));
     expect(changes.at(-1)).toMatchObject({

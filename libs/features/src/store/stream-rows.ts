@@ -1,11 +1,11 @@
 import { DomainError, invariant } from '@sibyl/kernel';
 import type { EntityManager } from 'typeorm';
-import type { FeatureView, StreamDefinition } from '../definitions/feature-view';
+import type { FeatureDefinition, FeatureView, StreamDefinition } from '../definitions/feature-view';
 import { formatDuration } from '../definitions/duration';
 import { classHolds, retentionClassOf, RETENTION_CLASSES } from '../log/retention-class';
 import type { KnownStreams } from '../definitions/definition-parts';
 import { MICROS_PER_MS, type Micros } from '../time';
-import { asking, entitiesOfViews, type Ask } from './definition-rows';
+import { asking, currentDefinitions, entitiesOfViews, type Ask } from './definition-rows';
 
 /** A stream as the log has it. */
 export interface StreamRow {
@@ -22,8 +22,10 @@ export interface LoweredRetention {
   readonly stream: string;
   readonly from: Micros;
   readonly to: Micros;
-  /** What happened before it is gone, for good: nobody reads it any more, and nothing brings it back. */
+  /** The view reads nothing from before it any more. Others do with the retention that they know, until its cuts of the log are dropped. */
   readonly goneBefore: Micros;
+  /** Other views that are current and have longer windows by time on the stream. */
+  readonly affects: readonly string[];
 }
 
 /** Their numbers have two bytes in each event. */
@@ -64,10 +66,25 @@ export async function keepStreams(
     if (row && (await changeStream(tx, stream, row, `/streams/${i}`))) {
       const { retention: from } = row.definition;
       const goneBefore = Date.parse(at) * MICROS_PER_MS - to;
-      if (to < from) lowered.push({ pointer: `/streams/${i}/retention`, stream: name, from, to, goneBefore });
+      if (to >= from) continue;
+      const affects = await longerWindows(tx, stream);
+      lowered.push({ pointer: `/streams/${i}/retention`, stream: name, from, to, goneBefore, affects });
     } else await makeStream(tx, view, stream, at);
   }
   return lowered;
+}
+
+/** Views with windows by time that are longer than the stream is kept. */
+async function longerWindows(tx: EntityManager, { name, retention }: StreamDefinition): Promise<readonly string[]> {
+  const current = await currentDefinitions(asking(tx));
+  const views = current.flatMap(({ resolved }) => ('members' in resolved ? [] : [resolved]));
+  const reads = (feature: FeatureDefinition): boolean =>
+    feature.kind === 'operator' &&
+    feature.stream === name &&
+    feature.window !== undefined &&
+    'span' in feature.window &&
+    feature.window.span > retention;
+  return views.filter(({ features }) => features.some(reads)).map((view) => view.name);
 }
 
 /** What an event says of it. */
