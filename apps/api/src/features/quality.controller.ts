@@ -20,7 +20,7 @@ export class QualityController {
   @Endpoint({
     summary: 'Show what the values of features are',
     description:
-      'Of what all workers of the server that answers have served in the last minutes, an hour at most (`workers`: how many are in the answer; one that does not answer is left out): counts by status, quantiles (within one percent), histogram, least, greatest and mean; of texts and lists their lengths. With it the rules that did not hold since it started, and the newest values that broke them, redacted; and the baseline of the version, where a backfill made one.',
+      'Of what all workers of the server that answers have served in the last minutes, an hour at most (`workers`: how many are in the answer; one that does not answer is left out): counts by status, least, greatest and mean, and quantiles and a histogram of values that were counted in bins 2 % wide and are taken as spread evenly in each: close for values that are, at most 2 % off for others; of texts and lists their lengths. With it the rules that did not hold since it started, and the newest values that broke them, redacted; and the baseline of the version, where a backfill made one.',
     access: 'features:read',
     action: 'feature.stats',
     answer: 'FeatureStats',
