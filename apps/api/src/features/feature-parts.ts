@@ -65,7 +65,7 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   const live = new LiveReads({ store: states, log: history, now, counter });
   const settlement = new Settlement(now);
   const recent = new RecentPast(states, settlement);
-  const { pastBytes: cacheBytes } = config.featureReads;
+  const { pastBytes: cacheBytes, clockSkewMs } = config.featureReads;
   const past = new PastReads({ log: history, now, counter, recent, settlement, cacheBytes });
   const walks = new PastWalks(history, now);
   const frames = new SelectedFrames({ store: states, live, past, now, quality });
@@ -75,11 +75,14 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   );
   const sets = new SetReads({ snapshot, selections, frames, history, now });
   const featurePins = pinsOf(foundation, { database, trail }, sets);
-  metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
+  metrics.features.read({
+    entities: () => states.size,
+    bytes: () => states.bytes,
+  });
   await snapshot.start();
   const { trainingFiles, operationRecords } = await startTraining(foundation);
   const trainingSets = new TrainingSets({
-    ...{ reads, settlement, now },
+    ...{ reads, settlement, now, clockSkewMs },
     files: trainingFiles,
     database,
     streams: snapshot,
@@ -97,7 +100,7 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
     featureReader: new SetFeatureReader({ sets, pins: featurePins, clock, metrics }),
     trainingSets,
     operationRecords,
-    backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),
+    backfills: new Backfills({ database, clock, streams: snapshot, selections, reads, clockSkewMs }),
     featureQuality: quality,
     ruleTally: compiler.tally,
     stopFeatures: async () => {

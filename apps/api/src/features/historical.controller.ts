@@ -40,6 +40,7 @@ export class HistoricalController {
       'json_too_deep',
       'feature_set_not_found',
       'stream_not_found',
+      'timestamp_in_future',
       'timestamp_before_retention',
       'batch_too_large',
       'body_too_large',
