@@ -5,6 +5,7 @@ import { Database } from '@sibyl/database';
 import {
   DefinitionStore,
   Backfills,
+  DefinitionSnapshot,
   FeastFacade,
   FeatureLog,
   FeatureQuality,
@@ -61,6 +62,7 @@ export const PARTS: readonly (readonly [token: Token, of: (platform: Platform, c
   [PredictionLineage, ({ predictionLineage }) => predictionLineage],
   [TrainingSets, ({ trainingSets }) => trainingSets],
   [Backfills, ({ backfills }) => backfills],
+  [DefinitionSnapshot, ({ featureSnapshot }) => featureSnapshot],
   [FeatureQuality, ({ featureQuality }) => featureQuality],
   [RuleTally, ({ ruleTally }) => ruleTally],
   [Serving, ({ serving }) => serving],

@@ -43,7 +43,14 @@ export type { RowOrigin } from './serving/row-origin';
 export { READ_TIERS } from './engine/online-query';
 export { servedRow, type ServedRow } from './serving/served-row';
 export { KeptByFrames } from './serving/kept-by-frames';
-export { Selections, VALUE_SOURCES, type SelectedMember, type Selection, type SetSelection } from './serving/selection';
+export {
+  Selections,
+  unknownView,
+  VALUE_SOURCES,
+  type SelectedMember,
+  type Selection,
+  type SetSelection,
+} from './serving/selection';
 export { formatDuration } from './definitions/duration';
 export { instantText, type Micros } from './time';
 export { FeastFacade } from './feast/feast-facade';

@@ -1,6 +1,6 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { Backfills } from '@sibyl/features';
+import { Backfills, DefinitionSnapshot, unknownView } from '@sibyl/features';
 import { Clock } from '@sibyl/kernel';
 import { Endpoint } from '../http/endpoint.decorator';
 import { QualityQuery } from './feature.dto';
@@ -13,6 +13,7 @@ export class QualityController {
   constructor(
     private readonly quality: TeamQuality,
     private readonly backfills: Backfills,
+    private readonly views: DefinitionSnapshot,
     private readonly clock: Clock,
   ) {}
 
@@ -24,9 +25,10 @@ export class QualityController {
     access: 'features:read',
     action: 'feature.stats',
     answer: 'FeatureStats',
-    errors: ['database_unavailable'],
+    errors: ['feature_view_not_found', 'database_unavailable'],
   })
   async stats(@Query() { view, minutes = 15 }: QualityQuery): Promise<Record<string, unknown>> {
+    this.require(view);
     const span = this.span(minutes);
     const served = await this.quality.since({ from: span.from, view });
     const baselines = await this.backfills.baselines([...new Set(served.lines.map((line) => line.view.hash))]);
@@ -41,10 +43,16 @@ export class QualityController {
     access: 'features:read',
     action: 'feature.freshness',
     answer: 'FeatureFreshness',
+    errors: ['feature_view_not_found'],
   })
   async freshness(@Query() { view, minutes = 15 }: QualityQuery): Promise<Record<string, unknown>> {
+    this.require(view);
     const span = this.span(minutes);
     return toFreshnessView(await this.quality.since({ from: span.from, view }), span);
+  }
+
+  private require(view: string | undefined): void {
+    if (view !== undefined && !this.views.view(view)) throw unknownView(view, this.views);
   }
 
   private span(minutes: number): Span {
