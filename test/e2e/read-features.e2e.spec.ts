@@ -145,6 +145,12 @@ describe('reads of features', () => {
       });
     const near = await online({ features: ['markt:price'], entities: [{ symbol: 'BTC' }] });
     expect(near).toMatchObject({ status: 400, body: { errors: [{ hint: "did you mean 'market:price'?" }] } });
+    const { body: metrics } = await client.get('/metrics');
+    expect(metrics).toMatch(
+      /sibyl_feature_validation_total\{view="market",target="bars\.close",rule="\w+",action="warn"\} [1-9]/,
+    );
+    expect(metrics).toMatch(/sibyl_feature_push_to_visible_seconds_count [1-9]/);
+    expect(metrics).toContain('sibyl_operations_running 0');
     expect(await client.get('/v1/features/stats?minutes=61')).toMatchObject({ status: 400 });
   });
 

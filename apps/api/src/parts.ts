@@ -71,5 +71,13 @@ export const PARTS: readonly (readonly [token: Token, of: (platform: Platform, c
   [Drain, () => new Drain()],
   [EventRecorder, ({ trail, clock, metrics, log }) => new EventRecorder(trail, clock, metrics, log)],
   [OperationRecords, ({ operationRecords }) => operationRecords],
-  [Operations, ({ ids, clock }, { operations }) => new Operations(ids, clock, operations)],
+  [
+    Operations,
+    ({ ids, clock, metrics }, { operations }) => countedOperations(new Operations(ids, clock, operations), metrics),
+  ],
 ];
+
+function countedOperations(operations: Operations, { server }: Metrics): Operations {
+  server.readOperations(() => operations.running);
+  return operations;
+}

@@ -64,3 +64,4 @@ export { FeatureQuality } from './quality/feature-quality';
 export type { ProfileLine, ProfileLineParts, ProfileLines } from './quality/profile-line';
 export { mergeCounts, RuleTally, type RuleCount } from './rules/rule-tally';
 export { Backfills, type BackfillResult } from './training/backfill';
+export { PushToVisible } from './log/push-to-visible';

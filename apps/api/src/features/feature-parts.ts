@@ -15,6 +15,7 @@ import {
   PastReads,
   RecentPast,
   PastWalks,
+  PushToVisible,
   SelectedFrames,
   Selections,
   SetReads,
@@ -78,6 +79,7 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   metrics.features.read({
     entities: () => states.size,
     bytes: () => states.bytes,
+    rules: () => compiler.tally.lines(),
   });
   await snapshot.start();
   const { trainingFiles, operationRecords } = await startTraining(foundation);
@@ -128,5 +130,11 @@ function startLog(
   const record = systemRecord(trail, systemActor('feature-log'), foundation);
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.features.featureEvents.inc({ stream, result }, events);
-  return FeatureLog.start({ ...heard, database, clock, log, record, onResults }, config.features);
+  const visible = new PushToVisible(
+    () => clock.now() * 1000,
+    (seconds) => metrics.features.pushToVisible.observe(seconds),
+  );
+  // What is served has heard of an event before it counts as visible.
+  const listeners = [...heard.listeners, visible];
+  return FeatureLog.start({ ...heard, listeners, database, clock, log, record, onResults }, config.features);
 }
