@@ -97,7 +97,6 @@ export async function training({ server, symbols, bars, rows: longRows, whole },
   );
   tell('training set, rows of symbols and moments at random', rate(given), '>= 2000 rows/s', given.perSecond >= 2000);
 
-  for (const symbol of symbols) void symbol;
   await readsFor(server, symbols, READS_MS / 2);
   const alone = quantile(await readsFor(server, symbols, READS_MS), 0.99);
   const stepMs = Math.max(1, Math.floor((bars * MINUTE * symbols.length) / longRows));

@@ -235,6 +235,8 @@ const SCENES = { http, feast, cold, caches, training, fresh };
 const FILLED = new Set(['http', 'feast', 'training']);
 
 async function main() {
+  const known = [...Object.keys(SCENES), 'engine', 'ingest'];
+  if (only !== undefined && !known.includes(only)) throw new Error(`no scene ${only}: ${known.join(', ')}`);
   const scenes = Object.entries(SCENES).filter(([name]) => only === undefined || only === name);
   if (scenes.length > 0) {
     const server = await startServer({ env: { SIBYL_MODELS: '' } });

@@ -65,6 +65,11 @@ describe('clients of Feast', () => {
     const pushed = await push(df, { allow_registry_cache: true, transform_on_write: true });
     expect(pushed).toMatchObject({ status: 200, text: '' });
     expect(pushed.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    expect(await client.lastEvent()).toMatchObject({
+      action: 'feature.push',
+      resource: { type: 'feature_stream', id: 'trips' },
+      changes: { ACCEPTED: 2 },
+    });
     const { body } = await online({ driver_id: [2, 1] }, { features: ['drivers:city', 'drivers:fare'] });
     expect(body).toEqual({
       results: [

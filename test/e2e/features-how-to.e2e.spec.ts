@@ -94,6 +94,21 @@ describe('documents that are run', () => {
       },
     ]);
     expect(answers.at(-1)).not.toHaveProperty('degraded');
+    // The request that each start prints, of a time long before the candles: it has no macd, and the manifest stands in.
+    const [printed = ''] = commandsOf('README.md').filter((block) => block.includes('2024-01-15T10:30:00Z'));
+    const [body] = /\{"symbol".*\}(?=')/.exec(printed) ?? [];
+    const answer = await fetch(`${server.url}/predict`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-api-key': server.adminKey },
+      body: body ?? '',
+    });
+    expect([answer.status, await answer.json()]).toMatchObject([
+      200,
+      {
+        model_info: { version: '1.4.0' },
+        degraded: { reasons: ['features_defaulted'], features: ['macd'] },
+      },
+    ]);
   }, 60_000);
 
   it('the how-to of training sets ends in rows, and in what was served', async () => {

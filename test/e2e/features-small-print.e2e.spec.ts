@@ -163,6 +163,26 @@ describe('what features answer in corners', () => {
     expect((await put('views/kept', kept('30d'))).body).not.toHaveProperty('warnings');
   });
 
+  it('the event of a publication says whether it published anything', async () => {
+    const said = (close: string): object =>
+      view('said', [{ name: 'said_s', fields: { close } }], [{ ...PRICE, input: 'close' }]);
+    const changes = async (): Promise<unknown> => {
+      const { action, changes: told } = await client.lastEvent();
+      expect(action).toBe('feature.publish');
+      return told;
+    };
+    const { body: dry } = await put('views/said?dry_run=true', said('double'));
+    expect(await changes()).toEqual({ dry_run: true, hash: dry.hash });
+    expect(await put('views/said?dry_run=true', said('none'))).toMatchObject({ status: 422 });
+    expect(await changes()).toEqual({ dry_run: true });
+    expect(await put('views/said', said('double'))).toMatchObject({ status: 200, body: { hash: dry.hash } });
+    expect(await changes()).toEqual({ hash: dry.hash });
+    expect(await put('views/said', said('double'))).toMatchObject({ status: 200, body: { unchanged: true } });
+    expect(await changes()).toEqual({ hash: dry.hash, previous: dry.hash, breaking: false, unchanged: true });
+    expect(await put('views/said?dry_run=true', said('double'))).toMatchObject({ status: 200 });
+    expect(await changes()).toEqual({ dry_run: true, hash: dry.hash, unchanged: true });
+  });
+
   it('a stream of another view goes with a key of the same type only', async () => {
     const number = { name: 'n', op: 'last', input: 'close' };
     const using = view('using', [{ name: 'bars', of: 'market' }], [number], { entity: { name: 'uid', type: 'int' } });

@@ -92,6 +92,12 @@ describe('a large read', () => {
     });
   });
 
+  it('counts what it names more than once as often', async () => {
+    const features = Array.from({ length: 300 }, () => 'heavy:m0');
+    const { status, body } = await client.post('/v1/features/online', { features, entities });
+    expect({ status, code: body.code }).toEqual({ status: 422, code: 'batch_too_large' });
+  });
+
   it('of more values than are read at once is refused, and told how many entities are', async () => {
     const many = {
       ...VIEW,

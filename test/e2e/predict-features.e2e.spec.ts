@@ -8,7 +8,9 @@ import { REPOSITORY, startServer, type TestServer } from '../support/server.mjs'
 const EXAMPLE =
   fs.readFileSync(path.join(REPOSITORY, 'examples/features/trading.yaml'), 'utf8').split('\n---\n')[0] ?? '';
 /** On a busy machine the spec takes longer than a price is worth there. */
-const VIEW = EXAMPLE.replaceAll('ttl: 90s', 'ttl: 9m');
+const VIEW = EXAMPLE.replaceAll('ttl: 90s', 'ttl: 9m')
+  // Of what a policy does without.
+  .replace('candles_1m.volume, op: last, ttl: 9m, required: true', 'candles_1m.volume, op: last, ttl: 9m');
 const MEMBERS = [
   'btc_technical:price',
   'btc_technical:volume',
@@ -112,6 +114,15 @@ describe('predictions filled by the feature service', () => {
     expect(one.status).toBe(200);
     const { body } = await client.get(`/v1/predictions/${one.body.id}`);
     expect(body.features).toMatchObject([{ values: { rsi: 12 }, given: { 'btc_technical:rsi': 12 } }]);
+    // As the record has it, a read takes it.
+    const { given } = body.features[0];
+    const read = { set: 'momentum_inputs', entities: [{ symbol: 'BTC/USDT' }], given };
+    expect((await client.post('/v1/features/online', read)).body.results).toMatchObject([
+      {
+        values: [expect.any(Number), expect.any(Number), 12, expect.any(Number)],
+        sources: ['stream', 'stream', 'request', 'stream'],
+      },
+    ]);
     expect(await client.post('/predict', { symbol: 'BTC/USDT', features: { rsi: 'high' } })).toMatchObject({
       status: 422,
       body: { code: 'input_type_mismatch' },
@@ -143,6 +154,69 @@ describe('predictions filled by the feature service', () => {
     });
   });
 
+  it('422: null where the model takes none is said to be that, whatever else is missing', async () => {
+    for (const body of [
+      { symbol: 'BTC/USDT', features: { rsi: null } },
+      { symbol: 'NO/PE', features: { rsi: null } },
+    ])
+      expect(await client.post('/predict', body)).toMatchObject({
+        status: 422,
+        body: { code: 'input_missing', errors: [{ pointer: '/features/rsi', received: 'null' }] },
+      });
+  });
+
+  it('names what the request itself would have to give, and first what it gives that nobody knows', async () => {
+    const view = {
+      ...{ kind: 'FeatureView', name: 'paid', entity: { name: 'symbol', type: 'string' } },
+      streams: [{ name: 'candles_1m', of: 'btc_technical' }],
+      features: [
+        { name: 'amount', source: 'request', dtype: 'double' },
+        { name: 'fee', source: 'request', dtype: 'double', default: 1 },
+        { name: 'cost', expr: 'amount * 2 + fee' },
+        { name: 'costs', expr: 'cost * 3' },
+      ],
+    };
+    expect(await put('/v1/features/views/paid', view)).toMatchObject({ status: 200 });
+    const features = [...MEMBERS.slice(0, 3), { name: 'macd', feature: 'paid:costs' }];
+    expect(await put('/v1/features/sets/paid', set('paid', { features }))).toMatchObject({ status: 200 });
+    await register('paid', 'paid');
+    const given = (more: object): Promise<Reply> =>
+      client.post('/models/paid/predict', { symbol: 'BTC/USDT', features: more });
+    expect(await given({ amount: 5 })).toMatchObject({ status: 200 });
+    expect(await given({ amout: 5 })).toMatchObject({
+      status: 400,
+      body: { code: 'unknown_field', errors: [{ pointer: '/features/amout', hint: 'nearest known field: amount' }] },
+    });
+    const { status, body } = await given({});
+    expect({ status, ...body }).toMatchObject({ status: 422, code: 'incomplete_features' });
+    expect(body.errors).toEqual([
+      { pointer: '/features/macd', expected: 'a value', received: 'NOT_FOUND' },
+      { pointer: '/features/amount', expected: 'a value', received: 'nothing' },
+    ]);
+  });
+
+  it('400: a request that names two symbols, or a key that nobody has', async () => {
+    const both = { symbol: 'BTC/USDT', entity: { symbol: 'ETH/USDT' } };
+    const text = { symbol: 'BTC/USDT', entity: 'ETH/USDT' };
+    const more = { entity: { symbol: 'BTC/USDT', symbl: 'x' } };
+    for (const [wrong, code, pointer] of [
+      [both, 'invalid_parameter', '/entity/symbol'],
+      [text, 'invalid_parameter', '/entity'],
+      [more, 'unknown_field', '/entity/symbl'],
+    ] as const) {
+      for (const route of ['/predict', '/models/momentum/predict'])
+        expect(await client.post(route, wrong)).toMatchObject({ status: 400, body: { code, errors: [{ pointer }] } });
+      const batch = await client.post('/predict/batch', { requests: [{ symbol: 'BTC/USDT' }, wrong] });
+      expect(batch.body.predictions).toMatchObject([
+        { prediction: {} },
+        { error: { code, errors: [{ pointer: `/requests/1${pointer}` }] } },
+      ]);
+    }
+    const same = { symbol: 'BTC/USDT', entity: { symbol: 'BTC/USDT' } };
+    expect(await client.post('/predict', same)).toMatchObject({ status: 200 });
+    expect(await client.post('/predict', { symbol: 'BTC/USDT', entity: 'BTC/USDT' })).toMatchObject({ status: 200 });
+  });
+
   it('422: a symbol that nobody knows, with the status of each feature; one that cannot be', async () => {
     await readOf('NO/PE');
     expect(await client.post('/predict', { symbol: 'NO/PE' })).toMatchObject({
@@ -156,7 +230,7 @@ describe('predictions filled by the feature service', () => {
       body: { code: 'invalid_parameter', errors: [{ pointer: '/symbol' }] },
     });
     expect(await client.post('/predict', { entity: { coin: 'x' } })).toMatchObject({
-      body: { code: 'input_missing', errors: [{ pointer: '/symbol' }] },
+      body: { code: 'unknown_field', errors: [{ pointer: '/entity/coin' }] },
     });
     expect(await client.post('/predict', { entity: { symbol: 'BTC/USDT' } })).toMatchObject({ status: 200 });
     expect(await client.post('/predict', {})).toMatchObject({ status: 422, body: { code: 'incomplete_features' } });
@@ -259,7 +333,36 @@ describe('predictions filled by the feature service', () => {
     it('422: fewer have a value than the set asks for', async () => {
       expect(await client.post('/models/sparse/predict', { symbol: 'OLD/USDT' })).toMatchObject({
         status: 422,
-        body: { code: 'incomplete_features', detail: 'Of 3 features 2 have a value; the set asks for 3.' },
+        body: {
+          code: 'incomplete_features',
+          detail: 'Of 3 features 2 have a value; the set asks for 3.',
+          errors: [{ pointer: '/features/volume', received: expect.stringMatching(/^STALE, /) }],
+        },
+      });
+    });
+
+    it('as of a time that is not kept: what is left out is missing, and never what is known now', async () => {
+      const { price, volume, rsi } = { price: 45_000, volume: 1_000_000, rsi: 65.5 };
+      const then = { symbol: 'BTC/USDT', timestamp: '1990-01-01T00:00:00Z' };
+      const served = await client.post('/models/lacking/predict', { ...then, features: { price, volume, rsi } });
+      expect(served).toMatchObject({
+        status: 200,
+        body: { degraded: { reasons: ['features_defaulted'], features: ['macd'] } },
+      });
+      expect((await client.get(`/v1/predictions/${served.body.id}`)).body.features).toMatchObject([
+        { statuses: { macd: 'NOT_FOUND' } },
+      ]);
+      expect(await client.post('/models/defaulting/predict', then)).toMatchObject({
+        body: { degraded: { reasons: ['features_defaulted'], features: ['price', 'volume', 'rsi', 'macd'] } },
+      });
+      for (const body of [{ ...then, features: { volume, rsi } }, then])
+        expect(await client.post('/models/lacking/predict', body)).toMatchObject({
+          status: 422,
+          body: { code: 'timestamp_before_retention', errors: [{ pointer: '/timestamp' }] },
+        });
+      expect(await client.post('/predict', { ...then, features: { price, volume, rsi } })).toMatchObject({
+        status: 422,
+        body: { code: 'timestamp_before_retention' },
       });
     });
 

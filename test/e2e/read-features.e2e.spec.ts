@@ -120,6 +120,20 @@ describe('reads of features', () => {
     expect(steps.mean3).toMatchObject({ by: 'mean', count: 3, outputs: [{ value: 20 }] });
     expect(steps.mean3.events.map(({ inputs }: { inputs: number[] }) => inputs[0])).toEqual([10, 20, 30]);
     expect(steps.spread.outputs[0]).toMatchObject({ value: 1, given: true });
+    expect(await client.lastEvent()).toMatchObject({
+      action: 'feature.explain',
+      resource: { type: 'feature_view', id: 'market' },
+      changes: {
+        views: [expect.stringMatching(/^market@sha256:[0-9a-f]{64}$/)],
+        ...{ feature: 'market:gap', entities: 1 },
+      },
+    });
+    await client.post('/v1/features/explain', { set: 'inputs', feature: 'price', entity: { symbol: 'BTC' } });
+    expect(await client.lastEvent()).toMatchObject({
+      action: 'feature.explain',
+      resource: { type: 'feature_set', id: 'inputs' },
+      changes: { feature_set: expect.stringMatching(/^inputs@sha256:[0-9a-f]{64}$/), feature: 'price' },
+    });
   });
 
   it('are told by stats and freshness: distributions, ages, and the rules that did not hold', async () => {

@@ -63,7 +63,10 @@ describe('the room for training sets', () => {
     const ofTwo = [await make(two ?? ''), await make(two ?? '')];
     // What others have is never taken for it, and nothing of it is left.
     const before = readdirSync(join(server.dataDir, 'training-sets')).sort();
-    expect(await make(three ?? '')).toMatchObject({ status: 'failed', error: { code: 'storage_full' } });
+    expect(await make(three ?? '')).toMatchObject({
+      status: 'failed',
+      error: { code: 'storage_full', detail: expect.stringContaining('DELETE /v1/operations/{id}') },
+    });
     expect(readdirSync(join(server.dataDir, 'training-sets')).sort()).toEqual(before);
     expect(await Promise.all(ofTwo.map((made) => fetched(two ?? '', made)))).toEqual([200, 200]);
     expect(await fetched(small ?? '', kept)).toBe(200);
@@ -81,6 +84,27 @@ describe('the room for training sets', () => {
     });
     expect(readdirSync(join(server.dataDir, 'training-sets')).filter((name) => name.includes('.rows.'))).toEqual([]);
     expect(await make(small ?? '', 1)).toMatchObject({ status: 'succeeded' });
+  }, 120_000);
+
+  it('is free again when a finished one is deleted, by whoever may', async () => {
+    const [owner, other] = [await keyOf('owner'), await keyOf('other-owner')];
+    const lying = (): readonly string[] => readdirSync(join(server.dataDir, 'training-sets')).sort();
+    const before = lying();
+    const { id, result } = await make(owner, 1);
+    expect(lying()).toEqual([...before, result.file].sort());
+    const drop = (key: string): Promise<Reply> => client.call('DELETE', `/v1/operations/${id}`, { key });
+    expect(await drop(other)).toMatchObject({ status: 404, body: { code: 'operation_not_found' } });
+    expect(await fetched(owner, { id })).toBe(200);
+    expect(await drop(owner)).toMatchObject({ status: 200, body: { status: 'succeeded' } });
+    const event = { action: 'operation.cancel', resource: { type: 'operation', id } };
+    expect(await client.lastEvent()).toMatchObject({ ...event, changes: { removed: result.file } });
+    expect(lying()).toEqual(before);
+    expect(await client.get(`/v1/operations/${id}/result`, { key: owner })).toMatchObject({
+      status: 404,
+      body: { code: 'operation_not_found' },
+    });
+    expect(await drop(owner)).toMatchObject({ status: 200 });
+    expect(await client.lastEvent()).not.toHaveProperty('changes');
   }, 120_000);
 
   it('in which they are made has two places for one key, and one more for others', async () => {

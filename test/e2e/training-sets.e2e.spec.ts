@@ -124,6 +124,37 @@ describe('training sets', () => {
     expect(body.results[0].values).toEqual(last.values);
   });
 
+  it('say what they are of in the record of who asked for them, and in their result', async () => {
+    const { hash } = (await client.get('/v1/features/sets/inputs')).body;
+    const view = `market@${(await client.get('/v1/features/views/market')).body.hash}`;
+    const set = `inputs@${hash}`;
+    const rows = served.slice(0, 3).map(({ symbol, timestamp }) => ({ symbol, timestamp }));
+    const made = await begin({ set: 'inputs', rows, format: 'csv', known_at: 'now' });
+    expect(await client.lastEvent()).toMatchObject({
+      action: 'feature.historical',
+      resource: { type: 'feature_set', id: 'inputs' },
+      changes: { feature_set: set, operation: made.body.id, rows: 3, known_at: 'now', format: 'csv' },
+    });
+    expect((await ended(made)).result).toMatchObject({ set: 'inputs', feature_set: set, views: [view] });
+    const generate = { stream: 'bars', from: START - 20_000, to: START, step: '10s' };
+    const grid = await begin({ features: ['market:price'], generate });
+    expect(await client.lastEvent()).toMatchObject({
+      resource: { type: 'feature_view', id: 'market' },
+      changes: { views: [view], operation: grid.body.id, rows: 9, known_at: 'timestamp', format: 'ndjson' },
+    });
+    const { result } = await ended(grid);
+    expect(result).toMatchObject({ views: [view], rows: 9 });
+    expect(result).not.toHaveProperty('feature_set');
+    const body = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+    const headers = { 'content-type': 'application/x-ndjson' };
+    const lines = await client.call('POST', `/v1/features/historical?set=${set}`, { headers, body });
+    expect(await client.lastEvent()).toMatchObject({
+      resource: { type: 'feature_set', id: 'inputs' },
+      changes: { feature_set: set, operation: lines.body.id, bytes: Buffer.byteLength(body), format: 'ndjson' },
+    });
+    expect((await ended(lines)).result).toMatchObject({ feature_set: set, views: [view], rows: 3 });
+  });
+
   it('have what a request would give: by a column of its name, or by `given`', async () => {
     const orders = {
       kind: 'FeatureView',

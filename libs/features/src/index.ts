@@ -34,7 +34,8 @@ export { LiveReads } from './engine/live-reads';
 export { PastReads } from './engine/past-reads';
 export { RecentPast } from './engine/recent-past';
 export { Settlement } from './log/settlement';
-export { checkRetention } from './serving/retention';
+export { unansweredInputs } from './serving/request-inputs';
+export { retentionFault } from './serving/retention';
 export { PastWalks } from './engine/past-walks';
 export { FeatureReads, type ReadAnswer, type ReadRequest } from './serving/feature-reads';
 export type { AskedRow } from './serving/entity-rows';
@@ -58,7 +59,7 @@ export { TRAINING_FORMATS, type TrainingFormat } from './training/training-colum
 export { TrainingFiles } from './training/training-files';
 export { TrainingOptions } from './training/training-options';
 export type { GivenRow } from './training/training-row';
-export { TrainingSets, type TrainingRequest, type TrainingResult } from './training/training-sets';
+export { TrainingSets, type TrainingPlan, type TrainingRequest, type TrainingResult } from './training/training-sets';
 export { QUANTILES, type AgeSummary, type ProfileSummary } from './quality/feature-profile';
 export { FeatureQuality } from './quality/feature-quality';
 export type { ProfileLine, ProfileLineParts, ProfileLines } from './quality/profile-line';

@@ -180,7 +180,7 @@ export const ERROR_CODES = {
   storage_full: {
     kind: 'unavailable',
     title: 'The disk of the server is full',
-    help: 'There is no room for what was sent or for what has to be made of it, on the disk or in what keys may take of it together. What came was dropped and nothing became valid. Retry after `Retry-After` seconds, when the operator has made room.',
+    help: 'There is no room for what was sent or for what has to be made of it, on the disk or in what keys may take of it together. What came was dropped and nothing became valid. Retry after `Retry-After` seconds, when the operator has made room; finished training sets make room when they are deleted (`DELETE /v1/operations/{id}`).',
   },
   execution_provider_unavailable: {
     kind: 'unavailable',

@@ -45,8 +45,8 @@ export interface FeatureBasis {
 
 /** The features of one version. */
 export interface VersionFeatures {
-  /** What requests may give beside the features of the model, for others to be computed from. */
-  readonly extra: ReadonlySet<string>;
+  /** What requests may give beside the features of the model, for others to be computed from; undefined: not known now. */
+  readonly extra: ReadonlySet<string> | undefined;
   /** What it has for each row, or why the row cannot be answered: at once where everything is at hand. */
   read(rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows>;
 }

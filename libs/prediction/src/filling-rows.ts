@@ -21,9 +21,14 @@ export function leavesOut({ slots }: ModelContract, features: JsonObject): boole
 
 /** Adds a row with all that stands in for what it leaves out. Throws, and leaves the row free, where it cannot be answered. */
 export function addRow(rows: FeatureRows, row: FillingRow): RowFill | undefined {
+  const { filled, source } = row;
   // Where the source cannot be asked, nobody knows what it would take beside the features of the model.
-  if (row.filled instanceof DomainError) throw row.filled;
-  return supply(rows, rows.add(row.features, row.pointer, row.source?.extra), row);
+  if (filled instanceof DomainError && source?.extra === undefined) throw filled;
+  // What the request gives is looked at first: a name that nobody knows, or null, is often why others have no value.
+  const missing = rows.add(row.features, row.pointer, source?.extra);
+  if (!(filled instanceof DomainError)) return supply(rows, missing, { filled, pointer: row.pointer });
+  rows.drop();
+  throw filled;
 }
 
 /** The same; what is wrong with the row in place of it. */
@@ -39,14 +44,12 @@ export function tryAdd(rows: FeatureRows, row: FillingRow): { readonly fill: Row
 export function supply(
   rows: FeatureRows,
   missing: readonly FeatureSlot[],
-  row: Pick<FillingRow, 'filled' | 'pointer'>,
+  { filled, pointer }: { readonly filled?: FilledRow | undefined; readonly pointer: string },
 ): RowFill | undefined {
   if (missing.length === 0) return undefined;
-  if (row.filled instanceof DomainError) rows.drop();
-  const filled = orThrow(row.filled);
   let defaulted = NONE;
   if (filled === undefined || !supplyAll(rows, missing, filled.values)) {
-    const fill = fillMissing(missing, filled?.values, row.pointer, () => rows.drop());
+    const fill = fillMissing(missing, filled?.values, pointer, () => rows.drop());
     for (const slot of missing) rows.supply(slot, fill.values[slot.name]);
     ({ defaulted } = fill);
   }

@@ -28,7 +28,7 @@ export class BackfillsController {
   @Endpoint({
     summary: 'Compute a view over the past from the log',
     description:
-      'Every entity of its streams at each step of the time. Its states come into memory, and what its features came to is kept as the baseline of this version, which `GET /v1/features/stats` shows beside what is served. Past the wait, or with `Prefer: respond-async`, 202 with an operation. Two of one key are computed at once, four in all.',
+      'Every entity of its streams at each step of the time. Its states come into memory, and what its features came to is kept as the baseline of this version, which `GET /v1/features/stats` shows beside what is served. Past the wait, or with `Prefer: respond-async`, 202 with an operation. A worker computes two of one key at once, four in all; the limits are each worker’s own.',
     access: 'features:write',
     action: 'feature.backfill',
     creates: true,

@@ -25,8 +25,14 @@ export class Definitions {
 
   async publish(caller: Principal, asked: PublishRequest, record: RecordChange): Promise<Published> {
     const { kind, name, isDry, request } = asked;
+    // The event of a dry run says that nothing was published, be it refused or not.
+    if (isDry) request.context.changes = { dry_run: true };
     const definition = { kind, name, document: await readDefinition(request, this.options) };
-    if (isDry) return this.store.preview(definition);
+    if (isDry) {
+      const found = await this.store.preview(definition);
+      request.context.changes = { dry_run: true, hash: found.hash, ...(found.unchanged && { unchanged: true }) };
+      return found;
+    }
     const published = await this.store.publish(caller.actor, definition, record);
     const { hash, unchanged } = published;
     if (!unchanged) this.feed.tell(() => this.lineage.eventOf(kind, name, hash));

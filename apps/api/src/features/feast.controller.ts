@@ -9,6 +9,7 @@ import { Endpoint } from '../http/endpoint.decorator';
 import { HttpOptions } from '../http/http-options';
 import { parseJson } from '../http/json-text';
 import type { ApiRequest } from '../http/request-context';
+import { countsOf } from './pushes';
 import { READ_DEPTH } from './read-body';
 import { FEAST_ONLINE_BODY, FEAST_ONLINE_EXAMPLE, FEAST_PUSH_BODY, FEAST_PUSH_EXAMPLE } from './feast.schemas';
 
@@ -61,7 +62,11 @@ export class FeastController {
     ],
   })
   async push(@Caller() caller: Principal, @Req() request: ApiRequest): Promise<string> {
-    await this.facade.push(caller.actor, await this.bodyOf(request));
+    const { context } = request;
+    await this.facade.push(caller.actor, await this.bodyOf(request), {
+      onStream: (stream) => (context.resource = { type: 'feature_stream', id: stream }),
+      onResults: (results) => (context.changes = countsOf(results)),
+    });
     return '';
   }
 

@@ -37,10 +37,14 @@ export class LastingBasis {
     this.set = selection.reference;
     this.head = `{"set":"${selection.reference}","at":`;
     this.tail = `,${JSON.stringify(lastingOf(selection, frames)).slice(1)}`;
+    const named = new Set<string>();
     for (const { basis } of frames) {
-      for (const { stream, eventTime } of basis) {
-        if (Number.isNaN(eventTime)) continue;
-        this.names.push(`${this.names.length > 0 ? ',' : ''}"${stream}":`);
+      for (const { stream, entity, eventTime } of basis) {
+        // Views may share a stream, and read it by the same key or by another one.
+        const name = named.has(stream) ? `${stream}@${entity}` : stream;
+        if (Number.isNaN(eventTime) || named.has(`${stream}@${entity}`)) continue;
+        named.add(stream).add(`${stream}@${entity}`);
+        this.names.push(`${this.names.length > 0 ? ',' : ''}${JSON.stringify(name)}:`);
         this.times.push(eventTime);
       }
     }

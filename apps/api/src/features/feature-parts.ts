@@ -76,11 +76,7 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   );
   const sets = new SetReads({ snapshot, selections, frames, history, now });
   const featurePins = pinsOf(foundation, { database, trail }, sets);
-  metrics.features.read({
-    entities: () => states.size,
-    bytes: () => states.bytes,
-    rules: () => compiler.tally.lines(),
-  });
+  readMetrics(metrics, states, compiler);
   await snapshot.start();
   const { trainingFiles, operationRecords } = await startTraining(foundation);
   const trainingSets = new TrainingSets({
@@ -111,6 +107,10 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
       await featureLog.stop();
     },
   };
+}
+
+function readMetrics({ features }: Metrics, states: StateStore, { tally }: DefinitionCompiler): void {
+  features.read({ entities: () => states.size, bytes: () => states.bytes, rules: () => tally.lines() });
 }
 
 /** What they keep is on record. */

@@ -26,7 +26,7 @@ export class HistoricalController {
   @Endpoint({
     summary: 'Make a training set',
     description:
-      'Point in time: each row has the values that were served at its `timestamp`, computed by what serves, from what was known then; with `known_at` of `now` late and corrected events count too. An operation: its `result` has the SHA-256 of the file, which is fetched from `GET /v1/operations/{id}/result` for a day, or until newer ones of the same key need its room. Two of one key are made at once, three in all.',
+      'Point in time: each row has the values that were served at its `timestamp`, computed by what serves, from what was known then; with `known_at` of `now` late and corrected events count too. An operation: its `result` has the SHA-256 of the file, which is fetched from `GET /v1/operations/{id}/result` for a day, or until newer ones of the same key need its room. `DELETE /v1/operations/{id}` cancels it, or removes the file. A worker makes two of one key at once, three in all; the limits are each worker’s own.',
     access: 'features:read',
     action: 'feature.historical',
     creates: true,
@@ -62,7 +62,7 @@ export class HistoricalController {
   @Endpoint({
     summary: 'Fetch the file of an operation',
     description:
-      'The training set that `POST /v1/features/historical` made, for the key that began it, in its format: JSON lines, CSV or Parquet.',
+      'The training set that `POST /v1/features/historical` made, for the key that began it, in its format: JSON lines, CSV or Parquet. 404 where it is not finished, or not kept any more: expired, deleted, or gone for a newer one.',
     access: 'features:read',
     action: 'operation.fetch',
     resource: ['operation', 'id'],

@@ -86,7 +86,8 @@ function envelopeOf(body: unknown, named: string | undefined): Envelope {
   return { stream, events: list };
 }
 
-function countsOf(results: readonly PushedEvent[]): Record<string, number> {
+/** How many events came to what, as the record of a push has it. */
+export function countsOf(results: readonly PushedEvent[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { status } of results) counts[status] = (counts[status] ?? 0) + 1;
   return counts;

@@ -8,22 +8,29 @@ const SAMPLED = 500;
 
 type Age = ReturnType<Metrics['features']['ageOf']>;
 
+/** For the event of a read, what is read: a set or views, in the versions that are meant. */
+export function noteSelection(context: RequestContext, selection: Selection, more: Record<string, unknown>): void {
+  const { set, views } = selection;
+  const named = views.map(({ view }) => view.name).join(',');
+  context.resource = set ? { type: 'feature_set', id: set.name } : { type: 'feature_view', id: named.slice(0, 256) };
+  context.changes = { ...(set ? { feature_set: setText(set) } : { views: viewTexts(selection) }), ...more };
+}
+
+export function setText({ name, hash }: NonNullable<Selection['set']>): string {
+  return `${name}@${hash}`;
+}
+
+export function viewTexts({ views }: Selection): readonly string[] {
+  return views.map(({ view }) => `${view.name}@${view.hash}`);
+}
+
 export class ReadAccount {
   private readonly ages = new WeakMap<Selection, readonly Age[]>();
 
   constructor(private readonly features: Metrics['features']) {}
 
   note(context: RequestContext, answer: ReadAnswer): void {
-    const { selection, rows } = answer;
-    const { set, views } = selection;
-    const named = views.map(({ view }) => view.name).join(',');
-    context.resource = set ? { type: 'feature_set', id: set.name } : { type: 'feature_view', id: named.slice(0, 256) };
-    context.changes = {
-      ...(set
-        ? { feature_set: `${set.name}@${set.hash}` }
-        : { views: views.map(({ view }) => `${view.name}@${view.hash}`) }),
-      entities: rows.length,
-    };
+    noteSelection(context, answer.selection, { entities: answer.rows.length });
     this.count(answer);
   }
 

@@ -1,6 +1,17 @@
 import { READ_TIERS, TRAINING_FORMATS, VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
 import { READ_REASONS, READ_REASON_TEXT } from './read-reasons';
-import { INSTANT, listOf, object, orNull, text, truth, whole, type Schema, type Schemas } from '../docs/schema';
+import {
+  ANYTHING,
+  INSTANT,
+  listOf,
+  object,
+  orNull,
+  text,
+  truth,
+  whole,
+  type Schema,
+  type Schemas,
+} from '../docs/schema';
 
 const VALUE: Schema = { description: 'A number, a text, a boolean, a list of them, or null' };
 const STATUS = text('How the value was come by', { enum: [...VALUE_STATUSES] });
@@ -186,6 +197,21 @@ export const READ_SCHEMAS: Schemas = {
     from: INSTANT,
     to: INSTANT,
     features: { type: 'object', additionalProperties: object({ count: FEATURE.count, ...PROFILE }) },
+  }),
+  TrainingSet: object({
+    'set?': text('As the request names it'),
+    'feature_set?': text('The version of the set: `name@` and its hash'),
+    views: listOf(text('The version of a view that was read: `name@` and its hash')),
+    known_at: { ...TIME, description: 'As the request has it; `timestamp`: each row knows what was known at its own' },
+    file: text(),
+    rows: whole(),
+    bytes: whole(),
+    sha256: text('Of the file'),
+    columns: listOf(ANYTHING),
+    statuses: { type: 'object', additionalProperties: whole(), description: 'Values by status' },
+    'degraded?': object({ reasons: listOf(text(READ_REASON_TEXT, { enum: ['unsettled'] })) }),
+    href: text('Where the file is fetched'),
+    expires_at: INSTANT,
   }),
   FeatureFreshness: object({
     ...SPAN,

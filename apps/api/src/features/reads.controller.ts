@@ -5,6 +5,7 @@ import { unreachable } from '../front/unreachable';
 import { Endpoint } from '../http/endpoint.decorator';
 import type { ApiRequest } from '../http/request-context';
 import { EXPLAIN_BODY, EXPLAIN_EXAMPLE, ONLINE_BODY, ONLINE_EXAMPLE } from './read.schemas';
+import { noteSelection } from './read-account';
 import { ReadBody } from './read-body';
 import { toExplanationView } from './read.view';
 
@@ -66,6 +67,7 @@ export class ReadsController {
   })
   async explain(@Req() request: ApiRequest): Promise<Record<string, unknown>> {
     const { asked, feature } = await this.bodies.explain(request);
+    noteSelection(request.context, await this.reads.select(asked), { feature, entities: 1 });
     return toExplanationView(await this.reads.explain(asked, feature));
   }
 }

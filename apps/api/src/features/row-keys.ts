@@ -1,12 +1,13 @@
 /** Hot path: asked for each row that leaves features out. */
 import { entityKey, type SetSelection } from '@sibyl/features';
 import { DomainError } from '@sibyl/kernel';
-import { pointerTo, type FeatureAsk, type FeatureQuery } from '@sibyl/prediction';
+import { pointerTo, RequestFaults, type FeatureAsk, type FeatureQuery } from '@sibyl/prediction';
 
 /** The key of each view of a set; undefined: the request names nobody. Throws what is wrong with the keys. */
 export function keysOf({ views }: SetSelection, ask: FeatureAsk): readonly string[] | undefined {
   const { query } = ask;
   if (query.symbol === undefined && query.entity === undefined) return undefined;
+  checkNames(views, ask);
   const only = areOfOne(views);
   const keys: string[] = [];
   for (const { view } of views) {
@@ -18,6 +19,25 @@ export function keysOf({ views }: SetSelection, ask: FeatureAsk): readonly strin
     keys.push(key);
   }
   return keys;
+}
+
+/** A key that no view has is refused, as `symbol` and `entity` are that say different things of one. */
+function checkNames(views: SetSelection['views'], { query: { symbol, entity }, pointer }: FeatureAsk): void {
+  const request = pointer.slice(0, pointer.lastIndexOf('/'));
+  if (typeof entity === 'object') {
+    for (const name in entity) {
+      if (views.some(({ view }) => view.entity.name === name)) continue;
+      const faults = new RequestFaults();
+      faults.unknown(`${request}/entity`, Object.keys(entity), new Set(views.map(({ view }) => view.entity.name)));
+      throw faults.error();
+    }
+  } else if (entity !== undefined && symbol !== undefined && entity !== symbol && areOfOne(views)) {
+    // Of views of something else, `entity` is the key, and `symbol` what the caller calls the request.
+    if (views[0]?.view.entity.name !== 'symbol') return;
+    throw new DomainError('invalid_parameter', "'symbol' and 'entity' name different symbols.", {
+      faults: [{ pointer: `${request}/entity`, expected: "what 'symbol' says, or nothing" }],
+    });
+  }
 }
 
 function areOfOne(views: SetSelection['views']): boolean {

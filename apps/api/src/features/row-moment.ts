@@ -1,20 +1,28 @@
-import { checkRetention, instantText, readInstant, type SetSelection } from '@sibyl/features';
+import { instantText, readInstant, retentionFault, type SetSelection } from '@sibyl/features';
 import { DomainError } from '@sibyl/kernel';
 import type { FeatureAsk } from '@sibyl/prediction';
 
 /** Clocks of callers run ahead by so much. */
 const AHEAD_MICROS = 5_000_000;
+const NOW: AskedMoment = { at: undefined };
 
-/** The moment that a request asks about; undefined: now. */
-export function momentOf(selection: SetSelection, { query, pointer }: FeatureAsk, now: number): number | undefined {
-  if (query.timestamp === undefined) return undefined;
+/** The moment that a request asks about. */
+export interface AskedMoment {
+  /** Undefined: now. */
+  readonly at: number | undefined;
+  /** What is wrong with it where the log does not reach back so far. */
+  readonly beforeRetention?: DomainError | undefined;
+}
+
+/** Throws where the moment has not come yet. */
+export function momentOf(selection: SetSelection, { query, pointer }: FeatureAsk, now: number): AskedMoment {
+  if (query.timestamp === undefined) return NOW;
   const at = readInstant(query.timestamp) ?? 0;
-  if (at >= now && at <= now + AHEAD_MICROS) return undefined;
+  if (at >= now && at <= now + AHEAD_MICROS) return NOW;
   const place = `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp`;
   if (at > now) {
     const faults = [{ pointer: place, expected: `a time that has come: it is ${instantText(now)}` }];
     throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults });
   }
-  checkRetention(selection, at, now, place);
-  return at;
+  return { at, beforeRetention: retentionFault(selection, at, now, place) };
 }

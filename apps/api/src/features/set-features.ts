@@ -31,7 +31,6 @@ const ROWS = 1000;
 const PAST_LIMIT_MS = 2000;
 const PAST_WAIT_MS = PAST_LIMIT_MS / 2;
 const NOTHING: FilledRow = { values: new Map(), amended: [], defaulted: [], stale: [], basis: undefined };
-const NO_NAMES: ReadonlySet<string> = new Set();
 /** The key of a request that names no entity: no event can have it, so that the policy of the set decides what becomes of it. */
 const NOBODY = '';
 
@@ -42,6 +41,8 @@ interface Asked {
   readonly row: OnlineRow;
   /** Undefined: now. */
   readonly at: number | undefined;
+  /** The log does not reach back to the moment: what is said where the policy of the set does not do without values. */
+  readonly beforeRetention: DomainError | undefined;
 }
 
 /** How the frames of a row were read. */
@@ -76,8 +77,8 @@ export class SetFeatures implements VersionFeatures {
   }
 
   /** Of the set as it was read last: asked for after each read. */
-  get extra(): ReadonlySet<string> {
-    return this.binding?.extra ?? NO_NAMES;
+  get extra(): ReadonlySet<string> | undefined {
+    return this.binding?.extra;
   }
 
   read(rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
@@ -168,10 +169,12 @@ export class SetFeatures implements VersionFeatures {
   }
 
   private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked {
-    const entities = keysOf(binding.selection, ask) ?? binding.selection.views.map(() => NOBODY);
-    const at = momentOf(binding.selection, ask, this.parts.clock.now() * 1000);
+    const keys = keysOf(binding.selection, ask);
+    const { at, beforeRetention } = momentOf(binding.selection, ask, this.parts.clock.now() * 1000);
+    // What is left of a time that is not kept must not pass for what was: nobody is known then.
+    const entities = keys === undefined || beforeRetention ? binding.selection.views.map(() => NOBODY) : keys;
     const given = givenOf(binding, ask);
-    return { index, pointer: ask.pointer, row: given ? { entities, given } : { entities }, at };
+    return { index, pointer: ask.pointer, row: given ? { entities, given } : { entities }, at, beforeRetention };
   }
 
   private fill(
@@ -182,7 +185,7 @@ export class SetFeatures implements VersionFeatures {
     moment?: PastMoment,
   ): FilledRows {
     for (let i = 0; i < asked.length; i++) {
-      const { index, pointer } = asked[i] as Asked;
+      const { index, pointer, beforeRetention } = asked[i] as Asked;
       try {
         filled[index] = this.rowOf(binding, answer.frames[i] ?? [], {
           at: answer.at,
@@ -192,7 +195,8 @@ export class SetFeatures implements VersionFeatures {
           ...(answer.unsettled === true && { unsettled: true }),
         });
       } catch (error) {
-        filled[index] = orInternal(error);
+        const wrong = orInternal(error);
+        filled[index] = wrong.code === 'incomplete_features' ? (beforeRetention ?? wrong) : wrong;
       }
     }
     return filled;

@@ -19,7 +19,7 @@ function selectionOf(policies: Policies): SetSelection {
   const member = { name: 'x', feature: 'x', type: 'double', default: DEFAULT } as const;
   const set = { name: 's', hash: 'h', minCompleteness: 0, members: [member], ...policies };
   const members = [{ ...member, view: 0, slot: 0, source: 'stream' }];
-  const views = [{ view: { name: 'v' } }];
+  const views = [{ view: { name: 'v' }, program: { plan: { steps: [], outputs: [] } } }];
   return { set, members, views, programs: [], reference: 's@h' } as unknown as SetSelection;
 }
 
@@ -113,6 +113,14 @@ describe('what could not be read', () => {
     expect(codeOf(policyRow(complete, unread, slot), 'failed')).toBe('database_unavailable');
     expect(codeOf(policyRow(complete, frameOf('NOT_FOUND', false), slot))).toBe('incomplete_features');
   });
+});
+
+it('too few are there: the errors name what has no value, also where the request says null', () => {
+  const selection = selectionOf({ onMissing: 'null', onStale: 'null' });
+  const complete = { ...selection, set: { ...selection.set, minCompleteness: 1 } };
+  const row = policyRow(complete, { ...frameOf('NULL', false, null), values: [null] });
+  const faults = [{ pointer: '/features/x', expected: 'a value', received: 'NULL' }];
+  expect(() => row.conclude('/features', AT)).toThrow(expect.objectContaining({ code: 'incomplete_features', faults }));
 });
 
 it('a required feature is not done without, whatever the policy, and whoever leaves it out', () => {

@@ -2,6 +2,7 @@
 import {
   KeptByFrames,
   servedRow,
+  unansweredInputs,
   type FeatureValue,
   type Frame,
   type OnlineAnswer,
@@ -40,6 +41,13 @@ export function bindMembers(
   });
 }
 
+/** A member without a value, why, and when the event behind it happened, NaN where there is none. */
+interface Lack {
+  readonly member: SelectedMember;
+  readonly status: string;
+  readonly time: number;
+}
+
 /** What one model is given of a row, by the policy of its set. Nothing in it depends on the moment, but for the ages in a refusal. */
 export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaulted' | 'stale'> {
   readonly values = new Map<string, unknown>();
@@ -49,7 +57,9 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
   /** When the event behind each value happened, NaN where there is none, and how many values have which status. */
   readonly times: readonly number[];
   readonly statuses = new Map<string, number>();
-  private readonly refused: { readonly name: string; readonly status: string; readonly time: number }[] = [];
+  private readonly refused: Lack[] = [];
+  /** All that has no value, refused or not. */
+  private readonly lacking: Lack[] = [];
   /** What the request gives and a rule rejects. */
   private readonly wrong: string[] = [];
   /** What could not be read, and nothing stands in for. */
@@ -91,8 +101,8 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     const taken = value === null ? null : forModel(bound, value);
     const fits = taken === null ? target.nullable : target.write(bound.scratch, 0, taken) === undefined;
     if (fits) this.values.set(member.name, taken);
-    if (status !== 'NULL') this.complete += 1;
-    else if (bound.member.required) this.refuse(bound, status, Number.NaN);
+    if (status === 'NULL') this.note(bound, status, Number.NaN, bound.member.required);
+    else this.complete += 1;
     if (status === 'DEFAULTED') this.defaulted.push(bound.member.name);
     if (value !== given) this.amended.push({ slot: bound.target, value: forModel(bound, value) });
   }
@@ -122,8 +132,8 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     // Nobody knows whether it is missing; a default of the manifest is said to stand in, a null would be taken for a value.
     if (status === 'TIMEOUT' && (refused || target.nullable || target.defaultValue === undefined))
       this.unread.push(member.name);
-    if (refused) this.refuse(bound, status, this.times[i] ?? Number.NaN);
-    else if (target.nullable) this.values.set(member.name, null);
+    this.note(bound, status, this.times[i] ?? Number.NaN, refused);
+    if (!refused && target.nullable) this.values.set(member.name, null);
     // What is not nullable has a default in the manifest, or is missing.
   }
 
@@ -131,8 +141,10 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     return (this.lasting ??= new LastingBasis(this.selection, this.frames));
   }
 
-  private refuse({ member: { name } }: BoundMember, status: string, time: number): void {
-    this.refused.push({ name, status, time });
+  private note({ member }: BoundMember, status: string, time: number, refused = false): void {
+    const lack = { member, status, time };
+    this.lacking.push(lack);
+    if (refused) this.refused.push(lack);
   }
 
   /** Throws where the policy refuses the row. `unread`: why some values are TIMEOUT. */
@@ -153,23 +165,35 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     if (missing || this.unread.length > 0) throw notRead(this.unread, unread);
     const least = set.minCompleteness * set.members.length;
     if (refused.length === 0 && this.complete >= least) return;
-    const faults = refused.map(({ name, status, time }): FieldFault => {
-      const old = Number.isNaN(time) ? '' : `, ${Math.round((at - time) / 1000) / 1000} s old`;
-      return { pointer: pointerTo(pointer, name), expected: 'a value', received: status + old };
-    });
+    const faults = this.faultsOf(refused.length > 0 ? refused : this.lacking, pointer, at);
     const detail =
       refused.length > 0
         ? `Features without a value: ${refused
             .slice(0, 64)
-            .map(({ name, status }) => `${name} (${status})`)
+            .map(({ member: { name }, status }) => `${name} (${status})`)
             .join(', ')}.`
         : `Of ${set.members.length} features ${this.complete} have a value; the set asks for ${Math.ceil(least)}.`;
     throw new DomainError('incomplete_features', detail, { faults: faults.slice(0, 64) });
   }
+
+  /** What has no value, and after it what the request itself would have to give for it. */
+  private faultsOf(lacking: readonly Lack[], pointer: string, at: number): FieldFault[] {
+    const toGive = new Set<string>();
+    const faults = lacking.map(({ member, status, time }): FieldFault => {
+      const frame = this.frames[member.view];
+      for (const name of frame ? unansweredInputs(this.selection, member, frame) : []) toGive.add(name);
+      const old = Number.isNaN(time) ? '' : `, ${Math.round((at - time) / 1000) / 1000} s old`;
+      return { pointer: pointerTo(pointer, member.name), expected: 'a value', received: status + old };
+    });
+    for (const { member } of lacking) toGive.delete(member.name);
+    for (const name of toGive)
+      faults.push({ pointer: pointerTo(pointer, name), expected: 'a value', received: 'nothing' });
+    return faults;
+  }
 }
 
-/** Of what is kept of one version. */
-const KEPT_BYTES = 2 * 1024 * 1024;
+/** Of what is kept of one version. Measured: a row with its maps and the text of its record; what each value adds. */
+const KEPT = { bytes: 2 * 1024 * 1024, rowBytes: 1700, valueBytes: 180 };
 
 /** The rows of one version: what was made of frames serves as long as they do. */
 export class PolicyRows {
@@ -179,7 +203,7 @@ export class PolicyRows {
     private readonly selection: SetSelection,
     readonly members: readonly BoundMember[],
   ) {
-    this.rows = new KeptByFrames(KEPT_BYTES, (_, frames) => new PolicyRow(selection, members, frames));
+    this.rows = new KeptByFrames(KEPT, (_, frames) => new PolicyRow(selection, members, frames));
   }
 
   of(frames: readonly Frame[]): PolicyRow {

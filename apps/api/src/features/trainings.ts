@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '@sibyl/auth';
-import { TrainingSets, type TrainingRequest, type TrainingResult } from '@sibyl/features';
+import { TrainingSets, type TrainingPlan, type TrainingRequest, type TrainingResult } from '@sibyl/features';
 import { DomainError, orStorageFull, timestamp } from '@sibyl/kernel';
 import type { Response } from 'express';
 import { refuseEncoding } from '../http/body';
@@ -11,8 +11,10 @@ import { streamFile } from '../http/stream-file';
 import { AtOnce } from '../operations/at-once';
 import { LongWork, type LongCall } from '../operations/long-work';
 import { OperationAccess } from '../operations/operation-access';
+import { fileOf } from '../operations/operation.view';
 import type { Reply } from '../operations/reply';
 import type { HistoricalQuery } from './feature.dto';
+import { noteSelection, setText, viewTexts } from './read-account';
 import { outputOf, ReadBody } from './read-body';
 
 const NDJSON = /^application\/(x-)?nd-?json\s*(;|$)/i;
@@ -22,6 +24,13 @@ const AT_ONCE = { what: 'training sets', inAll: 3, ofOne: 2, retryAfterSeconds: 
 /** Rows that are being sent for one: a file each, of one key and of all. */
 const SENT_OF_KEY = 2;
 const SENT_AT_ONCE = 16;
+
+/** A training set that was made, with what was asked for. */
+interface Ended {
+  readonly asked: TrainingRequest;
+  readonly plan: TrainingPlan;
+  readonly made: TrainingResult;
+}
 
 /** Training sets on their way from a request to a file, and from there to their caller. */
 @Injectable()
@@ -52,16 +61,21 @@ export class Trainings {
     try {
       const asked = await this.requestOf(request, query, spool);
       const plan = await this.sets.prepare(key, asked);
+      const told = toldOf(plan, asked);
+      noteSelection(request.context, plan.selection, told);
       await this.sets.files.require(key);
       leave = this.places.enter(key);
       const reply = this.work.begin(call, 'feature.historical', async (signal, id, onProgress) => {
         try {
-          return this.toResultView(id, asked, await this.sets.write(plan, id, { signal, onProgress }));
+          const made = await this.sets.write(plan, id, { signal, onProgress });
+          return this.toResultView(id, { asked, plan, made });
         } finally {
           await end();
         }
       });
       begun = true;
+      const { id: operation } = reply.body as { readonly id: string };
+      noteSelection(request.context, plan.selection, { operation, ...told });
       return reply;
     } finally {
       if (!begun) await end();
@@ -86,12 +100,11 @@ export class Trainings {
 
   /** The file, for whoever may see the operation. */
   async send(caller: Principal, id: string, response: Response): Promise<void> {
-    const { status, result } = await this.access.find(caller, id);
-    const name = (result as { file?: unknown } | undefined)?.file;
-    if (status !== 'succeeded' || typeof name !== 'string')
-      throw new DomainError('operation_not_found', 'The operation has no file, or not yet.');
+    const operation = await this.access.find(caller, id);
+    const name = fileOf(operation);
+    if (name === undefined) throw new DomainError('operation_not_found', 'The operation has no file, or not yet.');
     const file = await this.sets.files.read(name);
-    const { sha256 } = result as { sha256: string };
+    const { sha256 } = operation['result'] as { readonly sha256: string };
     const type = TYPES[name.slice(name.lastIndexOf('.') + 1) as keyof typeof TYPES];
     const headers = { 'X-Content-Sha256': sha256 };
     try {
@@ -128,15 +141,23 @@ export class Trainings {
     }
   }
 
-  private toResultView(id: string, { set, knownAt }: TrainingRequest, made: TrainingResult): Record<string, unknown> {
+  private toResultView(id: string, { asked, plan, made }: Ended): Record<string, unknown> {
     const { file, rows, bytes, sha256, columns, statuses, unsettled } = made;
+    const { selection } = plan;
     return {
-      ...(set === undefined ? {} : { set }),
-      known_at: knownAt ?? 'timestamp',
+      ...(asked.set === undefined ? {} : { set: asked.set }),
+      ...(selection.set && { feature_set: setText(selection.set) }),
+      views: viewTexts(selection),
+      known_at: asked.knownAt ?? 'timestamp',
       ...{ file, rows, bytes, sha256, columns, statuses },
       ...(unsettled === true && { degraded: { reasons: ['unsettled'] } }),
       href: `/v1/operations/${id}/result`,
       expires_at: timestamp(Date.now() + this.sets.files.keptMs),
     };
   }
+}
+
+/** What the event of the request says beside what is read; how many rows a file has is known when it was read. */
+function toldOf({ source, format }: TrainingPlan, { file, knownAt }: TrainingRequest): Record<string, unknown> {
+  return { ...(file ? { bytes: file.bytes } : { rows: source.total }), known_at: knownAt ?? 'timestamp', format };
 }

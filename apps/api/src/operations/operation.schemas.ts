@@ -1,4 +1,4 @@
-import { ANYTHING, ID, INSTANT, object, text, whole, type Schemas } from '../docs/schema';
+import { ANYTHING, ID, INSTANT, object, ref, text, whole, type Schemas } from '../docs/schema';
 
 export const OPERATION_SCHEMAS: Schemas = {
   Operation: object({
@@ -8,7 +8,7 @@ export const OPERATION_SCHEMAS: Schemas = {
     progress: object({ done: whole(), total: whole(), 'what?': text('The step that is under way') }),
     started_at: INSTANT,
     'ended_at?': INSTANT,
-    'result?': ANYTHING,
+    'result?': { anyOf: [ref('TrainingSet'), ANYTHING], description: 'What the work made, by its kind' },
     'error?': object({ code: text(), status: whole(), detail: text() }, { additionalProperties: true }),
   }),
 };

@@ -15,6 +15,12 @@ export function toOperationView(operation: Operation): Record<string, unknown> {
   };
 }
 
+/** The file that a view of an operation offers; undefined: it has none, or not yet. */
+export function fileOf({ status, result }: Record<string, unknown>): string | undefined {
+  const name = (result as { readonly file?: unknown } | undefined)?.file;
+  return status === 'succeeded' && typeof name === 'string' ? name : undefined;
+}
+
 /** What a problem would have said, without the members that belong to a request. */
 function toErrorView(error: DomainError): Record<string, unknown> {
   return {

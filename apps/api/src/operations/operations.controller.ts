@@ -1,14 +1,20 @@
-import { Controller, Delete, Get, Param } from '@nestjs/common';
+import { Controller, Delete, Get, Param, Req } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { Principal } from '@sibyl/auth';
+import { TrainingSets } from '@sibyl/features';
 import { Caller } from '../http/caller.decorator';
 import { Endpoint } from '../http/endpoint.decorator';
+import type { ApiRequest } from '../http/request-context';
 import { OperationAccess } from './operation-access';
+import { fileOf } from './operation.view';
 
 @ApiTags('Operations')
 @Controller('v1/operations')
 export class OperationsController {
-  constructor(private readonly operations: OperationAccess) {}
+  constructor(
+    private readonly operations: OperationAccess,
+    private readonly sets: TrainingSets,
+  ) {}
 
   @Get(':id')
   @Endpoint({
@@ -26,9 +32,10 @@ export class OperationsController {
 
   @Delete(':id')
   @Endpoint({
-    summary: 'Cancel an operation',
+    summary: 'Cancel an operation, or delete its file',
     description:
       'Asks the work to stop and answers with its present state: `cancelled` once it has stopped, `succeeded` where it was done before. ' +
+      'The file of a training set that is finished is removed: `GET /v1/operations/{id}/result` is 404 from then on, and its room is free. ' +
       'For the key that began it; others need `ops:read`.',
     access: 'any key',
     action: 'operation.cancel',
@@ -36,7 +43,14 @@ export class OperationsController {
     answer: 'Operation',
     errors: ['operation_not_found'],
   })
-  cancel(@Caller() caller: Principal, @Param('id') id: string): Promise<Record<string, unknown>> {
-    return this.operations.cancel(caller, id);
+  async cancel(
+    @Caller() caller: Principal,
+    @Param('id') id: string,
+    @Req() { context }: ApiRequest,
+  ): Promise<Record<string, unknown>> {
+    const operation = await this.operations.cancel(caller, id);
+    const file = fileOf(operation);
+    if (file !== undefined && (await this.sets.files.remove(file))) context.changes = { removed: file };
+    return operation;
   }
 }

@@ -38,6 +38,7 @@ export function readEnvelope(body: unknown, pointer: string, withInputs: boolean
   checkFields(fields, pointer, withInputs ? MODEL_FIELDS : SINGLE_FIELDS);
   const symbol = textAt(fields, 'symbol', pointer);
   const entity = entityAt(fields, pointer);
+  refuseTwoSymbols(symbol, entity, pointer);
   const timestamp = timestampAt(fields, pointer);
   const inputs = fields['inputs'] === undefined ? undefined : objectAt(fields['inputs'], pointerTo(pointer, 'inputs'));
   const features =
@@ -163,6 +164,18 @@ function entityAt(fields: JsonObject, pointer: string): FeatureQuery['entity'] {
     pointerTo(pointer, 'entity'),
     'a string or keys by name',
     value,
+  );
+}
+
+/** Nobody can know which of the two is meant. */
+function refuseTwoSymbols(symbol: string | undefined, entity: FeatureQuery['entity'], pointer: string): void {
+  if (symbol === undefined || typeof entity !== 'object' || !Object.hasOwn(entity, 'symbol')) return;
+  if (String(entity['symbol']) === symbol) return;
+  throw wrong(
+    "'symbol' and 'entity' name different symbols.",
+    pointerTo(pointerTo(pointer, 'entity'), 'symbol'),
+    "what 'symbol' says, or nothing",
+    entity['symbol'],
   );
 }
 

@@ -361,6 +361,17 @@ describe('a read of the past', () => {
     expect(await engine.readPast(BEGIN + 150 * SECOND)).toMatchObject({ country: 'X' });
   });
 
+  it('does not find what was kept for who wants no stale values where somebody does, nor the other way round', async () => {
+    const engine = engineAt(500);
+    engine.take(spend(1, 100));
+    const at = BEGIN + 100 * SECOND;
+    const amountOf = async (keepStale: boolean): Promise<unknown> => {
+      const query = { ...engine.query('e'), keepStale };
+      return (await engine.past.read(query, { at, knownAt: at, corrected: false })).frames[0]?.[0]?.values[0];
+    };
+    for (const keepStale of [false, true, false, true]) expect(await amountOf(keepStale)).toBe(keepStale ? 100 : null);
+  });
+
   it('finds a vector again for who gives the same only', async () => {
     const engine = engineAt(500);
     engine.take(spend(1, 100));

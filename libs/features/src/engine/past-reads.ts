@@ -1,6 +1,6 @@
 import { TURNS } from '@sibyl/kernel';
 import type { EventHistory } from '../log/feature-event';
-import { SURELY_SETTLED, type Settlement } from '../log/settlement';
+import { LONG_AGO, type Settlement } from '../log/settlement';
 import { MICROS_PER_MS, type Micros } from '../time';
 import type { CacheCounter } from './cache-counter';
 import { EntityState, type HeldHistory } from './entity-state';
@@ -51,7 +51,8 @@ export class PastReads {
     for (const task of tasks) task.tier = 'log';
     const deadline = this.deadlineOf(query);
     const unsettled = !(await this.isSettled(query, moment));
-    const settled = moment.knownAt <= this.options.now() - SURELY_SETTLED && query.keepStale !== true;
+    // What may still change is not kept, and never by age: a commit may hang for as long as it likes.
+    const settled = query.keepStale !== true && this.staysSo(moment);
     await this.recall(query, tasks, moment, settled);
     const missing = tasks.filter(({ done }) => !done);
     const begin = performance.now();
@@ -70,12 +71,23 @@ export class PastReads {
 
   /** Whether all that had arrived at the moment is known; waits for it where that is not long ago. The log has to be read in the same time. */
   private async isSettled(
-    { deadlineMs = DEADLINE_MS }: OnlineQuery,
+    { deadlineMs = DEADLINE_MS }: Pick<OnlineQuery, 'deadlineMs'>,
     { knownAt, present, waitMs = deadlineMs / 2 }: PastMoment,
   ): Promise<boolean> {
     const { settlement } = this.options;
     if (!settlement || present === true || settlement.has(knownAt)) return true;
     return settlement.reach(knownAt, Math.min(waitMs, SETTLE_MS));
+  }
+
+  /** Waits as a read does, for who must not hold anything up by it; the read of the moment that it resolves to does not wait. */
+  async settle(query: Pick<OnlineQuery, 'deadlineMs'>, moment: PastMoment): Promise<PastMoment> {
+    await this.isSettled(query, moment);
+    return { ...moment, waitMs: 0 };
+  }
+
+  private staysSo({ knownAt }: PastMoment): boolean {
+    const { settlement, now } = this.options;
+    return settlement ? settlement.has(knownAt) : knownAt <= now() - LONG_AGO;
   }
 
   /** What need not be read from the log. */
@@ -174,7 +186,7 @@ class PastStates {
   }
 }
 
-/** What one read wants of the log: all that is missing, of whatever moment, in one statement. */
+/** What one read wants of the log: all that is missing, in one statement a round. */
 class Reading {
   unread: 'deadline' | 'failed' | undefined;
   private wanted: { readonly states: PastStates; readonly ask: HistoryAsk }[] = [];

@@ -56,10 +56,15 @@ export class Program {
     this.needs = plan.streams.map((_, i) => needOf(plan, i));
     this.steps = plan.steps.map((step, index) => programStep(plan, step, index));
     this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && step.operator.timed));
-    this.weight = plan.outputs.reduce((sum, { list }) => sum + (list ? LIST_WEIGHT : 1), 0);
+    this.weight = plan.outputs.reduce((sum, _, slot) => sum + this.weightOf(slot), 0);
     this.heavy = plan.outputs.flatMap(({ type, list }, slot) => (list || type === 'string' ? [slot] : []));
     this.weighs = this.heavy.length > 0 || plan.streams.some(({ tiles }) => tiles.length > 0);
     this.slots = new Map(plan.outputs.flatMap(({ name, implicit }, slot) => (implicit ? [] : [[name, slot] as const])));
+  }
+
+  /** What the value of one slot comes to, in values. */
+  weightOf(slot: number): number {
+    return this.plan.outputs[slot]?.list === true ? LIST_WEIGHT : 1;
   }
 
   /** What this plan alone needs of a stream. */

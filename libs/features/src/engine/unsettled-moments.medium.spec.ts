@@ -141,6 +141,8 @@ it('an explanation waits too', async () => {
 it('nobody is waited for when all is known', async () => {
   for (let i = 0; i < 20; i++) {
     await push(10 + i, 900 - i);
+    // Stamps are of microseconds, and now is of milliseconds.
+    await pause(2);
     const answer = await read(strict(now()));
     expect([answer.unsettled, priceOf(answer)]).toEqual([undefined, 10 + i]);
   }

@@ -21,6 +21,12 @@ interface FeastCourse {
   readonly onAnswer?: (answer: ReadAnswer) => void;
 }
 
+/** Hears what is pushed where, and what became of it, before rows that were not stored are an error. */
+interface FeastPushCourse {
+  readonly onStream?: (stream: string) => void;
+  readonly onResults?: (results: readonly PushedEvent[]) => void;
+}
+
 /** Feature views, sets and streams for clients of Feast, who call them views, services and push sources. */
 export class FeastFacade {
   constructor(
@@ -49,9 +55,15 @@ export class FeastFacade {
   }
 
   /** Stores the rows as events. Feast's answer has no room for single rows: where one was not stored it is an error. */
-  async push(actor: Actor, body: unknown): Promise<readonly PushedEvent[]> {
+  async push(
+    actor: Actor,
+    body: unknown,
+    { onStream, onResults }: FeastPushCourse = {},
+  ): Promise<readonly PushedEvent[]> {
     const push = readFeastPush(body);
+    onStream?.(push.stream);
     const results = await this.log.push(actor, push.stream, this.eventsOf(push));
+    onResults?.(results);
     const lost = results.flatMap((one, i): FieldFault[] => {
       if (one.status !== 'INVALID' && one.status !== 'CONFLICT') return [];
       const { pointer = '', ...fault } = one.fault ?? { expected: one.reason ?? 'another event' };

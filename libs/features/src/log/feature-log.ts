@@ -95,7 +95,7 @@ export class FeatureLog {
     return results;
   }
 
-  /** Stores the events of a file of JSON lines as they come, a thousand at a time. `name`: of those that name no stream. */
+  /** Stores the events of a file of JSON lines as they come, some thousands at a time. `name`: of those that name no stream. */
   async upload(actor: Actor, name: string | undefined, body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
     if (name !== undefined) await this.watermarks.begin(this.stream(name));
     return new LineUpload(

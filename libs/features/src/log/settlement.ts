@@ -1,7 +1,9 @@
 import { MICROS_PER_SECOND, type Micros } from '../time';
 
-/** Transactions that stamp arrivals end well within this, or are ended: what arrived before that long ago is all committed. */
-export const SURELY_SETTLED: Micros = 60 * MICROS_PER_SECOND;
+/** Pushes end well within this: what is not settled after so long waits for something else, a commit that hangs or a long transaction of others. */
+export const LONG_AGO: Micros = 60 * MICROS_PER_SECOND;
+/** So long it is waited for that. */
+const LONG_AGO_MS = 50;
 
 interface Waiting {
   readonly at: Micros;
@@ -37,19 +39,20 @@ export class Settlement {
 
   /** Nothing more will come to be known of that moment. */
   has(at: Micros): boolean {
-    return at <= this.upTo || at <= this.now() - SURELY_SETTLED;
+    return at <= this.upTo;
   }
 
   /** Whether that came to hold, after so long at most. */
   async reach(at: Micros, ms: number): Promise<boolean> {
-    if (this.has(at)) return true;
+    if (this.has(at) || ms <= 0) return this.has(at);
+    const most = at <= this.now() - LONG_AGO ? Math.min(ms, LONG_AGO_MS) : ms;
     const { waiting } = this;
     let timer: NodeJS.Timeout | undefined;
     let one: Waiting | undefined;
     try {
       return await new Promise<boolean>((end) => {
         waiting.add((one = { at, end }));
-        timer = setTimeout(() => end(false), ms);
+        timer = setTimeout(() => end(false), most);
         if (waiting.size === 1) this.hurry();
       });
     } finally {

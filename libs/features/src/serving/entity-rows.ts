@@ -74,25 +74,34 @@ export function readValues(
     faults.push({ pointer, expected: 'an object with values by the names of features' });
     return [];
   }
-  // What a set calls it, or what its view does.
+  // What a set calls it, what its view does, or in full, as records of predictions have it.
   const called = new Map(members.map(({ name, view, feature }) => [name, { view, feature }]));
   const byView = views.map((): Record<string, unknown> => ({}));
   for (const [name, value] of Object.entries(given)) {
     const member = called.get(name);
-    const holders = member ? [member.view] : views.flatMap(({ program }, i) => (program.slots.has(name) ? [i] : []));
-    const [view] = holders;
-    if (view === undefined || holders.length > 1)
+    const holders = member ? [member] : holdersOf(views, name);
+    const [holder] = holders;
+    if (holder === undefined || holders.length > 1)
       faults.push({
         pointer: `${pointer}/${name.slice(0, 64)}`,
-        ...(view === undefined ? unread(name, called.keys(), views) : { expected: 'view:feature' }),
+        ...(holder === undefined ? unread(name, called.keys(), views) : { expected: 'view:feature' }),
       });
-    else (byView[view] as Record<string, unknown>)[member?.feature ?? name] = value;
+    else (byView[holder.view] as Record<string, unknown>)[holder.feature] = value;
   }
   return byView.map((features, i) => {
     const read = readGiven((views[i] as (typeof views)[number]).program, features);
     for (const { name, type } of read.faults)
       faults.push({ pointer: `${pointer}/${name}`, expected: type ?? 'a feature' });
     return read.given;
+  });
+}
+
+/** Views that have a feature by its name, or by `view:feature`. */
+function holdersOf(views: Selection['views'], name: string): { readonly view: number; readonly feature: string }[] {
+  return views.flatMap(({ view: { name: of }, program: { slots } }, view) => {
+    if (slots.has(name)) return [{ view, feature: name }];
+    const feature = name.startsWith(`${of}:`) ? name.slice(of.length + 1) : undefined;
+    return feature !== undefined && slots.has(feature) ? [{ view, feature }] : [];
   });
 }
 

@@ -1,6 +1,7 @@
 import { DomainError, nearestWords, TURNS, type Pace } from '@sibyl/kernel';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
+import type { Frame } from '../engine/frame';
 import type { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
@@ -28,8 +29,8 @@ const VALUES_MAX = 200_000;
 const LARGE_VALUES = 25_000;
 /** Values that are put together at once; more are in slices. */
 const VALUES_AT_ONCE = 4000;
-/** Of rows that are kept with their texts. */
-const KEPT_BYTES = 8 * 1024 * 1024;
+/** Of rows that are kept with their texts. Measured: a row; a value, its status, time and source, and their texts. */
+const KEPT = { bytes: 8 * 1024 * 1024, rowBytes: 700, valueBytes: 180 };
 /** How long the log may take for states that are brought into memory by long work. */
 const LONG_MS = 60_000;
 
@@ -66,6 +67,12 @@ export interface ReadAnswer {
   readonly origins: readonly RowOrigin[] | undefined;
 }
 
+interface Prepared {
+  readonly rows: readonly OnlineRow[];
+  readonly moment: PastMoment | undefined;
+  readonly ahead: readonly string[];
+}
+
 export interface FeatureReadsParts {
   readonly selections: Selections;
   readonly snapshot: DefinitionSnapshot;
@@ -81,7 +88,9 @@ export interface FeatureReadsParts {
 export class FeatureReads {
   private inUse: readonly ViewPlan[] = [];
   private readonly large = new LargeReads();
-  private readonly rows = new KeptByFrames(KEPT_BYTES, servedRow);
+  private readonly rows = new KeptByFrames(KEPT, servedRow);
+  private readonly rowOf = (selection: Selection, frames: readonly Frame[]): ServedRow =>
+    this.rows.of(selection, frames);
 
   constructor(
     private readonly parts: FeatureReadsParts,
@@ -114,19 +123,28 @@ export class FeatureReads {
 
   /** The same of what was selected before. */
   async readSelected(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
-    const large = request.rows.length * weightOf(selection) > LARGE_VALUES;
-    return large ? this.large.run(() => this.readNow(selection, request)) : this.readNow(selection, request);
+    const prepared = this.prepare(selection, request);
+    const { rows, moment, ahead } = prepared;
+    if (rows.length * weightOf(selection) <= LARGE_VALUES) return this.readNow(selection, request, prepared);
+    // Whoever waits for a moment to be settled takes nobody's turn.
+    const settled = moment && (await this.parts.past.settle(request, moment));
+    return this.large.run(() => this.readNow(selection, request, { rows, moment: settled, ahead }), request.pace);
   }
 
-  private async readNow(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Promise<ReadAnswer> {
-    const { rows, moment } = this.prepare(selection, request);
+  private async readNow(
+    selection: Selection,
+    request: Omit<ReadRequest, 'set' | 'features'>,
+    { rows, moment, ahead }: Prepared,
+  ): Promise<ReadAnswer> {
     const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
     const { maxStaleness, origins, pace } = request;
     const ages = maxStaleness === undefined ? undefined : readMaxStaleness(selection, maxStaleness);
     const asked = { rows, moment, deadlineMs, pace, tiers: origins };
     const answer = await this.parts.frames.read(selection, asked);
     const { at, storage, unread, unsettled } = answer;
-    let served = await this.serve(selection, answer, pace);
+    // Frames of the past mostly serve nobody else.
+    const rowOf = moment ? servedRow : this.rowOf;
+    let served = await this.serve(selection, answer, rowOf, pace);
     if (ages) served = served.map((row) => limitAges(selection, row, ages, at));
     // As it stands and not put together of parts: those would be copied for each read.
     return {
@@ -134,7 +152,7 @@ export class FeatureReads {
       at,
       knownAt: moment?.knownAt ?? at,
       corrected: moment?.corrected ?? false,
-      ahead: aheadOf(request, at),
+      ahead,
       rows: served,
       unread,
       unsettled,
@@ -143,12 +161,17 @@ export class FeatureReads {
     };
   }
 
-  private async serve(selection: Selection, { frames }: OnlineAnswer, pace: Pace = TURNS): Promise<ServedRow[]> {
+  private async serve(
+    selection: Selection,
+    { frames }: OnlineAnswer,
+    rowOf: typeof servedRow,
+    pace: Pace = TURNS,
+  ): Promise<ServedRow[]> {
     const rows: ServedRow[] = [];
     const rowsAtOnce = Math.ceil(VALUES_AT_ONCE / selection.members.length);
     for (const [i, one] of frames.entries()) {
       if (i >= rowsAtOnce && pace.due) await pace.next();
-      rows.push(this.rows.of(selection, one));
+      rows.push(rowOf(selection, one));
     }
     return rows;
   }
@@ -190,10 +213,7 @@ export class FeatureReads {
     return this.parts.walks.read(queryOf(selection, { rows, deadlineMs: LONG_MS }), moments, run);
   }
 
-  private prepare(
-    selection: Selection,
-    request: Omit<ReadRequest, 'set' | 'features'>,
-  ): { readonly rows: readonly OnlineRow[]; readonly moment: PastMoment | undefined } {
+  private prepare(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Prepared {
     if (request.rows.length > ENTITIES_MAX)
       throw new DomainError('batch_too_large', `At most ${ENTITIES_MAX} entities are read at once.`);
     const each = weightOf(selection);
@@ -204,13 +224,16 @@ export class FeatureReads {
     const now = this.parts.now();
     const moment = readMoment(request, now, this.options.clockSkewMs * MICROS_PER_MS);
     if (moment) checkRetention(selection, moment.at, now);
-    return { rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment };
+    return { rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment, ahead: aheadOf(request, now) };
   }
 }
 
-/** What one row comes to, in values. */
-function weightOf({ programs }: Selection): number {
-  return programs.reduce((sum, program) => sum + program.weight, 0);
+/** What one row comes to, in values: what is computed for it, or what is answered where names come more than once. */
+function weightOf({ programs, members }: Selection): number {
+  let [computed, answered] = [0, 0];
+  for (const program of programs) computed += program.weight;
+  for (const { view, slot } of members) answered += programs[view]?.weightOf(slot) ?? 1;
+  return Math.max(computed, answered);
 }
 
 function originsOf(selection: Selection, served: readonly ServedRow[], { frames, tiers }: OnlineAnswer): RowOrigin[] {

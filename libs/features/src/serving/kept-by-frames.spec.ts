@@ -9,7 +9,7 @@ const frameOf = (until = 10, values: unknown[] = [1]): Frame => ({ at: 1, until,
 /** How often it was made. */
 function counting(bytes: number) {
   let made = 0;
-  const kept = new KeptByFrames(bytes, () => ++made);
+  const kept = new KeptByFrames({ bytes, rowBytes: 80, valueBytes: 100 }, () => ++made);
   return kept;
 }
 

@@ -2,8 +2,13 @@
 import { heldBytes, type Frame } from '../engine/frame';
 import type { Selection } from './selection';
 
-/** Measured: a number with its status, time and source, and all of them as text. */
-const VALUE_BYTES = 180;
+/** How much of it is kept, and what one weighs. */
+export interface KeptLimits {
+  readonly bytes: number;
+  readonly rowBytes: number;
+  /** Of each member; texts and lists weigh more by what they hold. */
+  readonly valueBytes: number;
+}
 
 interface Kept<Made> {
   readonly selection: Selection;
@@ -18,10 +23,10 @@ export class KeptByFrames<Made> {
   private left: number;
 
   constructor(
-    private readonly bytes: number,
+    private readonly limits: KeptLimits,
     private readonly make: (selection: Selection, frames: readonly Frame[]) => Made,
   ) {
-    this.left = bytes;
+    this.left = limits.bytes;
   }
 
   /** Of the same frames that of the last selection is kept. */
@@ -33,25 +38,26 @@ export class KeptByFrames<Made> {
     const before = this.older.get(first);
     const kept =
       before && isOf(before, selection, frames) ? before : { selection, frames, made: this.make(selection, frames) };
-    const weight = bytesOf(selection, frames);
+    const weight = this.weightOf(selection, frames);
     if (this.left < weight) {
       this.older = this.recent;
       this.recent = new WeakMap();
-      this.left = this.bytes;
+      this.left = this.limits.bytes;
     }
     this.left -= weight;
     this.recent.set(first, kept);
     return kept.made;
   }
-}
 
-function bytesOf({ members, programs }: Selection, frames: readonly Frame[]): number {
-  let bytes = members.length * VALUE_BYTES;
-  for (let i = 0; i < frames.length; i++) {
-    const heavy = programs[i]?.heavy ?? [];
-    if (heavy.length > 0) bytes += heldBytes(frames[i] as Frame, heavy);
+  private weightOf({ members, programs }: Selection, frames: readonly Frame[]): number {
+    const { rowBytes, valueBytes } = this.limits;
+    let bytes = rowBytes + members.length * valueBytes;
+    for (let i = 0; i < frames.length; i++) {
+      const heavy = programs[i]?.heavy ?? [];
+      if (heavy.length > 0) bytes += heldBytes(frames[i] as Frame, heavy);
+    }
+    return bytes;
   }
-  return bytes;
 }
 
 function serves({ at, until }: Frame): boolean {

@@ -30,6 +30,23 @@ describe('LargeReads', () => {
     await Promise.all(ended);
   });
 
+  it('asks again whether an answer is wanted when its turn comes, and gives the seat on where it is not', async () => {
+    const reads = new LargeReads();
+    const works = Array.from({ length: 4 }, () => new Work());
+    const ended = works.map(({ run }) => reads.run(run));
+    const gone = reads.run(() => Promise.resolve('read'), {
+      due: false,
+      next: () => Promise.reject(new Error('gone')),
+    });
+    const next = reads.run(() => Promise.resolve('read'));
+    await turns();
+    works[0]?.end();
+    await expect(gone).rejects.toThrow('gone');
+    await expect(next).resolves.toBe('read');
+    for (const work of works) work.end();
+    await Promise.all(ended);
+  });
+
   it('gives the seat of one that failed to the next', async () => {
     const reads = new LargeReads();
     for (let i = 0; i < 10; i++) await expect(reads.run(() => Promise.reject(new Error('broken')))).rejects.toThrow();

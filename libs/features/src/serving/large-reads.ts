@@ -1,4 +1,4 @@
-import { DomainError } from '@sibyl/kernel';
+import { DomainError, type Pace } from '@sibyl/kernel';
 
 /** Reads that take megabytes each: so many are at work. */
 const AT_ONCE = 4;
@@ -10,11 +10,13 @@ export class LargeReads {
   private running = 0;
   private readonly waiting: (() => void)[] = [];
 
-  /** Throws queue_full where too many wait. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.running >= AT_ONCE) await this.turn();
+  /** Throws queue_full where too many wait, and what the pace throws where nobody wants the answer any more when its turn comes. */
+  async run<T>(work: () => Promise<T>, pace?: Pace): Promise<T> {
+    const waits = this.running >= AT_ONCE;
+    if (waits) await this.turn();
     else this.running += 1;
     try {
+      if (waits) await pace?.next();
       return await work();
     } finally {
       const next = this.waiting.shift();

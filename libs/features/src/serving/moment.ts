@@ -35,9 +35,9 @@ export function inFuture(pointer: string, now: Micros): DomainError {
   return new DomainError('timestamp_in_future', 'The time has not come yet.', { faults: [fault] });
 }
 
-/** Pointers of times of a request that have not come at the moment that was read. */
-export function aheadOf({ timestamp, knownAt }: AskedMoment, at: Micros): readonly string[] {
-  const isAhead = (given: unknown): boolean => given !== undefined && (readInstant(given) ?? at) > at;
+/** Pointers of times of a request that had not come when it was read, and were answered as of then. */
+export function aheadOf({ timestamp, knownAt }: AskedMoment, now: Micros): readonly string[] {
+  const isAhead = (given: unknown): boolean => given !== undefined && (readInstant(given) ?? now) > now;
   return [...(isAhead(timestamp) ? ['/timestamp'] : []), ...(isAhead(knownAt) ? ['/known_at'] : [])];
 }
 

@@ -8,8 +8,19 @@ const least = new WeakMap<Selection, StreamDefinition>();
 
 /** Throws timestamp_before_retention: the log does not reach back so far, and nothing may pass for what was. */
 export function checkRetention(selection: Selection, at: Micros, now: Micros, pointer = '/timestamp'): void {
+  const fault = retentionFault(selection, at, now, pointer);
+  if (fault) throw fault;
+}
+
+/** The same for those who can do without what was. */
+export function retentionFault(
+  selection: Selection,
+  at: Micros,
+  now: Micros,
+  pointer: string,
+): DomainError | undefined {
   const stream = leastKept(selection);
-  if (stream && at < now - stream.retention) throw beforeRetention(stream, now, [pointer]);
+  return stream && at < now - stream.retention ? beforeRetention(stream, now, [pointer]) : undefined;
 }
 
 export function beforeRetention(

@@ -108,9 +108,9 @@ export class DefinitionStore {
   async publish(actor: Actor, asked: PublishRequest, record: RecordChange): Promise<Published> {
     const published = await this.changes.run(async (tx) => {
       const found = await this.write(tx, actor, asked);
-      const { kind, name, hash, previous, diff, lowered } = found;
+      const { kind, name, hash, previous, unchanged, diff, lowered } = found;
       const from = previous === undefined ? {} : { previous, breaking: diff?.breaking === true };
-      const changes = { hash, ...from, ...retentionChange(lowered) };
+      const changes = { hash, ...from, ...(unchanged && { unchanged }), ...retentionChange(lowered) };
       await this.conclude(tx, record, { action: 'feature.publish', kind, name, changes });
       return found;
     });

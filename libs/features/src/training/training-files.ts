@@ -77,9 +77,11 @@ export class TrainingFiles {
     return { bytes: found.size, chunks };
   }
 
-  async remove(name: string): Promise<void> {
-    await rm(this.pathOf(name), { force: true });
+  /** Answers whether there was one. */
+  async remove(name: string): Promise<boolean> {
+    const removed = await rm(this.pathOf(name)).then(() => true, missing);
     this.needed.delete(name);
+    return removed;
   }
 
   /** The files of operations that never ended: nobody is told that they are complete. */
@@ -170,4 +172,10 @@ export class TrainingFile {
     for (const chunk of waiting.length > 1 ? [Buffer.concat(waiting)] : waiting)
       await orStorageFull(() => this.handle.writeFile(chunk));
   }
+}
+
+/** False of a file that is not there; other errors go on. */
+function missing(error: NodeJS.ErrnoException): false {
+  if (error.code === 'ENOENT') return false;
+  throw error;
 }

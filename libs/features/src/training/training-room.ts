@@ -71,7 +71,10 @@ export class TrainingRoom {
   private full(ownShare: boolean): DomainError {
     const whose = ownShare ? 'of one key' : 'of all keys together';
     const bytes = ownShare ? this.callerBytes : this.totalBytes;
-    const detail = `Training sets ${whose} may take ${bytes} bytes, and there is nothing of this key that could make room.`;
+    const way = ownShare
+      ? 'Those that are being made make room once they are cancelled'
+      : 'Finished ones of other keys make room once they are deleted';
+    const detail = `Training sets ${whose} may take ${bytes} bytes, and there is nothing of this key that could make room. ${way}: DELETE /v1/operations/{id}.`;
     return new DomainError('storage_full', detail, { retryAfterSeconds: RETRY_SECONDS });
   }
 }
