@@ -62,10 +62,9 @@ describe('clients of Feast', () => {
       fare: [10.5, null],
       city: ['Oslo', 'Bergen'],
     };
-    expect(await push(df, { allow_registry_cache: true, transform_on_write: true })).toMatchObject({
-      status: 200,
-      text: '',
-    });
+    const pushed = await push(df, { allow_registry_cache: true, transform_on_write: true });
+    expect(pushed).toMatchObject({ status: 200, text: '' });
+    expect(pushed.headers.get('content-type')).toBe('text/plain; charset=utf-8');
     expect(await client.lastEvent()).toMatchObject({
       action: 'feature.push',
       resource: { type: 'feature_stream', id: 'trips' },

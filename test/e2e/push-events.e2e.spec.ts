@@ -193,6 +193,20 @@ describe('events of features', () => {
       expect((await upload(text)).body.counts).toEqual({ DUPLICATE: 40, INVALID: 1 });
     });
 
+    it('are counted, as those of a push are, where they never came to be stored', async () => {
+      const invalid = async (): Promise<number> => {
+        const { body } = await client.get('/metrics');
+        const [, count] = /sibyl_feature_events_total\{stream="candles_1m",result="INVALID"\} (\d+)/.exec(body) ?? [];
+        return Number(count ?? 0);
+      };
+      const before = await invalid();
+      const text = { ...candle(7, 1), values: { close: '1', high: 1, low: 1 } };
+      await upload(['nonsense', JSON.stringify(text), JSON.stringify({ stream: 'candles_1m', ...text })].join('\n'));
+      expect(await invalid()).toBe(before + 3);
+      await push([text, candle(7, 1, { event_time: Date.now() + 60_000 })]);
+      expect(await invalid()).toBe(before + 5);
+    });
+
     it('404: an unknown stream', async () => {
       expect(await upload('{}', '?stream=nothing')).toMatchObject({ status: 404, body: { code: 'stream_not_found' } });
     });

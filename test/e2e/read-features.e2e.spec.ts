@@ -153,7 +153,19 @@ describe('reads of features', () => {
     const ages = body.features.filter(({ feature }: { feature: string }) => feature === 'price').at(-1);
     expect(ages).toMatchObject({ freshness_slo_seconds: 60, violated: true });
     expect(ages.age_seconds.max).toBeGreaterThan(3900);
-    expect((await client.get('/v1/features/stats?view=another')).body.features).toEqual([]);
+    for (const path of ['stats', 'freshness'])
+      expect(await client.get(`/v1/features/${path}?view=markt`)).toMatchObject({
+        status: 404,
+        body: { code: 'feature_view_not_found', detail: "There is no feature view 'markt'. Did you mean 'market'?" },
+      });
+    const near = await online({ features: ['markt:price'], entities: [{ symbol: 'BTC' }] });
+    expect(near).toMatchObject({ status: 400, body: { errors: [{ hint: "did you mean 'market:price'?" }] } });
+    const { body: metrics } = await client.get('/metrics');
+    expect(metrics).toMatch(
+      /sibyl_feature_validation_total\{view="market",target="bars\.close",rule="\w+",action="warn"\} [1-9]/,
+    );
+    expect(metrics).toMatch(/sibyl_feature_push_to_visible_seconds_count [1-9]/);
+    expect(metrics).toContain('sibyl_operations_running 0');
     expect(await client.get('/v1/features/stats?minutes=61')).toMatchObject({ status: 400 });
   });
 

@@ -303,6 +303,32 @@ describe('training sets', () => {
     expect(await begin(body)).toMatchObject({ status: 400, body: { errors: [{ pointer }] } });
   });
 
+  it('moments that have not come, and entities that the features are not of, are refused before anything begins', async () => {
+    const generate = { stream: 'bars', from: START - 20_000, to: Date.now() + 3_600_000, step: '10s' };
+    expect(await begin({ set: 'inputs', generate })).toMatchObject({
+      status: 422,
+      body: { code: 'timestamp_in_future', errors: [{ pointer: '/generate/to' }] },
+    });
+    const [from, to] = [generate.from, generate.to].map((at) => new Date(at).toISOString());
+    expect(await client.post('/v1/features/backfill', { view: 'market', from, to, step: '10s' })).toMatchObject({
+      status: 422,
+      body: { code: 'timestamp_in_future', errors: [{ pointer: '/to' }] },
+    });
+    const view = {
+      ...{ kind: 'FeatureView', name: 'cards', entity: { name: 'card', type: 'string' } },
+      streams: [{ name: 'payments', identity: 'event_id', fields: { amount: 'double' } }],
+      features: [{ name: 'amount', op: 'last', input: 'amount' }],
+    };
+    const headers = { 'content-type': 'application/json' };
+    expect(await client.call('PUT', '/v1/features/views/cards', { body: view, headers })).toMatchObject({
+      status: 200,
+    });
+    expect(await begin({ set: 'inputs', generate: { ...generate, to: START, stream: 'payments' } })).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_parameter', errors: [{ pointer: '/generate/stream' }] },
+    });
+  });
+
   it('rows from before what is kept of a stream fail the operation, which says of which one, and since when', async () => {
     const rows = [START, ANCIENT].map((timestamp) => ({ symbol: 'A', timestamp }));
     const { status, error } = await ended(await begin({ set: 'inputs', rows }));

@@ -5,6 +5,7 @@ import { Database } from '@sibyl/database';
 import {
   DefinitionStore,
   Backfills,
+  DefinitionSnapshot,
   FeastFacade,
   FeatureLog,
   FeatureQuality,
@@ -63,6 +64,7 @@ export const PARTS: readonly (readonly [token: Token, of: (platform: Platform, c
   [PayloadDigest, ({ payloadDigest }) => payloadDigest],
   [TrainingSets, ({ trainingSets }) => trainingSets],
   [Backfills, ({ backfills }) => backfills],
+  [DefinitionSnapshot, ({ featureSnapshot }) => featureSnapshot],
   [FeatureQuality, ({ featureQuality }) => featureQuality],
   [RuleTally, ({ ruleTally }) => ruleTally],
   [Serving, ({ serving }) => serving],
@@ -71,5 +73,13 @@ export const PARTS: readonly (readonly [token: Token, of: (platform: Platform, c
   [Drain, () => new Drain()],
   [EventRecorder, ({ trail, clock, metrics, log }) => new EventRecorder(trail, clock, metrics, log)],
   [OperationRecords, ({ operationRecords }) => operationRecords],
-  [Operations, ({ ids, clock }, { operations }) => new Operations(ids, clock, operations)],
+  [
+    Operations,
+    ({ ids, clock, metrics }, { operations }) => countedOperations(new Operations(ids, clock, operations), metrics),
+  ],
 ];
+
+function countedOperations(operations: Operations, { server }: Metrics): Operations {
+  server.readOperations(() => operations.running);
+  return operations;
+}

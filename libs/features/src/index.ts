@@ -44,7 +44,14 @@ export type { RowOrigin } from './serving/row-origin';
 export { READ_TIERS } from './engine/online-query';
 export { servedRow, type ServedRow } from './serving/served-row';
 export { KeptByFrames } from './serving/kept-by-frames';
-export { Selections, VALUE_SOURCES, type SelectedMember, type Selection, type SetSelection } from './serving/selection';
+export {
+  Selections,
+  unknownView,
+  VALUE_SOURCES,
+  type SelectedMember,
+  type Selection,
+  type SetSelection,
+} from './serving/selection';
 export { formatDuration } from './definitions/duration';
 export { instantText, type Micros } from './time';
 export { FeastFacade } from './feast/feast-facade';
@@ -58,3 +65,4 @@ export { FeatureQuality } from './quality/feature-quality';
 export type { ProfileLine, ProfileLineParts, ProfileLines } from './quality/profile-line';
 export { mergeCounts, RuleTally, type RuleCount } from './rules/rule-tally';
 export { Backfills, type BackfillResult } from './training/backfill';
+export { PushToVisible } from './log/push-to-visible';

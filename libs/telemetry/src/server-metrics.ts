@@ -151,6 +151,15 @@ export class ServerMetrics {
     this.perGpu(readings.gpus);
   }
 
+  /** Called once, by the composition root. */
+  readOperations(running: () => number): void {
+    const name = 'sibyl_operations_running';
+    const help = 'Operations under way: training sets, backfills, loads and the like';
+    new CollectedMetric({ name, help, type: 'gauge' }, () => [{ labels: {}, value: running() }]).registerIn(
+      this.registry,
+    );
+  }
+
   private readModels(readings: Readings): void {
     this.perModel('sibyl_model_memory_bytes', 'Memory of a loaded version, in all runners together', () =>
       readings

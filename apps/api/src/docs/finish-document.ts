@@ -49,6 +49,10 @@ function finishOperation(path: string, method: string, operation: Node): void {
   const content = (operation['requestBody'] as { content?: Record<string, Node> } | undefined)?.content;
   if (example !== undefined && content?.['application/json'] !== undefined)
     content['application/json']['example'] = example;
+  const line = operation['x-line'];
+  delete operation['x-line'];
+  if (line !== undefined && content?.['application/x-ndjson'] !== undefined)
+    content['application/x-ndjson'] = { schema: line };
   operation['parameters'] = [
     ...pathParameters(path, operation),
     ...parametersOf(operation).filter((parameter) => parameter['in'] !== 'path'),

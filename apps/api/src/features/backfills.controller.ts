@@ -39,6 +39,7 @@ export class BackfillsController {
     also: { 202: 'Goes on as an operation' },
     errors: [
       'feature_view_not_found',
+      'timestamp_in_future',
       'timestamp_before_retention',
       'batch_too_large',
       'queue_full',

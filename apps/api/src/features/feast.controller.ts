@@ -1,4 +1,4 @@
-import { Controller, Post, Req } from '@nestjs/common';
+import { Controller, Header, Post, Req } from '@nestjs/common';
 import { ApiBody, ApiTags } from '@nestjs/swagger';
 import type { Principal } from '@sibyl/auth';
 import { FeastFacade } from '@sibyl/features';
@@ -40,6 +40,7 @@ export class FeastController {
   }
 
   @Post('push')
+  @Header('Content-Type', 'text/plain; charset=utf-8')
   @ApiBody({ schema: FEAST_PUSH_BODY })
   @Endpoint({
     summary: 'Push events as to a feature server of Feast',

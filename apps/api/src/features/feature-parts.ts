@@ -15,6 +15,7 @@ import {
   PastReads,
   RecentPast,
   PastWalks,
+  PushToVisible,
   SelectedFrames,
   Selections,
   SetReads,
@@ -75,11 +76,11 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
   );
   const sets = new SetReads({ snapshot, selections, frames, history, now });
   const featurePins = pinsOf(foundation, { database, trail }, sets);
-  metrics.features.read({ entities: () => states.size, bytes: () => states.bytes });
+  readMetrics(metrics, states, compiler);
   await snapshot.start();
   const { trainingFiles, operationRecords } = await startTraining(foundation);
   const trainingSets = new TrainingSets({
-    ...{ reads, settlement, now },
+    ...{ reads, settlement, now, clockSkewMs },
     files: trainingFiles,
     database,
     streams: snapshot,
@@ -97,7 +98,7 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
     featureReader: new SetFeatureReader({ sets, pins: featurePins, clock, metrics, clockSkewMs }),
     trainingSets,
     operationRecords,
-    backfills: new Backfills({ database, clock, streams: snapshot, selections, reads }),
+    backfills: new Backfills({ database, clock, streams: snapshot, selections, reads, clockSkewMs }),
     featureQuality: quality,
     ruleTally: compiler.tally,
     stopFeatures: async () => {
@@ -106,6 +107,10 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
       await featureLog.stop();
     },
   };
+}
+
+function readMetrics({ features }: Metrics, states: StateStore, { tally }: DefinitionCompiler): void {
+  features.read({ entities: () => states.size, bytes: () => states.bytes, rules: () => tally.lines() });
 }
 
 /** What they keep is on record. */
@@ -125,5 +130,11 @@ function startLog(
   const record = systemRecord(trail, systemActor('feature-log'), foundation);
   const onResults = (stream: string, result: string, events: number): void =>
     metrics.features.featureEvents.inc({ stream, result }, events);
-  return FeatureLog.start({ ...heard, database, clock, log, record, onResults }, config.features);
+  const visible = new PushToVisible(
+    () => clock.now() * 1000,
+    (seconds) => metrics.features.pushToVisible.observe(seconds),
+  );
+  // What is served has heard of an event before it counts as visible.
+  const listeners = [...heard.listeners, visible];
+  return FeatureLog.start({ ...heard, listeners, database, clock, log, record, onResults }, config.features);
 }

@@ -11,7 +11,7 @@ const VALUES: Schema = {
   additionalProperties: true,
   description: 'By the names of the fields of the stream',
 };
-const EVENT = object({
+const EVENT_MEMBERS = {
   entity: { type: ['string', 'integer'], description: 'The key of the entity' },
   'event_time?': TIME,
   'event_ts?': { ...TIME, description: 'The same as `event_time`; one of the two is there' },
@@ -21,6 +21,12 @@ const EVENT = object({
   'final?': truth('`false`: a bar that is not finished; a later event of the same time replaces it'),
   'values?': VALUES,
   'payload?': { ...VALUES, description: 'The same as `values`; one of the two is there' },
+};
+const EVENT = object(EVENT_MEMBERS);
+
+export const PUSH_LINE: Schema = object({
+  ...EVENT_MEMBERS,
+  'stream?': text('Of this event; left out: the one that the query names'),
 });
 
 export const PUSH_BODY: Schema = object({

@@ -8,7 +8,7 @@ import type { ApiRequest } from '../http/request-context';
 import { Waiting, type LongCall } from '../operations/long-work';
 import { send } from '../operations/reply';
 import { HistoricalQuery } from './feature.dto';
-import { HISTORICAL_BODY, HISTORICAL_EXAMPLE } from './read.schemas';
+import { HISTORICAL_BODY, HISTORICAL_EXAMPLE, HISTORICAL_LINE } from './read.schemas';
 import { Trainings } from './trainings';
 
 @ApiTags('Features')
@@ -19,7 +19,8 @@ export class HistoricalController {
   @Post('features/historical')
   @ApiConsumes('application/json', 'application/x-ndjson')
   @ApiBody({
-    description: 'Rows, or what they are generated from; or rows as JSON lines, with the rest in the query.',
+    description:
+      'Rows, or what they are generated from; or rows as JSON lines, of which the schema is that of one, with the rest in the query.',
     schema: HISTORICAL_BODY,
   })
   @Endpoint({
@@ -31,6 +32,7 @@ export class HistoricalController {
     creates: true,
     body: 'stream',
     request: HISTORICAL_EXAMPLE,
+    line: HISTORICAL_LINE,
     status: 202,
     answer: 'Operation',
     errors: [
@@ -38,6 +40,7 @@ export class HistoricalController {
       'json_too_deep',
       'feature_set_not_found',
       'stream_not_found',
+      'timestamp_in_future',
       'timestamp_before_retention',
       'batch_too_large',
       'body_too_large',
@@ -59,11 +62,12 @@ export class HistoricalController {
   @Endpoint({
     summary: 'Fetch the file of an operation',
     description:
-      'The training set that `POST /v1/features/historical` made, for the key that began it. 404 where it is not finished, or not kept any more: expired, deleted, or gone for a newer one.',
+      'The training set that `POST /v1/features/historical` made, for the key that began it, in its format: JSON lines, CSV or Parquet. 404 where it is not finished, or not kept any more: expired, deleted, or gone for a newer one.',
     access: 'features:read',
     action: 'operation.fetch',
     resource: ['operation', 'id'],
-    answer: { mediaType: 'application/octet-stream' },
+    answer: { mediaType: 'application/x-ndjson' },
+    answersAs: ['text/csv', 'application/vnd.apache.parquet'],
     errors: ['operation_not_found'],
   })
   result(@Caller() caller: Principal, @Param('id') id: string, @Res() response: Response): Promise<void> {

@@ -20,6 +20,7 @@ export class LineageController {
     access: 'features:read',
     action: 'feature.lineage',
     answer: 'FeatureLineage',
+    answersAs: ['text/plain'],
     errors: [
       'feature_view_not_found',
       'feature_set_not_found',

@@ -1,6 +1,6 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { Backfills } from '@sibyl/features';
+import { Backfills, DefinitionSnapshot, unknownView } from '@sibyl/features';
 import { Clock } from '@sibyl/kernel';
 import { Endpoint } from '../http/endpoint.decorator';
 import { QualityQuery } from './feature.dto';
@@ -13,6 +13,7 @@ export class QualityController {
   constructor(
     private readonly quality: TeamQuality,
     private readonly backfills: Backfills,
+    private readonly views: DefinitionSnapshot,
     private readonly clock: Clock,
   ) {}
 
@@ -20,13 +21,14 @@ export class QualityController {
   @Endpoint({
     summary: 'Show what the values of features are',
     description:
-      'Of what all workers of the server that answers have served in the last minutes, an hour at most (`workers`: how many are in the answer; one that does not answer is left out): counts by status, quantiles (within one percent), histogram, least, greatest and mean; of texts and lists their lengths. With it the rules that did not hold since it started, and the newest values that broke them, redacted; and the baseline of the version, where a backfill made one.',
+      'Of what all workers of the server that answers have served in the last minutes, an hour at most (`workers`: how many are in the answer; one that does not answer is left out): counts by status, least, greatest and mean, and quantiles and a histogram of values that were counted in bins 2 % wide and are taken as spread evenly in each: close for values that are, at most 2 % off for others; of texts and lists their lengths. With it the rules that did not hold since it started, and the newest values that broke them, redacted; and the baseline of the version, where a backfill made one.',
     access: 'features:read',
     action: 'feature.stats',
     answer: 'FeatureStats',
-    errors: ['database_unavailable'],
+    errors: ['feature_view_not_found', 'database_unavailable'],
   })
   async stats(@Query() { view, minutes = 15 }: QualityQuery): Promise<Record<string, unknown>> {
+    this.require(view);
     const span = this.span(minutes);
     const served = await this.quality.since({ from: span.from, view });
     const baselines = await this.backfills.baselines([...new Set(served.lines.map((line) => line.view.hash))]);
@@ -41,10 +43,16 @@ export class QualityController {
     access: 'features:read',
     action: 'feature.freshness',
     answer: 'FeatureFreshness',
+    errors: ['feature_view_not_found'],
   })
   async freshness(@Query() { view, minutes = 15 }: QualityQuery): Promise<Record<string, unknown>> {
+    this.require(view);
     const span = this.span(minutes);
     return toFreshnessView(await this.quality.since({ from: span.from, view }), span);
+  }
+
+  private require(view: string | undefined): void {
+    if (view !== undefined && !this.views.view(view)) throw unknownView(view, this.views);
   }
 
   private span(minutes: number): Span {

@@ -67,15 +67,17 @@ export const EXPLAIN_BODY: Schema = object({
 
 export const EXPLAIN_EXAMPLE = { feature: 'btc_technical:rsi', entity: { symbol: 'BTC/USDT' } };
 
+export const HISTORICAL_LINE: Schema = {
+  type: 'object',
+  additionalProperties: true,
+  description:
+    'Keys of entities, `timestamp`, and further columns, which are kept as they came. A column with the name of a feature that only requests know gives it, and so does `given`, an object as `POST /v1/features/online` takes it',
+};
+
 export const HISTORICAL_BODY: Schema = object({
   ...SET,
   'features?': listOf(text('`view:feature`')),
-  'rows?': listOf({
-    type: 'object',
-    additionalProperties: true,
-    description:
-      'Keys of entities, `timestamp`, and further columns, which are kept as they came. A column with the name of a feature that only requests know gives it, and so does `given`, an object as `POST /v1/features/online` takes it',
-  }),
+  'rows?': listOf(HISTORICAL_LINE),
   'generate?': object({
     stream: text('All entities that it has events of'),
     from: TIME,
@@ -194,7 +196,8 @@ export const READ_SCHEMAS: Schemas = {
     hash: text(),
     entities: whole(),
     rows: whole(),
-    ...SPAN,
+    from: INSTANT,
+    to: INSTANT,
     features: { type: 'object', additionalProperties: object({ count: FEATURE.count, ...PROFILE }) },
   }),
   TrainingSet: object({

@@ -29,6 +29,10 @@ export interface EndpointFacts {
   readonly body?: 'json' | 'package' | 'raw' | 'stream' | 'none';
   /** Schema of the answer in `components.schemas`, or the media type of what is no JSON. */
   readonly answer: string | { readonly mediaType: string };
+  /** Further media types that it has where a request asks for them. */
+  readonly answersAs?: readonly string[];
+  /** Schema of one line of a body of JSON lines. */
+  readonly line?: object;
   /** Path parameter that names a model, so that keys limited to certain models are held to it. */
   readonly model?: string;
   /** What the event is about: its type and the path parameter with its id. */
@@ -77,6 +81,7 @@ export function Endpoint(facts: EndpointFacts): MethodDecorator {
       }),
     ),
     ...(facts.request === undefined ? [] : [ApiExtension('x-request-example', facts.request as object)]),
+    ...(facts.line === undefined ? [] : [ApiExtension('x-line', facts.line)]),
     ApiResponse({ status, description: 'Success', content: contentOf(facts) }),
     ...Object.entries(facts.also ?? {}).map(([code, also]) =>
       ApiResponse({
@@ -120,8 +125,10 @@ function errorsOf(facts: EndpointFacts): ErrorCode[] {
 
 function contentOf(facts: EndpointFacts): Record<string, { schema: Record<string, unknown>; example?: unknown }> {
   const example = facts.example === undefined ? {} : { example: facts.example };
-  if (typeof facts.answer !== 'string') return { [facts.answer.mediaType]: { schema: { type: 'string' }, ...example } };
-  return { 'application/json': { schema: { $ref: `#/components/schemas/${facts.answer}` }, ...example } };
+  const others = Object.fromEntries((facts.answersAs ?? []).map((type) => [type, { schema: { type: 'string' } }]));
+  if (typeof facts.answer !== 'string')
+    return { [facts.answer.mediaType]: { schema: { type: 'string' }, ...example }, ...others };
+  return { 'application/json': { schema: { $ref: `#/components/schemas/${facts.answer}` }, ...example }, ...others };
 }
 
 /** One response a status, its description naming the codes. */

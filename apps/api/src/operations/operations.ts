@@ -43,6 +43,12 @@ export class Operations {
     private readonly limit: number,
   ) {}
 
+  get running(): number {
+    let running = 0;
+    for (const { operation } of this.entries.values()) if (operation.status === 'running') running += 1;
+    return running;
+  }
+
   begin({ kind, keyId, work }: OperationStart): BegunOperation {
     this.makeRoom();
     const id = this.ids.next();

@@ -90,7 +90,9 @@ export class FeatureLog {
       if (TURNS.due) await TURNS.next();
       read.push(readEvent(stream, one, arrival));
     }
-    return this.store(actor, read);
+    const results = await this.store(actor, read);
+    this.countRefused(name, read.filter(isFault).length);
+    return results;
   }
 
   /** Stores the events of a file of JSON lines as they come, some thousands at a time. `name`: of those that name no stream. */
@@ -101,6 +103,7 @@ export class FeatureLog {
       (stream) => this.stream(stream),
       (events) => this.store(actor, events),
       () => this.arrival(),
+      (stream) => this.countRefused(stream, 1),
     ).run(body);
   }
 
@@ -114,6 +117,11 @@ export class FeatureLog {
     await this.writer.stop();
     await Promise.all([this.follower.stop(), this.keeper.stop()]);
     this.fanOut?.stop();
+  }
+
+  /** What cannot be read as an event never reaches the writer, which counts the others. */
+  private countRefused(stream: string, events: number): void {
+    if (events > 0) this.parts.onResults?.(stream, 'INVALID', events);
   }
 
   private arrival(): Arrival {

@@ -39,6 +39,7 @@ async function batchesOf(lines: number, stream: LoggedStream, text: string) {
     () => stream,
     store,
     () => ({ now: NOW * 1000, skew: 5_000_000 }),
+    () => undefined,
   );
   const { counts } = await upload.run(bodyOf(lines, stream, text));
   return { batches, counts };

@@ -51,6 +51,8 @@ export class LineUpload {
     private readonly streamOf: (name: string) => LoggedStream,
     private readonly store: Store,
     private readonly arrival: () => Arrival,
+    /** Hears of each line of a known stream that is not an event of it. */
+    private readonly onRefused: (stream: string) => void,
   ) {}
 
   async run(body: AsyncIterable<Buffer>): Promise<UploadOutcome> {
@@ -78,19 +80,19 @@ export class LineUpload {
   }
 
   private read(line: string): PendingEvent | FieldFault {
-    let event: unknown;
-    try {
-      event = JSON.parse(line);
-    } catch {
+    const event = parsed(line);
+    if (typeof event !== 'object' || event === null) {
+      if (this.name !== undefined) this.onRefused(this.name);
       return { pointer: '', expected: 'one JSON object a line' };
     }
-    if (typeof event !== 'object' || event === null) return { pointer: '', expected: 'one JSON object a line' };
     const { stream: named, ...rest } = event as Record<string, unknown>;
     const name = named === undefined ? this.name : named;
     if (typeof name !== 'string')
       return { pointer: '/stream', expected: 'the name of a stream, here or as `?stream=`' };
     try {
-      return readEvent(this.streamOf(name), named === undefined ? event : rest, this.arrival());
+      const read = readEvent(this.streamOf(name), named === undefined ? event : rest, this.arrival());
+      if (isFault(read)) this.onRefused(name);
+      return read;
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       return { pointer: '/stream', expected: error.detail };
@@ -142,6 +144,14 @@ export class LineUpload {
     if (!(error instanceof DomainError)) return error;
     const detail = `${error.detail} Lines 1 to ${this.storedLines} are stored; what is sent again is not stored twice.`;
     return new DomainError(error.code, detail, { cause: error });
+  }
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
   }
 }
 

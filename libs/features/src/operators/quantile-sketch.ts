@@ -151,17 +151,25 @@ export class QuantileSketch {
     return share === 0 ? lower : lower + share * (this.atRank(rank + 1) - lower);
   }
 
-  /** How many are at most this, within the error. */
-  countUpTo(value: number): number {
+  /** As `quantile`, where what a bin has counted is taken as spread evenly over it: nearly exact where it is, within two errors where not. */
+  spreadQuantile(q: number): number {
+    const place = q * (this.count - 1);
+    const rank = Math.floor(place);
+    const lower = this.spreadAtRank(rank);
+    const share = place - rank;
+    return share === 0 ? lower : lower + share * (this.spreadAtRank(rank + 1) - lower);
+  }
+
+  /** About how many are at most this: of the bin that it cuts the part that lies below. */
+  spreadUpTo(value: number): number {
     if (value >= this.greatest) return this.count;
     if (value < this.least) return 0;
-    let count = 0;
-    for (let place = 0; place < this.below.counts.length; place++)
-      if (-this.middleOf(this.below.first + place) <= value) count += this.below.counts[place] ?? 0;
-    if (value >= 0) count += this.zeros;
-    for (let place = 0; place < this.above.counts.length; place++)
-      if (this.middleOf(this.above.first + place) <= value) count += this.above.counts[place] ?? 0;
-    return count;
+    let before = 0;
+    for (const { low, high, count } of this.spans()) {
+      if (value < low) break;
+      before += value >= high ? count : (count * (value - low)) / (high - low);
+    }
+    return before;
   }
 
   get min(): number {
@@ -174,6 +182,32 @@ export class QuantileSketch {
 
   get bytes(): number {
     return SKETCH_BYTES + 4 * (this.above.counts.length + this.below.counts.length);
+  }
+
+  private spreadAtRank(rank: number): number {
+    if (rank <= 0) return this.least;
+    if (rank >= this.count - 1) return this.greatest;
+    let left = rank;
+    for (const { low, high, count } of this.spans()) {
+      if (left < count) return low + ((left + 0.5) / count) * (high - low);
+      left -= count;
+    }
+    return this.greatest;
+  }
+
+  /** Bins that are not empty from the least up, cut where the least and the greatest lie. */
+  private *spans(): Generator<{ readonly low: number; readonly high: number; readonly count: number }> {
+    const within = (value: number): number => Math.min(Math.max(value, this.least), this.greatest);
+    const cut = (low: number, high: number, count: number) => ({ low: within(low), high: within(high), count });
+    for (let place = this.below.counts.length - 1; place >= 0; place--) {
+      const [bin, count] = [this.below.first + place, this.below.counts[place] ?? 0];
+      if (count > 0) yield cut(-this.endOf(bin), -this.endOf(bin - 1), count);
+    }
+    if (this.zeros > 0) yield { low: 0, high: 0, count: this.zeros };
+    for (let place = 0; place < this.above.counts.length; place++) {
+      const [bin, count] = [this.above.first + place, this.above.counts[place] ?? 0];
+      if (count > 0) yield cut(this.endOf(bin - 1), this.endOf(bin), count);
+    }
   }
 
   private atRank(rank: number): number {
@@ -200,6 +234,10 @@ export class QuantileSketch {
   private binOf(magnitude: number): number {
     // An infinity has no bin; the extremes still tell of it.
     return Math.ceil(Math.log(Math.min(magnitude, Number.MAX_VALUE)) / this.logGrowth);
+  }
+
+  private endOf(bin: number): number {
+    return Math.exp(bin * this.logGrowth);
   }
 
   /** The value of bin (growth^(bin - 1), growth^bin] from which both borders are equally far in proportion. */

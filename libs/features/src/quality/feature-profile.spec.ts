@@ -30,6 +30,16 @@ it('says within a hundredth what the values are, merged or not', () => {
   for (const [i, count] of counts.entries()) expect(Math.abs(count - (exact[i] ?? 0))).toBeLessThan(150);
 });
 
+it('tells apart values that lie closer together than the error of its sketch', () => {
+  // The borders of bins of one percent are 2 % apart: these are in two of them.
+  const prices = Array.from({ length: 100 }, (_, i) => 44_000 + 7 * i);
+  const { quantiles = [], histogram, min, max } = profileOf(prices).summary();
+  expect({ min, max }).toEqual({ min: 44_000, max: 44_693 });
+  for (const [i, q] of QUANTILES.entries()) expect(Math.abs((quantiles[i] ?? 0) - (44_000 + q * 693))).toBeLessThan(14);
+  for (const count of histogram?.counts ?? []) expect(Math.abs(count - 5)).toBeLessThanOrEqual(2);
+  expect(histogram?.counts.reduce((sum, count) => sum + count, 0)).toBe(100);
+});
+
 it('counts what has no value, and ages of what has an event behind it', () => {
   const profile = new FeatureProfile();
   profile.add(null, 'STALE', 90e6);

@@ -94,7 +94,7 @@ export class FeatureProfile {
     const { min, max } = values;
     return {
       ...{ count, statuses, nullRate, min, max, mean: sum / values.count },
-      quantiles: QUANTILES.map((q) => values.quantile(q)),
+      quantiles: QUANTILES.map((q) => values.spreadQuantile(q)),
       histogram: histogramOf(values),
     };
   }
@@ -102,7 +102,7 @@ export class FeatureProfile {
   ageSummary(): AgeSummary | undefined {
     const { ages } = this;
     if (ages.count === 0) return undefined;
-    return { count: ages.count, p50: ages.quantile(0.5), p95: ages.quantile(0.95), max: ages.max };
+    return { count: ages.count, p50: ages.spreadQuantile(0.5), p95: ages.spreadQuantile(0.95), max: ages.max };
   }
 }
 
@@ -112,7 +112,7 @@ function histogramOf(values: QuantileSketch): NonNullable<ProfileSummary['histog
   const edges = Array.from({ length: BARS + 1 }, (_, i) => (i === BARS ? max : min + ((max - min) / BARS) * i));
   let before = 0;
   const counts = edges.slice(1).map((edge) => {
-    const upTo = values.countUpTo(edge);
+    const upTo = Math.round(values.spreadUpTo(edge));
     const count = upTo - before;
     before = upTo;
     return count;

@@ -22,13 +22,17 @@ export function readMoment({ timestamp, knownAt }: AskedMoment, now: Micros, ske
     [known, '/known_at'],
   ] as const) {
     if (at === undefined || at <= now + skew) continue;
-    const fault = { pointer, expected: `a time that has come: it is ${instantText(now)}` };
-    throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults: [fault] });
+    throw inFuture(pointer, now);
   }
   const at = Math.min(asked ?? now, now);
   if (known === undefined && at === now) return undefined;
   const k = Math.min(known ?? at, now);
   return { at, knownAt: k, corrected: k > at || knownAt === 'now' };
+}
+
+export function inFuture(pointer: string, now: Micros): DomainError {
+  const fault = { pointer, expected: `a time that has come: it is ${instantText(now)}` };
+  return new DomainError('timestamp_in_future', 'The time has not come yet.', { faults: [fault] });
 }
 
 /** Pointers of times of a request that had not come when it was read, and were answered as of then. */

@@ -109,7 +109,8 @@ export class Selections {
       const at = `${pointer}/${i}`;
       const [, name = '', prefix, feature = ''] = VIEW_FEATURE.exec(reference) ?? [];
       const view = await this.view(name, prefix);
-      if (!view) faults.push({ pointer: at, expected: 'view:feature of a view that is published' });
+      if (!view)
+        faults.push({ pointer: at, expected: 'view:feature of a view that is published', ...this.near(name, feature) });
       else if (!builder.add(view, feature, { name: reference }))
         faults.push(unknownFeature(at, builder, view, feature));
     }
@@ -121,11 +122,16 @@ export class Selections {
   async ofView(reference: string): Promise<Selection & { readonly view: FeatureView }> {
     const [, name = '', prefix] = VIEW.exec(reference) ?? [];
     const view = await this.view(name, prefix);
-    if (!view)
-      throw new DomainError('feature_view_not_found', `There is no feature view '${reference.slice(0, 128)}'.`);
+    if (!view) throw unknownView(reference, this.parts.snapshot);
     const builder = new SelectionBuilder(this);
     for (const feature of this.program(view).slots.keys()) builder.add(view, feature, { name: feature });
     return { view, ...builder.build() };
+  }
+
+  /** Of a reference to a view that there is not. */
+  private near(name: string, feature: string): Pick<FieldFault, 'hint'> {
+    const [near] = nearestWords(name, namesOfViews(this.parts.snapshot));
+    return near === undefined ? {} : { hint: `did you mean '${near}:${feature}'?` };
   }
 
   private async view(name: string, prefix: string | undefined): Promise<FeatureView | undefined> {
@@ -217,6 +223,17 @@ function sourceOf(program: Program, step: number): ValueSource {
     default:
       return 'stream';
   }
+}
+
+function namesOfViews(snapshot: Pick<DefinitionSnapshot, 'views'>): readonly string[] {
+  return snapshot.views().map(({ name }) => name);
+}
+
+/** Of a name, or a reference that begins with one. */
+export function unknownView(reference: string, snapshot: Pick<DefinitionSnapshot, 'views'>): DomainError {
+  const near = nearestWords(reference.split('@')[0] ?? '', namesOfViews(snapshot));
+  const hint = near.map((name) => ` Did you mean '${name}'?`).join('');
+  return new DomainError('feature_view_not_found', `There is no feature view '${reference.slice(0, 128)}'.${hint}`);
 }
 
 function unknownFeature(pointer: string, builder: SelectionBuilder, view: FeatureView, feature: string): FieldFault {

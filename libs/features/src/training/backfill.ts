@@ -10,7 +10,7 @@ import { FeatureProfile, type ProfileSummary } from '../quality/feature-profile'
 import type { FeatureReads } from '../serving/feature-reads';
 import { checkRetention } from '../serving/retention';
 import type { Selection, Selections } from '../serving/selection';
-import { instantText, type Micros } from '../time';
+import { instantText, MICROS_PER_MS, type Micros } from '../time';
 import { gridOf, sliceRows, type GridRequest, type LongRun } from './training-sets';
 import { countEntities, entitiesOf, type Grid } from './training-source';
 
@@ -47,6 +47,7 @@ export interface BackfillParts {
   readonly streams: StreamCatalog;
   readonly selections: Selections;
   readonly reads: FeatureReads;
+  readonly clockSkewMs: number;
 }
 
 /** A view computed over the past from the log: its states come into memory, and what its features came to is its baseline. */
@@ -64,7 +65,7 @@ export class Backfills {
         faults: [{ pointer: '/view', expected: 'a view with a stream' }],
       });
     const now = clock.now() * 1000;
-    const grid = gridOf(request, now, '');
+    const grid = gridOf(request, { now, skew: this.parts.clockSkewMs * MICROS_PER_MS }, '');
     checkRetention(selection, grid.from, now, '/from');
     const total = (await countEntities(database, stream)) * timesOf(grid);
     if (total > ROWS_MAX)

@@ -5,12 +5,13 @@ import { DURATION_EXPECTED, parseDuration } from '../definitions/duration';
 import type { Frame } from '../engine/frame';
 import type { ValueStatus } from '../feature-value';
 import type { Settlement } from '../log/settlement';
-import type { StreamCatalog } from '../log/stream-catalog';
+import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
 import type { FeatureReads } from '../serving/feature-reads';
+import { inFuture } from '../serving/moment';
 import { checkRetention } from '../serving/retention';
 import type { Selection } from '../serving/selection';
 import { servedRow, type ServedRow } from '../serving/served-row';
-import type { Micros } from '../time';
+import { MICROS_PER_MS, type Micros } from '../time';
 import { ParquetTable } from './parquet-writer';
 import { CsvWriter, NdjsonWriter } from './text-writers';
 import { columnsOf, type Cell, type TableWriter, type TrainingColumn, type TrainingFormat } from './training-columns';
@@ -84,6 +85,7 @@ export interface TrainingParts {
   readonly streams: StreamCatalog;
   readonly settlement: Settlement;
   readonly now: () => Micros;
+  readonly clockSkewMs: number;
 }
 
 /** Training sets as of moments of the past, computed by what serves, and written to files. */
@@ -156,7 +158,8 @@ export class TrainingSets {
     const { database, streams } = this.parts;
     const stream = streams.stream(generate.stream);
     if (!stream) throw new DomainError('stream_not_found', `There is no stream '${generate.stream.slice(0, 64)}'.`);
-    const grid = gridOf(generate, now);
+    requireEntity(selection, stream);
+    const grid = gridOf(generate, { now, skew: this.parts.clockSkewMs * MICROS_PER_MS });
     checkRetention(selection, grid.from, now, '/generate/from');
     const source = gridRows(database, stream, grid, await countEntities(database, stream));
     if (source.total <= ROWS_MAX) return source;
@@ -253,14 +256,31 @@ function knownAtOf(given: unknown, now: Micros): KnownAt {
   return Math.min(at, now);
 }
 
-export function gridOf({ from, to, step }: Omit<GridRequest, 'stream'>, now: Micros, at = '/generate'): Grid {
+/** Clocks of callers run ahead by up to `skew`. Throws invalid_parameter, timestamp_in_future. */
+export function gridOf(
+  { from, to, step }: Omit<GridRequest, 'stream'>,
+  { now, skew }: { readonly now: Micros; readonly skew: Micros },
+  at = '/generate',
+): Grid {
   const begin = readInstant(from);
   if (begin === undefined) throw wrong(`${at}/from`, INSTANT_EXPECTED);
   const end = to === undefined ? now : readInstant(to);
   if (end === undefined || end < begin) throw wrong(`${at}/to`, 'a time after from');
+  if (end > now + skew) throw inFuture(`${at}/to`, now);
   const pace = typeof step === 'string' ? parseDuration(step) : undefined;
   if (pace === undefined || pace <= 0) throw wrong(`${at}/step`, DURATION_EXPECTED);
   return { from: begin, to: Math.min(end, now), step: pace };
+}
+
+/** Its keys are all that the rows have of entities. */
+function requireEntity({ views }: Selection, { entity }: LoggedStream): void {
+  const other = views.find(({ view }) => view.entity.name !== entity.name);
+  if (!other) return;
+  const { name, entity: needed } = other.view;
+  throw wrong(
+    '/generate/stream',
+    `a stream of the entity '${needed.name}', as '${name}' is; this is of '${entity.name}'`,
+  );
 }
 
 function wrong(pointer: string, expected: string): DomainError {

@@ -1,0 +1,33 @@
+// Hot: every event that is taken anywhere passes here.
+import { MICROS_PER_SECOND, type Micros } from '../time';
+import type { EventListener, TakenEvent } from './feature-event';
+
+/** Stamps of events that were told, for those that are told twice: some seconds of the fastest pushes. */
+const STAMPS = 50_000;
+
+/** Measures how long events take from their stamp in the log until they are served here: it hears of them after those who serve. */
+export class PushToVisible implements EventListener {
+  private readonly stamps = new Set<Micros>();
+
+  constructor(
+    private readonly now: () => Micros,
+    private readonly observe: (seconds: number) => void,
+  ) {}
+
+  taken(events: readonly TakenEvent[]): void {
+    const now = this.now();
+    for (const { ingestedAt, logOnly } of events) {
+      if (logOnly || this.stamps.has(ingestedAt)) continue;
+      // The stamp is of the database's clock.
+      this.observe(Math.max(0, now - ingestedAt) / MICROS_PER_SECOND);
+    }
+    for (const { ingestedAt } of events) this.keep(ingestedAt);
+  }
+
+  private keep(stamp: Micros): void {
+    this.stamps.add(stamp);
+    if (this.stamps.size <= STAMPS) return;
+    const [oldest] = this.stamps;
+    if (oldest !== undefined) this.stamps.delete(oldest);
+  }
+}
