@@ -94,6 +94,9 @@ describe('the room for training sets', () => {
     expect(lying()).toEqual(new Set([...before, result.file as string]));
     const drop = (key: string): Promise<Reply> => client.call('DELETE', `/v1/operations/${id}`, { key });
     expect(await drop(other)).toMatchObject({ status: 404, body: { code: 'operation_not_found' } });
+    // Who sees all operations, and changes none, ends nothing that is done.
+    const watcher = (await client.post('/v1/keys', { name: 'watcher', scopes: ['ops:read'] })).body.key as string;
+    expect(await drop(watcher)).toMatchObject({ status: 200, body: { status: 'succeeded' } });
     expect(await fetched(owner, { id })).toBe(200);
     expect(await drop(owner)).toMatchObject({ status: 200, body: { status: 'succeeded' } });
     const event = { action: 'operation.cancel', resource: { type: 'operation', id } };

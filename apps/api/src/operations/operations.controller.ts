@@ -36,7 +36,7 @@ export class OperationsController {
     description:
       'Asks the work to stop and answers with its present state: `cancelled` once it has stopped, `succeeded` where it was done before. ' +
       'The file of a training set that is finished is removed: `GET /v1/operations/{id}/result` is 404 from then on, and its room is free. ' +
-      'For the key that began it; others need `ops:read`.',
+      'For the key that began it; others need `ops:read`, and `ops:write` for the file to be removed.',
     access: 'any key',
     action: 'operation.cancel',
     resource: ['operation', 'id'],
@@ -50,7 +50,9 @@ export class OperationsController {
   ): Promise<Record<string, unknown>> {
     const operation = await this.operations.cancel(caller, id);
     const file = fileOf(operation);
-    if (file !== undefined && (await this.sets.files.remove(file))) context.changes = { removed: file };
+    // Who may see and cancel what others began may not take away what they have.
+    const may = file !== undefined && (caller.scopes.includes('ops:write') || this.sets.files.isOf(file, caller.keyId));
+    if (may && (await this.sets.files.remove(file))) context.changes = { removed: file };
     return operation;
   }
 }

@@ -77,6 +77,11 @@ export class TrainingFiles {
     return { bytes: found.size, chunks };
   }
 
+  /** Made for this caller. */
+  isOf(name: string, caller: string): boolean {
+    return readName(name)?.caller === callerMark(caller);
+  }
+
   /** Answers whether there was one. */
   async remove(name: string): Promise<boolean> {
     const removed = await rm(this.pathOf(name)).then(() => true, missing);
