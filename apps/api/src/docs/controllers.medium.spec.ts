@@ -1,6 +1,7 @@
 import { AuditLog, AuditTrail } from '@sibyl/audit';
 import { ApiKeys, type ApiKey } from '@sibyl/auth';
 import { Database } from '@sibyl/database';
+import { TrainingSets } from '@sibyl/features';
 import { GpuMeter, ModelRuntime } from '@sibyl/inference';
 import { CountingIds, FakeClock } from '@sibyl/kernel/testing';
 import { ArtifactScrubber, ModelPolicy, ModelRegistry, type AliasEvent, type ModelVersion } from '@sibyl/registry';
@@ -138,6 +139,7 @@ const standIns = new Map<unknown, unknown>([
   [Operations, operations],
   [OperationRecords, new OperationRecords('nowhere', 0, { warn: () => undefined })],
   [Siblings, new NoSiblings()],
+  [TrainingSets, { files: standIn({ isOf: false, remove: false }) }],
 ]);
 
 describe('the controllers', () => {
