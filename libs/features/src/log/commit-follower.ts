@@ -84,7 +84,10 @@ export class CommitFollower {
 
   /** Everything that is committed from now on is heard. */
   async start(): Promise<void> {
-    this.seen = (await this.show()).snapshot;
+    const shown = await this.show();
+    this.seen = shown.snapshot;
+    // Nothing is in memory yet that could have missed anything.
+    this.settle(shown);
     this.lookedAt = this.parts.clock.monotonic();
     this.looked();
     this.parts.settlement.onWanted(() => this.hurry());
