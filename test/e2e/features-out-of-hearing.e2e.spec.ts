@@ -62,7 +62,10 @@ describe('features while PostgreSQL stands still', () => {
         const told = await client.post('/v1/features/explain', { feature, entity, ...moment });
         expect(told).toMatchObject({
           status: 200,
-          body: { steps: [{ outputs: [{ value: null, status: 'TIMEOUT' }] }], degraded: { reasons: expect.arrayContaining([UNREAD]) } },
+          body: {
+            steps: [{ outputs: [{ value: null, status: 'TIMEOUT' }] }],
+            degraded: { reasons: expect.arrayContaining([UNREAD]) },
+          },
         });
       }
       const marked = await knownUntil(({ degraded }) => degraded !== undefined);
