@@ -1,5 +1,5 @@
 import { examplePackage } from '../support/model-packages';
-import { processTree } from '../support/processes.mjs';
+import { whileFrozen } from '../support/frozen-database';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
 
@@ -21,15 +21,6 @@ const ALL = ['market:price', 'market:volume', 'market:rsi'];
 const NULLABLE = ['price', 'volume', 'rsi', 'macd'].map((name) => ({ name, datatype: 'FP32', nullable: true }));
 
 const setOf = (name: string, more: object = {}): object => ({ kind: 'FeatureSet', name, features: ALL, ...more });
-
-/** Processes of PostgreSQL come and go. */
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
 
 describe('a version and its feature set', () => {
   let server: TestServer;
@@ -268,12 +259,7 @@ describe('a version and its feature set', () => {
     });
 
     it('503 or 504 while the log cannot be read; defaults stand in and are named', async () => {
-      const frozen = processTree(server.pid ?? 0)
-        .filter(({ kind }) => kind === 'postgres')
-        .map(({ pid }) => pid);
-      expect(frozen.length).toBeGreaterThan(0);
-      for (const pid of frozen) signal(pid, 'SIGSTOP');
-      try {
+      await whileFrozen(server, async () => {
         for (const model of ['empty', 'whole', 'needing']) {
           const { status, body } = await predictOnce(model, { symbol: `UN_${model}` });
           expect([
@@ -286,9 +272,7 @@ describe('a version and its feature set', () => {
           body: { degraded: { reasons: ['features_defaulted'], features: ['price', 'volume', 'rsi'] } },
         });
         expect(await predict('empty')).toMatchObject({ status: 200 });
-      } finally {
-        for (const pid of frozen) signal(pid, 'SIGCONT');
-      }
+      });
       while ((await client.get('/v1/audit/events')).status !== 200)
         await new Promise((resolve) => setTimeout(resolve, 100));
     }, 60_000);

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { processTree } from '../support/processes.mjs';
+import { whileFrozen } from '../support/frozen-database';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
 
@@ -30,19 +30,6 @@ describe('features while PostgreSQL stands still', () => {
   const online = (symbol: string, more: object = {}): Promise<Reply> =>
     client.post('/v1/features/online', { features: ['market:price'], entities: [{ symbol }], ...more });
 
-  async function whileFrozen(work: () => Promise<void>): Promise<void> {
-    const frozen = processTree(server.pid ?? 0)
-      .filter(({ kind }) => kind === 'postgres')
-      .map(({ pid }) => pid);
-    expect(frozen.length).toBeGreaterThan(0);
-    for (const pid of frozen) process.kill(pid, 'SIGSTOP');
-    try {
-      await work();
-    } finally {
-      for (const pid of frozen) process.kill(pid, 'SIGCONT');
-    }
-  }
-
   async function knownUntil(holds: (body: Reply['body']) => boolean): Promise<Reply['body']> {
     for (let tries = 0; tries < 300; tries++) {
       const { body } = await online('KNOWN');
@@ -54,7 +41,7 @@ describe('features while PostgreSQL stands still', () => {
 
   it('says why an explanation has nothing, and of what is in memory that it may have missed something', async () => {
     expect((await online('KNOWN')).body).not.toHaveProperty('degraded');
-    await whileFrozen(async () => {
+    await whileFrozen(server, async () => {
       const entity = { symbol: 'UNKNOWN' };
       const feature = 'market:price';
       const timestamp = new Date(Date.now() - 3_600_000).toISOString();

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { examplePackage } from '../support/model-packages';
-import { processTree } from '../support/processes.mjs';
+import { whileFrozen } from '../support/frozen-database';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { REPOSITORY, startServer, type TestServer } from '../support/server.mjs';
 
@@ -375,12 +375,7 @@ describe('predictions filled by the feature service', () => {
   });
 
   it('serves from memory while PostgreSQL stands still, and refuses at once what is not there', async () => {
-    const frozen = processTree(server.pid ?? 0)
-      .filter(({ kind }) => kind === 'postgres')
-      .map(({ pid }) => pid);
-    expect(frozen.length).toBeGreaterThan(0);
-    for (const pid of frozen) process.kill(pid, 'SIGSTOP');
-    try {
+    await whileFrozen(server, async () => {
       expect(await client.post('/predict', { symbol: 'BTC/USDT' })).toMatchObject({ status: 200 });
       expect(await client.post('/predict', { symbol: 'UN/READ' })).toMatchObject({
         status: 504,
@@ -399,9 +394,7 @@ describe('predictions filled by the feature service', () => {
           degraded: { reasons: ['deadline'] },
         },
       });
-    } finally {
-      for (const pid of frozen) process.kill(pid, 'SIGCONT');
-    }
+    });
   }, 60_000);
 
   it('counts what it read, how old it was, and what it cost', async () => {

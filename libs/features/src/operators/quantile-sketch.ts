@@ -144,20 +144,12 @@ export class QuantileSketch {
 
   /** As `quantileOf`: in proportion between two ranks. */
   quantile(q: number): number {
-    const place = q * (this.count - 1);
-    const rank = Math.floor(place);
-    const lower = this.atRank(rank);
-    const share = place - rank;
-    return share === 0 ? lower : lower + share * (this.atRank(rank + 1) - lower);
+    return this.between(q, (rank) => this.atRank(rank));
   }
 
   /** As `quantile`, where what a bin has counted is taken as spread evenly over it: nearly exact where it is, within two errors where not. */
   spreadQuantile(q: number): number {
-    const place = q * (this.count - 1);
-    const rank = Math.floor(place);
-    const lower = this.spreadAtRank(rank);
-    const share = place - rank;
-    return share === 0 ? lower : lower + share * (this.spreadAtRank(rank + 1) - lower);
+    return this.between(q, (rank) => this.spreadAtRank(rank));
   }
 
   /** About how many are at most this: of the bin that it cuts the part that lies below. */
@@ -182,6 +174,14 @@ export class QuantileSketch {
 
   get bytes(): number {
     return SKETCH_BYTES + 4 * (this.above.counts.length + this.below.counts.length);
+  }
+
+  private between(q: number, atRank: (rank: number) => number): number {
+    const place = q * (this.count - 1);
+    const rank = Math.floor(place);
+    const lower = atRank(rank);
+    const share = place - rank;
+    return share === 0 ? lower : lower + share * (atRank(rank + 1) - lower);
   }
 
   private spreadAtRank(rank: number): number {
