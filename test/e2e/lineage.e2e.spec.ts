@@ -214,7 +214,7 @@ describe('lineage of features', () => {
     expect(body.events[0].inputs[0].facets.schema.fields.slice(0, 3)).toEqual([
       { name: 'entity', type: 'string' },
       { name: 'event_time', type: 'timestamp' },
-      { name: 'open', type: 'double' },
+      { name: 'close', type: 'double' },
     ]);
     expect(inputs('price')).toEqual(['stream.bars.close DIRECT IDENTITY']);
     expect(inputs('spread')).toEqual([]);
