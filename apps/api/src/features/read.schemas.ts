@@ -1,5 +1,5 @@
 import { READ_TIERS, TRAINING_FORMATS, VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
-import { READ_REASONS, READ_REASON_TEXT } from './read-reasons';
+import { BEYOND_RETENTION, READ_REASONS, READ_REASON_TEXT } from './read-reasons';
 import {
   ANYTHING,
   INSTANT,
@@ -212,6 +212,13 @@ export const READ_SCHEMAS: Schemas = {
     columns: listOf(ANYTHING),
     statuses: { type: 'object', additionalProperties: whole(), description: 'Values by status' },
     'degraded?': object({ reasons: listOf(text(READ_REASON_TEXT, { enum: ['unsettled'] })) }),
+    'warnings?': listOf(
+      object({
+        pointer: text('Of the first such row; `/generate/from` where they were generated'),
+        code: text(`\`window_beyond_retention\`: ${BEYOND_RETENTION}`, { enum: ['window_beyond_retention'] }),
+        rows: whole('Rows of which that is so'),
+      }),
+    ),
     href: text('Where the file is fetched'),
     expires_at: INSTANT,
   }),
@@ -240,7 +247,7 @@ export const READ_SCHEMAS: Schemas = {
       object({
         pointer: text(),
         code: text(
-          '`timestamp_clamped`: the time has not come yet by the clock of the server: the answer is of now. `window_beyond_retention`: a window by time begins before its stream is kept: of what is older it has what is not dropped yet',
+          `\`timestamp_clamped\`: the time has not come yet by the clock of the server: the answer is of now. \`window_beyond_retention\`: ${BEYOND_RETENTION}`,
           { enum: ['timestamp_clamped', 'window_beyond_retention'] },
         ),
       }),
