@@ -178,7 +178,9 @@ export const READ_SCHEMAS: Schemas = {
         target: text('A feature, `stream.field`, or a stream'),
         rule: text(),
         action: text(),
-        violations: whole(),
+        violations: whole(
+          'Pushed events, and values when they were computed or given, not when they were served again',
+        ),
         samples: listOf(
           object({
             at: INSTANT,
