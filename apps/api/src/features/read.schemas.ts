@@ -21,7 +21,9 @@ const TIME: Schema = { type: ['string', 'integer'], description: 'RFC 3339 with 
 const MOMENT = {
   'timestamp?': { ...TIME, description: 'The moment that is asked about; left out: now' },
   'known_at?': { ...TIME, description: 'Whose knowledge counts: the moment itself unless said otherwise, or `now`' },
-  'timeout_ms?': whole('How long the log may take; what has not come by then is TIMEOUT'),
+  'timeout_ms?': whole(
+    'How long the log may take; what has not come by then is TIMEOUT. Left out: 250, of a moment of the past 2000',
+  ),
 };
 const SET = {
   'set?': text('Name of a feature set, or `name@` and the beginning of a hash'),
