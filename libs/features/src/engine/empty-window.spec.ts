@@ -93,6 +93,21 @@ describe('a window by time before the first event of its stream', () => {
     expect(await engine.read()).toMatchObject({ ...BY_TIME, mean_or: 'DEFAULTED', last: 2 });
   });
 
+  it('is not found any more once the other stream keeps nothing of the entity', async () => {
+    const brief = { ...spends, retention: 100 * SECOND };
+    const engine = new EngineStand(planOf([brief, refunds, profiles, countries], FEATURES));
+    engine.take(event('spends', 10, [5, 'NL']));
+    for (const [second, expected] of [
+      [60, EMPTY],
+      [109, EMPTY],
+      [110, UNKNOWN],
+    ] as const) {
+      engine.now = BEGIN + second * SECOND;
+      expect(await engine.read()).toMatchObject(expected);
+      expect(await engine.readPast(engine.now)).toMatchObject(expected);
+    }
+  });
+
   it('is empty for whom only a table knows, by a row of its own', async () => {
     const engine = engineAt(20);
     engine.take(event('countries', 1, [0.5], 'NL'));
