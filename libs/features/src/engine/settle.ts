@@ -27,14 +27,18 @@ export function settle(frame: Frame, program: ProgramStep, slot: number): void {
     if (given !== null) applyRules(frame, program, slot);
     return;
   }
-  if (frame.statuses[slot] === 'NOT_FOUND' && step.kind === 'operator' && emptyWindow(frame, step, program.out))
-    put(frame, slot, program.out.status, program.out.values[slot - step.slot] ?? null);
+  if (frame.statuses[slot] === 'NOT_FOUND') beforeFirst(frame, program, slot);
   finite(frame, slot, feature);
   if (isStale(frame, program, slot))
     return put(frame, slot, 'STALE', frame.keepsStale ? (frame.values[slot] as FeatureValue) : null);
   if (frame.statuses[slot] === 'PRESENT') applyRules(frame, program, slot);
   const status = frame.statuses[slot] as ValueStatus;
   if (DEFAULTED.has(status) && feature?.default !== undefined) put(frame, slot, 'DEFAULTED', feature.default);
+}
+
+function beforeFirst(frame: Frame, { step, out }: ProgramStep, slot: number): void {
+  if (step.kind === 'operator' && emptyWindow(frame, step, out))
+    put(frame, slot, out.status, out.values[slot - step.slot] ?? null);
 }
 
 function finite(frame: Frame, slot: number, feature: FeatureDefinition | undefined): void {
