@@ -26,15 +26,24 @@ export function addRow(rows: FeatureRows, row: FillingRow): RowFill | undefined 
   if (filled instanceof DomainError && source?.extra === undefined) throw filled;
   // What the request gives is looked at first: a name that nobody knows, or null, is often why others have no value.
   const missing = rows.add(row.features, row.pointer, source?.extra);
-  if (!(filled instanceof DomainError)) return supply(rows, missing, { filled, pointer: row.pointer });
-  rows.drop();
-  throw filled;
+  try {
+    if (filled instanceof DomainError) throw filled;
+    return supply(rows, missing, { filled, pointer: row.pointer });
+  } catch (error) {
+    // Whatever is wrong with it: left where it is, it would run, and be counted among those that are answered.
+    rows.drop();
+    throw error;
+  }
 }
 
+/** A row among those of a run, or what is wrong with it. */
+export type Placed = { readonly fill: RowFill | undefined; readonly index: number } | DomainError;
+
 /** The same; what is wrong with the row in place of it. */
-export function tryAdd(rows: FeatureRows, row: FillingRow): { readonly fill: RowFill | undefined } | DomainError {
+export function tryAdd(rows: FeatureRows, row: FillingRow): Placed {
   try {
-    return { fill: addRow(rows, row) };
+    const fill = addRow(rows, row);
+    return { fill, index: rows.rows - 1 };
   } catch (error) {
     return asDomainError(error);
   }
@@ -49,7 +58,7 @@ export function supply(
   if (missing.length === 0) return undefined;
   let defaulted = NONE;
   if (filled === undefined || !supplyAll(rows, missing, filled.values)) {
-    const fill = fillMissing(missing, filled?.values, pointer, () => rows.drop());
+    const fill = fillMissing(missing, filled?.values, pointer);
     for (const slot of missing) rows.supply(slot, fill.values[slot.name]);
     ({ defaulted } = fill);
   }

@@ -1,5 +1,5 @@
 /** Hot path. See docs/paths/predict.md. */
-import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
+import { DomainError, invariant, type Clock, type ErrorCode } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
@@ -7,7 +7,7 @@ import { runInFixedBatches } from './fixed-batch';
 import type { FeatureReader, FilledRow, FilledRows } from './feature-reader';
 import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
-import { addRow, fillOf, leavesOut, orThrow, supply, tryAdd, type FillingRow } from './filling-rows';
+import { addRow, fillOf, leavesOut, orThrow, supply, tryAdd, type FillingRow, type Placed } from './filling-rows';
 import { fillMissing } from './missing-features';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
@@ -22,7 +22,6 @@ import {
   TensorInference,
   type Receiver,
   type RowAnswer,
-  type RowFill,
   type TensorAnswer,
 } from './row-inference';
 import type { ServedVersion } from './served-version';
@@ -115,14 +114,15 @@ export class PredictionService {
       placed.push(tryAdd(rows, row));
       if (call.long && call.due) await call.next();
     }
-    if (rows.rows === 0) return placed.map((place) => place as DomainError);
     const total = rows.rows;
+    const good = placed.filter((place) => !(place instanceof DomainError));
+    invariant(good.length === total, `${total} rows are to run, and ${good.length} are to be answered`);
+    if (total === 0) return placed.map((place) => place as DomainError);
     const outputs = await this.infer(served, call.request(rows.tensors(), total));
-    // One of them may be to blame; by themselves the others have their answers.
-    if (total > 1 && outputs instanceof DomainError && OF_A_ROW.has(outputs.code)) {
-      return this.predictSingly(served, filling, call);
-    }
-    return this.readRows(served, outputs, placed, call);
+    // One of them may be to blame, or the outputs are not one for each: by themselves the others have their answers.
+    const apart = outputs instanceof DomainError ? OF_A_ROW.has(outputs.code) : !areRows(outputs, total);
+    if (total > 1 && apart) return this.predictSingly(served, filling, call);
+    return this.readRows(served, outputs, placed, { total, call });
   }
 
   /** What a feature source has for the rows that leave something out: one read for all of them. */
@@ -147,18 +147,15 @@ export class PredictionService {
     served: ServedVersion,
     outputs: readonly Tensor[] | DomainError,
     placed: readonly Placed[],
-    call: PredictCall,
+    { total, call }: { readonly total: number; readonly call: PredictCall },
   ): Promise<(RowAnswer | DomainError)[]> {
-    const total = placed.reduce((sum, place) => (place instanceof DomainError ? sum : sum + 1), 0);
     const long = call.long || (Array.isArray(outputs) && areLong(outputs));
     const answers: (RowAnswer | DomainError)[] = [];
-    let index = 0;
     for (const place of placed) {
       if (place instanceof DomainError) answers.push(place);
       else if (outputs instanceof DomainError) answers.push(outputs);
-      else if (long)
-        answers.push(await readLongRow(served, outputs, { index: index++, total, fill: place.fill }, call));
-      else answers.push(readRow(served, outputs, index++, total, place.fill));
+      else if (long) answers.push(await readLongRow(served, outputs, { ...place, total }, call));
+      else answers.push(readRow(served, outputs, place.index, total, place.fill));
     }
     return answers;
   }
@@ -278,7 +275,7 @@ export class PredictionService {
     const { contract } = served;
     const filled = orThrow(row.filled);
     const missing = contract.slots.filter((slot) => !Object.hasOwn(row.features, slot.name));
-    const { values, defaulted } = fillMissing(missing, filled?.values, row.pointer, () => undefined);
+    const { values, defaulted } = fillMissing(missing, filled?.values, row.pointer);
     const tensors = decodeDynamicRow(contract, row.features, values, row.pointer, row.source?.extra);
     const answered = new RowInference(served, fillOf(defaulted, filled), call, receiver);
     this.submit(served, call.request(tensors, 0), answered);
@@ -291,10 +288,13 @@ const ROWS_AT_ONCE = 8;
 /** What a single row can do to a run, and with it to all others in it. */
 const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_crashed_on_input']);
 
-/** A row among those of a run, or what is wrong with it. */
-type Placed = { readonly fill: RowFill | undefined } | DomainError;
-
 function isOneRow(tensors: readonly Tensor[]): boolean {
   for (const tensor of tensors) if (tensor.shape[0] !== 1) return false;
+  return true;
+}
+
+/** Whether each output begins with one for each row. */
+function areRows(outputs: readonly Tensor[], rows: number): boolean {
+  for (const { shape } of outputs) if (shape[0] !== rows) return false;
   return true;
 }
