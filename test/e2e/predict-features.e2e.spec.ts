@@ -436,6 +436,21 @@ describe('predictions filled by the feature service', () => {
     });
   }, 60_000);
 
+  it('waits for the log longer where many are not in memory, as far as the deadline of the request goes', async () => {
+    const requests = Array.from({ length: 100 }, (_, i) => ({ model: 'momentum', symbol: `COLD${i}/USDT` }));
+    const codesOf = ({ body }: Reply): unknown[] => [
+      ...new Set((body.predictions as { error?: { code: string } }[]).map(({ error }) => error?.code)),
+    ];
+    let batch: Promise<Reply> | undefined;
+    await whileFrozen(server, async () => {
+      batch = client.post('/predict/batch', { requests }, { headers: { 'x-request-timeout-ms': '30000' } });
+      // Longer than a prediction of one entity waits.
+      const one = client.post('/predict', { symbol: 'COLD/USDT' });
+      expect(await one).toMatchObject({ status: 504, body: { code: 'deadline_exceeded' } });
+    });
+    expect(codesOf((await batch) as Reply)).toEqual(['incomplete_features']);
+  }, 90_000);
+
   it('counts what it read, how old it was, and what it cost', async () => {
     const { text } = await client.get('/metrics');
     for (const line of [

@@ -20,6 +20,14 @@ export interface FeatureAsk {
   readonly pointer: string;
 }
 
+/** The call that rows are read for: how long it may take is a matter of both. */
+export interface FeatureCall {
+  /** A time of the monotonic clock in milliseconds. */
+  readonly deadlineAt: number;
+  /** Rows of all its versions. */
+  readonly rows: number;
+}
+
 /** What a feature source has for one row. */
 export interface FilledRow {
   /** By the names of features, of those that the request leaves out; `null` is missing to the model. */
@@ -50,7 +58,7 @@ export interface VersionFeatures {
   /** What requests may give beside the features of the model, for others to be computed from; undefined: not known now. */
   readonly extra: ReadonlySet<string> | undefined;
   /** What it has for each row, or why the row cannot be answered: at once where everything is at hand. */
-  read(rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows>;
+  read(rows: readonly FeatureAsk[], call: FeatureCall): FilledRows | Promise<FilledRows>;
 }
 
 export type FilledRows = readonly (FilledRow | DomainError)[];

@@ -4,7 +4,7 @@ import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
 import { runInFixedBatches } from './fixed-batch';
-import type { FeatureReader, FilledRow, FilledRows } from './feature-reader';
+import type { FeatureCall, FeatureReader, FilledRow, FilledRows } from './feature-reader';
 import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
 import { addRow, fillOf, leavesOut, orThrow, supply, tryAdd, type FillingRow, type Placed } from './filling-rows';
@@ -15,6 +15,7 @@ import { readPlainTensors } from './plain-tensors';
 import type { LongParts, PlainCall, RowGroup, RowRequest, TensorCall } from './call-parts';
 import type { PredictCall } from './predict-call';
 import {
+  areRows,
   asDomainError,
   readLongRow,
   readRow,
@@ -55,7 +56,7 @@ export class PredictionService {
       this.submitFilled(served, row, call, receiver);
       return;
     }
-    const found = features.read([row]);
+    const found = features.read([row], { deadlineAt: call.deadlineAt, rows: 1 });
     const submit = (filled: FilledRows): void => {
       const { query, pointer } = row;
       const filling = { features: row.features, query, pointer, source: features, filled: filled[0] };
@@ -84,7 +85,8 @@ export class PredictionService {
   async predictGroups(groups: readonly RowGroup[], call: PredictCall): Promise<(RowAnswer | DomainError)[][]> {
     // First of all: reads that begin in one turn are one.
     if (call.long) for (const { served, rows } of groups) await this.readLong(served, { rows }, call);
-    const filling = await Promise.all(groups.map(({ served, rows }) => this.fillAll(served, rows)));
+    const reads = { deadlineAt: call.deadlineAt, rows: groups.reduce((sum, { rows }) => sum + rows.length, 0) };
+    const filling = await Promise.all(groups.map(({ served, rows }) => this.fillAll(served, rows, reads)));
     return Promise.all(groups.map(({ served }, i) => this.predictFilled(served, filling[i] ?? [], call)));
   }
 
@@ -126,13 +128,17 @@ export class PredictionService {
   }
 
   /** What a feature source has for the rows that leave something out: one read for all of them. */
-  private async fillAll(served: ServedVersion, requests: readonly RowRequest[]): Promise<readonly FillingRow[]> {
+  private async fillAll(
+    served: ServedVersion,
+    requests: readonly RowRequest[],
+    call: FeatureCall,
+  ): Promise<readonly FillingRow[]> {
     const source = this.features.featuresOf(served);
     if (source === undefined) return requests;
     const wanting = requests.filter(({ features }) => leavesOut(served.contract, features));
     if (wanting.length === 0) return requests;
     const filled = new Map<RowRequest, FilledRow | DomainError | undefined>();
-    const found = await source.read(wanting);
+    const found = await source.read(wanting, call);
     wanting.forEach((row, i) => filled.set(row, found[i]));
     return requests.map((row) => (filled.has(row) ? { ...row, source, filled: filled.get(row) } : row));
   }
@@ -290,11 +296,5 @@ const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_cra
 
 function isOneRow(tensors: readonly Tensor[]): boolean {
   for (const tensor of tensors) if (tensor.shape[0] !== 1) return false;
-  return true;
-}
-
-/** Whether each output begins with one for each row. */
-function areRows(outputs: readonly Tensor[], rows: number): boolean {
-  for (const { shape } of outputs) if (shape[0] !== rows) return false;
   return true;
 }

@@ -5,12 +5,14 @@ import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
 import {
   pointerTo,
   type FeatureAsk,
+  type FeatureCall,
   type FilledRow,
   type FilledRows,
   type ServedVersion,
   type VersionFeatures,
 } from '@sibyl/prediction';
 import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
+import { coldMsOf } from './cold-rows';
 import { PredictionBasis } from './feature-basis';
 import { keysOf } from './row-keys';
 import { momentOf } from './row-moment';
@@ -49,6 +51,13 @@ interface Asked {
   readonly beyondRetention: boolean | undefined;
 }
 
+/** Rows of one call by the moment that they ask about. */
+interface Moments {
+  readonly now: readonly Asked[];
+  readonly past: ReadonlyMap<number, readonly Asked[]>;
+  readonly call: FeatureCall;
+}
+
 /** How the frames of a row were read. */
 interface RowRead extends Pick<OnlineAnswer, 'at' | 'unsettled'>, Pick<FilledRow, 'beyondRetention'> {
   readonly unread: OnlineAnswer['unread'] | undefined;
@@ -85,11 +94,11 @@ export class SetFeatures implements VersionFeatures {
     return this.binding?.extra;
   }
 
-  read(rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
+  read(rows: readonly FeatureAsk[], call: FeatureCall): FilledRows | Promise<FilledRows> {
     const startedAt = this.parts.clock.monotonic();
     const binding = this.bound();
-    if (binding === undefined) return this.readUnknown(rows);
-    const filled = this.readBound(binding, rows);
+    if (binding === undefined) return this.readUnknown(rows, call);
+    const filled = this.readBound(binding, rows, call);
     if (!(filled instanceof Promise)) this.measure(startedAt);
     else void filled.then(() => this.measure(startedAt)).catch(() => undefined);
     return filled;
@@ -100,10 +109,10 @@ export class SetFeatures implements VersionFeatures {
   }
 
   /** The set may have to be read first, or found; where there is none no row is filled with nothing. */
-  private async readUnknown(rows: readonly FeatureAsk[]): Promise<FilledRows> {
+  private async readUnknown(rows: readonly FeatureAsk[], call: FeatureCall): Promise<FilledRows> {
     const lack = await this.lookup.look();
     const binding = this.bound();
-    return binding === undefined ? rows.map(() => lack) : this.readBound(binding, rows);
+    return binding === undefined ? rows.map(() => lack) : this.readBound(binding, rows, call);
   }
 
   private bound(): Binding | undefined {
@@ -115,7 +124,11 @@ export class SetFeatures implements VersionFeatures {
     return this.binding;
   }
 
-  private readBound(binding: Binding, rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
+  private readBound(
+    binding: Binding,
+    rows: readonly FeatureAsk[],
+    call: FeatureCall,
+  ): FilledRows | Promise<FilledRows> {
     const filled: (FilledRow | DomainError)[] = [];
     const now: Asked[] = [];
     let past: Map<number, Asked[]> | undefined;
@@ -132,9 +145,10 @@ export class SetFeatures implements VersionFeatures {
       }
     }
     if (past !== undefined || now.length > ROWS)
-      return this.readMany(binding, { now, past: past ?? new Map() }, filled);
+      return this.readMany(binding, { now, past: past ?? new Map(), call }, filled);
     if (now.length === 0) return filled;
-    const answer = this.parts.sets.read(binding.selection, { rows: rowsOf(now) });
+    const coldMs = coldMsOf(call, this.parts.clock.monotonic());
+    const answer = this.parts.sets.read(binding.selection, { rows: rowsOf(now), coldMs });
     if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
     return answer.then((read) => this.fill(binding, now, read, filled));
   }
@@ -142,7 +156,7 @@ export class SetFeatures implements VersionFeatures {
   /** Reads of several moments, one after the other, in one limit; what comes after it is TIMEOUT. */
   private async readMany(
     binding: Binding,
-    { now, past }: { readonly now: readonly Asked[]; readonly past: ReadonlyMap<number, readonly Asked[]> },
+    { now, past, call }: Moments,
     filled: (FilledRow | DomainError)[],
   ): Promise<FilledRows> {
     const { sets, clock } = this.parts;
@@ -151,7 +165,8 @@ export class SetFeatures implements VersionFeatures {
     const left = (ms: number): number => Math.max(0, startedAt + ms - clock.monotonic());
     for (let i = 0; i < now.length; i += ROWS) {
       const part = now.slice(i, i + ROWS);
-      this.fill(binding, part, await sets.read(selection, { rows: rowsOf(part) }), filled);
+      const coldMs = coldMsOf(call, clock.monotonic());
+      this.fill(binding, part, await sets.read(selection, { rows: rowsOf(part), coldMs }), filled);
     }
     for (const [at, all] of past) {
       for (let i = 0; i < all.length; i += ROWS) {
