@@ -20,6 +20,7 @@ const HTTP = [
   { entities: 1000, requests: 60, warm: 10, goal: 50 },
 ];
 const BARS = 120;
+const COLD = { warm: 50, reads: 300 };
 const rows = [['', 'measured', 'goal', '']];
 const symbols = Array.from({ length: 1000 }, (_, i) => `S${i}`);
 
@@ -78,7 +79,7 @@ function engine() {
 }
 
 async function cold({ caller }) {
-  const entities = Array.from({ length: 100 }, (_, i) => `C${i}`);
+  const entities = Array.from({ length: COLD.warm + COLD.reads }, (_, i) => `C${i}`);
   // A log of four weeks, as it is after four weeks: it is cut by days, and none of them is known to be of no use before it was asked.
   const days = Array.from({ length: 28 }, (_, day) => bar('OLDER', Date.now() - (28 - day) * 86_400_000, 100));
   await caller.post('/v1/features/push', JSON.stringify({ stream: 'bench_bars', events: days }));
@@ -93,7 +94,8 @@ async function cold({ caller }) {
     times.push(performance.now() - begun);
     if (JSON.parse(answer).timing.storage_ms === 0) throw new Error('it was not cold');
   }
-  const p95 = quantile(times, 0.95);
+  // Until code is compiled and connections are planned on, as in the other scenes: each of these was cold too.
+  const p95 = quantile(times.slice(COLD.warm), 0.95);
   tell('cold entity, 512 events from PostgreSQL: p95', ms(p95), '< 10 ms', p95 < 10);
 }
 
