@@ -321,6 +321,7 @@ describe('bad input of the feature service', () => {
     it.each<[string, object, number, string]>([
       ['a set that nobody published', { set: 'nothing' }, 404, 'feature_set_not_found'],
       ['a set and a list', { features: ['card_risk:share'] }, 400, 'invalid_parameter'],
+      ['a view that is not there', { set: undefined, features: ['card:share'] }, 404, 'feature_view_not_found'],
       ['a feature that is not there', { set: undefined, features: ['card_risk:shar'] }, 400, 'invalid_parameter'],
       ['nobody', { entities: [] }, 400, 'invalid_parameter'],
       ['an entity by another name', { entities: [{ card: 'card-1' }] }, 400, 'invalid_parameter'],

@@ -30,7 +30,7 @@ const SET = {
 const GIVEN: Schema = {
   type: ['object', 'array'],
   description:
-    'Values that the request knows itself, by name: one object for all entities, or a list with one for each',
+    'Values that the request knows itself, by name, each feature by one of its names: one object for all entities, or a list with one for each',
 };
 
 export const ONLINE_BODY: Schema = object({
@@ -71,7 +71,7 @@ export const HISTORICAL_LINE: Schema = {
   type: 'object',
   additionalProperties: true,
   description:
-    'Keys of entities, `timestamp`, and further columns, which are kept as they came. A column with the name of a feature that only requests know gives it, and so does `given`, an object as `POST /v1/features/online` takes it',
+    'Keys of entities, `timestamp`, and further columns, which are kept as they came. A column with the name of a feature that only requests know gives it, and so does `given` (or `features`, not both), an object as `POST /v1/features/online` takes it',
 };
 
 export const HISTORICAL_BODY: Schema = object({

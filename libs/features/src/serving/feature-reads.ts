@@ -10,7 +10,8 @@ import type { StateStore } from '../engine/state-store';
 import type { Settlement } from '../log/settlement';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import { MICROS_PER_MS, type Micros } from '../time';
-import { readRows, type AskedRow } from './entity-rows';
+import { requestFault } from '../request-fault';
+import { LISTS, readRows, type AskedRow, type RequestPlaces } from './entity-rows';
 import { LargeReads } from './large-reads';
 import { limitAges, readMaxStaleness } from './max-staleness';
 import { aheadOf, readMoment, type AskedMoment } from './moment';
@@ -41,6 +42,8 @@ export interface ReadRequest extends AskedMoment {
   readonly features?: readonly string[];
   readonly rows: readonly AskedRow[];
   readonly deadlineMs?: number | undefined;
+  /** Where all that stands in the request; absent: in lists. */
+  readonly places?: RequestPlaces;
   /** Of long reads; absent: that of all long work. Rejects where nobody wants the answer any more. */
   readonly pace?: Pace | undefined;
   /** How old values may be at most, by name, whatever their `ttl` allows. */
@@ -50,6 +53,8 @@ export interface ReadRequest extends AskedMoment {
 }
 
 export interface ReadAnswer {
+type Selected = Pick<ReadRequest, 'set' | 'features' | 'places'>;
+
   readonly selection: Selection;
   readonly at: Micros;
   /** Whose knowledge counted: `at` unless another was asked for. */
@@ -118,9 +123,9 @@ export class FeatureReads {
     this.inUse = plans;
   }
 
-  select({ set, features }: Pick<ReadRequest, 'set' | 'features'>): Promise<Selection> {
+  select({ set, features = [], places = LISTS }: Selected): Promise<Selection> {
     const { selections } = this.parts;
-    return set === undefined ? selections.ofFeatures(features ?? [], '/features') : selections.ofSet(set);
+    return set === undefined ? selections.ofFeatures(features, (i) => places.feature(i)) : selections.ofSet(set);
   }
 
   async read(request: ReadRequest): Promise<ReadAnswer> {
@@ -219,7 +224,8 @@ export class FeatureReads {
     const now = this.parts.now();
     const moment = readMoment(request, now, this.options.clockSkewMs * MICROS_PER_MS);
     if (moment) checkRetention(selection, moment.at, now);
-    return { rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment, ahead: aheadOf(request, now) };
+    const { rows, places = LISTS } = request;
+    return { rows: readRows(selection, rows, places), moment, ahead: aheadOf(request, now) };
   }
 }
 
@@ -255,8 +261,7 @@ function memberOf({ members }: Selection, name: string): SelectedMember {
     members.map((member) => member.name),
   );
   const fault = {
-    pointer: '/feature',
-    expected: 'a member of the set',
+    ...requestFault('/feature', 'a member of the set', name),
     ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
   };
   throw new DomainError('invalid_parameter', 'The set has no such member.', { faults: [fault] });
