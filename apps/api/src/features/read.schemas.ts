@@ -147,6 +147,20 @@ const STEP = object({
   'tiles?': listOf(INSTANT),
 });
 
+const SERVED = object(
+  {
+    set: text('`name@sha256:…`'),
+    name: text('What the set calls it'),
+    value: VALUE,
+    status: STATUS,
+    source: SOURCE,
+    on_missing: text(undefined, { enum: ['error', 'null', 'default'] }),
+    on_stale: text(undefined, { enum: ['error', 'null', 'default', 'degrade'] }),
+    'default?': { ...VALUE, description: 'That can stand in for it' },
+  },
+  { description: 'By a set: what its policy makes of the value, as a read by the set answers it' },
+);
+
 const NUMBER: Schema = { type: 'number' };
 const FEATURE = { view: text(), view_hash: text(), feature: text(), count: whole('Values that were looked at') };
 const PROFILE = {
@@ -249,7 +263,7 @@ export const READ_SCHEMAS: Schemas = {
     timing: object({ total_ms: { type: 'number' }, storage_ms: { type: 'number' } }),
   }),
   FeatureExplanation: object({
-    ...{ as_of: INSTANT, feature: text(), steps: listOf(STEP) },
+    ...{ as_of: INSTANT, feature: text(), 'served?': SERVED, steps: listOf(STEP) },
     'degraded?': DEGRADED,
   }),
 };

@@ -51,7 +51,7 @@ export class ReadsController {
   @Endpoint({
     summary: 'Explain the value of a feature',
     description:
-      'What one value was computed from: its step, all that it rests on, with the values in between, and the newest 100 events behind each.',
+      'What one value was computed from: its step, all that it rests on, with the values in between, and the newest 100 events behind each. By a set, `served` says what the policy of the set makes of it, as a read by the set answers it.',
     access: 'features:read',
     action: 'feature.explain',
     body: 'stream',
@@ -69,7 +69,8 @@ export class ReadsController {
   })
   async explain(@Req() request: ApiRequest): Promise<Record<string, unknown>> {
     const { asked, feature } = await this.bodies.explain(request);
-    noteSelection(request.context, await this.reads.select(asked), { feature, entities: 1 });
-    return toExplanationView(await this.reads.explain(asked, feature));
+    const selection = await this.reads.select(asked);
+    noteSelection(request.context, selection, { feature, entities: 1 });
+    return toExplanationView(await this.reads.explain(selection, asked, feature));
   }
 }

@@ -1,16 +1,17 @@
 import { DomainError, nearestWords, TURNS, type Pace } from '@sibyl/kernel';
+import type { FeatureSet } from '../definitions/feature-view';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
 import type { Frame } from '../engine/frame';
 import type { LiveReads } from '../engine/live-reads';
-import type { OnlineRow, PastMoment } from '../engine/online-query';
+import type { OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
 import type { PastWalks, WalkRun } from '../engine/past-walks';
 import type { StateStore } from '../engine/state-store';
 import type { Settlement } from '../log/settlement';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
-import { MICROS_PER_MS, type Micros } from '../time';
 import { requestFault } from '../request-fault';
+import { MICROS_PER_MS, type Micros } from '../time';
 import { LISTS, readRows, type AskedRow, type RequestPlaces } from './entity-rows';
 import { LargeReads } from './large-reads';
 import { limitAges, readMaxStaleness } from './max-staleness';
@@ -41,9 +42,9 @@ export interface ReadRequest extends AskedMoment {
   readonly set?: string;
   readonly features?: readonly string[];
   readonly rows: readonly AskedRow[];
-  readonly deadlineMs?: number | undefined;
   /** Where all that stands in the request; absent: in lists. */
   readonly places?: RequestPlaces;
+  readonly deadlineMs?: number | undefined;
   /** Of long reads; absent: that of all long work. Rejects where nobody wants the answer any more. */
   readonly pace?: Pace | undefined;
   /** How old values may be at most, by name, whatever their `ttl` allows. */
@@ -52,9 +53,9 @@ export interface ReadRequest extends AskedMoment {
   readonly origins?: boolean | undefined;
 }
 
-export interface ReadAnswer {
 type Selected = Pick<ReadRequest, 'set' | 'features' | 'places'>;
 
+export interface ReadAnswer {
   readonly selection: Selection;
   readonly at: Micros;
   /** Whose knowledge counted: `at` unless another was asked for. */
@@ -75,6 +76,12 @@ type Selected = Pick<ReadRequest, 'set' | 'features' | 'places'>;
   readonly storage: Micros;
   /** By row, where they were asked for. */
   readonly origins: readonly RowOrigin[] | undefined;
+}
+
+/** Why a member has its value, and what the policy of its set makes of it. */
+export interface ExplainedMember extends Explanation {
+  /** Absent where it is a list that is read. */
+  readonly served?: { readonly set: FeatureSet; readonly member: SelectedMember; readonly row: ServedRow };
 }
 
 interface Prepared {
@@ -176,12 +183,15 @@ export class FeatureReads {
     };
   }
 
-  /** Why a member has its value for the first row. */
-  async explain(request: ReadRequest, name: string): Promise<Explanation> {
-    const selection = await this.select(request);
+  /** Why a member of what was selected before has its value for the first row. */
+  async explain(
+    selection: Selection,
+    request: Omit<ReadRequest, 'set' | 'features'>,
+    name: string,
+  ): Promise<ExplainedMember> {
     const { rows, moment } = this.prepare(selection, request);
-    const { past, live, now } = this.parts;
-    const { view, slot } = memberOf(selection, name);
+    const member = memberOf(selection, name);
+    const { view, slot } = member;
     const [row] = rows;
     const one = selection.views[view];
     if (!one || !row) throw new RangeError('an explanation is of one row');
@@ -191,8 +201,22 @@ export class FeatureReads {
       views: [one.program],
       rows: [{ entities: [row.entities[view] as string], ...(given && { given: [given] }) }],
     };
+    const explanation = await this.explainAt(selection, query, slot, moment);
+    const { set } = selection;
+    if (!set) return explanation;
+    const alone = { set, views: [one], programs: [one.program], members: [{ ...member, view: 0 }] };
+    return { ...explanation, served: { set, member, row: servedRow(alone, [explanation.frame]) } };
+  }
+
+  private explainAt(
+    selection: Selection,
+    query: OnlineQuery,
+    slot: number,
+    moment: PastMoment | undefined,
+  ): Promise<Explanation> {
+    const { past, live, now, frames } = this.parts;
     if (moment) return past.explain(query, moment, slot);
-    if (this.parts.frames.isInMemory(selection)) return live.explain(query, slot);
+    if (frames.isInMemory(selection)) return live.explain(query, slot);
     const at = now();
     return past.explain(query, { at, knownAt: at, corrected: false, present: true }, slot);
   }
