@@ -336,7 +336,12 @@ describe('reads of features', () => {
     const many = Array.from({ length: 1001 }, () => ({ symbol: 'BTC' }));
     expect(await online({ set: 'inputs', entities: many })).toMatchObject({
       status: 422,
-      body: { code: 'batch_too_large' },
+      body: { code: 'batch_too_large', errors: [{ pointer: '/entities', expected: 'at most 1000', received: '1001' }] },
+    });
+    const features = Array.from({ length: 1025 }, () => 'market:price');
+    expect(await online({ features, entities })).toMatchObject({
+      status: 422,
+      body: { code: 'batch_too_large', errors: [{ pointer: '/features', received: '1025' }] },
     });
     const ancient = await online({ set: 'inputs', entities, timestamp: '2001-01-01T00:00:00Z' });
     expect(ancient).toMatchObject({ status: 422, body: { code: 'timestamp_before_retention' } });

@@ -70,7 +70,7 @@ export class FeastFacade {
   ): Promise<readonly PushedEvent[]> {
     const push = readFeastPush(body);
     onStream?.(push.stream);
-    const results = await this.log.push(actor, push.stream, this.eventsOf(push));
+    const results = await this.log.push(actor, push.stream, this.eventsOf(push), '/df');
     onResults?.(results);
     const lost = results.flatMap((one, i): FieldFault[] => {
       if (one.status !== 'INVALID' && one.status !== 'CONFLICT') return [];

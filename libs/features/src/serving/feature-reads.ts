@@ -238,17 +238,14 @@ export class FeatureReads {
   }
 
   private prepare(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Prepared {
-    if (request.rows.length > ENTITIES_MAX)
-      throw new DomainError('batch_too_large', `At most ${ENTITIES_MAX} entities are read at once.`);
+    const { rows, places = LISTS } = request;
+    if (rows.length > ENTITIES_MAX) throw tooMany('At most', ENTITIES_MAX, rows);
     const each = weightOf(selection);
-    if (request.rows.length * each > VALUES_MAX) {
-      const most = Math.max(1, Math.floor(VALUES_MAX / each));
-      throw new DomainError('batch_too_large', `Of these features at most ${most} entities are read at once.`);
-    }
+    if (rows.length * each > VALUES_MAX)
+      throw tooMany('Of these features at most', Math.max(1, Math.floor(VALUES_MAX / each)), rows);
     const now = this.parts.now();
     const moment = readMoment(request, now, this.options.clockSkewMs * MICROS_PER_MS);
     if (moment) checkRetention(selection, moment.at, now);
-    const { rows, places = LISTS } = request;
     return { rows: readRows(selection, rows, places), moment, ahead: aheadOf(request, now) };
   }
 }
@@ -275,6 +272,11 @@ async function inSlices<From, To>(
     made.push(make(row, i));
   }
   return made;
+}
+
+function tooMany(said: string, most: number, rows: readonly AskedRow[]): DomainError {
+  const faults = [{ pointer: '/entities', expected: `at most ${most}`, received: String(rows.length) }];
+  return new DomainError('batch_too_large', `${said} ${most} entities are read at once.`, { faults });
 }
 
 function memberOf({ members }: Selection, name: string): SelectedMember {

@@ -94,7 +94,9 @@ export class Selections {
   /** `view:feature`, or `view@<beginning of its hash>:feature`. */
   async ofFeatures(references: readonly string[], at: (index: number) => string): Promise<Selection> {
     if (references.length > FEATURES_MAX)
-      throw new DomainError('batch_too_large', `At most ${FEATURES_MAX} features are read at once.`);
+      throw new DomainError('batch_too_large', `At most ${FEATURES_MAX} features are read at once.`, {
+        faults: [{ pointer: '/features', expected: `at most ${FEATURES_MAX}`, received: String(references.length) }],
+      });
     const text = references.join('\n');
     const known = this.lists.get(text);
     if (known?.views.every(({ view }) => this.parts.snapshot.view(view.name) === view)) return known;
