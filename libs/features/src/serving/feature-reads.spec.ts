@@ -40,7 +40,12 @@ function stand(): { readonly reads: FeatureReads; readonly selection: Selection 
   const { view } = program.plan;
   return {
     reads: new FeatureReads(parts, new ReadOptions()),
-    selection: { views: [{ view, program }], programs: [program], members },
+    selection: {
+      views: [{ view, program }],
+      programs: [program],
+      members,
+      sources: members.map(({ source }) => source),
+    },
   };
 }
 
