@@ -1,5 +1,4 @@
 import { DomainError, nearestWords, TURNS, type Pace } from '@sibyl/kernel';
-import type { FeatureSet } from '../definitions/feature-view';
 import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
 import type { Frame } from '../engine/frame';
@@ -13,6 +12,7 @@ import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import { requestFault } from '../request-fault';
 import { MICROS_PER_MS, type Micros } from '../time';
 import { LISTS, readRows, type AskedRow, type RequestPlaces } from './entity-rows';
+import { withServed, type ExplainedMember } from './explained-member';
 import { LargeReads } from './large-reads';
 import { limitAges, readMaxStaleness } from './max-staleness';
 import { aheadOf, readMoment, type AskedMoment } from './moment';
@@ -76,12 +76,6 @@ export interface ReadAnswer {
   readonly storage: Micros;
   /** By row, where they were asked for. */
   readonly origins: readonly RowOrigin[] | undefined;
-}
-
-/** Why a member has its value, and what the policy of its set makes of it. */
-export interface ExplainedMember extends Explanation {
-  /** Absent where it is a list that is read. */
-  readonly served?: { readonly set: FeatureSet; readonly member: SelectedMember; readonly row: ServedRow };
 }
 
 interface Prepared {
@@ -201,11 +195,7 @@ export class FeatureReads {
       views: [one.program],
       rows: [{ entities: [row.entities[view] as string], ...(given && { given: [given] }) }],
     };
-    const explanation = await this.explainAt(selection, query, slot, moment);
-    const { set } = selection;
-    if (!set) return explanation;
-    const alone = { set, views: [one], programs: [one.program], members: [{ ...member, view: 0 }] };
-    return { ...explanation, served: { set, member, row: servedRow(alone, [explanation.frame]) } };
+    return withServed(selection, member, await this.explainAt(selection, query, slot, moment));
   }
 
   private explainAt(
