@@ -41,8 +41,10 @@ function readerOf(server) {
  */
 async function http({ server, caller }) {
   const reader = readerOf(server);
+  let pushed = 0;
   const push = (read) => {
-    const events = read.map((symbol, i) => bar(symbol, Date.now(), 100 + (i % 7)));
+    const close = 100 + (pushed++ % 13);
+    const events = read.map((symbol, i) => bar(symbol, Date.now(), close + (i % 7)));
     return caller.post('/v1/features/push', JSON.stringify({ stream: 'bench_bars', events }));
   };
   for (const [what, set, first] of [

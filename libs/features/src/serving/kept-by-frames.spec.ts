@@ -4,7 +4,8 @@ import type { Selection } from './selection';
 
 const selectionOf = (members: number, heavy: number[] = []): Selection =>
   ({ members: Array.from({ length: members }), programs: [{ heavy }], views: [] }) as unknown as Selection;
-const frameOf = (until = 10, values: unknown[] = [1]): Frame => ({ at: 1, until, values }) as unknown as Frame;
+const frameOf = (until = 10, values: unknown[] = [1]): Frame =>
+  ({ at: 1, until, values, found: true }) as unknown as Frame;
 
 /** How often it was made. */
 function counting(bytes: number) {
@@ -28,6 +29,12 @@ describe('what was made of frames', () => {
   it('is not kept where a frame serves for one moment only', () => {
     const kept = counting(10_000);
     const frames = [frameOf(), frameOf(2)];
+    expect([kept.of(selectionOf(1), frames), kept.of(selectionOf(1), frames)]).toEqual([1, 2]);
+  });
+
+  it('is not kept where a frame serves for the first time', () => {
+    const kept = counting(10_000);
+    const frames = [frameOf(), { ...frameOf(), found: false }];
     expect([kept.of(selectionOf(1), frames), kept.of(selectionOf(1), frames)]).toEqual([1, 2]);
   });
 

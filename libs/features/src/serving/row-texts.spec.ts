@@ -30,7 +30,7 @@ function written(of: RowValues): unknown {
   const texts = new RowTexts(of);
   const { values, statuses, times, sources } = texts.lists;
   return JSON.parse(
-    `{"values":[${values}],"statuses":[${statuses}],"sources":[${sources}],"times":[${times}],"ages":[${texts.ages(AT)}]}`,
+    `{"values":${values},"statuses":${statuses},"sources":${sources},"times":${times},"ages":${texts.ages(AT)}}`,
   );
 }
 
