@@ -3,6 +3,8 @@ import { DomainError } from '@sibyl/kernel';
 import type { FeatureAsk } from '@sibyl/prediction';
 
 const MICROS_PER_MS = 1000;
+/** Of a time that cannot be read: its fraction may have any number of digits. */
+const SHOWN = 64;
 const NOW: AskedMoment = { at: undefined };
 
 /** The moment that a request asks about. */
@@ -28,11 +30,13 @@ export function momentOf(
   const place = `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp`;
   // What is too far ahead to be kept in microseconds has not come either.
   if (at === undefined ? Date.parse(query.timestamp) * MICROS_PER_MS > now : at > now) {
-    const faults = [{ pointer: place, expected: `a time that has come: it is ${instantText(now)}` }];
+    const received = at === undefined ? query.timestamp.slice(0, SHOWN) : instantText(at);
+    const faults = [{ pointer: place, expected: `a time that has come: it is ${instantText(now)}`, received }];
     throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults });
   }
   if (at === undefined) {
-    const faults = [{ pointer: place, expected: 'RFC 3339 from 1970 on, with at most 9 digits after the second' }];
+    const expected = 'RFC 3339 from 1970 on, with at most 9 digits after the second';
+    const faults = [{ pointer: place, expected, received: query.timestamp.slice(0, SHOWN) }];
     throw new DomainError('invalid_parameter', 'The time cannot be read.', { faults });
   }
   const beforeRetention = retentionFault(selection, at, now, place);

@@ -12,6 +12,8 @@ import {
   type VersionFeatures,
 } from '@sibyl/prediction';
 import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
+import { describe } from '../http/validation.pipe';
+import { rowsOf, type Asked, type Moments } from './asked-rows';
 import { coldMsOf } from './cold-rows';
 import { PredictionBasis } from './feature-basis';
 import { keysOf } from './row-keys';
@@ -37,26 +39,6 @@ const PAST_WAIT_MS = PAST_LIMIT_MS / 2;
 const NOTHING: FilledRow = { values: new Map(), amended: [], defaulted: [], stale: [], basis: undefined };
 /** The key of a request that names no entity: no event can have it, so that the policy of the set decides what becomes of it. */
 const NOBODY = '';
-
-/** A row as it is asked of the feature service. */
-interface Asked {
-  readonly index: number;
-  readonly pointer: string;
-  readonly row: OnlineRow;
-  /** Undefined: now. */
-  readonly at: number | undefined;
-  /** The log does not reach back to the moment: what is said where the policy of the set does not do without values. */
-  readonly beforeRetention: DomainError | undefined;
-  /** A window by time begins before its stream is kept. */
-  readonly beyondRetention: boolean | undefined;
-}
-
-/** Rows of one call by the moment that they ask about. */
-interface Moments {
-  readonly now: readonly Asked[];
-  readonly past: ReadonlyMap<number, readonly Asked[]>;
-  readonly call: FeatureCall;
-}
 
 /** How the frames of a row were read. */
 interface RowRead extends Pick<OnlineAnswer, 'at' | 'unsettled'>, Pick<FilledRow, 'beyondRetention'> {
@@ -284,15 +266,13 @@ function givenOf({ selection, gives, extra }: Binding, { features, pointer }: Fe
     const read = readGiven(selection.programs[view] as (typeof selection.programs)[number], values);
     for (const { name, type } of read.faults) {
       // The model says what is wrong with its own.
-      if (extra.has(name)) faults.push({ pointer: pointerTo(pointer, name), expected: type ?? 'a known feature' });
+      if (!extra.has(name)) continue;
+      const received = describe(features[name]);
+      faults.push({ pointer: pointerTo(pointer, name), expected: type ?? 'a known feature', received });
     }
     return read.given;
   });
   if (faults.length > 0)
     throw new DomainError('input_type_mismatch', 'A feature has a value of the wrong type.', { faults });
   return given;
-}
-
-function rowsOf(asked: readonly Asked[]): readonly OnlineRow[] {
-  return asked.map(({ row }) => row);
 }
