@@ -61,7 +61,7 @@ async function tryBatch(
   const found = await service.predictRows(served, requests, new PredictCall(clock.monotonic() + 60_000));
   return found.map((answer) => {
     if (answer instanceof DomainError) return answer.code;
-    const read = JSON.parse(String(answer.json)) as { value?: number; outputs?: { y: number[] } };
+    const read = JSON.parse(answer.json as string) as { value?: number; outputs?: { y: number[] } };
     return read.value ?? read.outputs?.y;
   });
 }

@@ -23,7 +23,9 @@ export function fileOf({ status, result }: Record<string, unknown>): string | un
 
 /** The same where its file is gone: the result says what it was, and not where it is fetched. */
 export function withoutFile(operation: Record<string, unknown>): Record<string, unknown> {
-  const { href: _href, expires_at: _until, ...result } = operation['result'] as Record<string, unknown>;
+  const result = { ...(operation['result'] as Record<string, unknown>) };
+  delete result['href'];
+  delete result['expires_at'];
   return { ...operation, result };
 }
 
