@@ -59,23 +59,24 @@ const record = (): Promise<void> => Promise.resolve();
 const log = { info: (): void => undefined, warn: (): void => undefined };
 const clock = new SystemClock();
 const metrics = new Metrics();
+const now = (): number => clock.now() * 1000;
+const counter = { count: (): void => undefined };
 
 let test: TestDatabase;
 let featureLog: FeatureLog;
 let snapshot: DefinitionSnapshot;
+let history: LogHistory;
 let sets: SetReads;
 
 beforeAll(async () => {
   test = await createTestDatabase(featureMigrations);
   const { database } = test;
   const compiler = new DefinitionCompiler();
-  const now = (): number => clock.now() * 1000;
   const states = new StateStore(64 * 1024 * 1024, now);
   snapshot = new DefinitionSnapshot({ database, compiler, log, onChange: () => reads.usePublished() });
   const store = new DefinitionStore({ database, clock, compiler, snapshot, setsInService: () => Promise.resolve([]) });
   const selections = new Selections({ compiler, snapshot, store });
-  const history = new LogHistory(database, snapshot, clock);
-  const counter = { count: (): void => undefined };
+  history = new LogHistory(database, snapshot, clock);
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: 1024 });
   const frames = new SelectedFrames({ store: states, live, past, now, quality: new FeatureQuality() });
@@ -84,7 +85,7 @@ beforeAll(async () => {
     { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), frames, settlement, now },
     new ReadOptions(),
   );
-  sets = new SetReads({ snapshot, selections, frames, history, now });
+  sets = new SetReads({ snapshot, selections, frames });
   await snapshot.start();
   const logParts = { database, clock, streams: snapshot, listeners: [states], settlement, log, record };
   featureLog = await FeatureLog.start(logParts);
@@ -126,15 +127,19 @@ const recordOf = ({ basis }: FilledRow): Recorded => JSON.parse(basis?.json() ??
 async function replay({ at, given, streams }: Recorded): Promise<Pick<Recorded, 'values' | 'statuses'>> {
   const program = sets.find('inputs') as SetSelection;
   const known = new Map(streams.map((one) => [`${one.stream} ${one.entity}`, readInstant(one.ingested_at)]));
+  const log: Pick<LogHistory, 'read'> = {
+    read: (queries, deadline) =>
+      history.read(
+        queries.map((query) => ({ ...query, knownAt: known.get(`${query.stream} ${query.entity}`) ?? 0 })),
+        deadline,
+      ),
+  };
   const slotOf = (name: string): number => program.programs[0]?.slots.get(name) ?? -1;
   const values = program.programs[0]?.plan.outputs.map(({ name }) => given?.[`market:${name}`]) ?? [];
   const row = { entities: ['A'], ...(given && { given: [{ values, key: 'again' }] }) };
-  const answer = await sets.readAgain(
-    program,
-    [row],
-    readInstant(at) as number,
-    (stream, entity) => known.get(`${stream} ${entity}`) ?? 0,
-  );
+  const moment = { at: readInstant(at) as number, knownAt: readInstant(at) as number, corrected: false };
+  const past = new PastReads({ log, now, counter, cacheBytes: 1024 });
+  const answer = await past.read({ views: program.programs, rows: [row] }, moment);
   const frame = answer.frames[0]?.[0];
   const all = <T>(of: readonly T[] | undefined): Record<string, T | undefined> =>
     Object.fromEntries(NAMES.map((name) => [name, of?.[slotOf(name)]]));
