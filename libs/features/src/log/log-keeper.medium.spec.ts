@@ -1,4 +1,5 @@
 import type { ChangeRecord } from '@sibyl/audit';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { LogStand, unrecorded } from '../testing/log-stand';
 import { DAY, streamDefinition } from '../testing/stream-definition';
@@ -71,6 +72,30 @@ describe('a cut of the log that no stream keeps any more', () => {
     // Of B nothing is left.
     expect(await keeper().forget()).toBe(1);
   });
+
+  it('is dropped by one process, and another one does not wait for it', async () => {
+    const writer = stand.writer();
+    for (const day of [13, 12]) await stand.push(writer, 'days', event('A', day * 86_400, 1));
+    await owner.query(`UPDATE features.stream SET retention = ${10 * DAY}`);
+    let go: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (go = resolve));
+    const changes: ChangeRecord[] = [];
+    const record = (_: unknown, change: ChangeRecord): Promise<void> => {
+      changes.push(change);
+      return held;
+    };
+    const one = keeper({ record }).keep();
+    while (changes.length === 0) await pause(10);
+    const other = keeper({ record: () => Promise.reject(new Error('it is at it')) }).keep();
+    const waits = new AbortController();
+    const answer = await Promise.race([other, pause(5000, 'it waits', waits)]).finally(go);
+    waits.abort();
+    expect(answer).toEqual([]);
+    expect(await one).toHaveLength(2);
+    // How many events were in them is told once somebody counted.
+    for (const { changes: told } of changes) expect(told).not.toHaveProperty('events_about');
+    await other;
+  }, 15_000);
 });
 
 describe('entities whose events are all gone', () => {
