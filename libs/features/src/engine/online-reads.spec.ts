@@ -155,6 +155,7 @@ describe('a read of now', () => {
       ratio: 2,
       channel: 'web',
     });
+    for (const limit of [0, -0, 0]) expect((await read({ limit }))['limit']).toBe(limit);
     expect(await read({ limit: 10_001 })).toMatchObject({ limit: 'INVALID', share: 'INVALID' });
     expect(await read({ limit: null })).toMatchObject({ limit: 'NULL', share: 'DEFAULTED' });
     expect(await read({ amount: 250, country: 'BE' })).toMatchObject({ amount: 250, ratio: 50, risk: 'NOT_FOUND' });
@@ -300,7 +301,8 @@ describe('a read of now', () => {
       corrected: false,
     });
     expect(engine.named(past, 999)).toMatchObject({ amount: 999, risk: 1 });
-    expect(engine.live.read(engine.query(...names.slice(0, 10)))).not.toBeInstanceOf(Promise);
+    // Of several the machine may make slices.
+    expect(engine.live.read(engine.query(...names.slice(0, 1)))).not.toBeInstanceOf(Promise);
     expect(() => engine.live.read(engine.query(...names, 'more'))).toThrow('at most 1000');
   });
 

@@ -2,7 +2,8 @@ import { startOwnPostgres } from '@sibyl/database/testing';
 import { Client } from 'pg';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FeatureLog } from '../log/feature-log';
-import type { Settlement } from '../log/settlement';
+import { CommitFollower } from '../log/commit-follower';
+import { Settlement } from '../log/settlement';
 import { LogStand, unrecorded } from '../testing/log-stand';
 import { planOf } from '../testing/test-plans';
 import type { Micros } from '../time';
@@ -137,6 +138,73 @@ it('an explanation waits too', async () => {
     expect(explained.steps[0]?.outputs[0]?.value).toBe(4);
   });
 }, 30_000);
+
+/** Of another process, which looks every so many milliseconds by itself. */
+async function following(settlement: Settlement, pollMs: number, work: () => Promise<void>): Promise<void> {
+  const { database, clock, streams } = stand;
+  const parts = { database, clock, streams, settlement, listeners: [], known: () => false, log: silent };
+  const follower = new CommitFollower(parts, pollMs);
+  await follower.start();
+  try {
+    await work();
+  } finally {
+    await follower.stop();
+  }
+}
+
+it('whoever waits does so until the next look, and that comes at once', async () => {
+  const settled = stand.settlement();
+  await following(settled, 3_600_000, async () => {
+    for (let i = 0; i < 3; i++) {
+      const at = now();
+      expect(settled.has(at)).toBe(false);
+      expect(await settled.reach(at, 10_000)).toBe(true);
+    }
+  });
+}, 60_000);
+
+it('what had arrived is known when all that were under way then have ended, though there never is a moment without any', async () => {
+  class Looked extends Settlement {
+    looks = 0;
+
+    override looked(ms: number): void {
+      this.looks += 1;
+      super.looked(ms);
+    }
+  }
+  const settled = new Looked(now);
+  const look = async (): Promise<void> => {
+    for (const { looks } = settled; settled.looks < looks + 2;) await pause(10);
+  };
+  const relay = [new Client({ connectionString: stand.url }), new Client({ connectionString: stand.url })];
+  const begin = (one: Client | undefined): Promise<unknown> | undefined =>
+    one?.query('BEGIN; SELECT pg_current_xact_id()');
+  const handOver = async (): Promise<void> => {
+    await begin(relay[1]);
+    await look();
+    await relay[0]?.query('COMMIT');
+    relay.reverse();
+    await look();
+  };
+  try {
+    for (const one of relay) await one.connect();
+    await begin(relay[0]);
+    const before = now() - 2000;
+    await following(settled, 20, async () => {
+      await look();
+      expect(settled.has(before)).toBe(false);
+      for (const at of [() => before, now, now]) {
+        const asked = settled.reach(at(), 10_000);
+        // The first one ends what was under way at the moment that is looked at, the second one what was at the one that is asked about.
+        await handOver();
+        await handOver();
+        expect(await asked).toBe(true);
+      }
+    });
+  } finally {
+    for (const one of relay) await one.end();
+  }
+}, 60_000);
 
 it('nobody is waited for when all is known', async () => {
   for (let i = 0; i < 20; i++) {
