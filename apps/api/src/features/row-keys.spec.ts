@@ -39,6 +39,13 @@ describe('the keys that a request names', () => {
       '/entity',
     ],
     ['one of two keys', ['symbol', 'card'], { symbol: 'A' }, 'input_missing', '/entity/card'],
+    [
+      'a symbol, and a text for another key',
+      ['symbol', 'card'],
+      { symbol: 'A', entity: 'B' },
+      'input_missing',
+      '/entity/card',
+    ],
     ['one text for two keys', ['symbol', 'card'], { entity: 'A' }, 'input_missing', '/entity/symbol'],
     ['one of two keys, by its name', ['symbol', 'card'], { entity: { card: 'A' } }, 'input_missing', '/symbol'],
     ['no key by its name', ['card'], { symbol: 'A', entity: {} }, 'input_missing', '/entity/card'],

@@ -155,7 +155,6 @@ describe('a read of now', () => {
       ratio: 2,
       channel: 'web',
     });
-    for (const limit of [0, -0, 0]) expect((await read({ limit }))['limit']).toBe(limit);
     expect(await read({ limit: 10_001 })).toMatchObject({ limit: 'INVALID', share: 'INVALID' });
     expect(await read({ limit: null })).toMatchObject({ limit: 'NULL', share: 'DEFAULTED' });
     expect(await read({ amount: 250, country: 'BE' })).toMatchObject({ amount: 250, ratio: 50, risk: 'NOT_FOUND' });
@@ -413,6 +412,7 @@ describe('a read of the past', () => {
       return [ratio, engine.counts.get('as_of hit') ?? 0];
     };
     expect(await read({ mean: 50 })).toEqual([2, 0]);
+    expect(await read({ limit: 50 })).toEqual([20, 0]);
     expect(await read({ mean: 25 })).toEqual([4, 0]);
     expect(await read({})).toEqual([20, 0]);
     const at = BEGIN + 20 * SECOND;
@@ -441,6 +441,12 @@ describe('a read of the past', () => {
       const value = given[0]?.values[1] === null ? 'NULL' : 20;
       expect(engine.named(await engine.live.read(one))).toMatchObject({ plain: value });
       expect(engine.named(await engine.past.read(one, moment))).toMatchObject({ plain: value });
+    }
+    // Nor is anything lost of a number.
+    for (const amount of [0, -0, 0]) {
+      const one = { ...query, rows: [{ entities: ['e'], given: [readGiven(engine.program, { amount }).given] }] };
+      for (const answer of [await engine.live.read(one), await engine.past.read(one, moment)])
+        expect(engine.named(answer)['amount']).toBe(amount);
     }
     for (const answer of [await engine.live.read(query), await engine.past.read(query, moment)])
       expect(wanted.map((_, row) => engine.named(answer, row)['plain'])).toEqual(wanted);

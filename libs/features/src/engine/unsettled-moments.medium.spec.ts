@@ -1,3 +1,4 @@
+import type { Database } from '@sibyl/database';
 import { startOwnPostgres } from '@sibyl/database/testing';
 import { Client } from 'pg';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -121,9 +122,27 @@ it('says so where the wait ends before', async () => {
     expect(await read(strict(at - 120_000_000))).not.toHaveProperty('unsettled');
     expect(await read(strict(settlement.upTo))).not.toHaveProperty('unsettled');
     expect(await read(strict(at, { present: true }))).not.toHaveProperty('unsettled');
+    // Nor does who has waited already.
+    const asked = read(await past.settle({ deadlineMs: 100 }, strict(at)));
+    expect(settlement.wanted).toBe(false);
+    expect(await asked).toMatchObject({ unsettled: true });
     const query = { views, rows: [{ entities: ['A'] }], deadlineMs: 600 };
     const known = { at: at - 1000, knownAt: at, corrected: true };
     expect(await past.explain(query, known, 0)).toMatchObject({ unsettled: true });
+  });
+}, 30_000);
+
+it('what was read while a commit hangs is not kept for later, however long it hangs', async () => {
+  const counter = { count: (): void => undefined };
+  const later = (): Micros => now() + 3_600_000_000;
+  const kept = new PastReads({ log: stand.history, now: later, counter, settlement, cacheBytes: 1024 * 1024 });
+  const query = { views, rows: [{ entities: ['A'] }], deadlineMs: 10_000 };
+  await whileHeld(3.5, async (at, release) => {
+    const moment = strict(at, { waitMs: 0 });
+    expect(priceOf(await kept.read(query, moment))).toBe(3);
+    await release();
+    expect(await settlement.reach(at, 10_000)).toBe(true);
+    expect(priceOf(await kept.read(query, moment))).toBe(3.5);
   });
 }, 30_000);
 
@@ -140,8 +159,13 @@ it('an explanation waits too', async () => {
 }, 30_000);
 
 /** Of another process, which looks every so many milliseconds by itself. */
-async function following(settlement: Settlement, pollMs: number, work: () => Promise<void>): Promise<void> {
-  const { database, clock, streams } = stand;
+async function following(
+  settlement: Settlement,
+  pollMs: number,
+  work: () => Promise<void>,
+  database = stand.database,
+): Promise<void> {
+  const { clock, streams } = stand;
   const parts = { database, clock, streams, settlement, listeners: [], known: () => false, log: silent };
   const follower = new CommitFollower(parts, pollMs);
   await follower.start();
@@ -149,6 +173,21 @@ async function following(settlement: Settlement, pollMs: number, work: () => Pro
     await work();
   } finally {
     await follower.stop();
+  }
+}
+
+/** Knows when it was looked. */
+class Looked extends Settlement {
+  private looks = 0;
+
+  override looked(ms: number): void {
+    this.looks += 1;
+    super.looked(ms);
+  }
+
+  /** A look begins and ends. */
+  async look(): Promise<void> {
+    for (const { looks } = this; this.looks < looks + 2;) await pause(10);
   }
 }
 
@@ -164,34 +203,23 @@ it('whoever waits does so until the next look, and that comes at once', async ()
 }, 60_000);
 
 it('what had arrived is known when all that were under way then have ended, though there never is a moment without any', async () => {
-  class Looked extends Settlement {
-    looks = 0;
-
-    override looked(ms: number): void {
-      this.looks += 1;
-      super.looked(ms);
-    }
-  }
   const settled = new Looked(now);
-  const look = async (): Promise<void> => {
-    for (const { looks } = settled; settled.looks < looks + 2;) await pause(10);
-  };
   const relay = [new Client({ connectionString: stand.url }), new Client({ connectionString: stand.url })];
   const begin = (one: Client | undefined): Promise<unknown> | undefined =>
     one?.query('BEGIN; SELECT pg_current_xact_id()');
   const handOver = async (): Promise<void> => {
     await begin(relay[1]);
-    await look();
+    await settled.look();
     await relay[0]?.query('COMMIT');
     relay.reverse();
-    await look();
+    await settled.look();
   };
   try {
     for (const one of relay) await one.connect();
     await begin(relay[0]);
     const before = now() - 2000;
     await following(settled, 20, async () => {
-      await look();
+      await settled.look();
       expect(settled.has(before)).toBe(false);
       for (const at of [() => before, now, now]) {
         const asked = settled.reach(at(), 10_000);
@@ -205,6 +233,35 @@ it('what had arrived is known when all that were under way then have ended, thou
     for (const one of relay) await one.end();
   }
 }, 60_000);
+
+it('after a clock was set back nothing passes for known that may be stamped once more', async () => {
+  let back = 0;
+  const query = async (sql: string, values?: readonly unknown[]): Promise<object[]> => {
+    const rows = await stand.database.query<{ at?: string }>(sql, values);
+    return rows.map(({ at, ...row }) => ({ ...row, ...(at !== undefined && { at: String(Number(at) - back) }) }));
+  };
+  const settled = new Looked(now);
+  const other = new Client({ connectionString: stand.url });
+  await other.connect();
+  const work = async (): Promise<void> => {
+    const at = now();
+    expect(await settled.reach(at, 10_000)).toBe(true);
+    // While something is under way no later moment comes to be known.
+    await other.query('BEGIN; SELECT pg_current_xact_id()');
+    await settled.look();
+    back = 3_600_000_000;
+    await settled.look();
+    expect(settled.has(at)).toBe(false);
+    await other.query('COMMIT');
+    expect(await settled.reach(at - back, 10_000)).toBe(true);
+    expect(settled.has(at)).toBe(false);
+  };
+  try {
+    await following(settled, 20, work, { query } as unknown as Database);
+  } finally {
+    await other.end();
+  }
+}, 30_000);
 
 it('nobody is waited for when all is known', async () => {
   for (let i = 0; i < 20; i++) {
