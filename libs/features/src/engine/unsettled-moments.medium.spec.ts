@@ -3,7 +3,7 @@ import { startOwnPostgres } from '@sibyl/database/testing';
 import { Client } from 'pg';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FeatureLog } from '../log/feature-log';
-import { CommitFollower } from '../log/commit-follower';
+import { CommitFollower, type FollowerParts } from '../log/commit-follower';
 import { Settlement } from '../log/settlement';
 import { LogStand, unrecorded } from '../testing/log-stand';
 import { planOf } from '../testing/test-plans';
@@ -163,10 +163,10 @@ async function following(
   settlement: Settlement,
   pollMs: number,
   work: () => Promise<void>,
-  database = stand.database,
+  more: Partial<FollowerParts> = {},
 ): Promise<void> {
-  const { clock, streams } = stand;
-  const parts = { database, clock, streams, settlement, listeners: [], known: () => false, log: silent };
+  const { database, clock, streams } = stand;
+  const parts = { database, clock, streams, settlement, listeners: [], known: () => false, log: silent, ...more };
   const follower = new CommitFollower(parts, pollMs);
   await follower.start();
   try {
@@ -201,6 +201,45 @@ it('whoever waits does so until the next look, and that comes at once', async ()
     }
   });
 }, 60_000);
+
+it('what had arrived before a process began to look is known from then on', async () => {
+  const at = now() - 2000;
+  let known = false;
+  // Unless PostgreSQL has something of its own under way.
+  for (let tries = 0; tries < 5 && !known; tries++) {
+    const settled = stand.settlement();
+    await following(settled, 3_600_000, () => Promise.resolve(void (known = settled.has(at))));
+  }
+  expect(known).toBe(true);
+});
+
+it('no moment is known before all that arrived by then was told of', async () => {
+  const settled = stand.settlement();
+  let [asked, heard] = [0, 0];
+  let open = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  const query = async (sql: string, values?: readonly unknown[]): Promise<object[]> => {
+    if (sql.includes('FROM features.intake')) {
+      asked += 1;
+      await gate;
+    }
+    return stand.database.query<object>(sql, values);
+  };
+  const listeners = [{ taken: (events: readonly object[]) => void (heard += events.length) }];
+  const work = async (): Promise<void> => {
+    await push(5, 950);
+    const at = now();
+    const reached = settled.reach(at, 20_000);
+    while (asked === 0) await pause(10);
+    // Time in which it would be known if nobody waited for what is asked.
+    await pause(50);
+    expect([settled.has(at), heard]).toEqual([false, 0]);
+    open();
+    expect(await reached).toBe(true);
+    expect(heard).toBe(1);
+  };
+  await following(settled, 20, work, { database: { query } as unknown as Database, listeners });
+}, 30_000);
 
 it('what had arrived is known when all that were under way then have ended, though there never is a moment without any', async () => {
   const settled = new Looked(now);
@@ -257,7 +296,7 @@ it('after a clock was set back nothing passes for known that may be stamped once
     expect(settled.has(at)).toBe(false);
   };
   try {
-    await following(settled, 20, work, { query } as unknown as Database);
+    await following(settled, 20, work, { database: { query } as unknown as Database });
   } finally {
     await other.end();
   }

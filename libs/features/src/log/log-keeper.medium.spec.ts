@@ -165,3 +165,36 @@ describe('entities whose events are all gone', () => {
     expect(gone).toBeGreaterThan(0);
   }, 60_000);
 });
+
+describe('a cut that is dropped', () => {
+  /** One event of ten days ago in each of these streams, of the class of days. */
+  async function streamsWithEvents(names: readonly string[]): Promise<void> {
+    const writer = stand.writer();
+    for (const name of names) {
+      await stand.addStream(streamDefinition({ name, retention: 30 * DAY }));
+      await stand.push(writer, name, event('A', 10 * 86_400, 1));
+    }
+  }
+  const keepFor = (days: number, like: string): Promise<unknown> =>
+    owner.query('UPDATE features.stream SET retention = $1 WHERE name LIKE $2', [days * DAY, like]);
+
+  it('is not while one stream of its class keeps what is in it, and no stream of another class holds it', async () => {
+    await streamsWithEvents(['brief', 'lasting']);
+    await stand.addStream(streamDefinition({ name: 'years', retention: 3650 * DAY }));
+    await keepFor(5, '%');
+    await keepFor(3650, 'years');
+    await keepFor(20, 'lasting');
+    expect(await keeper().keep()).toEqual([]);
+    await keepFor(5, 'lasting');
+    expect(await keeper().keep()).toHaveLength(1);
+  });
+
+  it('of more streams than are worth naming names some, and says how many more there were', async () => {
+    const names = Array.from({ length: 103 }, (_, i) => `n${String(i).padStart(3, '0')}`);
+    await streamsWithEvents(names);
+    await keepFor(5, '%');
+    const changes: ChangeRecord[] = [];
+    await keeper({ record: (_, change) => Promise.resolve(void changes.push(change)) }).keep();
+    expect(changes).toMatchObject([{ changes: { streams: names.slice(0, 100), more_streams: 3 } }]);
+  }, 60_000);
+});
