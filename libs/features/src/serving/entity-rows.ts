@@ -53,7 +53,7 @@ export function readKeys(
     const { name } = view.entity;
     const key = entityKey(view.entity, Object.hasOwn(entity, name) ? entity[name] : undefined);
     if (typeof key === 'string') keys.push(key);
-    else faults.push({ pointer: `${pointer}/${name}`, expected: key.expected });
+    else addOnce(faults, { pointer: `${pointer}/${name}`, expected: key.expected });
   }
   for (const given in entity) {
     if (views.some(({ view }) => view.entity.name === given)) continue;
@@ -61,6 +61,12 @@ export function readKeys(
     faults.push({ pointer: `${pointer}/${given.slice(0, 64)}`, expected: `one of ${[...names].join(', ')}` });
   }
   return keys;
+}
+
+/** Views of one entity all ask for the same. */
+function addOnce(faults: FieldFault[], fault: FieldFault): void {
+  if (!faults.some(({ pointer, expected }) => pointer === fault.pointer && expected === fault.expected))
+    faults.push(fault);
 }
 
 /** By the index of the view, what a request gives of features; also used where rows come one by one. */
