@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { startServer, type TestServer } from '../support/server.mjs';
@@ -84,6 +84,23 @@ describe('the room for training sets', () => {
     });
     expect(readdirSync(join(server.dataDir, 'training-sets')).filter((name) => name.includes('.rows.'))).toEqual([]);
     expect(await make(small ?? '', 1)).toMatchObject({ status: 'succeeded' });
+  }, 120_000);
+
+  it('that is full begins nothing for who has nothing that could make room', async () => {
+    const [filler, late] = [await keyOf('filler'), await keyOf('late')];
+    const folder = join(server.dataDir, 'training-sets');
+    const taken = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+    const left = 15 * 1024 * 1024 - taken;
+    const { bytes } = (await make(late, 1)).result as { readonly bytes: number };
+    const full = await make(filler, Math.floor(left / bytes));
+    expect(full).toMatchObject({ status: 'succeeded' });
+    const row = { symbol: 'A', timestamp: AGO };
+    const nobody = await keyOf('nobody');
+    expect(await begin(nobody, { rows: [row] })).toMatchObject({ status: 503, body: { code: 'storage_full' } });
+    // What is its own makes room, and that is enough for a while.
+    expect(await begin(late, { rows: [row] })).toMatchObject({ status: 202 });
+    expect(await client.call('DELETE', `/v1/operations/${full.id}`, { key: filler })).toMatchObject({ status: 200 });
+    expect(await endOf(nobody, await begin(nobody, { rows: [row] }))).toMatchObject({ status: 'succeeded' });
   }, 120_000);
 
   it('is free again when a finished one is deleted, by whoever may', async () => {

@@ -64,6 +64,7 @@ const counter = { count: (): void => undefined };
 
 let test: TestDatabase;
 let featureLog: FeatureLog;
+let store: DefinitionStore;
 let snapshot: DefinitionSnapshot;
 let history: LogHistory;
 let sets: SetReads;
@@ -74,7 +75,7 @@ beforeAll(async () => {
   const compiler = new DefinitionCompiler();
   const states = new StateStore(64 * 1024 * 1024, now);
   snapshot = new DefinitionSnapshot({ database, compiler, log, onChange: () => reads.usePublished() });
-  const store = new DefinitionStore({ database, clock, compiler, snapshot, setsInService: () => Promise.resolve([]) });
+  store = new DefinitionStore({ database, clock, compiler, snapshot, setsInService: () => Promise.resolve([]) });
   const selections = new Selections({ compiler, snapshot, store });
   history = new LogHistory(database, snapshot, clock);
   const live = new LiveReads({ store: states, log: history, now, counter });
@@ -99,17 +100,14 @@ afterAll(async () => {
   await test.drop();
 });
 
-const slots = NAMES.map((name) => ({
-  ...{ name, shape: [], datatype: 'FP64' as const, write: elementWriter('FP64'), nullable: true },
-}));
-const served = {
-  model: 'm',
-  version: '1',
-  contract: { slots },
-  facts: { featureSet: 'inputs' },
-} as unknown as ServedVersion;
+function servedBy(featureSet: string, names: readonly string[]): ServedVersion {
+  const slots = names.map((name) => ({
+    ...{ name, shape: [], datatype: 'FP64' as const, write: elementWriter('FP64'), nullable: true },
+  }));
+  return { model: 'm', version: '1', contract: { slots }, facts: { featureSet } } as unknown as ServedVersion;
+}
 
-async function predict(features: Record<string, unknown> = {}): Promise<FilledRow> {
+async function predict(features: Record<string, unknown> = {}, served = servedBy('inputs', NAMES)): Promise<FilledRow> {
   const pins = { of: () => Promise.resolve({ faults: [] }) };
   const source = new SetFeatures({ sets, pins, clock, metrics, clockSkewMs: 5000 }, served);
   // The first reads the log, which may take longer than a prediction waits.
@@ -183,3 +181,24 @@ it('the record of a prediction gives the same features again, whatever came late
   const all = first.streams.map((stream) => ({ ...stream, ingested_at: new Date().toISOString() }));
   expect((await replay({ ...first, streams: all })).values).not.toEqual(first.values);
 }, 60_000);
+
+it('what a request gives goes by the names of the model, and by those of the view where the model has no such name', async () => {
+  const renamed = {
+    ...{ kind: 'FeatureSet', name: 'renamed', on_missing: 'null' },
+    features: [{ name: 'price', feature: 'market:mean5' }, { name: 'x', feature: 'market:price' }, 'market:net'],
+  };
+  await store.publish(actor, { kind: 'set', name: 'renamed', document: renamed }, record);
+  const served = servedBy('renamed', ['price', 'x', 'net']);
+  const given = async (features: Record<string, number>): Promise<unknown> => {
+    const { given: told, values } = recordOf(await predict(features, served));
+    return [told, values['net']];
+  };
+  expect(await given({ x: 5 })).toEqual([{ 'market:price': 5 }, 4]);
+  expect(await given({ x: 5, price: 9 })).toEqual([{ 'market:price': 5, 'market:mean5': 9 }, 4]);
+  expect(await given({ x: 5, traded: 3, fee: 2 })).toEqual([
+    { 'market:price': 5, 'market:traded': 3, 'market:fee': 2 },
+    3,
+  ]);
+  expect(await given({ mean5: 7, price: 9, x: 5 })).toEqual([{ 'market:price': 5, 'market:mean5': 9 }, 4]);
+  expect(await given({ x: 5, price: 9, mean5: 7 })).toEqual([{ 'market:price': 5, 'market:mean5': 9 }, 4]);
+}, 30_000);

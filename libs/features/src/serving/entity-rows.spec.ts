@@ -46,6 +46,8 @@ describe('what a request gives of features', () => {
     ['amout', "did you mean 'amount'?"],
     ['other:amount', undefined],
     ['nobody:fee', undefined],
+    // As long as the name of a view.
+    ['nope:fee', undefined],
   ])('is refused where nothing is called %s', (name, hint) => {
     const fault = { pointer: `/entities/0/given/${name}`, expected: 'a feature that is read', ...(hint && { hint }) };
     expect(() => givenBy({ [name]: 1 })).toThrow(refusal(fault));
