@@ -153,13 +153,14 @@ function checkPresent(answer) {
 
 /**
  * Callers in closed loops, one unless more are given: milliseconds of each request, and CPU of the server a request. `warm`: requests
- * until its code is compiled. Throws where a value is not there.
+ * until its code is compiled. `before`: of one request, and not of its time. Throws where a value is not there.
  */
-export async function measure(callers, pid, { requests, path, bodyOf, warm = Math.ceil(requests / 5) }) {
+export async function measure(callers, pid, { requests, path, bodyOf, before, warm = Math.ceil(requests / 5) }) {
   const times = [];
   let [next, end] = [0, warm];
   const loop = async (caller) => {
     while (next < end) {
+      await before?.(next);
       const body = bodyOf(next++);
       const begun = performance.now();
       const answer = await caller.post(path, body);
@@ -170,9 +171,9 @@ export async function measure(callers, pid, { requests, path, bodyOf, warm = Mat
   const all = () => Promise.all([callers].flat().map(loop));
   await all();
   times.length = 0;
-  const before = cpuOf(pid);
+  const cpuBefore = cpuOf(pid);
   end += requests;
   await all();
-  const cpu = spent(before, cpuOf(pid), (kind) => kind !== 'postgres') / 1000 / requests;
+  const cpu = spent(cpuBefore, cpuOf(pid), (kind) => kind !== 'postgres') / 1000 / requests;
   return { cpu, p50: quantile(times, 0.5), p95: quantile(times, 0.95), p99: quantile(times, 0.99) };
 }

@@ -54,6 +54,26 @@ describe('clients of Feast', () => {
   const online = (entities: object, more: object = { features: ['drivers:fare'] }): Promise<Reply> =>
     client.post('/get-online-features', { entities, ...more });
 
+  it('a push that comes again with its Idempotency-Key is answered as the first time, and another one is refused', async () => {
+    const of = (fare: number | string): object => ({
+      push_source_name: 'trips',
+      df: { driver_id: [400], event_timestamp: [ago(4)], fare: [fare], city: ['Oslo'] },
+    });
+    const send = (key: string, body: object): Promise<Reply> =>
+      client.call('POST', '/push', { body, headers: { 'idempotency-key': key } });
+    const first = await send('once', of(4));
+    expect(first).toMatchObject({ status: 200, text: '' });
+    const again = await send('once', of(4));
+    expect(again).toMatchObject({ status: 200, text: '' });
+    expect(again.headers.get('content-type')).toBe(first.headers.get('content-type'));
+    expect(await client.lastEvent()).toMatchObject({ reason: 'answered from the Idempotency-Key' });
+    expect(await send('once', of(5))).toMatchObject({ status: 422, body: { code: 'idempotency_conflict' } });
+    const refused = await send('wrong', of('much'));
+    expect(refused.status).toBe(422);
+    expect(await send('wrong', of('much'))).toMatchObject({ status: 422, body: { code: refused.body.code } });
+    expect((await online({ driver_id: [400] })).body.results[1]).toMatchObject({ values: [4] });
+  });
+
   it('200: a push in columns is answered with nothing, and read feature by feature', async () => {
     const df = {
       driver_id: [1, 2],

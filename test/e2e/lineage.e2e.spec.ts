@@ -22,6 +22,8 @@ const VIEW = {
     { name: 'price', op: 'last', input: 'bars.close' },
     { name: 'mean20', op: 'mean', input: 'bars.close', window: 20 },
     { name: 'sum_ok', op: 'sum', input: 'bars.open', window: '1h', where: 'ok' },
+    { name: 'bars_1h', op: 'count', input: 'bars', window: '1h' },
+    { name: 'quiet', op: 'time_since_last', input: 'bars', window: '1h' },
     { name: 'ratio', expr: 'price / mean20 + bars.high', dtype: 'double' },
     { name: 'cap', source: 'static', table: 'profile', field: 'limit' },
     { name: 'spread', source: 'request', dtype: 'double' },
@@ -118,6 +120,8 @@ describe('lineage of features', () => {
       'last(close)',
       'mean(close) window=20',
       'sum(open) window=1h where ok',
+      'count(bars) window=1h',
+      'time_since_last(bars) window=1h',
       'price / mean20 + bars.high',
     ]);
     const way = (from: string): string[] => [
@@ -189,12 +193,29 @@ describe('lineage of features', () => {
     ]);
     const { columnLineage } = body.events[0].outputs[0].facets;
     expect(columnLineage._schemaURL).toContain('/1-2-0/ColumnLineageDatasetFacet.json');
-    const inputs = (name: string): string[] =>
-      columnLineage.fields[name].inputFields.map(
-        ({ name: dataset, field, transformations: [how] }: Body) => `${dataset}.${field} ${how.type} ${how.subtype}`,
-      );
+    const inputs = (name: string): string[] => columnLineage.fields[name].inputFields.map(textOf);
+    const textOf = ({ name: dataset, field, transformations }: Body): string =>
+      [`${dataset}.${field}`, ...transformations.map((how: Body) => `${how.type} ${how.subtype}`)].join(' ');
     expect(inputs('ratio')).toEqual(['stream.bars.close DIRECT AGGREGATION', 'stream.bars.high DIRECT TRANSFORMATION']);
-    expect(inputs('sum_ok')).toEqual(['stream.bars.open DIRECT AGGREGATION', 'stream.bars.ok INDIRECT FILTER']);
+    expect(inputs('sum_ok')).toEqual([
+      'stream.bars.open DIRECT AGGREGATION',
+      'stream.bars.ok INDIRECT FILTER',
+      'stream.bars.event_time INDIRECT WINDOW',
+    ]);
+    // Of no field, but of when events were: columns that the stream has beside its fields.
+    expect(inputs('bars_1h')).toEqual(['stream.bars.event_time INDIRECT WINDOW']);
+    expect(inputs('quiet')).toEqual(['stream.bars.event_time DIRECT AGGREGATION INDIRECT WINDOW']);
+    expect(columnLineage.dataset.map(textOf)).toEqual([
+      'stream.bars.entity INDIRECT GROUP_BY',
+      'stream.bars.event_time INDIRECT SORT',
+      'stream.profile.entity INDIRECT GROUP_BY',
+      'stream.profile.event_time INDIRECT SORT',
+    ]);
+    expect(body.events[0].inputs[0].facets.schema.fields.slice(0, 3)).toEqual([
+      { name: 'entity', type: 'string' },
+      { name: 'event_time', type: 'timestamp' },
+      { name: 'close', type: 'double' },
+    ]);
     expect(inputs('price')).toEqual(['stream.bars.close DIRECT IDENTITY']);
     expect(inputs('spread')).toEqual([]);
   });

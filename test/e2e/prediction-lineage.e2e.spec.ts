@@ -87,6 +87,9 @@ describe('lineage of a prediction', () => {
     expect(await client.promote('liner', 'production', '1.0.0')).toMatchObject({ status: 200 });
     await push('bars', { event_time: ago(30), values: { close: 100 } });
     await push('news', { event_time: ago(300), values: { mood: 0.5 } });
+    // The first read of a server takes longer on a busy machine than a prediction waits.
+    const read = { set: 'inputs', entities: [{ symbol: 'A' }], timeout_ms: 10_000 };
+    expect(await client.post('/v1/features/online', read)).toMatchObject({ status: 200 });
   }, 90_000);
   afterAll(() => server.stop(), 30_000);
 

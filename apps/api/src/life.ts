@@ -35,7 +35,7 @@ export function warnOfSettings({ audit }: ApiConfig, log: Logger): void {
   if (audit.durability === 'relaxed')
     log.warn(
       { lossWindowMs: audit.lossWindowMs },
-      'audit durability is relaxed: a crash of the machine loses the events of predictions answered in this window',
+      'audit durability is relaxed: a crash of the machine loses the events of predictions and feature reads answered in this window',
     );
 }
 

@@ -40,6 +40,11 @@ export interface AuditEventDraft {
   readonly count?: number | undefined;
 }
 
+/** Whether relaxed durability lets the answer go ahead of the disk: a prediction that was made (only those have an id), features that were read. */
+export function mayLinger({ action, outcome, predictionId }: AuditEventDraft): boolean {
+  return predictionId !== undefined || (action === 'feature.online' && outcome === 'succeeded');
+}
+
 /** One event as it is stored, hashed and answered: the members of the wire, in their order. */
 export interface AuditEvent {
   readonly id: string;

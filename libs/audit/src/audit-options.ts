@@ -3,17 +3,17 @@ import { IsIn, IsInt, IsNumber, Max, Min } from 'class-validator';
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** When an event counts as recorded: on stable storage, or, where it is that of a prediction, in the kernel's hands. */
+/** When an event counts as recorded: on stable storage, or, where it is that of a prediction or of a read of features, in the kernel's hands. */
 export const AUDIT_DURABILITIES = ['durable', 'relaxed'] as const;
 export type AuditDurability = (typeof AUDIT_DURABILITIES)[number];
 
 /** Limits of the audit trail; every queue, file, batch and wait of this library. */
 export class AuditOptions {
-  /** `relaxed` saves each prediction the wait for the disk; only a crash of the machine shows what that costs. */
+  /** `relaxed` saves each prediction and read of features the wait for the disk; only a crash of the machine shows what that costs. */
   @IsIn(AUDIT_DURABILITIES)
   durability: AuditDurability = 'durable';
 
-  /** The predictions of so much time a crash of the machine may cost in relaxed mode; those that come while the disk has
+  /** The predictions and reads of so much time a crash of the machine may cost in relaxed mode; those that come while the disk has
    * fallen further behind wait for it. */
   @IsInt()
   @Min(10)

@@ -406,14 +406,19 @@ describe('a recorded prediction', () => {
 });
 
 describe('relaxed durability', () => {
-  it('spares the disk for predictions, waits for it with everything else, and ships the same chain', async () => {
+  it('spares the disk for predictions and reads of features, waits for it with everything else, and ships the same chain', async () => {
     const trail = await aTrail({ durability: 'relaxed', lossWindowMs: 1000, segmentBytes: 64 * 1024 });
     const made = named(300);
-    for (const requestId of made) await trail.commit(anEvent({ requestId, predictionId: ids.next() }), '{"x":1}');
+    for (const [i, requestId] of made.entries()) {
+      const read = anEvent({ requestId, action: 'feature.online' });
+      await trail.commit(i % 2 === 0 ? read : anEvent({ requestId, predictionId: ids.next() }), '{"x":1}');
+    }
     const before = trail.status();
     expect(before).toMatchObject({ durability: 'relaxed', lossWindowMs: 1000, events: 300, refused: 0 });
     expect(before.syncs).toBeLessThan(before.writes / 2);
-    for (const requestId of named(5, 'other')) await trail.commit(anEvent({ requestId }));
+    const failed = { action: 'feature.online', outcome: 'failed' } as const;
+    for (const [i, requestId] of named(5, 'other').entries())
+      await trail.commit(anEvent({ requestId, ...(i % 2 === 0 && failed) }));
     expect(trail.status().syncs - before.syncs).toBeGreaterThanOrEqual(5);
     await trail.flush(10_000);
     const { spool } = trail.status().chains;

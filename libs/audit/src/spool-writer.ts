@@ -1,6 +1,6 @@
 /** Hot path. Group commit: one write in flight; whatever arrives meanwhile is the next frame. */
 import { DomainError, invariant, type Clock, type IdSource } from '@sibyl/kernel';
-import type { AuditEventDraft } from './audit-event';
+import { mayLinger, type AuditEventDraft } from './audit-event';
 import type { AuditOptions } from './audit-options';
 import type { Payload } from './bounded-payload';
 import type { CommitReceiver } from './commit-receiver';
@@ -90,7 +90,7 @@ export class SpoolWriter {
     return committed;
   }
 
-  /** Tells the receiver: on stable storage, or with the kernel where durability is relaxed and it is a prediction's. */
+  /** Tells the receiver: on stable storage, or with the kernel where durability is relaxed and the event may linger. */
   submit(draft: AuditEventDraft, payload: Payload | undefined, receiver: CommitReceiver): void {
     const frame = this.filling;
     if (this.state !== 'open') {
@@ -104,8 +104,7 @@ export class SpoolWriter {
     const { clock, chain, ids } = this.parts;
     const seq = this.lastSeq + 1;
     frame.add(seq, encodeEvent(draft, { id: ids.next(), recordedAtMs: clock.now(), chain, seq }), payload);
-    // Only a prediction that was made has an id: refusals, and all that is no prediction, wait for the disk.
-    frame.strict ||= draft.predictionId === undefined;
+    frame.strict ||= !mayLinger(draft);
     this.lastSeq = seq;
     this.waiting.push(receiver);
     if (this.inFlight === undefined && (!this.hold.holding || this.hold.over(frame.count))) this.schedule();

@@ -33,8 +33,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await Promise.all(open.splice(0).map((writer) => writer.close()));
-  // The next segment may still be on its way to the disk.
-  fs.rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
+  // The next segment may still be on its way to the disk; begun anew each time, where the other kind only waits.
+  await fs.promises.rm(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
 });
 
 async function aSpool(given: Partial<AuditOptions> = {}, expecting?: () => number): Promise<Spool> {

@@ -11,7 +11,7 @@ export type FeatureValue = number | string | boolean | null | readonly (number |
  *
  * - `PRESENT`: computed or given.
  * - `NULL`: the event said null, or an expression came to null.
- * - `NOT_FOUND`: nothing is known of the entity.
+ * - `NOT_FOUND`: nothing is known of the entity, or of operators by number and rows of tables nothing in the stream.
  * - `STALE`: the newest event behind it is older than its `ttl`; the value is kept aside and not served.
  * - `WARMING_UP`: too few events so far for the operator's first value.
  * - `INVALID`: a rule refused it, or its window holds more events than can be kept.

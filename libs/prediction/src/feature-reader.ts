@@ -33,6 +33,8 @@ export interface FilledRow {
   readonly basis: FeatureBasis | undefined;
   /** Some of what had arrived at its moment was not known yet: asked later, it may have other values. */
   readonly unsettled?: boolean | undefined;
+  /** Something of what its values come from is too old to be kept for certain. */
+  readonly beyondRetention?: boolean | undefined;
 }
 
 /** What features were made from, for the record of the prediction: enough to make them again. */

@@ -72,7 +72,8 @@ const NONE: readonly string[] = [];
 export function fillOf(defaulted: readonly string[], filled: FilledRow | undefined): RowFill | undefined {
   if (filled === undefined) return defaulted.length === 0 ? undefined : { defaulted, stale: [], basis: undefined };
   const all = defaulted.length === 0 ? filled.defaulted : [...filled.defaulted, ...defaulted];
-  return { defaulted: all, stale: filled.stale, basis: filled.basis, unsettled: filled.unsettled };
+  const { stale, basis, unsettled, beyondRetention } = filled;
+  return { defaulted: all, stale, basis, unsettled, beyondRetention };
 }
 
 export function orThrow(filled: FilledRow | DomainError | undefined): FilledRow | undefined {

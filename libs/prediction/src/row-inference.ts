@@ -15,8 +15,9 @@ export interface RowFill {
   readonly stale: readonly string[];
   /** What the values were made from, where a feature source gave them. */
   readonly basis: FeatureBasis | undefined;
-  /** As of the source. */
+  /** Both as of the source. */
   readonly unsettled?: boolean | undefined;
+  readonly beyondRetention?: boolean | undefined;
 }
 
 /** A prediction, and what stood in for what its request left out. */

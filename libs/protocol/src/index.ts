@@ -22,7 +22,7 @@ export {
   ReadNested,
   type DecodeOptions,
 } from './nested';
-export { areLong, encodeLong, joinJson, LongText, type JsonText } from './long-text';
+export { areLong, encodeLong, GrowingText, joinJson, LongText, type JsonText } from './long-text';
 export {
   EXECUTION_PROVIDERS,
   executionProvider,

@@ -1,4 +1,4 @@
-import { areLong, encodeLong, joinJson, LongText, type JsonText } from './long-text';
+import { areLong, encodeLong, GrowingText, joinJson, LongText, type JsonText } from './long-text';
 import { encodeNested, NestedReading, decodeNested } from './nested';
 import { elementCount, type Tensor } from './tensor';
 
@@ -120,3 +120,25 @@ function thrownBy(work: () => unknown): Error & { faults?: { pointer: string }[]
   }
   throw new Error('nothing was thrown');
 }
+
+describe('a growing text', () => {
+  it.each([
+    [10, 'a string'],
+    [3000, 'bytes in parts'],
+  ])('of %i pieces is %s, and says what was added', (count, kind) => {
+    const pieces = Array.from({ length: count }, (_, i) => `${i}: ü€😀 ${'x'.repeat(50)}`);
+    const text = new GrowingText();
+    for (const piece of pieces) text.add(piece);
+    const ended = text.end();
+    expect(typeof ended === 'string').toBe(kind === 'a string');
+    expect(textOf(ended)).toBe(pieces.join(''));
+    if (typeof ended !== 'string') expect(ended.bytes).toBe(Buffer.byteLength(pieces.join('')));
+  });
+
+  it('may end with a part, and be empty', () => {
+    const text = new GrowingText();
+    text.add('x'.repeat(64 * 1024));
+    expect(text.end()).toEqual(new LongText([Buffer.from('x'.repeat(64 * 1024))]));
+    expect(new GrowingText().end()).toBe('');
+  });
+});

@@ -20,6 +20,37 @@ export function joinJson(texts: readonly JsonText[]): JsonText {
   return new LongText(texts.flatMap((text) => (typeof text === 'string' ? [Buffer.from(text)] : text.parts)));
 }
 
+const PART_CHARACTERS = 64 * 1024;
+
+/**
+ * Text that is put together of many pieces, each joined once. What is long becomes bytes as it grows: a text of a megabyte is memory
+ * that the system has to find anew each time, and copied whole at each step until it is sent.
+ */
+export class GrowingText {
+  private pieces: string[] = [];
+  private characters = 0;
+  private readonly parts: Buffer[] = [];
+
+  add(piece: string): void {
+    this.pieces.push(piece);
+    this.characters += piece.length;
+    if (this.characters >= PART_CHARACTERS) this.cut();
+  }
+
+  end(): JsonText {
+    if (this.parts.length === 0) return this.pieces.join('');
+    this.cut();
+    return new LongText(this.parts);
+  }
+
+  private cut(): void {
+    if (this.characters === 0) return;
+    this.parts.push(Buffer.from(this.pieces.join('')));
+    this.pieces = [];
+    this.characters = 0;
+  }
+}
+
 /** Elements of which the text is written without a pause: some two milliseconds of numbers with all their digits. */
 const SHORT_ELEMENTS = 8 * 1024;
 
@@ -31,7 +62,6 @@ export function areLong(tensors: readonly Tensor[]): boolean {
 }
 
 const ELEMENTS_BETWEEN_LOOKS = 256;
-const PART_CHARACTERS = 64 * 1024;
 
 /** What `encodeNested` writes, in slices. */
 export async function encodeLong(tensor: Tensor, pace: Pace): Promise<JsonText> {

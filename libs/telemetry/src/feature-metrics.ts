@@ -101,7 +101,7 @@ export class FeatureMetrics {
   read({ entities, bytes, rules }: FeatureReadings): void {
     this.collect(
       'sibyl_feature_validation_total',
-      'Values and events that did not keep to a rule of their view, by the rule and what it then did',
+      'Times that an event or a value did not keep to a rule of its view, by the rule and what it then did: asked of each event that is pushed, and of a value when it is computed or given, not when it is served again',
       () => this.ruleSamples(rules()),
     );
     this.gauge('sibyl_feature_state_entities', 'Entity states in memory', entities);

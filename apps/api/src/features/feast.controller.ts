@@ -48,6 +48,7 @@ export class FeastController {
       'A stream is a push source. Durable when it is answered; the answer is empty. Where rows cannot be stored the others are, and the error names them. `POST /v1/features/push` tells of each event what became of it.',
     access: 'features:write',
     action: 'feature.push',
+    creates: true,
     body: 'stream',
     request: FEAST_PUSH_EXAMPLE,
     answer: { mediaType: 'text/plain' },

@@ -1,6 +1,7 @@
 /** Hot path: answers of reads, put together as text. */
 import type { Clock, Pace } from '@sibyl/kernel';
 import { instantText, type Micros, type ReadAnswer, type RowOrigin, type ServedRow } from '@sibyl/features';
+import { GrowingText, type JsonText } from '@sibyl/protocol';
 import type { OnlineRequest } from './read-body';
 import { reasonsOf } from './read-reasons';
 
@@ -19,27 +20,31 @@ export async function onlineText(
   asked: OnlineRequest,
   answer: ReadAnswer,
   { begun, clock, pace }: Course,
-): Promise<string> {
+): Promise<JsonText> {
   const { selection, at, knownAt, corrected, rows, storage, origins, ahead, beyondRetention } = answer;
   const { set, members } = selection;
-  const results: string[] = [];
+  const named = set === undefined ? '' : `"${asked.called}":"${set.name}@${set.hash.slice(7, 19)}",`;
+  const text = new GrowingText();
+  text.add(
+    `{${named}"as_of":"${instantText(at)}","known_at":"${instantText(knownAt)}","corrected":${corrected},` +
+      `"names":${JSON.stringify(members.map(({ name }) => name))},"results":[`,
+  );
   for (const [i, row] of rows.entries()) {
     if (i >= ROWS_AT_ONCE && pace.due) await pace.next();
+    const comma = i === 0 ? '' : ',';
     const more = row.status === 'NOT_FOUND' ? UNKNOWN : '';
     const meta = origins === undefined ? '' : metaText(row, origins[i] as RowOrigin, at);
-    results.push(`{"entity":${JSON.stringify(asked.rows[i]?.entity)},${rowText(row, at)}${more}${meta}}`);
+    text.add(`${comma}{"entity":${JSON.stringify(asked.rows[i]?.entity)},${rowText(row, at)}${more}${meta}}`);
   }
-  const partial = isPartial(answer);
-  const named = set === undefined ? '' : `"${asked.called}":"${set.name}@${set.hash.slice(7, 19)}",`;
   const reasons = reasonsOf(answer);
   const warned = ahead.length > 0 || beyondRetention;
   const warnings = warned ? `,"warnings":${JSON.stringify(warningsOf(answer))}` : '';
   const degraded = reasons.length === 0 ? '' : `,"degraded":{"reasons":["${reasons.join('","')}"]}`;
-  return (
-    `{${named}"as_of":"${instantText(at)}","known_at":"${instantText(knownAt)}","corrected":${corrected},` +
-    `"names":${JSON.stringify(members.map(({ name }) => name))},"results":[${results.join(',')}],"partial":${partial}${warnings}${degraded},` +
-    `"timing":{"total_ms":${rounded(clock.monotonic() - begun)},"storage_ms":${rounded(storage / 1000)}}}`
+  text.add(
+    `],"partial":${isPartial(answer)}${warnings}${degraded},` +
+      `"timing":{"total_ms":${rounded(clock.monotonic() - begun)},"storage_ms":${rounded(storage / 1000)}}}`,
   );
+  return text.end();
 }
 
 function warningsOf({ ahead, beyondRetention }: ReadAnswer): object[] {
@@ -65,8 +70,8 @@ function metaText({ sources }: ServedRow, { eventTime, ingestedAt, tier }: RowOr
 function rowText({ status, texts }: ServedRow, at: Micros): string {
   const { values, statuses, times, sources } = texts.lists;
   return (
-    `"status":"${status}","values":[${values}],"statuses":[${statuses}],"event_times":[${times}],` +
-    `"ages_ms":[${texts.ages(at)}],"sources":[${sources}]`
+    `"status":"${status}","values":${values},"statuses":${statuses},"event_times":${times},` +
+    `"ages_ms":${texts.ages(at)},"sources":${sources}`
   );
 }
 

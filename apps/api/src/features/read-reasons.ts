@@ -6,6 +6,10 @@ export const READ_REASONS = ['deadline', 'log_unavailable', 'unsettled'] as cons
 export const READ_REASON_TEXT =
   '`deadline`, `log_unavailable`: the log was too slow, or could not be read; `log_unavailable` of values from memory: for some seconds nothing could be heard of what other processes stored. `unsettled`: some of what had arrived by then was being committed still, so asked later the answer may be another one';
 
+/** What is said of `window_beyond_retention`, wherever it is said. */
+export const BEYOND_RETENTION =
+  'a window by time begins before its stream is kept: of what is older it has what is not dropped yet';
+
 type Reasons = Partial<Pick<ReadAnswer, 'unread' | 'unsettled' | 'unheard'>>;
 
 export function reasonsOf({ unread, unsettled, unheard }: Reasons): readonly string[] {

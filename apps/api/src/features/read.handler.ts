@@ -2,6 +2,7 @@
 import type { FeastFacade, FeatureReads } from '@sibyl/features';
 import { DomainError, TURNS, type Clock, type Pace } from '@sibyl/kernel';
 import type { PayloadDigest } from '@sibyl/prediction';
+import type { JsonText } from '@sibyl/protocol';
 import { admit, begin, type AdmissionParts } from '../front/admission';
 import { Exchange } from '../front/exchange';
 import type { FrontHandler, FrontRoute } from '../front/front-handler';
@@ -141,7 +142,7 @@ export class ReadHandler implements FrontHandler {
     }
   }
 
-  private async textOf(exchange: ReadExchange, body: unknown, pace: Pace): Promise<string> {
+  private async textOf(exchange: ReadExchange, body: unknown, pace: Pace): Promise<JsonText> {
     const { reads, feast, clock, account } = this.parts;
     const { context } = exchange;
     if (exchange.kind === 'feast') return feast.online(body, { pace, onAnswer: (read) => account.note(context, read) });

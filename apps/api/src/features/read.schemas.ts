@@ -1,5 +1,5 @@
 import { READ_TIERS, TRAINING_FORMATS, VALUE_SOURCES, VALUE_STATUSES } from '@sibyl/features';
-import { READ_REASONS, READ_REASON_TEXT } from './read-reasons';
+import { BEYOND_RETENTION, READ_REASONS, READ_REASON_TEXT } from './read-reasons';
 import {
   ANYTHING,
   INSTANT,
@@ -21,7 +21,9 @@ const TIME: Schema = { type: ['string', 'integer'], description: 'RFC 3339 with 
 const MOMENT = {
   'timestamp?': { ...TIME, description: 'The moment that is asked about; left out: now' },
   'known_at?': { ...TIME, description: 'Whose knowledge counts: the moment itself unless said otherwise, or `now`' },
-  'timeout_ms?': whole('How long the log may take; what has not come by then is TIMEOUT'),
+  'timeout_ms?': whole(
+    'How long the log may take; what has not come by then is TIMEOUT. Left out: 250, of a moment of the past 2000',
+  ),
 };
 const SET = {
   'set?': text('Name of a feature set, or `name@` and the beginning of a hash'),
@@ -178,7 +180,9 @@ export const READ_SCHEMAS: Schemas = {
         target: text('A feature, `stream.field`, or a stream'),
         rule: text(),
         action: text(),
-        violations: whole(),
+        violations: whole(
+          'Pushed events, and values when they were computed or given, not when they were served again',
+        ),
         samples: listOf(
           object({
             at: INSTANT,
@@ -212,6 +216,13 @@ export const READ_SCHEMAS: Schemas = {
     columns: listOf(ANYTHING),
     statuses: { type: 'object', additionalProperties: whole(), description: 'Values by status' },
     'degraded?': object({ reasons: listOf(text(READ_REASON_TEXT, { enum: ['unsettled'] })) }),
+    'warnings?': listOf(
+      object({
+        pointer: text('Of the first such row; `/generate/from` where they were generated'),
+        code: text(`\`window_beyond_retention\`: ${BEYOND_RETENTION}`, { enum: ['window_beyond_retention'] }),
+        rows: whole('Rows of which that is so'),
+      }),
+    ),
     href: text('Where the file is fetched'),
     expires_at: INSTANT,
   }),
@@ -240,7 +251,7 @@ export const READ_SCHEMAS: Schemas = {
       object({
         pointer: text(),
         code: text(
-          '`timestamp_clamped`: the time has not come yet by the clock of the server: the answer is of now. `window_beyond_retention`: a window by time begins before its stream is kept: of what is older it has what is not dropped yet',
+          `\`timestamp_clamped\`: the time has not come yet by the clock of the server: the answer is of now. \`window_beyond_retention\`: ${BEYOND_RETENTION}`,
           { enum: ['timestamp_clamped', 'window_beyond_retention'] },
         ),
       }),

@@ -45,10 +45,12 @@ interface Asked {
   readonly at: number | undefined;
   /** The log does not reach back to the moment: what is said where the policy of the set does not do without values. */
   readonly beforeRetention: DomainError | undefined;
+  /** A window by time begins before its stream is kept. */
+  readonly beyondRetention: boolean | undefined;
 }
 
 /** How the frames of a row were read. */
-interface RowRead extends Pick<OnlineAnswer, 'at' | 'unsettled'> {
+interface RowRead extends Pick<OnlineAnswer, 'at' | 'unsettled'>, Pick<FilledRow, 'beyondRetention'> {
   readonly unread: OnlineAnswer['unread'] | undefined;
   readonly knownAt: number | undefined;
   readonly pointer: string;
@@ -173,11 +175,17 @@ export class SetFeatures implements VersionFeatures {
   private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked {
     const keys = keysOf(binding.selection, ask);
     const { clock, clockSkewMs } = this.parts;
-    const { at, beforeRetention } = momentOf(binding.selection, ask, clock.now() * 1000, clockSkewMs * 1000);
+    const { at, beforeRetention, beyondRetention } = momentOf(
+      binding.selection,
+      ask,
+      clock.now() * 1000,
+      clockSkewMs * 1000,
+    );
     // What is left of a time that is not kept must not pass for what was: nobody is known then.
     const entities = keys === undefined || beforeRetention ? binding.selection.views.map(() => NOBODY) : keys;
     const given = givenOf(binding, ask);
-    return { index, pointer: ask.pointer, row: given ? { entities, given } : { entities }, at, beforeRetention };
+    const row = given ? { entities, given } : { entities };
+    return { index, pointer: ask.pointer, row, at, beforeRetention, beyondRetention };
   }
 
   private fill(
@@ -188,7 +196,7 @@ export class SetFeatures implements VersionFeatures {
     moment?: PastMoment,
   ): FilledRows {
     for (let i = 0; i < asked.length; i++) {
-      const { index, pointer, beforeRetention } = asked[i] as Asked;
+      const { index, pointer, beforeRetention, beyondRetention } = asked[i] as Asked;
       try {
         filled[index] = this.rowOf(binding, answer.frames[i] ?? [], {
           at: answer.at,
@@ -196,6 +204,7 @@ export class SetFeatures implements VersionFeatures {
           pointer,
           unread: answer.unread,
           ...(answer.unsettled === true && { unsettled: true }),
+          ...(beyondRetention === true && { beyondRetention }),
         });
       } catch (error) {
         const wrong = orInternal(error);
@@ -208,13 +217,14 @@ export class SetFeatures implements VersionFeatures {
   private rowOf(
     { rows }: Binding,
     frames: readonly Frame[],
-    { at, knownAt, pointer, unread, unsettled }: RowRead,
+    { at, knownAt, pointer, unread, unsettled, beyondRetention }: RowRead,
   ): FilledRow {
     const row = rows.of(frames);
     this.count(rows, row, at);
     row.conclude(pointer, at, unread);
     const { values, amended, defaulted, stale } = row;
-    return { values, amended, defaulted, stale, basis: new PredictionBasis(row.basis, at, knownAt), unsettled };
+    const basis = new PredictionBasis(row.basis, at, knownAt);
+    return { values, amended, defaulted, stale, basis, unsettled, beyondRetention };
   }
 
   private count({ members }: PolicyRows, { times, statuses }: PolicyRow, at: number): void {

@@ -20,7 +20,7 @@ function selectionOf(policies: Policies): SetSelection {
   const set = { name: 's', hash: 'h', minCompleteness: 0, members: [member], ...policies };
   const members = [{ ...member, view: 0, slot: 0, source: 'stream' }];
   const views = [{ view: { name: 'v' }, program: { plan: { steps: [], outputs: [] } } }];
-  return { set, members, views, programs: [], reference: 's@h' } as unknown as SetSelection;
+  return { set, members, sources: ['stream'], views, programs: [], reference: 's@h' } as unknown as SetSelection;
 }
 
 function frameOf(status: Frame['statuses'][number], keepStale: boolean, given?: FeatureValue): Frame {
@@ -28,6 +28,7 @@ function frameOf(status: Frame['statuses'][number], keepStale: boolean, given?: 
   return {
     ...{ at: AT, values: [has ? VALUE : null], statuses: [status], times: [AT - 5e6], basis: [], from: 0, until: AT },
     keepsStale: keepStale,
+    found: true,
     ...(given === undefined ? {} : { given: { values: [given], key: 'given' } }),
   };
 }

@@ -144,6 +144,7 @@ export class Trainings {
   private toResultView(id: string, { asked, plan, made }: Ended): Record<string, unknown> {
     const { file, rows, bytes, sha256, columns, statuses, unsettled } = made;
     const { selection } = plan;
+    const warnings = warningsOf(asked, made);
     return {
       ...(asked.set === undefined ? {} : { set: asked.set }),
       ...(selection.set && { feature_set: setText(selection.set) }),
@@ -151,10 +152,18 @@ export class Trainings {
       known_at: asked.knownAt ?? 'timestamp',
       ...{ file, rows, bytes, sha256, columns, statuses },
       ...(unsettled === true && { degraded: { reasons: ['unsettled'] } }),
+      ...(warnings.length > 0 && { warnings }),
       href: `/v1/operations/${id}/result`,
       expires_at: timestamp(Date.now() + this.sets.files.keptMs),
     };
   }
+}
+
+/** Rows that are generated are none of the request. */
+function warningsOf({ generate }: TrainingRequest, { beyondRetention: beyond }: TrainingResult): readonly object[] {
+  if (!beyond) return [];
+  const pointer = generate ? '/generate/from' : beyond.first;
+  return [{ pointer, code: 'window_beyond_retention', rows: beyond.rows }];
 }
 
 /** What the event of the request says beside what is read; how many rows a file has is known when it was read. */

@@ -120,12 +120,13 @@ export interface InferAnswerParts {
 
 export function inferAnswer({ id, served, rows, requestId, latencyMs }: InferAnswerParts): JsonText {
   const all = (of: 'defaulted' | 'stale'): string[] => [...new Set(rows.flatMap((row) => row.fill?.[of] ?? []))];
-  const unsettled = rows.some((row) => row.fill?.unsettled === true);
+  const some = (of: 'unsettled' | 'beyondRetention'): boolean => rows.some((row) => row.fill?.[of] === true);
+  const [unsettled, beyondRetention] = [some('unsettled'), some('beyondRetention')];
   const before =
     `{"id":"${id}","model_id":${JSON.stringify(served.model)},"model_version":${JSON.stringify(served.version)},` +
     `"outputs":[`;
   const after =
-    `]${degraded(served, { defaulted: all('defaulted'), stale: all('stale'), unsettled })},` +
+    `]${degraded(served, { defaulted: all('defaulted'), stale: all('stale'), unsettled, beyondRetention })},` +
     `"request_id":"${requestId}","latency_ms":${Math.round(latencyMs * 1000) / 1000}}`;
   return joined(before, listed(rows.map((row) => row.json)), after);
 }
@@ -133,12 +134,13 @@ export function inferAnswer({ id, served, rows, requestId, latencyMs }: InferAns
 /** Why an answer is less than what was asked for; nothing where it is not. */
 function degraded(served: ServedVersion | undefined, fill: Filled | undefined): string {
   const insteadOf = served?.insteadOf;
-  const { defaulted, stale, unsettled = false } = fill ?? WHOLE;
-  if (defaulted.length === 0 && stale.length === 0 && !unsettled && insteadOf === undefined) return '';
+  if (insteadOf === undefined && isWhole(fill)) return '';
+  const { defaulted, stale, unsettled, beyondRetention } = fill ?? WHOLE;
   const reasons = [
     ...(defaulted.length > 0 ? ['features_defaulted'] : []),
     ...(stale.length > 0 ? ['features_stale'] : []),
-    ...(unsettled ? ['features_unsettled'] : []),
+    ...(unsettled === true ? ['features_unsettled'] : []),
+    ...(beyondRetention === true ? ['features_beyond_retention'] : []),
     ...(insteadOf === undefined ? [] : ['fallback_version']),
   ];
   const named = [...defaulted, ...stale];
@@ -146,8 +148,14 @@ function degraded(served: ServedVersion | undefined, fill: Filled | undefined): 
   return `,"degraded":${JSON.stringify({ reasons, features, instead_of: insteadOf })}`;
 }
 
-type Filled = Pick<RowFill, 'defaulted' | 'stale' | 'unsettled'>;
+type Filled = Pick<RowFill, 'defaulted' | 'stale' | 'unsettled' | 'beyondRetention'>;
 const WHOLE: Filled = { defaulted: [], stale: [] };
+
+function isWhole(fill: Filled | undefined): boolean {
+  if (fill === undefined) return true;
+  const { defaulted, stale, unsettled, beyondRetention } = fill;
+  return defaulted.length === 0 && stale.length === 0 && unsettled !== true && beyondRetention !== true;
+}
 
 function itemProblem(error: DomainError, caller: Principal | undefined): string {
   return JSON.stringify({

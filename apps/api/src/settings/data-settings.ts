@@ -124,7 +124,7 @@ export const SECURITY = {
     of: AUDIT_DURABILITIES,
     fallback: AUDIT.durability,
     unsafe: lostByACrash,
-    meaning: `When a prediction is answered: \`durable\`, once its event is on the disk; \`relaxed\`, once the kernel has it, so that a crash of the server loses nothing, but one of the machine the events of up to ${AUDIT.lossWindowMs} ms of predictions. Everything else is always durable.`,
+    meaning: `When predictions and reads of features are answered: \`durable\`, once the event is on the disk; \`relaxed\`, once the kernel has it, so that a crash of the server loses nothing, but one of the machine the events of up to ${AUDIT.lossWindowMs} ms of them. Everything else is always durable.`,
   }),
   auditSpoolBytes: whole({
     name: 'SIBYL_AUDIT_SPOOL_BYTES',

@@ -17,7 +17,7 @@ export function plainHttpOrigin(origins: readonly string[]): string | undefined 
 /** An answer without its record is what the audit log is there to rule out. */
 export function lostByACrash(durability: 'durable' | 'relaxed'): string | undefined {
   return durability === 'relaxed'
-    ? 'a crash of the machine would lose events of predictions that were answered'
+    ? 'a crash of the machine would lose events of predictions and reads that were answered'
     : undefined;
 }
 

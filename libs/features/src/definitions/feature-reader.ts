@@ -4,7 +4,7 @@ import { VALUE_TYPES } from '../feature-value';
 import type { DefinitionParts } from './definition-parts';
 import { DURATION_EXPECTED, DURATION_MAX, parseDuration } from './duration';
 import type { DraftOf, FeatureDraft } from './feature-draft';
-import type { StreamDefinition, Window } from './feature-view';
+import type { OperatorParams, StreamDefinition, Window } from './feature-view';
 import { readInputs } from './input-reader';
 import { NAME_EXPECTED, type ObjectReader } from './object-reader';
 import { defined, readRules, scalar } from './rule-reader';
@@ -85,17 +85,14 @@ function readOperator(
 }
 
 /** Parameters of any operator; whether it is one of this one, the operator says. */
-function readParams(
-  reader: ObjectReader,
-  operators: DefinitionParts['operators'],
-): Readonly<Record<string, number | string>> {
+function readParams(reader: ObjectReader, operators: DefinitionParts['operators']): OperatorParams {
   const known = new Set([...operators.values()].flatMap(({ params }) => params));
-  const params: Record<string, number | string> = {};
+  const params: Record<string, OperatorParams[string]> = {};
   for (const name of known) {
     const value = reader.value(name);
-    if (typeof value === 'number' || (typeof value === 'string' && value.length <= PARAM_TEXT_MAX))
-      params[name] = value;
-    else if (value !== undefined) reader.fault(name, 'a number or a short text');
+    if (typeof value === 'string' && value.length > PARAM_TEXT_MAX) reader.fault(name, 'a short text');
+    else if (typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean') params[name] = value;
+    else if (value !== undefined) reader.fault(name, 'a number, a short text, true or false');
   }
   return params;
 }

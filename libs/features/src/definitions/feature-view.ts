@@ -89,6 +89,9 @@ interface FeatureBase {
   readonly description?: string;
 }
 
+/** `period`, `fast`, `slow`, `signal`, `n`, `q`, `deviations`, `unit`, ... as the operator names them. */
+export type OperatorParams = Readonly<Record<string, number | string | boolean>>;
+
 /** A window: the last `events` of the stream, or `(t - span, t]`. */
 export type Window = { readonly events: number } | { readonly span: Duration };
 
@@ -103,8 +106,7 @@ export interface OperatorFeature extends FeatureBase {
   readonly tile?: Duration;
   /** CEL over the fields of one event; only with a window by time. */
   readonly where?: string;
-  /** `period`, `fast`, `slow`, `signal`, `n`, `q`, `deviations`, `unit`, ... as the operator names them. */
-  readonly params: Readonly<Record<string, number | string>>;
+  readonly params: OperatorParams;
   /** Names and types of what it gives: one unnamed, or `line`, `signal`, `hist`: the feature `macd` is then read as `macd.hist`. */
   readonly outputs: readonly OperatorOutput[];
 }

@@ -142,14 +142,15 @@ export class ObjectReader {
     return this.fault(name, `an object of at most ${max} members`);
   }
 
-  /** Every member that was not asked for is a fault, with the one that was meant, if one is near. */
-  done(): void {
+  /** Every member that was not asked for is a fault, with the one that was meant: what `elsewhere` says of it, or one that is near. */
+  done(elsewhere: ReadonlyMap<string, string> = new Map()): void {
     for (const name of Object.keys(this.object)) {
       if (this.known.has(name)) continue;
       const near = nearestWords(name, this.known)[0];
+      const known = near === undefined ? `known are ${[...this.known].join(', ')}` : `did you mean '${near}'?`;
       this.faults.add(this.at(name), {
         received: 'a member that does not exist',
-        hint: near === undefined ? `known are ${[...this.known].join(', ')}` : `did you mean '${near}'?`,
+        hint: elsewhere.get(name) ?? known,
       });
     }
   }

@@ -7,6 +7,21 @@ const RULES_MAX = 64;
 const SET_MAX = 1000;
 const EXPRESSION_MAX = 4096;
 const CHECKS = ['between', 'in_set', 'length', 'regex', 'monotonic', 'max_change', 'max_age', 'unique', 'expression'];
+/** What checks are called elsewhere, and what is so without one. */
+const CHECKS_ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ['re2_regex', "did you mean 'regex'?"],
+  ['matches', "did you mean 'regex'?"],
+  ['max_abs_change', "did you mean 'max_change'?"],
+  ['not_older_than', "did you mean 'max_age'?"],
+  ['unique_id', "an event_id is stored once anyway; did you mean 'unique'?"],
+  ['dtype', 'the type stands with the field of the stream, or as dtype of the feature'],
+  ['not_null', "a field takes null only where its type ends in '?', and 'required' is for features"],
+  ['mostly', "a rule is about one value: 'min_completeness' of a set is a share, and statistics have that of nulls"],
+  ['finite', 'nothing else is stored, and what is computed says NON_FINITE'],
+]);
+const BOUNDS_ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ['strict', "did you mean 'strict_min' or 'strict_max'?"],
+]);
 const ACTIONS: readonly RuleAction[] = ['reject', 'null', 'clamp', 'default', 'warn'];
 
 /** The rules of a stream or a feature with their pointers, as they are written; whether they fit is seen when they are compiled. */
@@ -26,7 +41,8 @@ function readRule(reader: ObjectReader, withField: boolean): ValueRule | undefin
   const action = reader.choice('action', ACTIONS) ?? 'reject';
   const value = scalar(reader, 'value');
   const given = CHECKS.filter((name) => reader.has(name));
-  reader.done();
+  reader.done(CHECKS_ELSEWHERE);
+  if (given.length === 0 && [...CHECKS_ELSEWHERE.keys()].some((name) => reader.has(name))) return undefined;
   if (given.length !== 1) return reader.fault(given[1] ?? 'between', `exactly one of ${CHECKS.join(', ')}`);
   if (Object.keys(checks).length === 0) return undefined;
   return { ...(field === undefined ? {} : { field }), ...checks, action, ...(value === undefined ? {} : { value }) };
@@ -51,7 +67,7 @@ function bounds(reader: ObjectReader): Partial<ValueRule> {
       }),
     }),
   };
-  between?.done();
+  between?.done(BOUNDS_ELSEWHERE);
   length?.done();
   return made;
 }

@@ -66,6 +66,13 @@ describe('parseView', () => {
     expect(parse([{ name: 'f', ...(feature as Json) }]).features[0]).toMatchObject(expected);
   });
 
+  it('keeps a history that is written, and what it allows', () => {
+    const feature = { name: 'a', op: 'ema', input: 'close', period: 900, history: 5000, allow_approx: true };
+    const [written] = parse([feature]).features;
+    expect(written).toMatchObject({ params: { period: 900, history: 5000, allow_approx: true } });
+    expect(parse([feature]).hash).not.toBe(parse([{ ...feature, history: 5001 }]).hash);
+  });
+
   it('is the same version however it is written', () => {
     const view = parse([
       { ...CLOSE, ttl: '90s' },

@@ -69,6 +69,26 @@ describe('faults of a view', () => {
       { pointer: '/features/0/fast' },
     ],
     [
+      'a history that is too short',
+      [{ name: 'a', op: 'ema', input: 'close', period: 26, history: 100 }],
+      { pointer: '/features/0/history' },
+    ],
+    [
+      'a history of what has none',
+      [{ name: 'a', op: 'mean', input: 'close', window: 5, history: 100 }],
+      { pointer: '/features/0/history' },
+    ],
+    [
+      'a parameter as others write it',
+      [{ name: 'a', op: 'ema', input: 'close', period: 26, history: 500, allowApprox: true }],
+      { pointer: '/features/0/allowApprox', hint: "did you mean 'allow_approx'?" },
+    ],
+    [
+      'a parameter that is none',
+      [{ name: 'a', op: 'ema', input: 'close', period: [26] }],
+      { pointer: '/features/0/period', expected: 'a number, a short text, true or false' },
+    ],
+    [
       'a parameter out of range',
       [{ name: 'a', op: 'rsi', input: 'close', period: 1 }],
       { pointer: '/features/0/period' },
@@ -118,6 +138,11 @@ describe('faults of a view', () => {
     ],
     ['a reserved name', [{ name: 'request_time', expr: '1' }], { pointer: '/features/0/name' }],
     ['a rule without a check', [{ ...CLOSE, rules: [{ action: 'warn' }] }], { pointer: '/features/0/rules/0/between' }],
+    [
+      'a bound as others write it',
+      [{ ...CLOSE, rules: [{ between: { min: 0, strict: true } }] }],
+      { pointer: '/features/0/rules/0/between/strict', hint: "did you mean 'strict_min' or 'strict_max'?" },
+    ],
     ['a rule for another type', [{ ...CLOSE, rules: [{ regex: 'a' }] }], { pointer: '/features/0/rules/0/regex' }],
     [
       'a rule that compares',
@@ -135,6 +160,20 @@ describe('faults of a view', () => {
       { pointer: '/features/0/rules' },
     ],
   ])('name %s', (_what, features, expected) => expect(fault(features)).toMatchObject(expected));
+
+  it.each([
+    ['re2_regex', 'a', "did you mean 'regex'?"],
+    ['max_abs_change', 5, "did you mean 'max_change'?"],
+    ['not_older_than', '1h', "did you mean 'max_age'?"],
+    ['unique_id', true, /did you mean 'unique'/],
+    ['dtype', 'double', /type stands with the field/],
+    ['not_null', { mostly: 0.9 }, /ends in '\?'/],
+    ['finite', true, /NON_FINITE/],
+  ])('know the check %s by what it is called elsewhere', (check, value, hint) => {
+    const { pointer, hint: said } = fault([{ ...CLOSE, rules: [{ [check]: value, action: 'warn' }] }]);
+    expect(pointer).toBe(`/features/0/rules/0/${check}`);
+    expect(said).toMatch(hint);
+  });
 
   it('of cycles name the way', () => {
     const cycle = [{ name: 'a', expr: 'b + 1' }, { name: 'b', expr: 'c * 2' }, { name: 'c', expr: 'price + a' }, CLOSE];

@@ -60,6 +60,7 @@ class Evaluation {
       keepsStale: inputs.keepStale === true,
       from: Number.NEGATIVE_INFINITY,
       until: Number.POSITIVE_INFINITY,
+      found: false,
     };
   }
 

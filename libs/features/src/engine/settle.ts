@@ -3,6 +3,7 @@ import type { FeatureDefinition } from '../definitions/feature-view';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { RuleOutcome } from '../rules/rule-set';
 import type { Micros } from '../time';
+import { emptyWindow } from './empty-window';
 import type { Frame } from './frame';
 import type { ProgramStep } from './program';
 
@@ -13,8 +14,8 @@ const moment: { at: Micros; eventTime: Micros } = { at: 0, eventTime: 0 };
 const momentOfRequest: { at: Micros; given: boolean } = { at: 0, given: false };
 
 /**
- * What becomes of a value that was computed, or given by the request in its stead: numbers that are none, ttl, rules, default, in
- * this order.
+ * What becomes of a value that was computed, or given by the request in its stead: windows before the first event, numbers that are
+ * none, ttl, rules, default, in this order.
  */
 export function settle(frame: Frame, program: ProgramStep, slot: number): void {
   const { step } = program;
@@ -26,12 +27,18 @@ export function settle(frame: Frame, program: ProgramStep, slot: number): void {
     if (given !== null) applyRules(frame, program, slot);
     return;
   }
+  if (frame.statuses[slot] === 'NOT_FOUND') beforeFirst(frame, program, slot);
   finite(frame, slot, feature);
   if (isStale(frame, program, slot))
     return put(frame, slot, 'STALE', frame.keepsStale ? (frame.values[slot] as FeatureValue) : null);
   if (frame.statuses[slot] === 'PRESENT') applyRules(frame, program, slot);
   const status = frame.statuses[slot] as ValueStatus;
   if (DEFAULTED.has(status) && feature?.default !== undefined) put(frame, slot, 'DEFAULTED', feature.default);
+}
+
+function beforeFirst(frame: Frame, { step, out }: ProgramStep, slot: number): void {
+  if (step.kind === 'operator' && emptyWindow(frame, step, out))
+    put(frame, slot, out.status, out.values[slot - step.slot] ?? null);
 }
 
 function finite(frame: Frame, slot: number, feature: FeatureDefinition | undefined): void {

@@ -24,6 +24,7 @@ export function recallFrame(
   if (at < frame.from || at >= frame.until || frame.keepsStale !== keepStale) return undefined;
   if (frame.given?.key !== given?.key) return undefined;
   for (let i = 0; i < states.length; i++) if (states[i]?.version !== frameVersions[i]) return undefined;
+  frame.found = true;
   return frame;
 }
 

@@ -1,10 +1,13 @@
+import type { StreamDefinition } from '../definitions/feature-view';
 import type { PlanStep, ViewPlan } from '../definitions/view-plan';
 
 /** How much of a field is left in what is made of it, as OpenLineage names it. */
-export type Subtype = 'IDENTITY' | 'TRANSFORMATION' | 'AGGREGATION' | 'FILTER' | 'JOIN';
+export type Subtype =
+  'IDENTITY' | 'TRANSFORMATION' | 'AGGREGATION' | 'FILTER' | 'JOIN' | 'WINDOW' | 'GROUP_BY' | 'SORT';
 
 export interface FieldUse {
   readonly stream: string;
+  /** Of the stream, or what events have beside their fields: `timeColumn`, `keyColumn`. */
   readonly field: string;
   /** Decides which events or rows count, and is not in the value itself. */
   readonly indirect: boolean;
@@ -12,6 +15,32 @@ export interface FieldUse {
 }
 
 const STRENGTH: readonly Subtype[] = ['IDENTITY', 'TRANSFORMATION', 'AGGREGATION'];
+
+/** When an event happened, as a column beside the fields of its stream: `event_time`, unless a field is called so. */
+export function timeColumn(stream: StreamDefinition): string {
+  return besideFields('event_time', stream);
+}
+
+/** Whose event it is: `entity`. */
+export function keyColumn(stream: StreamDefinition): string {
+  return besideFields('entity', stream);
+}
+
+/** Names of fields begin with a letter. */
+function besideFields(name: string, { fields }: StreamDefinition): string {
+  return fields.some((field) => field.name === name) ? `_${name}` : name;
+}
+
+/** What all outputs depend on: the events of a key, in the order of their times; of a table that is looked up, the row of a key. */
+export function usesOfAll({ streams }: ViewPlan): readonly FieldUse[] {
+  return streams.flatMap(({ definition, keyed }): FieldUse[] => {
+    const use = { stream: definition.name, indirect: true };
+    return [
+      { ...use, field: keyColumn(definition), subtype: keyed ? 'JOIN' : 'GROUP_BY' },
+      { ...use, field: timeColumn(definition), subtype: 'SORT' },
+    ];
+  });
+}
 
 /** By output that callers may ask for: the fields of streams that it comes from, through whatever other features. */
 export function fieldsByOutput(plan: ViewPlan): ReadonlyMap<string, readonly FieldUse[]> {
@@ -31,7 +60,7 @@ function usesOf(
 ): ReadonlyMap<string, FieldUse> {
   const uses = new Map<string, FieldUse>();
   const use = (one: FieldUse): void => {
-    const key = `${one.stream}.${one.field}${one.indirect ? ' indirect' : ''}`;
+    const key = `${one.stream}.${one.field}${one.indirect ? ` by ${one.subtype}` : ''}`;
     const known = uses.get(key);
     if (!known || STRENGTH.indexOf(one.subtype) > STRENGTH.indexOf(known.subtype)) uses.set(key, one);
   };
@@ -63,12 +92,17 @@ function operatorUses(
   plan: ViewPlan,
   { feature, where, stream: index }: Extract<PlanStep, { kind: 'operator' }>,
 ): readonly FieldUse[] {
-  const { stream, inputs, op } = feature;
+  const { stream, inputs, op, window } = feature;
   const subtype = op === 'last' ? 'IDENTITY' : 'AGGREGATION';
-  const fields = plan.streams[index]?.definition.fields ?? [];
+  const definition = plan.streams[index]?.definition;
+  if (!definition) return [];
+  const { fields } = definition;
+  const time = { stream, field: timeColumn(definition) };
   const conditions = where?.fields.flatMap((field) => fields[field]?.name ?? []) ?? [];
   return [
     ...inputs.map((field): FieldUse => ({ stream, field, indirect: false, subtype })),
+    ...(op === 'time_since_last' ? [{ ...time, indirect: false, subtype } as const] : []),
     ...conditions.map((field): FieldUse => ({ stream, field, indirect: true, subtype: 'FILTER' })),
+    ...(window && 'span' in window ? [{ ...time, indirect: true, subtype: 'WINDOW' } as const] : []),
   ];
 }

@@ -1,6 +1,6 @@
 import type { FeatureSet, FeatureView, StreamDefinition } from '../definitions/feature-view';
 import type { ViewPlan } from '../definitions/view-plan';
-import { fieldsByOutput } from './field-lineage';
+import { fieldsByOutput, keyColumn, timeColumn, usesOfAll, type FieldUse } from './field-lineage';
 import type { LineageGraph } from './lineage-graph';
 import type { PredictionRecord } from './prediction-record';
 import type { SetConsumer } from './set-consumer';
@@ -113,22 +113,42 @@ export class OpenLineage {
       const made = plan.steps[step];
       const known = made === undefined || made.kind === 'moment' || made.kind === 'request';
       const description = known ? name : describeStep(made);
-      const inputFields = (uses.get(name) ?? []).map(({ stream, field, indirect, subtype }) =>
-        this.input(`stream.${stream}`, field, [[indirect ? 'INDIRECT' : 'DIRECT', subtype, description]]),
-      );
-      return [name, { inputFields }];
+      return [name, { inputFields: this.inputsOf(uses.get(name) ?? [], description) }];
     });
     return {
       schema: facet('1-2-0', 'SchemaDatasetFacet', {
         fields: outputs.map(({ name, type, list }) => ({ name, type: list ? `list<${type}>` : type })),
       }),
-      columnLineage: facet('1-2-0', 'ColumnLineageDatasetFacet', { fields: Object.fromEntries(columns) }),
+      columnLineage: facet('1-2-0', 'ColumnLineageDatasetFacet', {
+        fields: Object.fromEntries(columns),
+        dataset: this.inputsOf(usesOfAll(plan), plan.view.name),
+      }),
     };
   }
 
-  private stream({ name, fields }: StreamDefinition): object {
+  /** Each column once, with all that is done to it. */
+  private inputsOf(uses: readonly FieldUse[], description: string): readonly object[] {
+    const columns = new Map<string, FieldUse[]>();
+    for (const use of uses) {
+      const key = `${use.stream}.${use.field}`;
+      columns.set(key, [...(columns.get(key) ?? []), use]);
+    }
+    return [...columns.values()].flatMap((ofColumn) => {
+      const [first] = ofColumn;
+      if (!first) return [];
+      const how = ofColumn.map((use) => [use.indirect ? 'INDIRECT' : 'DIRECT', use.subtype, description] as const);
+      return [this.input(`stream.${first.stream}`, first.field, how)];
+    });
+  }
+
+  private stream(definition: StreamDefinition): object {
+    const { name, fields } = definition;
+    const beside = [
+      { name: keyColumn(definition), type: 'string' },
+      { name: timeColumn(definition), type: 'timestamp' },
+    ];
     const schema = facet('1-2-0', 'SchemaDatasetFacet', {
-      fields: fields.map((field) => ({ name: field.name, type: field.type })),
+      fields: [...beside, ...fields.map((field) => ({ name: field.name, type: field.type }))],
     });
     return this.dataset(`stream.${name}`, { schema });
   }

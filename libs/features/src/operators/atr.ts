@@ -3,7 +3,7 @@ import type { Series } from '../engine/series';
 import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
 import type { Computed, Operator } from './operator';
-import { oneOutput, RequestReader } from './request-reader';
+import { oneOutput, RECURSION, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 import { wilderHistory } from './wilder';
 
@@ -21,13 +21,13 @@ interface Columns {
 export const atr: Operator = {
   name: 'atr',
   inputs: ['high', 'low', 'close'],
-  params: ['period'],
+  params: ['period', ...RECURSION],
   compile(request) {
     const reader = new RequestReader(atr, request);
     reader.withoutWindow();
     const columns = { high: reader.numeric(0), low: reader.numeric(1), close: reader.numeric(2) };
     const period = reader.whole('period', { min: 1, max: 10_000, fallback: 14 });
-    const history = reader.history(wilderHistory(period), 'period');
+    const history = reader.recursion(wilderHistory(period), period + 1, 'period');
     return tailOperator(oneOutput('double'), history, (series, from, out) =>
       averageRange(series, from, columns, period, out),
     );

@@ -2,7 +2,7 @@
 import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
 import type { Operator } from './operator';
-import { oneOutput, RequestReader } from './request-reader';
+import { oneOutput, RECURSION, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
 /** Events after which what an average over `period` began with weighs less than 1e-16: ln(1e16) / 2 = 18.4 for each period. */
@@ -18,14 +18,14 @@ function emaHistory(period: number): number {
 export const ema: Operator = {
   name: 'ema',
   inputs: ['input'],
-  params: ['period'],
+  params: ['period', ...RECURSION],
   compile(request) {
     const reader = new RequestReader(ema, request);
     reader.withoutWindow();
     const column = reader.numeric(0);
     const period = reader.whole('period', { min: 2, max: 10_000 });
     const k = 2 / (period + 1);
-    const history = reader.history(emaHistory(period), 'period');
+    const history = reader.recursion(emaHistory(period), period, 'period');
     return tailOperator(oneOutput('double'), history, (series, from, out) => {
       const numbers = numbersOf(series, column);
       const { end } = series;

@@ -3,7 +3,7 @@ import type { Series } from '../engine/series';
 import { MISSING, isMissing, numbersOf } from './columns';
 import { setWarmingUp, settle } from './computed';
 import type { Computed, Operator } from './operator';
-import { namedOutputs, RequestReader } from './request-reader';
+import { namedOutputs, RECURSION, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
 interface Periods {
@@ -24,7 +24,7 @@ interface Periods {
 export const macd: Operator = {
   name: 'macd',
   inputs: ['input'],
-  params: ['fast', 'slow', 'signal'],
+  params: ['fast', 'slow', 'signal', ...RECURSION],
   compile(request) {
     const reader = new RequestReader(macd, request);
     reader.withoutWindow();
@@ -34,7 +34,7 @@ export const macd: Operator = {
     const signal = reader.whole('signal', { min: 1, max: 10_000, fallback: 9 });
     if (fast >= slow) throw reader.fault('fast', `needs 'fast' below 'slow', not ${fast} and ${slow}`);
     const needed = Math.ceil(20.5 * (Math.max(slow, signal) + 1)) + slow + signal;
-    const history = reader.history(needed, 'slow');
+    const history = reader.recursion(needed, slow + signal - 1, 'slow');
     const periods = { fast, slow, signal };
     return tailOperator(namedOutputs('line', 'signal', 'hist'), history, (series, from, out) =>
       converge(numbersOf(series, column), from, series, periods, out),

@@ -1,4 +1,4 @@
-import type { FieldDefinition, OperatorOutput, Window } from '../definitions/feature-view';
+import type { FieldDefinition, OperatorOutput, OperatorParams, Window } from '../definitions/feature-view';
 import type { Series } from '../engine/series';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { Micros } from '../time';
@@ -8,7 +8,7 @@ export interface OperatorRequest {
   readonly inputs: readonly { readonly index: number; readonly field: FieldDefinition }[];
   readonly window?: Window;
   readonly tile?: Micros;
-  readonly params: Readonly<Record<string, number | string>>;
+  readonly params: OperatorParams;
 }
 
 export class OperatorFault extends Error {

@@ -116,6 +116,30 @@ describe('recursive operators', () => {
     }
   });
 
+  it('run over as many events as the definition says', () => {
+    const values = Array.from({ length: 2000 }, (_, index) => 100 + index / 50 + Math.sin(index));
+    for (const [name, own, whole] of [
+      ['ema', { period: 20 }, (tail: readonly number[]) => wholeEma(tail, 20)],
+      ['wilder', { period: 14 }, (tail: readonly number[]) => wholeWilder(tail, 14)],
+      ['rsi', {}, (tail: readonly number[]) => wholeRsi(tail, 14)],
+      ['macd', {}, (tail: readonly number[]) => wholeMacd(tail, [12, 26, 9])[0]!],
+      ['atr', {}, (tail: readonly number[]) => wholeAtr(tail, tail, tail, 14)],
+    ] as const) {
+      const bars = name === 'atr' ? [values, values, values] : [values];
+      const exact = compiled(name, { params: own });
+      for (const history of [50, exact.history, 1500]) {
+        const approx = history < exact.history && { allow_approx: true };
+        const operator = compiled(name, { params: { ...own, history, ...approx } });
+        expect(operator.history).toBe(history);
+        close(valueOf(operator, seriesOf(bars)), whole(values.slice(-history)), WITHIN);
+      }
+      const few = compute(compiled(name, { params: { ...own, history: 50, allow_approx: true } }), seriesOf(bars));
+      expect(few.values).not.toEqual(compute(exact, seriesOf(bars)).values);
+    }
+    // Longer than what is kept of an entity, where less will do.
+    expect(compiled('ema', { params: { period: 2000, history: 16_384, allow_approx: true } }).history).toBe(16_384);
+  });
+
   it('pass over nulls', () => {
     fc.assert(
       fc.property(

@@ -13,6 +13,9 @@ interface Range {
 const NUMBERS: readonly ValueType[] = ['double', 'int'];
 const COUNTABLE: readonly ValueType[] = ['double', 'int', 'bool'];
 
+/** Parameters of operators whose value depends, less and less, on all that came before. */
+export const RECURSION = ['history', 'allow_approx'];
+
 /** Reads what a definition asks of one operator; each fault names the member and what the operator takes. */
 export class RequestReader {
   private readonly name: string;
@@ -90,6 +93,28 @@ export class RequestReader {
 
   withoutTile(): void {
     if (this.request.tile !== undefined) throw this.fault('tile', 'takes no tile');
+  }
+
+  /**
+   * Events that a recursion runs over: `exact`, before which nothing makes a difference, or as many as the definition says. Fewer change
+   * the value, which has to be allowed. `least`: without so many there never is a value.
+   */
+  recursion(exact: number, least: number, member: string): number {
+    const { history, allow_approx: approximate = false } = this.request.params;
+    if (typeof approximate !== 'boolean') throw this.fault('allow_approx', "needs 'allow_approx' to be true or false");
+    if (history === undefined) {
+      if (approximate) throw this.fault('allow_approx', "takes 'allow_approx' beside 'history' only");
+      if (exact <= MAX_SERIES_EVENTS) return exact;
+      const kept = `at most ${MAX_SERIES_EVENTS} are kept of an entity`;
+      throw this.fault(
+        member,
+        `would depend on ${exact} events; ${kept}: 'history' with 'allow_approx: true' takes fewer`,
+      );
+    }
+    const events = this.whole('history', { min: least, max: MAX_SERIES_EVENTS });
+    if (events >= exact || approximate) return events;
+    const instead = `from ${events} it is another value, which 'allow_approx: true' allows`;
+    throw this.fault('history', `depends on ${exact} events; ${instead}`);
   }
 
   /** `history` where it fits in what is kept. */

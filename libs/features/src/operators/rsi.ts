@@ -3,7 +3,7 @@ import type { Series } from '../engine/series';
 import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
 import type { Computed, Operator } from './operator';
-import { oneOutput, RequestReader } from './request-reader';
+import { oneOutput, RECURSION, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 import { wilderHistory } from './wilder';
 
@@ -18,13 +18,13 @@ const NOTHING = 1e-14;
 export const rsi: Operator = {
   name: 'rsi',
   inputs: ['input'],
-  params: ['period'],
+  params: ['period', ...RECURSION],
   compile(request) {
     const reader = new RequestReader(rsi, request);
     reader.withoutWindow();
     const column = reader.numeric(0);
     const period = reader.whole('period', { min: 2, max: 10_000, fallback: 14 });
-    const history = reader.history(wilderHistory(period), 'period');
+    const history = reader.recursion(wilderHistory(period), period + 1, 'period');
     return tailOperator(oneOutput('double'), history, (series, from, out) =>
       strength(numbersOf(series, column), from, series, period, out),
     );

@@ -1,4 +1,4 @@
-import type { FieldDefinition, Window } from '../definitions/feature-view';
+import type { FieldDefinition, OperatorParams, Window } from '../definitions/feature-view';
 import type { Series } from '../engine/series';
 import type { FeatureValue, ValueType } from '../feature-value';
 import { OPERATORS } from './catalogue';
@@ -78,7 +78,7 @@ export function seriesOf(columns: readonly (readonly (number | null)[])[], times
 }
 
 interface Definition {
-  readonly params?: Readonly<Record<string, number | string>>;
+  readonly params?: OperatorParams;
   readonly window?: Window;
   readonly tile?: number;
   /** Types of the inputs, which are the first columns; doubles unless given. */

@@ -2,7 +2,7 @@
 import { MISSING, isMissing, numbersOf } from './columns';
 import { setNumber, setWarmingUp } from './computed';
 import type { Operator } from './operator';
-import { oneOutput, RequestReader } from './request-reader';
+import { oneOutput, RECURSION, RequestReader } from './request-reader';
 import { tailOperator } from './tail-operator';
 
 /** Events after which what Wilder's average over `period` began with weighs less than 1e-16: ln(1e16) = 37 for each period. */
@@ -17,13 +17,13 @@ export function wilderHistory(period: number): number {
 export const wilder: Operator = {
   name: 'wilder',
   inputs: ['input'],
-  params: ['period'],
+  params: ['period', ...RECURSION],
   compile(request) {
     const reader = new RequestReader(wilder, request);
     reader.withoutWindow();
     const column = reader.numeric(0);
     const period = reader.whole('period', { min: 1, max: 10_000 });
-    const history = reader.history(wilderHistory(period), 'period');
+    const history = reader.recursion(wilderHistory(period), period, 'period');
     return tailOperator(oneOutput('double'), history, (series, from, out) => {
       const numbers = numbersOf(series, column);
       const { end } = series;

@@ -50,7 +50,12 @@ function stand(count = MEMBERS): Stand {
   return {
     engine,
     reads: new FeatureReads(parts, new ReadOptions()),
-    selection: { views: [{ view, program }], programs: [program], members },
+    selection: {
+      views: [{ view, program }],
+      programs: [program],
+      members,
+      sources: members.map(({ source }) => source),
+    },
   };
 }
 

@@ -181,8 +181,9 @@ export class FeatureReads {
     const one = selection.views[view];
     if (!one || !row) throw new RangeError('an explanation is of one row');
     const given = row.given?.[view];
+    const { deadlineMs = moment ? undefined : this.options.deadlineMs } = request;
     const query = {
-      ...queryOf(selection, { rows: [], deadlineMs: request.deadlineMs ?? this.options.deadlineMs }),
+      ...queryOf(selection, { rows: [], deadlineMs }),
       views: [one.program],
       rows: [{ entities: [row.entities[view] as string], ...(given && { given: [given] }) }],
     };

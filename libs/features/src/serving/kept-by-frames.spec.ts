@@ -4,7 +4,8 @@ import type { Selection } from './selection';
 
 const selectionOf = (members: number, heavy: number[] = []): Selection =>
   ({ members: Array.from({ length: members }), programs: [{ heavy }], views: [] }) as unknown as Selection;
-const frameOf = (until = 10, values: unknown[] = [1]): Frame => ({ at: 1, until, values }) as unknown as Frame;
+const frameOf = (until = 10, values: unknown[] = [1]): Frame =>
+  ({ at: 1, until, values, found: true }) as unknown as Frame;
 
 /** How often it was made. */
 function counting(bytes: number) {
@@ -42,6 +43,13 @@ describe('what was made of frames', () => {
     // Each fills the room by itself.
     for (let i = 0; i < 2; i++) kept.of(many, [frameOf()]);
     expect(kept.of(few, first)).not.toBe(madeFirst);
+  });
+
+  it('is not kept where a frame serves for the first time', () => {
+    const kept = counting(10_000);
+    const selection = selectionOf(1);
+    const frames = [frameOf(), { ...frameOf(), found: false }];
+    expect([kept.of(selection, frames), kept.of(selection, frames)]).toEqual([1, 2]);
   });
 
   it('makes room for what is used, the heavier the sooner', () => {

@@ -16,7 +16,11 @@ interface Kept<Made> {
   readonly made: Made;
 }
 
-/** What was made of frames that serve for more than a moment, as long as they do: so many bytes of those used last, and as many from before. */
+/**
+ * What was made of frames that serve again, as long as they do: so many bytes of those used last, and as many from before. Not of those
+ * that serve for the first time: where events come between reads there is no second time, and to the collector what is kept for a
+ * while and then dropped is the dearest of all.
+ */
 export class KeptByFrames<Made> {
   private recent = new WeakMap<Frame, Kept<Made>>();
   private older = new WeakMap<Frame, Kept<Made>>();
@@ -60,8 +64,8 @@ export class KeptByFrames<Made> {
   }
 }
 
-function serves({ at, until }: Frame): boolean {
-  return until > at + 1;
+function serves({ at, until, found }: Frame): boolean {
+  return found && until > at + 1;
 }
 
 function isOf<Made>(known: Kept<Made>, selection: Selection, frames: readonly Frame[]): boolean {

@@ -30,7 +30,7 @@ function selectionOf(...names: string[]): Selection {
     const slot = program.slots.get(name) ?? -1;
     return { name, feature: name, type: 'double', view: 0, slot, source: 'stream', required: true } as const;
   });
-  return { views: [{ view: plan.view, program }], programs: [program], members };
+  return { views: [{ view: plan.view, program }], programs: [program], members, sources: names.map(() => 'stream') };
 }
 
 describe('how far back a read may look', () => {

@@ -35,6 +35,8 @@ export interface Selection {
   /** Of the views, in their order. */
   readonly programs: readonly Program[];
   readonly members: readonly SelectedMember[];
+  /** Of the members, in their order. */
+  readonly sources: readonly ValueSource[];
 }
 
 /** A set ready to be read. */
@@ -207,7 +209,8 @@ class SelectionBuilder {
 
   build(): Selection {
     const { views, members } = this;
-    return { views, programs: views.map(({ program }) => program), members };
+    const programs = views.map(({ program }) => program);
+    return { views, programs, members, sources: members.map(({ source }) => source) };
   }
 }
 

@@ -18,7 +18,12 @@ function rowOf(
     times: statuses.map(() => AT),
     ...(given && { given: { values: given, key: '' } }),
   };
-  const selection = { members, views: [], ...(policy && { set: policy }) } as unknown as Selection;
+  const selection = {
+    members,
+    sources: statuses.map(() => 'stream'),
+    views: [],
+    ...(policy && { set: policy }),
+  } as unknown as Selection;
   return servedRow(selection, [frame as unknown as Frame]);
 }
 

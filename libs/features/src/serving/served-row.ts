@@ -26,11 +26,11 @@ export class ServedRow implements RowValues {
 }
 
 /** What the policy of its set makes of the values of its views: the same for a model, a read and a training set. */
-export function servedRow({ set, members }: Selection, frames: readonly Frame[]): ServedRow {
+export function servedRow({ set, members, sources: usual }: Selection, frames: readonly Frame[]): ServedRow {
   const values = new Array<FeatureValue>(members.length);
   const statuses = new Array<ValueStatus>(members.length);
   const times = new Array<Micros>(members.length);
-  const sources = new Array<ValueSource>(members.length);
+  let own: ValueSource[] | undefined;
   for (let i = 0; i < members.length; i++) {
     const member = members[i] as SelectedMember;
     const frame = frames[member.view] as Frame;
@@ -43,9 +43,10 @@ export function servedRow({ set, members }: Selection, frames: readonly Frame[])
     values[i] = value;
     statuses[i] = status;
     times[i] = frame.times[member.slot] as Micros;
-    sources[i] = sourceOf(frame, member, status);
+    const source = sourceOf(frame, member, status);
+    if (source !== member.source) (own ??= [...usual])[i] = source;
   }
-  return new ServedRow(values, statuses, times, sources);
+  return new ServedRow(values, statuses, times, own ?? usual);
 }
 
 /** What the request gives of an entity does not make it known. */

@@ -74,7 +74,7 @@ export function describeHistories(identity: StreamIdentity): void {
         }),
         { seed, numRuns: RUNS, endOnFailure: true },
       );
-    }, 150_000);
+    }, 600_000);
   });
 }
 

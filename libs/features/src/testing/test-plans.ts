@@ -2,6 +2,7 @@ import type {
   FeatureDefinition,
   FeatureView,
   OperatorFeature,
+  OperatorParams,
   StreamDefinition,
   StreamIdentity,
   Window,
@@ -52,7 +53,7 @@ export type TestFeature = TestFeatureBase &
         readonly window?: Window;
         readonly tile?: Micros;
         readonly where?: string;
-        readonly params?: Readonly<Record<string, number | string>>;
+        readonly params?: OperatorParams;
       }
     | { readonly expression: string; readonly of: readonly string[] }
     | { readonly request: ValueType }

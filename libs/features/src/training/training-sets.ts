@@ -17,7 +17,7 @@ import { CsvWriter, NdjsonWriter } from './text-writers';
 import { columnsOf, type Cell, type TableWriter, type TrainingColumn, type TrainingFormat } from './training-columns';
 import type { TrainingFile, TrainingFiles } from './training-files';
 import { nameOf } from './training-name';
-import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
+import { RowReader, type GivenRow, type KnownAt, type ReadRow, type RowsBeyondRetention } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
 /** Rows whose entities share what is read, as many as have about so many values between them: some megabytes. */
@@ -71,6 +71,7 @@ export interface TrainingResult {
   readonly statuses: Readonly<Partial<Record<ValueStatus, number>>>;
   /** Some of what had arrived at the newest moments was being committed still: made again, it may have other values. */
   readonly unsettled?: boolean;
+  readonly beyondRetention?: RowsBeyondRetention | undefined;
 }
 
 export interface LongRun {
@@ -215,7 +216,8 @@ class Writing {
     await this.file.write(this.opened().end());
     const { columns, counts: statuses, written: rows } = this;
     const unsettled = this.settled === false && { unsettled: true };
-    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled };
+    const { beyondRetention } = this.reader;
+    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled, beyondRetention };
   }
 
   private opened(): TableWriter {
