@@ -87,19 +87,25 @@ describe('the room for training sets', () => {
   }, 120_000);
 
   it('that is full begins nothing for who has nothing that could make room', async () => {
-    const [filler, late] = [await keyOf('filler'), await keyOf('late')];
     const folder = join(server.dataDir, 'training-sets');
-    const taken = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
-    const left = 15 * 1024 * 1024 - taken;
+    const left = (): number =>
+      readdirSync(folder).reduce((rest, name) => rest - statSync(join(folder, name)).size, 15 * 1024 * 1024);
+    const late = await keyOf('late');
     const { bytes } = (await make(late, 1)).result as { readonly bytes: number };
-    const full = await make(filler, Math.floor(left / bytes));
-    expect(full).toMatchObject({ status: 'succeeded' });
+    const made: { readonly key: string; readonly id: string }[] = [];
+    for (let rest = left(); rest >= 0; rest = left()) {
+      const key = await keyOf(`filler-${made.length}`);
+      const one = await make(key, Math.min(ROWS, Math.floor(rest / bytes) + 1));
+      expect(one).toMatchObject({ status: 'succeeded' });
+      made.push({ key, id: one.id as string });
+    }
     const row = { symbol: 'A', timestamp: AGO };
     const nobody = await keyOf('nobody');
     expect(await begin(nobody, { rows: [row] })).toMatchObject({ status: 503, body: { code: 'storage_full' } });
     // What is its own makes room, and that is enough for a while.
     expect(await begin(late, { rows: [row] })).toMatchObject({ status: 202 });
-    expect(await client.call('DELETE', `/v1/operations/${full.id}`, { key: filler })).toMatchObject({ status: 200 });
+    for (const { key, id } of made)
+      expect(await client.call('DELETE', `/v1/operations/${id}`, { key })).toMatchObject({ status: 200 });
     expect(await endOf(nobody, await begin(nobody, { rows: [row] }))).toMatchObject({ status: 'succeeded' });
   }, 120_000);
 
