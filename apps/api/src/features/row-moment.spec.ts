@@ -14,9 +14,7 @@ it('a prediction is of now, of a moment that has come, or of now where clocks di
   expect(asked('2025-12-31T23:59:59.999999Z').at).toBe(NOW - 1);
   expect(asked('2026-01-01T00:00:00Z').at).toBeUndefined();
   expect(asked('2026-01-01T00:00:05Z').at).toBeUndefined();
-  const faults = [
-    { pointer: '/requests/1/timestamp', expected: 'a time that has come: it is 2026-01-01T00:00:00.000Z' },
-  ];
+  const faults = [expect.objectContaining({ pointer: '/requests/1/timestamp' })];
   expect(() => asked('2026-01-01T00:00:05.000001Z')).toThrow(
     expect.objectContaining({ code: 'timestamp_in_future', faults }),
   );

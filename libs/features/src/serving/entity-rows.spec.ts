@@ -1,6 +1,6 @@
 import { Program } from '../engine/program';
 import { planOf, streamOf, type TestFeature } from '../testing/test-plans';
-import { readRows, type AskedRow } from './entity-rows';
+import { LISTS, readRows, type AskedRow } from './entity-rows';
 import type { SelectedMember, Selection } from './selection';
 
 const ticks = streamOf('ticks', 'event_id', { x: 'double' });
@@ -17,7 +17,7 @@ const members = [
 const set: Selection = { views, programs, members, sources: ['request'] };
 const key = programs[0]?.plan.view.entity.name ?? '';
 
-const read = (...rows: readonly AskedRow[]) => readRows(set, rows, (i) => `/entities/${i}`);
+const read = (...rows: readonly AskedRow[]) => readRows(set, rows, LISTS);
 /** By view, what is given of its slots. */
 const givenBy = (given: unknown): unknown =>
   read({ entity: { [key]: 'A' }, given })[0]?.given?.map((one) => one?.values ?? null);
@@ -38,7 +38,7 @@ describe('what a request gives of features', () => {
   });
 
   it('is asked for by the name of its view where several have it', () => {
-    const fault = { pointer: '/entities/0/given/fee', expected: 'view:feature' };
+    const fault = { pointer: '/given/0/fee', expected: 'view:feature, as more than one view has it' };
     expect(() => givenBy({ fee: 1 })).toThrow(refusal(fault));
   });
 
@@ -49,13 +49,13 @@ describe('what a request gives of features', () => {
     // As long as the name of a view.
     ['nope:fee', undefined],
   ])('is refused where nothing is called %s', (name, hint) => {
-    const fault = { pointer: `/entities/0/given/${name}`, expected: 'a feature that is read', ...(hint && { hint }) };
+    const fault = { pointer: `/given/0/${name}`, expected: 'a feature that is read', ...(hint && { hint }) };
     expect(() => givenBy({ [name]: 1 })).toThrow(refusal(fault));
   });
 
   it('is of its type', () => {
-    expect(() => givenBy({ tip: 'x' })).toThrow(refusal({ pointer: '/entities/0/given/tip', expected: 'double' }));
-    for (const given of [[], 7, null]) expect(() => givenBy(given)).toThrow(refusal({ pointer: '/entities/0/given' }));
+    expect(() => givenBy({ tip: 'x' })).toThrow(refusal({ pointer: '/given/0/tip', expected: 'double' }));
+    for (const given of [[], 7, null]) expect(() => givenBy(given)).toThrow(refusal({ pointer: '/given/0' }));
   });
 
   it('is of its own row, and read once for rows that share it', () => {
