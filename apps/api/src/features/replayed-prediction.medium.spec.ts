@@ -125,7 +125,7 @@ const recordOf = ({ basis }: FilledRow): Recorded => JSON.parse(basis?.json() ??
 async function replay({ at, given, streams }: Recorded): Promise<Pick<Recorded, 'values' | 'statuses'>> {
   const program = sets.find('inputs') as SetSelection;
   const known = new Map(streams.map((one) => [`${one.stream} ${one.entity}`, readInstant(one.ingested_at)]));
-  const log: Pick<LogHistory, 'read'> = {
+  const recorded: Pick<LogHistory, 'read'> = {
     read: (queries, deadline) =>
       history.read(
         queries.map((query) => ({ ...query, knownAt: known.get(`${query.stream} ${query.entity}`) ?? 0 })),
@@ -136,7 +136,7 @@ async function replay({ at, given, streams }: Recorded): Promise<Pick<Recorded, 
   const values = program.programs[0]?.plan.outputs.map(({ name }) => given?.[`market:${name}`]) ?? [];
   const row = { entities: ['A'], ...(given && { given: [{ values, key: 'again' }] }) };
   const moment = { at: readInstant(at) as number, knownAt: readInstant(at) as number, corrected: false };
-  const past = new PastReads({ log, now, counter, cacheBytes: 1024 });
+  const past = new PastReads({ log: recorded, now, counter, cacheBytes: 1024 });
   const answer = await past.read({ views: program.programs, rows: [row] }, moment);
   const frame = answer.frames[0]?.[0];
   const all = <T>(of: readonly T[] | undefined): Record<string, T | undefined> =>

@@ -160,13 +160,22 @@ it('an explanation waits too', async () => {
 
 /** Of another process, which looks every so many milliseconds by itself. */
 async function following(
-  settlement: Settlement,
+  settled: Settlement,
   pollMs: number,
   work: () => Promise<void>,
   more: Partial<FollowerParts> = {},
 ): Promise<void> {
   const { database, clock, streams } = stand;
-  const parts = { database, clock, streams, settlement, listeners: [], known: () => false, log: silent, ...more };
+  const parts = {
+    database,
+    clock,
+    streams,
+    settlement: settled,
+    listeners: [],
+    known: () => false,
+    log: silent,
+    ...more,
+  };
   const follower = new CommitFollower(parts, pollMs);
   await follower.start();
   try {
