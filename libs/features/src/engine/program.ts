@@ -35,8 +35,8 @@ export class Program {
   readonly steps: readonly ProgramStep[];
   /** Values change with every moment, so that no vector can be kept. */
   readonly timed: boolean;
-  /** The first stream whose events are the entity's own. */
-  readonly home: string | undefined;
+  /** Of the first stream whose events are the entity's own. */
+  readonly home: StreamNeed | undefined;
   /** Rows of tables are looked up by values. */
   readonly keyed: boolean;
   /** Slots whose values may weigh more than a number: texts and lists. */
@@ -51,9 +51,9 @@ export class Program {
   private readonly needs: readonly StreamNeed[];
 
   constructor(readonly plan: ViewPlan) {
-    this.home = plan.streams.find((stream) => !stream.keyed)?.definition.name;
     this.keyed = plan.streams.some((stream) => stream.keyed);
     this.needs = plan.streams.map((_, i) => needOf(plan, i));
+    this.home = this.needs[plan.streams.findIndex((stream) => !stream.keyed)];
     this.steps = plan.steps.map((step, index) => programStep(plan, step, index));
     this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && step.operator.timed));
     this.weight = plan.outputs.reduce((sum, _, slot) => sum + this.weightOf(slot), 0);
