@@ -45,6 +45,7 @@ function stand(): { readonly reads: FeatureReads; readonly selection: Selection 
       programs: [program],
       members,
       sources: members.map(({ source }) => source),
+      kept: () => undefined,
     },
   };
 }

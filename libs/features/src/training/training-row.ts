@@ -4,7 +4,7 @@ import type { Program } from '../engine/program';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
 import type { StreamDefinition } from '../definitions/feature-view';
 import { readKeys, readValues } from '../serving/entity-rows';
-import { beforeRetention, leastKept, reachesBeyondRetention } from '../serving/retention';
+import { beforeRetention, leastKept } from '../serving/retention';
 import type { Selection } from '../serving/selection';
 import type { Micros } from '../time';
 
@@ -26,20 +26,11 @@ export interface ReadRow {
   readonly moment: PastMoment;
 }
 
-/** Rows of which a window by time begins before its stream is kept. */
-export interface RowsBeyondRetention {
-  /** Pointer of the first one. */
-  readonly first: string;
-  readonly rows: number;
-}
-
 /** Reads rows in their order; columns are those of the first row. */
 export class RowReader {
   /** Known after the first row. */
   labels: readonly string[] | undefined;
   readonly keys: readonly string[];
-  /** So far; undefined: none. */
-  beyondRetention: RowsBeyondRetention | undefined;
   private read = 0;
   /** Features that only a request knows: a column of their name gives them, as `given` does. */
   private readonly requested: ReadonlySet<string>;
@@ -71,18 +62,12 @@ export class RowReader {
       const pointer = `/rows/${this.read++}`;
       const row = this.row(one, pointer, faults);
       if (row) rows.push(row);
-      if (row && reachesBeyondRetention(this.selection, row.at, this.now)) this.countBeyond(`${pointer}/timestamp`);
       if (row && row.at < this.oldest) ancient.push(`${pointer}/timestamp`);
       if (faults.length + ancient.length >= FAULTS) break;
     }
     if (faults.length === 0 && this.kept && ancient.length > 0) throw beforeRetention(this.kept, this.now, ancient);
     if (faults.length === 0) return rows;
     throw new DomainError('invalid_parameter', 'Some of the rows cannot be read.', { faults: faults.slice(0, FAULTS) });
-  }
-
-  private countBeyond(pointer: string): void {
-    const { first, rows } = this.beyondRetention ?? { first: pointer, rows: 0 };
-    this.beyondRetention = { first, rows: rows + 1 };
   }
 
   private row(given: GivenRow, pointer: string, faults: FieldFault[]): ReadRow | undefined {

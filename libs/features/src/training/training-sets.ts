@@ -8,7 +8,7 @@ import type { Settlement } from '../log/settlement';
 import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
 import type { FeatureReads } from '../serving/feature-reads';
 import { inFuture } from '../serving/moment';
-import { checkRetention } from '../serving/retention';
+import { checkRetention, reachingBeyondRetention } from '../serving/retention';
 import type { Selection } from '../serving/selection';
 import { servedRow, type ServedRow } from '../serving/served-row';
 import { MICROS_PER_MS, type Micros } from '../time';
@@ -17,7 +17,7 @@ import { CsvWriter, NdjsonWriter } from './text-writers';
 import { columnsOf, type Cell, type TableWriter, type TrainingColumn, type TrainingFormat } from './training-columns';
 import type { TrainingFile, TrainingFiles } from './training-files';
 import { nameOf } from './training-name';
-import { RowReader, type GivenRow, type KnownAt, type ReadRow, type RowsBeyondRetention } from './training-row';
+import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
 /** Rows whose entities share what is read, as many as have about so many values between them: some megabytes. */
@@ -59,6 +59,13 @@ export interface TrainingPlan {
   readonly known: KnownAt;
   readonly statuses: boolean;
   readonly now: Micros;
+}
+
+/** Rows of which a window begins before its stream is kept. */
+interface RowsBeyondRetention {
+  /** Index of the first one. */
+  readonly first: number;
+  readonly rows: number;
 }
 
 export interface TrainingResult {
@@ -175,6 +182,8 @@ class Writing {
   private columns: readonly TrainingColumn[] = [];
   private readonly counts: Partial<Record<ValueStatus, number>> = {};
   private written = 0;
+  /** So far; undefined: none. */
+  private beyond: RowsBeyondRetention | undefined;
   /** Undefined: there was no moment that had to be waited for. */
   private settled: boolean | undefined;
 
@@ -195,10 +204,12 @@ class Writing {
   slice(rows: readonly ReadRow[]): { put(row: number, frames: readonly Frame[]): void; end(): Promise<void> } {
     const table = this.opened();
     const lines = new Array<unknown>(rows.length);
+    const { selection, now } = this.plan;
     return {
       put: (row, frames) => {
-        const { given } = rows[row] as ReadRow;
-        lines[row] = table.row(this.cells(given, servedRow(this.plan.selection, frames)));
+        const { given, at } = rows[row] as ReadRow;
+        if (reachingBeyondRetention(selection, at, now)(frames)) this.countBeyond(this.written + row);
+        lines[row] = table.row(this.cells(given, servedRow(selection, frames)));
       },
       end: async () => {
         this.written += rows.length;
@@ -216,8 +227,12 @@ class Writing {
     await this.file.write(this.opened().end());
     const { columns, counts: statuses, written: rows } = this;
     const unsettled = this.settled === false && { unsettled: true };
-    const { beyondRetention } = this.reader;
-    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled, beyondRetention };
+    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled, beyondRetention: this.beyond };
+  }
+
+  private countBeyond(row: number): void {
+    const { first, rows } = this.beyond ?? { first: row, rows: 0 };
+    this.beyond = { first: Math.min(first, row), rows: rows + 1 };
   }
 
   private opened(): TableWriter {
