@@ -2,13 +2,11 @@
 import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type Tensor } from '@sibyl/protocol';
-import { decodeDynamicRow } from './dynamic-row';
 import { runInFixedBatches } from './fixed-batch';
 import type { FeatureReader, FilledRow, FilledRows } from './feature-reader';
 import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
-import { addRow, fillOf, leavesOut, orThrow, supply, tryAdd, type FillingRow } from './filling-rows';
-import { fillMissing } from './missing-features';
+import { addRow, dynamicRow, leavesOut, supply, tryAdd, type FillingRow } from './filling-rows';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
@@ -275,12 +273,8 @@ export class PredictionService {
     call: PredictCall,
     receiver: Receiver<RowAnswer>,
   ): void {
-    const { contract } = served;
-    const filled = orThrow(row.filled);
-    const missing = contract.slots.filter((slot) => !Object.hasOwn(row.features, slot.name));
-    const { values, defaulted } = fillMissing(missing, filled?.values, row.pointer, () => undefined);
-    const tensors = decodeDynamicRow(contract, row.features, values, row.pointer, row.source?.extra);
-    const answered = new RowInference(served, fillOf(defaulted, filled), call, receiver);
+    const { tensors, fill } = dynamicRow(served.contract, row);
+    const answered = new RowInference(served, fill, call, receiver);
     this.submit(served, call.request(tensors, 0), answered);
   }
 }

@@ -11,6 +11,7 @@ import {
   type VersionFeatures,
 } from '@sibyl/prediction';
 import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
+import { describe } from '../http/validation.pipe';
 import { PredictionBasis } from './feature-basis';
 import { keysOf } from './row-keys';
 import { momentOf } from './row-moment';
@@ -267,7 +268,9 @@ function givenOf({ selection, gives, extra }: Binding, { features, pointer }: Fe
     const read = readGiven(selection.programs[view] as (typeof selection.programs)[number], values);
     for (const { name, type } of read.faults) {
       // The model says what is wrong with its own.
-      if (extra.has(name)) faults.push({ pointer: pointerTo(pointer, name), expected: type ?? 'a known feature' });
+      if (!extra.has(name)) continue;
+      const received = describe(features[name]);
+      faults.push({ pointer: pointerTo(pointer, name), expected: type ?? 'a known feature', received });
     }
     return read.given;
   });

@@ -6,7 +6,6 @@ import type { CacheCounter } from './cache-counter';
 import type { EntityState } from './entity-state';
 import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
-import type { Frame } from './frame';
 import type { Memo } from './memo';
 import {
   framesOf,
@@ -119,14 +118,15 @@ export class LiveReads {
     finder: StateFinder,
   ): Promise<void> | undefined {
     const end = performance.now() + AT_ONCE_MS;
+    const moment = { at, finder };
     const vectors = { hits: 0, misses: 0 };
     let rest: Promise<void> | undefined;
     for (let i = 0; i < tasks.length; i++) {
       const task = tasks[i] as Task;
       if (task.done) continue;
-      this.evaluateOne(query, task, { at, finder }, vectors);
+      this.evaluateOne(query, task, moment, vectors);
       if (i + 1 === tasks.length || performance.now() <= end) continue;
-      rest = this.evaluateRest(query, tasks.slice(i + 1), { at, finder }, vectors);
+      rest = this.evaluateRest(query, tasks.slice(i + 1), moment, vectors);
       break;
     }
     // Once a read and not once a row: of the rest when it is done.
@@ -151,33 +151,30 @@ export class LiveReads {
     this.count('vector', vectors.hits, vectors.misses);
   }
 
-  private evaluateOne(query: OnlineQuery, task: Task, { at, finder }: ReadMoment, vectors: Tally): void {
+  private evaluateOne(query: OnlineQuery, task: Task, moment: ReadMoment, vectors: Tally): void {
+    const { at, finder } = moment;
     const { misses: before } = finder;
     const states = (task.states ??= statesOf(task, at, finder));
     const memo = this.options.store.memoOf(task.program, task.entity);
     const keeps = keepsVectors(task.program);
-    const asked = { given: task.given, keepStale: query.keepStale };
-    const known = keeps ? recallFrame(memo, states, at, asked) : undefined;
-    task.frame = known ?? evaluate(task.program, { ...inputsOf(query, task, states, { at, finder }), memo }, at);
+    const asked = { at, given: task.given, keepStale: query.keepStale };
+    const known = recallFrame(task.program, memo, states, asked);
+    task.frame =
+      keeps && known ? known : evaluate(task.program, inputsOf(query, task, states, moment, memo), at, known);
     task.done = finder.misses === before;
-    if (known && task.tier === 'state') task.tier = 'vector';
+    if (keeps && known && task.tier === 'state') task.tier = 'vector';
     if (!task.done) {
       task.states = undefined;
       task.tier = 'log';
     }
     if (keeps && known) vectors.hits += 1;
     else if (keeps) vectors.misses += 1;
-    if (!known && memo) this.leave(task, keeps ? task.frame : undefined, memo, states);
+    if (!known && memo) rememberFrame(task.program, memo, states, task.frame);
+    if ((!known || !keeps) && memo) this.leave(task, memo);
   }
 
   /** Keeps what was computed for who asks next, as much as it weighs. */
-  private leave(
-    { program, entity, given }: Task,
-    frame: Frame | undefined,
-    memo: Memo,
-    states: readonly (EntityState | undefined)[],
-  ): void {
-    if (frame) rememberFrame(memo, states, frame);
+  private leave({ program, entity, given }: Task, memo: Memo): void {
     if (program.weighs || given) this.options.store.weighRead(program, entity, memo);
   }
 
@@ -209,8 +206,9 @@ function inputsOf(
   { keepStale }: OnlineQuery,
   { program, entity, given }: Task,
   states: readonly (EntityState | undefined)[],
-  { at, finder }: { readonly at: Micros; readonly finder: StateFinder },
+  { at, finder }: ReadMoment,
+  memo?: Memo,
 ): Inputs {
   const lookup = (stream: number, key: string): EntityState | undefined => finder.find(program.needOf(stream), key, at);
-  return { entity, states, lookup, given, keepStale };
+  return { entity, states, lookup, given, memo, keepStale };
 }
