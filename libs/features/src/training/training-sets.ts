@@ -9,7 +9,7 @@ import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
 import type { FeatureReads } from '../serving/feature-reads';
 import { requestFault } from '../request-fault';
 import { inFuture } from '../serving/moment';
-import { checkRetention, reachingBeyondRetention } from '../serving/retention';
+import { checkRetention } from '../serving/retention';
 import type { Selection } from '../serving/selection';
 import { servedRow, type ServedRow } from '../serving/served-row';
 import { MICROS_PER_MS, type Micros } from '../time';
@@ -18,6 +18,7 @@ import { CsvWriter, NdjsonWriter } from './text-writers';
 import { columnsOf, type Cell, type TableWriter, type TrainingColumn, type TrainingFormat } from './training-columns';
 import type { TrainingFile, TrainingFiles } from './training-files';
 import { nameOf } from './training-name';
+import { BeyondRetention, type RowsBeyondRetention } from './beyond-retention';
 import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
@@ -60,13 +61,6 @@ export interface TrainingPlan {
   readonly known: KnownAt;
   readonly statuses: boolean;
   readonly now: Micros;
-}
-
-/** Rows of which a window begins before its stream is kept. */
-interface RowsBeyondRetention {
-  /** Index of the first one. */
-  readonly first: number;
-  readonly rows: number;
 }
 
 export interface TrainingResult {
@@ -183,8 +177,7 @@ class Writing {
   private columns: readonly TrainingColumn[] = [];
   private readonly counts: Partial<Record<ValueStatus, number>> = {};
   private written = 0;
-  /** So far; undefined: none. */
-  private beyond: RowsBeyondRetention | undefined;
+  private readonly beyond: BeyondRetention;
   /** Undefined: there was no moment that had to be waited for. */
   private settled: boolean | undefined;
 
@@ -193,6 +186,7 @@ class Writing {
     private readonly file: TrainingFile,
   ) {
     this.reader = new RowReader(plan.selection, plan.known, plan.now);
+    this.beyond = new BeyondRetention(plan.selection, plan.now);
   }
 
   /** Waits for the newest moment that there can be, when the first one comes of which not all is known. */
@@ -205,12 +199,11 @@ class Writing {
   slice(rows: readonly ReadRow[]): { put(row: number, frames: readonly Frame[]): void; end(): Promise<void> } {
     const table = this.opened();
     const lines = new Array<unknown>(rows.length);
-    const { selection, now } = this.plan;
     return {
       put: (row, frames) => {
         const { given, at } = rows[row] as ReadRow;
-        if (reachingBeyondRetention(selection, at, now)(frames)) this.countBeyond(this.written + row);
-        lines[row] = table.row(this.cells(given, servedRow(selection, frames)));
+        this.beyond.look(this.written + row, at, frames);
+        lines[row] = table.row(this.cells(given, servedRow(this.plan.selection, frames)));
       },
       end: async () => {
         this.written += rows.length;
@@ -228,12 +221,7 @@ class Writing {
     await this.file.write(this.opened().end());
     const { columns, counts: statuses, written: rows } = this;
     const unsettled = this.settled === false && { unsettled: true };
-    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled, beyondRetention: this.beyond };
-  }
-
-  private countBeyond(row: number): void {
-    const { first, rows } = this.beyond ?? { first: row, rows: 0 };
-    this.beyond = { first: Math.min(first, row), rows: rows + 1 };
+    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled, beyondRetention: this.beyond.rows };
   }
 
   private opened(): TableWriter {
