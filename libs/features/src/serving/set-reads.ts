@@ -1,17 +1,12 @@
-import { PastReads } from '../engine/past-reads';
-import type { OnlineAnswer, OnlineRow } from '../engine/online-query';
-import type { EventHistory } from '../log/feature-event';
+import type { OnlineAnswer } from '../engine/online-query';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
-import type { Micros } from '../time';
-import { queryOf, type SelectedFrames, type SelectionRead } from './selected-frames';
+import type { SelectedFrames, SelectionRead } from './selected-frames';
 import type { Selections, SetSelection } from './selection';
 
 export interface SetReadsParts {
   readonly snapshot: DefinitionSnapshot;
   readonly selections: Pick<Selections, 'ofKnown'>;
   readonly frames: SelectedFrames;
-  readonly history: EventHistory;
-  readonly now: () => Micros;
 }
 
 /** Values of feature sets for those who cannot wait: predictions. What is in memory is answered at once, without a promise. */
@@ -36,28 +31,4 @@ export class SetReads {
   read(selection: SetSelection, asked: SelectionRead): OnlineAnswer | Promise<OnlineAnswer> {
     return this.parts.frames.read(selection, asked);
   }
-
-  /**
-   * What a read came to then, computed again: `known` says, of each entity on each stream, the latest arrival that was known, as the
-   * record of the read has it. Nothing that came since can change it, as long as the events are kept.
-   */
-  readAgain(
-    selection: SetSelection,
-    rows: readonly OnlineRow[],
-    at: Micros,
-    known: (stream: string, entity: string) => Micros,
-  ): Promise<OnlineAnswer> {
-    const { history, now } = this.parts;
-    const log: EventHistory = {
-      read: (queries, deadline) =>
-        history.read(
-          queries.map((query) => ({ ...query, knownAt: known(query.stream, query.entity) })),
-          deadline,
-        ),
-    };
-    const past = new PastReads({ log, now, counter: UNCOUNTED, cacheBytes: 1 });
-    return past.read(queryOf(selection, { rows }), { at, knownAt: at, corrected: false });
-  }
 }
-
-const UNCOUNTED = { count: (): void => undefined };
