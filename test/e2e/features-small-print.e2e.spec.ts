@@ -184,59 +184,6 @@ describe('what features answer in corners', () => {
     expect(await changes()).toEqual({ dry_run: true, hash: dry.hash, unchanged: true });
   });
 
-  it('a window that begins before its stream is kept is told', async () => {
-    const stream = { name: 'brief', retention: '2h', fields: { close: 'double' } };
-    const hour = { name: 'hour', op: 'mean', input: 'close', window: '1h' };
-    expect(await put('views/brief_view', view('brief_view', [stream], [PRICE, hour]))).toMatchObject({ status: 200 });
-    const read = async (feature: string, minutesAgo: number): Promise<unknown> => {
-      const timestamp = new Date(Date.now() - minutesAgo * 60_000).toISOString();
-      const reply = await online({ features: [`brief_view:${feature}`], entities: [{ symbol: 'BTC' }], timestamp });
-      expect(reply).toMatchObject({ status: 200 });
-      return reply.body.warnings;
-    };
-    expect(await read('hour', 90)).toEqual([{ pointer: '/timestamp', code: 'window_beyond_retention' }]);
-    expect([await read('hour', 50), await read('price', 90)]).toEqual([undefined, undefined]);
-
-    const ago = (minutes: number): string => new Date(Date.now() - minutes * 60_000).toISOString();
-    const made = async (feature: string, more: object): Promise<unknown> => {
-      const begun = await client.post('/v1/features/historical', { features: [`brief_view:${feature}`], ...more });
-      const { body } = await client.ended(begun.headers.get('location') ?? '');
-      expect(body.status).toBe('succeeded');
-      return body.result.warnings;
-    };
-    const rows = [50, 90, 100].map((minutes) => ({ symbol: 'BTC', timestamp: ago(minutes) }));
-    const code = 'window_beyond_retention';
-    expect(await made('hour', { rows })).toEqual([{ pointer: '/rows/1/timestamp', code, rows: 2 }]);
-    expect([await made('hour', { rows: rows.slice(0, 1) }), await made('price', { rows })]).toEqual([
-      undefined,
-      undefined,
-    ]);
-    expect(await push('brief', bar(7, { values: { close: 7 } }))).toMatchObject({ status: 200 });
-    const generate = { stream: 'brief', from: ago(90), to: ago(10), step: '20m' };
-    expect(await made('hour', { generate })).toEqual([{ pointer: '/generate/from', code, rows: 2 }]);
-
-    const member = (feature: string, name: string): object => ({ feature: `brief_view:${feature}`, name, default: 1 });
-    const features = [
-      member('hour', 'price'),
-      member('price', 'volume'),
-      member('price', 'rsi'),
-      member('price', 'macd'),
-    ];
-    expect(await put('sets/brief_set', { name: 'brief_set', on_missing: 'default', features })).toMatchObject({
-      status: 200,
-    });
-    const files = examplePackage('momentum-1.3.0', { name: 'brief_model', version: '1.0.0', feature_set: 'brief_set' });
-    expect(await client.upload('brief_model', files)).toMatchObject({ status: 201 });
-    const predict = async (minutesAgo: number): Promise<unknown> => {
-      const ask = { symbol: 'BTC', timestamp: ago(minutesAgo), model_version: '1.0.0' };
-      const reply = await client.post('/models/brief_model/predict', ask);
-      expect(reply).toMatchObject({ status: 200 });
-      return reply.body.degraded?.reasons;
-    };
-    expect(await predict(90)).toEqual(['features_defaulted', 'features_beyond_retention']);
-    expect(await predict(50)).toEqual(['features_defaulted']);
-  });
-
   it('a stream of another view goes with a key of the same type only', async () => {
     const number = { name: 'n', op: 'last', input: 'close' };
     const using = view('using', [{ name: 'bars', of: 'market' }], [number], { entity: { name: 'uid', type: 'int' } });

@@ -35,7 +35,7 @@ export { PastReads } from './engine/past-reads';
 export { RecentPast } from './engine/recent-past';
 export { Settlement } from './log/settlement';
 export { unansweredInputs } from './serving/request-inputs';
-export { reachesBeyondRetention, retentionFault } from './serving/retention';
+export { reachingBeyondRetention, retentionFault } from './serving/retention';
 export { PastWalks } from './engine/past-walks';
 export type { ExplainedMember } from './serving/explained-member';
 export { FeatureReads, type ReadAnswer, type ReadRequest } from './serving/feature-reads';

@@ -11,8 +11,6 @@ export interface Asked {
   readonly at: number | undefined;
   /** The log does not reach back to the moment: what is said where the policy of the set does not do without values. */
   readonly beforeRetention: DomainError | undefined;
-  /** A window by time begins before its stream is kept. */
-  readonly beyondRetention: boolean | undefined;
 }
 
 /** Rows of one call by the moment that they ask about. */

@@ -8,7 +8,7 @@ export const READ_REASON_TEXT =
 
 /** What is said of `window_beyond_retention`, wherever it is said. */
 export const BEYOND_RETENTION =
-  'a window by time begins before its stream is kept: of what is older it has what is not dropped yet';
+  'a window begins, at the moment that is asked about, before its stream is kept: of what is older it has what is not dropped yet';
 
 type Reasons = Partial<Pick<ReadAnswer, 'unread' | 'unsettled' | 'unheard'>>;
 

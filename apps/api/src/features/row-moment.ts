@@ -1,4 +1,4 @@
-import { instantText, reachesBeyondRetention, readInstant, retentionFault, type SetSelection } from '@sibyl/features';
+import { instantText, readInstant, retentionFault, type SetSelection } from '@sibyl/features';
 import { DomainError } from '@sibyl/kernel';
 import type { FeatureAsk } from '@sibyl/prediction';
 
@@ -13,8 +13,6 @@ export interface AskedMoment {
   readonly at: number | undefined;
   /** What is wrong with it where the log does not reach back so far. */
   readonly beforeRetention?: DomainError | undefined;
-  /** A window by time begins before its stream is kept. */
-  readonly beyondRetention?: boolean | undefined;
 }
 
 /** Throws where the moment has not come yet, or is none that the log could know. Clocks of callers run ahead by so many microseconds. */
@@ -39,8 +37,5 @@ export function momentOf(
     const faults = [{ pointer: place, expected, received: query.timestamp.slice(0, SHOWN) }];
     throw new DomainError('invalid_parameter', 'The time cannot be read.', { faults });
   }
-  const beforeRetention = retentionFault(selection, at, now, place);
-  // Nothing is read of a time that is not kept.
-  const beyondRetention = !beforeRetention && reachesBeyondRetention(selection, at, now);
-  return { at, beforeRetention, beyondRetention };
+  return { at, beforeRetention: retentionFault(selection, at, now, place) };
 }

@@ -1,6 +1,6 @@
 /** Hot path: predictions with features of a set. */
 import type { FeatureValue, Frame, OnlineAnswer, OnlineRow, PastMoment, SetReads, SetSelection } from '@sibyl/features';
-import { readGiven } from '@sibyl/features';
+import { readGiven, reachingBeyondRetention } from '@sibyl/features';
 import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
 import {
   pointerTo,
@@ -172,17 +172,12 @@ export class SetFeatures implements VersionFeatures {
   private askOf(binding: Binding, ask: FeatureAsk, index: number): Asked {
     const keys = keysOf(binding.selection, ask);
     const { clock, clockSkewMs } = this.parts;
-    const { at, beforeRetention, beyondRetention } = momentOf(
-      binding.selection,
-      ask,
-      clock.now() * 1000,
-      clockSkewMs * 1000,
-    );
+    const { at, beforeRetention } = momentOf(binding.selection, ask, clock.now() * 1000, clockSkewMs * 1000);
     // What is left of a time that is not kept must not pass for what was: nobody is known then.
     const entities = keys === undefined || beforeRetention ? binding.selection.views.map(() => NOBODY) : keys;
     const given = givenOf(binding, ask);
     const row = given ? { entities, given } : { entities };
-    return { index, pointer: ask.pointer, row, at, beforeRetention, beyondRetention };
+    return { index, pointer: ask.pointer, row, at, beforeRetention };
   }
 
   private fill(
@@ -192,16 +187,21 @@ export class SetFeatures implements VersionFeatures {
     filled: (FilledRow | DomainError)[],
     moment?: PastMoment,
   ): FilledRows {
+    const now = moment ? this.parts.clock.now() * 1000 : answer.at;
+    const reachesBeyond = reachingBeyondRetention(binding.selection, answer.at, now);
     for (let i = 0; i < asked.length; i++) {
-      const { index, pointer, beforeRetention, beyondRetention } = asked[i] as Asked;
+      const { index, pointer, beforeRetention } = asked[i] as Asked;
+      const frames = answer.frames[i] ?? [];
+      // Nothing is read of a time that is not kept.
+      const beyondRetention = !beforeRetention && reachesBeyond(frames);
       try {
-        filled[index] = this.rowOf(binding, answer.frames[i] ?? [], {
+        filled[index] = this.rowOf(binding, frames, {
           at: answer.at,
           knownAt: moment?.knownAt,
           pointer,
           unread: answer.unread,
-          ...(answer.unsettled === true && { unsettled: true }),
-          ...(beyondRetention === true && { beyondRetention }),
+          unsettled: answer.unsettled === true ? true : undefined,
+          beyondRetention: beyondRetention ? true : undefined,
         });
       } catch (error) {
         const wrong = orInternal(error);

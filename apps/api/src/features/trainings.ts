@@ -162,7 +162,7 @@ export class Trainings {
 /** Rows that are generated are none of the request. */
 function warningsOf({ generate }: TrainingRequest, { beyondRetention: beyond }: TrainingResult): readonly object[] {
   if (!beyond) return [];
-  const pointer = generate ? '/generate/from' : beyond.first;
+  const pointer = generate ? '/generate/from' : `/rows/${beyond.first}/timestamp`;
   return [{ pointer, code: 'window_beyond_retention', rows: beyond.rows }];
 }
 

@@ -18,7 +18,7 @@ const REASONS = {
   features_unsettled:
     'some of what had arrived at `timestamp` was being committed still, so asked later the features may have other values',
   features_beyond_retention:
-    'a window by time begins, at `timestamp`, before its stream is kept: of what is older it has what is not dropped yet',
+    'a window begins, at the moment that is asked about, before its stream is kept: of what is older it has what is not dropped yet',
   fallback_version: 'a version of another stage answers, as `instead_of` has none',
 };
 const REASON_TEXT = Object.entries(REASONS)

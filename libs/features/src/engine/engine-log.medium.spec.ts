@@ -73,7 +73,7 @@ it('serves from memory, from the log and of the past the same, while two process
   const reading = (async () => {
     while (pushing) {
       for (const entity of entities) served.push({ entity, frame: await read(entity) });
-      if (random() < 0.1) store.drop(store.table('bars') as never, 'A');
+      if (random() < 0.1) store.drop(store.tablesOf('bars')[0] as never, 'A');
       await pause(2);
     }
   })();
@@ -100,7 +100,7 @@ it('serves from memory, from the log and of the past the same, while two process
   }
   for (const entity of entities) {
     const kept = await read(entity);
-    store.drop(store.table('bars') as never, entity);
+    store.drop(store.tablesOf('bars')[0] as never, entity);
     const { values, statuses } = await read(entity);
     expect({ price: values[0], sum: values[3], statuses }).toEqual({
       price: kept.values[0],

@@ -12,6 +12,8 @@ export class StreamBasis {
   readonly eventTime: Micros;
   /** The latest arrival among all that was known of the entity. */
   arrived: Micros;
+  /** When the oldest event happened that windows by count reach to; -Infinity: fewer count than they reach for. */
+  readonly reach: Micros;
   private readonly words: readonly number[] | undefined;
 
   constructor(
@@ -22,6 +24,8 @@ export class StreamBasis {
     this.entity = state.entity;
     this.eventTime = end > start ? state.columns.timeAt(end - 1) : Number.NaN;
     this.arrived = state.arrived;
+    const oldest = end - state.need.history;
+    this.reach = oldest >= start ? state.columns.timeAt(oldest) : Number.NEGATIVE_INFINITY;
     this.words = end > start ? state.columns.idWords(end - 1) : undefined;
   }
 
@@ -55,7 +59,7 @@ export interface Frame {
 }
 
 /** Measured: one `StreamBasis`. */
-export const BASIS_BYTES = 140;
+export const BASIS_BYTES = 164;
 /** A number among the values of a request. */
 const GIVEN_BYTES = 24;
 

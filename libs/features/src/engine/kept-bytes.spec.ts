@@ -95,7 +95,7 @@ describe('what is kept of an entity weighs what it is counted with:', () => {
     const engine = engineOf([{ ...tiled, name: 'sum' }]);
     engine.log.events.push(...eventsOf('e', 1000));
     await engine.read();
-    const state = engine.store.table('ticks')?.held.get('e')?.state;
+    const state = engine.store.tablesOf('ticks')[0]?.held.get('e')?.state;
     expect(engine.store.bytes).toBeGreaterThan(state?.bytes as number);
   });
 

@@ -85,7 +85,7 @@ it('what came too late to be served is no gap, whether it was heard or read', as
   stand.take(event(2, 7, { logOnly: true }), event(11, 10));
   expect(await served(stand)).toMatchObject({ values: { sum: 11 }, reads: 0 });
   stand.take(event(3, 7, { logOnly: true }));
-  stand.store.drop(stand.store.table('ticks') as never, 'e');
+  stand.store.drop(stand.store.tablesOf('ticks')[0] as never, 'e');
   expect(await served(stand)).toMatchObject({ values: { sum: 11 }, reads: 1 });
   stand.take(event(12, 100));
   expect(await served(stand)).toMatchObject({ values: { sum: 111 }, again: { sum: 111 }, reads: 0 });
@@ -105,7 +105,7 @@ it('of an event that has not come although a later one has, all but the two is s
 
 it('one that is heard while the log is read is served with those before it', async () => {
   const stand = await engine();
-  stand.store.drop(stand.store.table('ticks') as never, 'e');
+  stand.store.drop(stand.store.tablesOf('ticks')[0] as never, 'e');
   stand.log.after = () => {
     stand.log.after = undefined;
     const [, mine] = commit(stand, event(10, 10), event(11, 100));

@@ -37,8 +37,8 @@ export class Program {
   readonly calm: readonly ProgramStep[];
   /** Those that change with each moment or look up rows of tables by values, and all that is made of them. */
   readonly restless: readonly ProgramStep[];
-  /** The first stream whose events are the entity's own. */
-  readonly home: string | undefined;
+  /** Of the first stream whose events are the entity's own. */
+  readonly home: StreamNeed | undefined;
   /** Rows of tables are looked up by values. */
   readonly keyed: boolean;
   /** Streams whose events are the entity's own. */
@@ -55,10 +55,10 @@ export class Program {
   private readonly needs: readonly StreamNeed[];
 
   constructor(readonly plan: ViewPlan) {
-    this.home = plan.streams.find((stream) => !stream.keyed)?.definition.name;
     this.keyed = plan.streams.some((stream) => stream.keyed);
     this.ownStreams = plan.streams.filter((stream) => !stream.keyed).length;
     this.needs = plan.streams.map((_, i) => needOf(plan, i));
+    this.home = this.needs[plan.streams.findIndex((stream) => !stream.keyed)];
     this.steps = plan.steps.map((step, index) => programStep(plan, step, index));
     const restless = restlessSteps(plan);
     this.calm = this.steps.filter(({ index }) => !restless.has(index));

@@ -95,7 +95,7 @@ describe('a moment of the recent past', () => {
     // Late, and let go of again with those of its time, as its tile is summed for good.
     engine.take(event(50, 100, 90));
     engine.now = BEGIN + 400 * SECOND;
-    engine.store.table('ticks')?.held.get('e')?.state.trim(engine.now);
+    engine.store.tablesOf('ticks')[0]?.held.get('e')?.state.trim(engine.now);
     engine.settlement.told(engine.now);
     const sumAt = async (second: number): Promise<unknown> => (await engine.readPast(BEGIN + second * SECOND))['sum'];
     expect([await sumAt(80), await sumAt(90)]).toEqual([3, 103]);
@@ -131,7 +131,7 @@ describe('a moment of the recent past', () => {
     expect(await reads()).toEqual([{ kind: 'a', risk: 0.5 }, 2]);
     await engine.read();
     expect(await reads()).toEqual([{ kind: 'a', risk: 0.5 }, 0]);
-    engine.store.drop(engine.store.table('kinds') as never, 'a');
+    engine.store.drop(engine.store.tablesOf('kinds')[0] as never, 'a');
     expect(await reads()).toEqual([{ kind: 'a', risk: 0.5 }, 2]);
   });
 
@@ -174,7 +174,7 @@ describe.each(['event_id', 'event_time'] as const)('histories of events known by
               engine.now = one.ingestedAt;
               engine.take(one);
               if (i % 5 === 0) await engine.read();
-              if (trims) store.table('ticks')?.held.get('e')?.state.trim(engine.now);
+              if (trims) store.tablesOf('ticks')[0]?.held.get('e')?.state.trim(engine.now);
             }
             engine.now += SECOND;
             settlement.told(engine.now);

@@ -42,7 +42,7 @@ export class RecentPast {
   }
 
   private find(need: StreamNeed, entity: string, at: Micros): EntityState | undefined {
-    const table = this.store.table(need.definition.name);
+    const table = this.store.table(need);
     if (!table?.serves(need)) return undefined;
     const state = this.store.find(table, entity);
     return state?.wasKnownAt(at) && state.suffices(at, need) ? state : undefined;

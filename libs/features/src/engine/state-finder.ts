@@ -26,7 +26,7 @@ export class StateFinder {
   /** Undefined, and noted as missing, where it is not in memory, or not enough of it for this moment. */
   find(need: StreamNeed, entity: string, at: Micros): EntityState | undefined {
     const stream = need.definition.name;
-    const known = this.store.table(stream);
+    const known = this.store.table(need);
     const table = known?.serves(need) ? known : this.ownTable(need);
     const state = this.store.find(table, entity);
     const sufficient = state?.suffices(at, need) === true;

@@ -27,7 +27,7 @@ describe('states in memory', () => {
   it('stay within their limit however many entities are asked for, and those that left come back the same', async () => {
     const limit = 4 * MiB;
     const engine = engineAt(BEGIN + 100 * SECOND, limit);
-    const table = engine.store.table('ticks');
+    const table = engine.store.tablesOf('ticks')[0];
     for (let i = 0; i < 200; i++) engine.log.events.push(event(`e${i % 10}`, i / 4, i));
     const before = await engine.read('e3');
     const { log } = engine;
@@ -47,7 +47,7 @@ describe('states in memory', () => {
 
   it('go in the order in which they were read last', async () => {
     const engine = engineAt(BEGIN + 100 * SECOND, MiB / 4);
-    const held = engine.store.table('ticks')?.held;
+    const held = engine.store.tablesOf('ticks')[0]?.held;
     await engine.read('first');
     for (let i = 0; i < 1000; i++) {
       await engine.read(`m${i}`);

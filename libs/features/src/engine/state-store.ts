@@ -28,9 +28,11 @@ interface Awaiting {
   startOver(): void;
 }
 
+const NONE: readonly StreamTable[] = [];
+
 let made = 0;
 
-/** The states of one stream in memory. */
+/** The states of one stream in memory, as those read it who keep its events for the same time. */
 export class StreamTable {
   /** Tells tables of one process apart. */
   readonly id = ++made;
@@ -58,7 +60,8 @@ export class StreamTable {
 export class StateStore implements EventListener {
   /** Bytes of all states in memory. */
   bytes = 0;
-  private tables = new Map<string, StreamTable>();
+  /** By the name of the stream; as a rule one. */
+  private tables = new Map<string, StreamTable[]>();
   private newest: Held | undefined;
   private oldest: Held | undefined;
   private count = 0;
@@ -74,21 +77,28 @@ export class StateStore implements EventListener {
 
   /** The plans that reads may ask for from now on. States that have too little for them go, and those that have far too much. */
   usePlans(plans: Iterable<ViewPlan>): void {
-    const tables = new Map<string, StreamTable>();
-    for (const [name, need] of needsOf(plans)) {
-      const table = this.tables.get(name);
+    const tables = new Map<string, StreamTable[]>();
+    for (const need of needsOf(plans)) {
+      const { name } = need.definition;
+      const table = this.table(need);
       const fits = table?.serves(need) === true && !isFarAbove(table.need, need);
-      tables.set(name, fits ? table : new StreamTable(need));
+      tables.set(name, [...(tables.get(name) ?? []), fits ? table : new StreamTable(need)]);
     }
-    for (const [name, table] of this.tables) {
-      if (tables.get(name) === table) continue;
-      for (const held of table.held.values()) this.remove(held);
+    for (const [name, before] of this.tables) {
+      for (const table of before)
+        if (tables.get(name)?.includes(table) !== true) for (const held of table.held.values()) this.remove(held);
     }
     this.tables = tables;
   }
 
-  table(stream: string): StreamTable | undefined {
-    return this.tables.get(stream);
+  /** The table for those who keep the stream as long as this need does; whether it has all that this one asks is another question. */
+  table({ definition: { name, retention } }: StreamNeed): StreamTable | undefined {
+    for (const table of this.tablesOf(name)) if (table.need.definition.retention === retention) return table;
+    return undefined;
+  }
+
+  tablesOf(stream: string): readonly StreamTable[] {
+    return this.tables.get(stream) ?? NONE;
   }
 
   find(table: StreamTable, entity: string): EntityState | undefined {
@@ -103,7 +113,7 @@ export class StateStore implements EventListener {
 
   /** Kept, and forgotten, with the state of the plan's first stream; undefined where that is not in memory. */
   memoOf(program: Program, entity: string): Memo | undefined {
-    const held = program.home === undefined ? undefined : this.tables.get(program.home)?.held.get(entity);
+    const held = program.home && this.table(program.home)?.held.get(entity);
     if (!held) return undefined;
     for (const known of held.memos) if (known.program === program) return known.memo;
     const memo = new Memo(program);
@@ -113,16 +123,16 @@ export class StateStore implements EventListener {
   }
 
   /** After a read: what its values hold, and the sums that it made. */
-  weighRead({ plan }: Program, entity: string, memo: Memo): void {
+  weighRead(program: Program, entity: string, memo: Memo): void {
     memo.weigh();
-    for (const { definition, keyed } of plan.streams) {
-      const held = keyed ? undefined : this.tables.get(definition.name)?.held.get(entity);
+    for (const [i, { keyed }] of program.plan.streams.entries()) {
+      const held = keyed ? undefined : this.table(program.needOf(i))?.held.get(entity);
       if (held) this.weigh(held);
     }
   }
 
   keep(table: StreamTable, state: EntityState): void {
-    if (this.tables.get(table.need.definition.name) !== table) return;
+    if (this.table(table.need) !== table) return;
     this.drop(table, state.entity);
     const held: Held = { state, table, memos: [], bytes: 0, newer: undefined, older: undefined };
     table.held.set(state.entity, held);
@@ -138,16 +148,16 @@ export class StateStore implements EventListener {
 
   taken(events: readonly TakenEvent[]): void {
     for (const event of events) {
-      const table = this.tables.get(event.stream);
-      if (!table) continue;
-      table.awaited.get(event.entity)?.take(event);
-      const held = table.held.get(event.entity);
-      if (held) this.apply(held, event);
+      for (const table of this.tablesOf(event.stream)) {
+        table.awaited.get(event.entity)?.take(event);
+        const held = table.held.get(event.entity);
+        if (held) this.apply(held, event);
+      }
     }
   }
 
   lapsed(): void {
-    for (const table of this.tables.values()) {
+    for (const table of [...this.tables.values()].flat()) {
       for (const held of table.held.values()) this.remove(held);
       for (const awaiting of table.awaited.values()) awaiting.startOver();
     }

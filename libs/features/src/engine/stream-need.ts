@@ -27,19 +27,22 @@ export interface FoldNeed {
   readonly test?: EventTest;
 }
 
-/** By the name of the stream, what all of these plans need together. */
-export function needsOf(plans: Iterable<ViewPlan>): Map<string, StreamNeed> {
-  const needs = new Map<string, StreamNeed>();
+/** What all of these plans need together, one for each stream and each retention that they read it with: more counts for who keeps longer. */
+export function needsOf(plans: Iterable<ViewPlan>): StreamNeed[] {
+  const needs = new Map<string, StreamNeed[]>();
   for (const plan of plans) {
-    plan.streams.forEach((stream, index) => {
+    plan.streams.forEach(({ definition }, index) => {
       const need = needOf(plan, index);
-      const other = needs.get(stream.definition.name);
+      const others = needs.get(definition.name) ?? [];
       // A stream that was defined anew while it had no event: the first plan is the one that goes on.
-      if (other && !readsSameEvents(other.definition, need.definition)) return;
-      needs.set(stream.definition.name, other ? joinNeeds(other, need) : need);
+      if (others.some((other) => !readsSameEvents(other.definition, definition))) return;
+      const same = others.findIndex((other) => other.definition.retention === definition.retention);
+      if (same < 0) others.push(need);
+      else others[same] = joinNeeds(others[same] as StreamNeed, need);
+      needs.set(definition.name, others);
     });
   }
-  return needs;
+  return [...needs.values()].flat();
 }
 
 export function needOf(plan: ViewPlan, index: number): StreamNeed {
@@ -72,6 +75,7 @@ export function needOf(plan: ViewPlan, index: number): StreamNeed {
 export function covers(held: StreamNeed, asked: StreamNeed): boolean {
   return (
     readsSameEvents(held.definition, asked.definition) &&
+    held.definition.retention === asked.definition.retention &&
     held.history >= asked.history &&
     held.span >= asked.span &&
     asked.kept.every((kept, i) => !kept || held.kept[i] === true) &&
@@ -93,14 +97,9 @@ function wordsOf({ history, kept }: StreamNeed): number {
   return history * (4 + kept.filter(Boolean).length);
 }
 
-/**
- * Versions of a stream differ by fields added at the end, so the definition with more of them reads the events of both; and by how long
- * they keep events, where the longest is for all.
- */
+/** Of one retention. Versions of a stream differ by fields added at the end, so the definition with more of them reads the events of both. */
 function joinNeeds(a: StreamNeed, b: StreamNeed): StreamNeed {
-  const wider = a.definition.fields.length >= b.definition.fields.length ? a.definition : b.definition;
-  const retention = Math.max(a.definition.retention, b.definition.retention);
-  const definition = wider.retention === retention ? wider : { ...wider, retention };
+  const definition = a.definition.fields.length >= b.definition.fields.length ? a.definition : b.definition;
   return {
     definition,
     kept: definition.fields.map((_, i) => a.kept[i] === true || b.kept[i] === true),

@@ -1,4 +1,4 @@
-import type { Micros } from '../time';
+import { MICROS_PER_MS, type Micros } from '../time';
 
 const DAY = 86_400_000_000;
 
@@ -15,6 +15,23 @@ export const RETENTION_CLASSES: readonly { readonly cut: string; readonly upTo: 
 
 export function retentionClassOf(retention: Micros): number {
   return RETENTION_CLASSES.findIndex(({ upTo }) => retention <= upTo);
+}
+
+/** Where the cut begins that this moment lies in, as `features.ensure_period` makes it. */
+export function cutBegin(retentionClass: number, at: Micros): Micros {
+  const day = Math.floor(at / DAY);
+  const date = new Date(at / MICROS_PER_MS);
+  switch (RETENTION_CLASSES[retentionClass]?.cut) {
+    case 'day':
+      return day * DAY;
+    case 'week':
+      // The first day of 1970 was a Thursday.
+      return (Math.floor((day + 3) / 7) * 7 - 3) * DAY;
+    case 'month':
+      return Date.UTC(date.getUTCFullYear(), date.getUTCMonth()) * MICROS_PER_MS;
+    default:
+      return Date.UTC(date.getUTCFullYear(), 0) * MICROS_PER_MS;
+  }
 }
 
 /** Whether a stream of this class may keep its events so long without the cuts becoming too many. */

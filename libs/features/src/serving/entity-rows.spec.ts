@@ -14,7 +14,7 @@ const views = programs.map((program) => ({ view: program.plan.view, program }));
 const members = [
   { name: 'amount', feature: 'tip', type: 'double', view: 1, slot: 1, source: 'request', required: false },
 ] as const satisfies readonly SelectedMember[];
-const set: Selection = { views, programs, members, sources: ['request'] };
+const set: Selection = { views, programs, members, sources: ['request'], kept: () => undefined };
 const key = programs[0]?.plan.view.entity.name ?? '';
 
 const read = (...rows: readonly AskedRow[]) => readRows(set, rows, LISTS);

@@ -11,9 +11,9 @@ export interface ExplainedMember extends Explanation {
 
 /** The explanation of one of the members, with what a read by the set answers. */
 export function withServed(selection: Selection, member: SelectedMember, explanation: Explanation): ExplainedMember {
-  const { set, views, programs } = selection;
+  const { set, programs } = selection;
   if (!set) return explanation;
-  const alone = { set, views, programs, members: [member], sources: [member.source] };
+  const alone = { ...selection, members: [member], sources: [member.source] };
   const frames = programs.map(() => explanation.frame);
   return { ...explanation, served: { set, member, row: servedRow(alone, frames) } };
 }

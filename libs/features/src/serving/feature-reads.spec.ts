@@ -55,6 +55,7 @@ function stand(count = MEMBERS): Stand {
       programs: [program],
       members,
       sources: members.map(({ source }) => source),
+      kept: () => undefined,
     },
   };
 }

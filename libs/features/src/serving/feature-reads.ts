@@ -19,7 +19,7 @@ import { aheadOf, readMoment, type AskedMoment } from './moment';
 import type { ReadOptions } from './read-options';
 import { originOf, type RowOrigin } from './row-origin';
 import { queryOf, type SelectedFrames } from './selected-frames';
-import { checkRetention, reachesBeyondRetention } from './retention';
+import { checkRetention, reachingBeyondRetention } from './retention';
 import type { SelectedMember, Selection, Selections } from './selection';
 import { servedRow, type ServedRow } from './served-row';
 import { KeptByFrames } from './kept-by-frames';
@@ -64,7 +64,7 @@ export interface ReadAnswer {
   readonly corrected: boolean;
   /** Pointers of times of the request that have not come yet: now stands in for them. */
   readonly ahead: readonly string[];
-  /** Of a moment of the past: a window by time begins before its stream is kept. */
+  /** A window begins before its stream is kept. */
   readonly beyondRetention: boolean;
   readonly rows: readonly ServedRow[];
   readonly unread: 'deadline' | 'failed' | undefined;
@@ -154,6 +154,7 @@ export class FeatureReads {
     const asked = { rows, moment, deadlineMs, pace, tiers: origins };
     const answer = await this.parts.frames.read(selection, asked);
     const { at, storage, unread, unsettled } = answer;
+    const now = moment ? this.parts.now() : at;
     // Frames of the past mostly serve nobody else.
     const rowOf = moment ? servedRow : this.rowOf;
     let served = await inSlices(selection, answer.frames, pace, (frames) => rowOf(selection, frames));
@@ -167,7 +168,7 @@ export class FeatureReads {
       knownAt: moment?.knownAt ?? at,
       corrected: moment?.corrected ?? false,
       ahead,
-      beyondRetention: moment !== undefined && reachesBeyondRetention(selection, moment.at, this.parts.now()),
+      beyondRetention: answer.frames.some(reachingBeyondRetention(selection, at, now)),
       rows: served,
       unread,
       unsettled,

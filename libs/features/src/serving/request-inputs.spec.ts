@@ -24,7 +24,8 @@ function missingFor(member: string, called: Readonly<Record<string, readonly [nu
     return { name, feature, type: 'double', view, slot, source: 'stream', required: true } as SelectedMember;
   });
   const views = programs.map((program) => ({ view: program.plan.view, program }));
-  const selection: Selection = { views, programs, members, sources: members.map(({ source }) => source) };
+  const sources = members.map(({ source }) => source);
+  const selection: Selection = { views, programs, members, sources, kept: () => undefined };
   const asked = members.find(({ name }) => name === member) as SelectedMember;
   const statuses = FEATURES.map(({ name }): ValueStatus => {
     if (given.includes(name)) return 'PRESENT';

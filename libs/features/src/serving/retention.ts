@@ -1,11 +1,16 @@
 import { DomainError } from '@sibyl/kernel';
 import type { StreamDefinition } from '../definitions/feature-view';
+import type { Frame, StreamBasis } from '../engine/frame';
 import { stepsBehind } from '../engine/steps-behind';
+import { cutBegin } from '../log/retention-class';
 import { instantText, type Micros } from '../time';
 import type { Selection } from './selection';
 
+/** The last row of a key. */
+const ROW = { span: 0, history: 1 };
+
 const least = new WeakMap<Selection, StreamDefinition>();
-const slack = new WeakMap<Selection, Micros>();
+const reaches = new WeakMap<Selection, readonly Reach[]>();
 
 /** Throws timestamp_before_retention: the log does not reach back so far, and nothing may pass for what was. */
 export function checkRetention(selection: Selection, at: Micros, now: Micros, pointer = '/timestamp'): void {
@@ -35,15 +40,32 @@ export function beforeRetention(
   });
 }
 
-/** Whether a window by time of what is asked begins before its stream is kept: what it has of that is what happens not to be dropped yet. */
-export function reachesBeyondRetention(selection: Selection, at: Micros, now: Micros): boolean {
-  let back = slack.get(selection);
-  if (back === undefined) {
-    back = Infinity;
-    for (const { stream, span } of usesOf(selection)) if (span > 0) back = Math.min(back, stream.retention - span);
-    slack.set(selection, back);
+/** Of the frames of a row, by view. */
+type RowTest = (frames: readonly (Frame | undefined)[]) => boolean;
+
+const ALWAYS: RowTest = () => true;
+const NEVER: RowTest = () => false;
+
+/**
+ * Of which rows a window begins before its stream is kept, as it is kept now: what such a window has of that is what happens not to be
+ * dropped yet. One by count is as long as its events lie apart, which the frames say.
+ */
+export function reachingBeyondRetention(selection: Selection, at: Micros, now: Micros): RowTest {
+  const open: { readonly reach: Reach; readonly edge: Micros }[] = [];
+  for (const reach of reachesOf(selection)) {
+    const kept = selection.kept(reach.stream);
+    if (!kept) continue;
+    const since = now - kept.definition.retention;
+    if (reach.span > 0 && at - reach.span < since) return ALWAYS;
+    const begin = at - reach.retention;
+    if (reach.history === 0 || begin >= since) continue;
+    // Before it all may be gone; the cut that it begins is not dropped yet.
+    const edge = cutBegin(kept.retentionClass, since);
+    if (begin < edge) open.push({ reach, edge });
   }
-  return at < now - back;
+  if (open.length === 0) return NEVER;
+  return (frames) =>
+    open.some(({ reach, edge }) => frames[reach.view]?.basis.some((basis) => reachOf(basis, reach) < edge) === true);
 }
 
 /** Of the streams that what is asked is computed from, the one that is kept for the shortest time. */
@@ -59,9 +81,22 @@ export function leastKept(selection: Selection): StreamDefinition | undefined {
 }
 
 interface StreamUse {
+  readonly view: number;
   readonly stream: StreamDefinition;
   /** Of a window by time; 0: it is none. */
   readonly span: Micros;
+  /** Of a window by count, its newest events; 0: it is none. */
+  readonly history: number;
+}
+
+/** How far back one view looks on a stream. */
+interface Reach {
+  readonly view: number;
+  readonly stream: string;
+  /** Which the version of the view has. */
+  readonly retention: Micros;
+  readonly span: Micros;
+  readonly history: number;
 }
 
 /** What the steps behind what is asked read. */
@@ -72,7 +107,30 @@ function usesOf({ views, members }: Selection): StreamUse[] {
       const step = plan.steps[index];
       const read = step?.kind === 'operator' || step?.kind === 'static' ? plan.streams[step.stream] : undefined;
       if (!read) return [];
-      return [{ stream: read.definition, span: step?.kind === 'operator' ? step.operator.span : 0 }];
+      const { span, history } = step?.kind === 'operator' ? step.operator : ROW;
+      return [{ view, stream: read.definition, span, history }];
     });
   });
+}
+
+function reachesOf(selection: Selection): readonly Reach[] {
+  const known = reaches.get(selection);
+  if (known) return known;
+  const found = new Map<string, Reach>();
+  for (const { view, stream, span, history } of usesOf(selection)) {
+    const { name, retention } = stream;
+    const key = `${view} ${name}`;
+    const other = found.get(key) ?? { span: 0, history: 0 };
+    const longest = { span: Math.max(span, other.span), history: Math.max(history, other.history) };
+    found.set(key, { view, stream: name, retention, ...longest });
+  }
+  const all = [...found.values()];
+  reaches.set(selection, all);
+  return all;
+}
+
+function reachOf({ stream, eventTime, reach }: StreamBasis, { stream: name, history }: Reach): Micros {
+  if (stream !== name) return Number.POSITIVE_INFINITY;
+  if (history > 1) return reach;
+  return Number.isNaN(eventTime) ? Number.NEGATIVE_INFINITY : eventTime;
 }

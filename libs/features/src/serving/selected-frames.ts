@@ -51,9 +51,7 @@ export class SelectedFrames {
   isInMemory({ programs }: Selection): boolean {
     const { store } = this.parts;
     return programs.every((program) =>
-      program.plan.streams.every(
-        ({ definition }, i) => store.table(definition.name)?.serves(program.needOf(i)) === true,
-      ),
+      program.plan.streams.every((_, i) => store.table(program.needOf(i))?.serves(program.needOf(i)) === true),
     );
   }
 

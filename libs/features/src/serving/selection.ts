@@ -4,6 +4,7 @@ import type { FeatureSet, FeatureView } from '../definitions/feature-view';
 import { readsSameEvents } from '../definitions/stream-versions';
 import { Program } from '../engine/program';
 import type { FeatureValue, ValueType } from '../feature-value';
+import type { KeptStream, StreamCatalog } from '../log/stream-catalog';
 import { received } from '../request-fault';
 import type { DefinitionCompiler } from '../store/definition-compiler';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
@@ -38,6 +39,8 @@ export interface Selection {
   readonly members: readonly SelectedMember[];
   /** Of the members, in their order. */
   readonly sources: readonly ValueSource[];
+  /** A stream as it is kept now, which versions of before may have known otherwise. */
+  readonly kept: StreamCatalog['kept'];
 }
 
 /** A set ready to be read. */
@@ -73,6 +76,10 @@ export class Selections {
   private readonly lists = new LRUCache<string, Selection>({ max: KEPT, maxSize: LISTS_CHARACTERS });
 
   constructor(private readonly parts: SelectionParts) {}
+
+  kept(stream: string): KeptStream | undefined {
+    return this.parts.snapshot.kept(stream);
+  }
 
   /** One a version of a view: what is kept of its values is known by it. */
   program(view: FeatureView): Program {
@@ -216,7 +223,8 @@ class SelectionBuilder {
   build(): Selection {
     const { views, members } = this;
     const programs = views.map(({ program }) => program);
-    return { views, programs, members, sources: members.map(({ source }) => source) };
+    const kept = (stream: string): KeptStream | undefined => this.selections.kept(stream);
+    return { views, programs, members, sources: members.map(({ source }) => source), kept };
   }
 }
 

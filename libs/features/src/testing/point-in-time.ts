@@ -147,7 +147,7 @@ async function replay(
     engine.now = event.ingestedAt;
     engine.take(event);
     if (i % 3 === 0) engine.store.taken([events[Math.max(0, i - 2)] as TakenEvent]);
-    if (i % 17 === 16) engine.store.drop(engine.store.table('ticks') as never, 'e');
+    if (i % 17 === 16) engine.store.drop(engine.store.tablesOf('ticks')[0] as never, 'e');
   }
   for (const later of choices) {
     engine.now += later * SECOND * 0.25;
@@ -156,14 +156,14 @@ async function replay(
   return served;
 }
 
-function expectEqual(actual: Record<string, unknown>, expected: Record<string, unknown>): void {
+export function expectEqual(actual: Record<string, unknown>, expected: Record<string, unknown>): void {
   for (const [name, value] of Object.entries(expected)) {
     // The matcher costs a thousand times more than a value.
     if (!same(actual[name], value)) expect({ [name]: actual[name] }).toEqual({ [name]: value });
   }
 }
 
-function expectClose(actual: Record<string, unknown>, expected: Record<string, unknown>): void {
+export function expectClose(actual: Record<string, unknown>, expected: Record<string, unknown>): void {
   for (const [name, value] of Object.entries(expected)) {
     const found = actual[name];
     const close =

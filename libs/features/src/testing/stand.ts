@@ -1,5 +1,6 @@
 import type { ViewPlan } from '../definitions/view-plan';
 import type { CacheTier } from '../engine/cache-counter';
+import type { Frame } from '../engine/frame';
 import { LiveReads } from '../engine/live-reads';
 import type { OnlineAnswer, OnlineQuery } from '../engine/online-query';
 import { PastReads } from '../engine/past-reads';
@@ -79,11 +80,13 @@ export class EngineStand {
   named(answer: Pick<OnlineAnswer, 'frames'>, row = 0): Record<string, unknown> {
     const frame = answer.frames[row]?.[0];
     if (!frame) throw new RangeError(`no row ${row}`);
-    return Object.fromEntries(
-      this.program.plan.outputs.map(({ name }, slot) => {
-        const status = frame.statuses[slot];
-        return [name, status === 'PRESENT' ? frame.values[slot] : status];
-      }),
-    );
+    return namedValues(this.program, frame);
   }
+}
+
+/** By name, values, or their statuses where there are none. */
+export function namedValues({ plan }: Program, { values, statuses }: Frame): Record<string, unknown> {
+  return Object.fromEntries(
+    plan.outputs.map(({ name }, slot) => [name, statuses[slot] === 'PRESENT' ? values[slot] : statuses[slot]]),
+  );
 }

@@ -7,7 +7,7 @@ import { pointerTo } from '../definitions/definition-faults';
 import { readKeys } from '../log/entity-key';
 import { placeOf, requestFault } from '../request-fault';
 import { readValues, type GivenValues } from '../serving/entity-rows';
-import { beforeRetention, leastKept, reachesBeyondRetention } from '../serving/retention';
+import { beforeRetention, leastKept } from '../serving/retention';
 import type { Selection } from '../serving/selection';
 import type { Micros } from '../time';
 
@@ -29,20 +29,11 @@ export interface ReadRow {
   readonly moment: PastMoment;
 }
 
-/** Rows of which a window by time begins before its stream is kept. */
-export interface RowsBeyondRetention {
-  /** Pointer of the first one. */
-  readonly first: string;
-  readonly rows: number;
-}
-
 /** Reads rows in their order; columns are those of the first row. */
 export class RowReader {
   /** Known after the first row. */
   labels: readonly string[] | undefined;
   readonly keys: readonly string[];
-  /** So far; undefined: none. */
-  beyondRetention: RowsBeyondRetention | undefined;
   private read = 0;
   /** Features that only a request knows: a column of their name gives them, as `given` does. */
   private readonly requested: ReadonlySet<string>;
@@ -76,18 +67,12 @@ export class RowReader {
       const pointer = `/rows/${this.read++}`;
       const row = this.row(one, pointer, faults);
       if (row) rows.push(row);
-      if (row && reachesBeyondRetention(this.selection, row.at, this.now)) this.countBeyond(`${pointer}/timestamp`);
       if (row && row.at < this.oldest) ancient.push({ pointer: `${pointer}/timestamp`, at: row.at });
       if (faults.length + ancient.length >= FAULTS) break;
     }
     if (faults.length === 0 && this.kept && ancient.length > 0) throw beforeRetention(this.kept, this.now, ancient);
     if (faults.length === 0) return rows;
     throw new DomainError('invalid_parameter', 'Some of the rows cannot be read.', { faults: faults.slice(0, FAULTS) });
-  }
-
-  private countBeyond(pointer: string): void {
-    const { first, rows } = this.beyondRetention ?? { first: pointer, rows: 0 };
-    this.beyondRetention = { first, rows: rows + 1 };
   }
 
   private row(given: GivenRow, pointer: string, faults: FieldFault[]): ReadRow | undefined {

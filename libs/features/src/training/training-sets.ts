@@ -18,7 +18,8 @@ import { CsvWriter, NdjsonWriter } from './text-writers';
 import { columnsOf, type Cell, type TableWriter, type TrainingColumn, type TrainingFormat } from './training-columns';
 import type { TrainingFile, TrainingFiles } from './training-files';
 import { nameOf } from './training-name';
-import { RowReader, type GivenRow, type KnownAt, type ReadRow, type RowsBeyondRetention } from './training-row';
+import { BeyondRetention, type RowsBeyondRetention } from './beyond-retention';
+import { RowReader, type GivenRow, type KnownAt, type ReadRow } from './training-row';
 import { countEntities, fileRows, givenRows, gridRows, type Grid, type TrainingSource } from './training-source';
 
 /** Rows whose entities share what is read, as many as have about so many values between them: some megabytes. */
@@ -176,6 +177,7 @@ class Writing {
   private columns: readonly TrainingColumn[] = [];
   private readonly counts: Partial<Record<ValueStatus, number>> = {};
   private written = 0;
+  private readonly beyond: BeyondRetention;
   /** Undefined: there was no moment that had to be waited for. */
   private settled: boolean | undefined;
 
@@ -184,6 +186,7 @@ class Writing {
     private readonly file: TrainingFile,
   ) {
     this.reader = new RowReader(plan.selection, plan.known, plan.now);
+    this.beyond = new BeyondRetention(plan.selection, plan.now);
   }
 
   /** Waits for the newest moment that there can be, when the first one comes of which not all is known. */
@@ -198,7 +201,8 @@ class Writing {
     const lines = new Array<unknown>(rows.length);
     return {
       put: (row, frames) => {
-        const { given } = rows[row] as ReadRow;
+        const { given, at } = rows[row] as ReadRow;
+        this.beyond.look(this.written + row, at, frames);
         lines[row] = table.row(this.cells(given, servedRow(this.plan.selection, frames)));
       },
       end: async () => {
@@ -217,8 +221,7 @@ class Writing {
     await this.file.write(this.opened().end());
     const { columns, counts: statuses, written: rows } = this;
     const unsettled = this.settled === false && { unsettled: true };
-    const { beyondRetention } = this.reader;
-    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled, beyondRetention };
+    return { rows, columns, statuses, ...(await this.file.finish()), ...unsettled, beyondRetention: this.beyond.rows };
   }
 
   private opened(): TableWriter {
