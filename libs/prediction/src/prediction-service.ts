@@ -5,9 +5,9 @@ import { areLong, type Tensor } from '@sibyl/protocol';
 import { decodeDynamicRow } from './dynamic-row';
 import { runInFixedBatches } from './fixed-batch';
 import type { FeatureReader, FilledRow, FilledRows } from './feature-reader';
-import { FeatureRows } from './feature-rows';
+import { FeatureRows, type JsonObject } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
-import { addRow, fillOf, leavesOut, orThrow, supply, tryAdd, type FillingRow } from './filling-rows';
+import { addRow, fillOf, orThrow, supply, tryAdd, type FillingRow } from './filling-rows';
 import { fillMissing } from './missing-features';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
@@ -52,7 +52,7 @@ export class PredictionService {
    */
   submitRow(served: ServedVersion, row: RowRequest, call: PredictCall, receiver: Receiver<RowAnswer>): void {
     const features = this.features.featuresOf(served);
-    if (features === undefined || !leavesOut(served.contract, row.features)) {
+    if (features === undefined) {
       this.submitFilled(served, row, call, receiver);
       return;
     }
@@ -125,16 +125,12 @@ export class PredictionService {
     return this.readRows(served, outputs, placed, call);
   }
 
-  /** What a feature source has for the rows that leave something out: one read for all of them. */
+  /** What a feature source has for the rows: one read for all of them. */
   private async fillAll(served: ServedVersion, requests: readonly RowRequest[]): Promise<readonly FillingRow[]> {
     const source = this.features.featuresOf(served);
     if (source === undefined) return requests;
-    const wanting = requests.filter(({ features }) => leavesOut(served.contract, features));
-    if (wanting.length === 0) return requests;
-    const filled = new Map<RowRequest, FilledRow | DomainError | undefined>();
-    const found = await source.read(wanting);
-    wanting.forEach((row, i) => filled.set(row, found[i]));
-    return requests.map((row) => (filled.has(row) ? { ...row, source, filled: filled.get(row) } : row));
+    const found = await source.read(requests);
+    return requests.map((row, i) => ({ ...row, source, filled: found[i] }));
   }
 
   /** Reads the nested arrays of a long call, so that what follows finds them read. */
@@ -180,12 +176,11 @@ export class PredictionService {
    */
   submitPlainRow(served: ServedVersion, row: PlainCall, receiver: Receiver<RowAnswer>): boolean {
     const { contract } = served;
-    if (!contract.fixedRows) return false;
+    // A feature source wants to know what the request gives, which would go by as bytes.
+    if (!contract.fixedRows || this.features.featuresOf(served) !== undefined) return false;
     const rows = new FeatureRows(contract, 1);
     const missing = rows.addPlain(row.scanner);
     if (missing === undefined) return false;
-    // A feature source wants to know what the request gives, and that went by as bytes.
-    if (missing.length > 0 && this.features.featuresOf(served) !== undefined) return false;
     const fill = supply(rows, missing, { pointer: '/features' });
     const request = row.call.request(rows.tensors(), contract.stackable ? 1 : 0);
     this.submit(served, request, new RowInference(served, fill, row.call, receiver));
@@ -279,7 +274,8 @@ export class PredictionService {
     const filled = orThrow(row.filled);
     const missing = contract.slots.filter((slot) => !Object.hasOwn(row.features, slot.name));
     const { values, defaulted } = fillMissing(missing, filled?.values, row.pointer, () => undefined);
-    const tensors = decodeDynamicRow(contract, row.features, values, row.pointer, row.source?.extra);
+    const features = amendedOf(row.features, filled);
+    const tensors = decodeDynamicRow(contract, features, values, row.pointer, row.source?.extra);
     const answered = new RowInference(served, fillOf(defaulted, filled), call, receiver);
     this.submit(served, call.request(tensors, 0), answered);
   }
@@ -293,6 +289,12 @@ const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_cra
 
 /** A row among those of a run, or what is wrong with it. */
 type Placed = { readonly fill: RowFill | undefined } | DomainError;
+
+/** What a request gives, with what the rules of a feature source made of it. */
+function amendedOf(features: JsonObject, filled: FilledRow | undefined): JsonObject {
+  if (filled === undefined || filled.amended.length === 0) return features;
+  return { ...features, ...Object.fromEntries(filled.amended.map(({ slot, value }) => [slot.name, value])) };
+}
 
 function isOneRow(tensors: readonly Tensor[]): boolean {
   for (const tensor of tensors) if (tensor.shape[0] !== 1) return false;
