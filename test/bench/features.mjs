@@ -19,7 +19,9 @@ const HTTP = [
   { entities: 100, requests: 300, warm: 100, goal: 12 },
   { entities: 1000, requests: 60, warm: 10, goal: 50 },
 ];
+const ROUNDS = 3;
 const BARS = 120;
+const COLD = { warm: 50, reads: 300 };
 const rows = [['', 'measured', 'goal', '']];
 const symbols = Array.from({ length: 1000 }, (_, i) => `S${i}`);
 
@@ -36,38 +38,47 @@ function readerOf(server) {
 }
 
 /**
- * Computed anew: each entity that is read has had an event since it was read last. One of them changes with each moment: what is made
- * of that is computed. Found again: nothing has happened since.
+ * All computed: each entity that is read has had an event since it was read last. One changes each moment: that and what is made of it
+ * is computed. Found again: nothing has happened since.
  */
+const READS = [
+  { what: 'all computed', set: 'bench_set', pushes: true },
+  { what: 'one changes each moment', set: 'bench_moving_set', pushes: false },
+  { what: 'found again', set: 'bench_set', pushes: false },
+];
+
+/** In rounds, each of them all kinds and sizes, and the middle one counts: a machine that is shared has slow minutes. */
 async function http({ server, caller }) {
   const reader = readerOf(server);
-  let pushed = 0;
-  const push = (read) => {
+  const cells = READS.flatMap((kind) => HTTP.map((size) => ({ ...kind, ...size, rounds: [] })));
+  for (let round = 0; round < ROUNDS; round++)
+    for (const cell of cells) cell.rounds.push(await readRound({ server, caller, reader }, cell));
+  reader.close();
+  for (const { what, entities, goal, rounds } of cells) {
+    const [least, { p95, p50, cpu }, most] = rounds.toSorted((a, b) => a.p95 - b.p95);
+    tell(
+      `HTTP, 20 features of ${entities}, ${what}: p95 (of other rounds; p50, CPU${what === READS[0].what ? ' with pushes' : ''})`,
+      `${ms(p95)} (${ms(least.p95)}, ${ms(most.p95)}; ${ms(p50)}, ${ms(cpu)})`,
+      `< ${goal} ms`,
+      p95 < goal,
+    );
+  }
+}
+
+let pushed = 0;
+
+async function readRound({ server, caller, reader }, { set, pushes, entities, requests, warm, rounds }) {
+  const path = '/v1/features/online';
+  const bodyOf = (i) => JSON.stringify({ set, entities: pick(i, entities).map((symbol) => ({ symbol })) });
+  const push = (i) => {
     const close = 100 + (pushed++ % 13);
-    const events = read.map((symbol, i) => bar(symbol, Date.now(), close + (i % 7)));
+    const events = pick(i, entities).map((symbol, k) => bar(symbol, Date.now(), close + (k % 7)));
     return caller.post('/v1/features/push', JSON.stringify({ stream: 'bench_bars', events }));
   };
-  for (const [what, set, first] of [
-    ['all computed', 'bench_set', push],
-    ['one changes each moment', 'bench_moving_set'],
-    ['found again', 'bench_set'],
-  ]) {
-    for (const { entities, requests, warm, goal } of HTTP) {
-      const bodyOf = (i) => JSON.stringify({ set, entities: pick(i, entities).map((symbol) => ({ symbol })) });
-      // Each entity is read once before: what is measured is computing and not reading.
-      for (let i = 0; i < 1000 / entities; i++) await reader.post('/v1/features/online', bodyOf(i));
-      const before = first && ((i) => first(pick(i, entities)));
-      const asked = { requests, warm, path: '/v1/features/online', bodyOf, before };
-      const { p50, p95, cpu } = await measure(reader, server.pid, asked);
-      tell(
-        `HTTP, 20 features of ${entities}, ${what}: p95 (p50, CPU${before ? ' with the pushes' : ''})`,
-        `${ms(p95)} (${ms(p50)}, ${ms(cpu)})`,
-        `< ${goal} ms`,
-        p95 < goal,
-      );
-    }
-  }
-  reader.close();
+  // Each entity is read once before: what is measured is computing and not reading the log.
+  for (let i = 0; i < 1000 / entities; i++) await reader.post(path, bodyOf(i));
+  const asked = { requests, warm: rounds.length === 0 ? warm : warm / 10, path, bodyOf };
+  return measure(reader, server.pid, { ...asked, ...(pushes && { before: push }) });
 }
 
 function engine() {
@@ -78,7 +89,7 @@ function engine() {
 }
 
 async function cold({ caller }) {
-  const entities = Array.from({ length: 100 }, (_, i) => `C${i}`);
+  const entities = Array.from({ length: COLD.warm + COLD.reads }, (_, i) => `C${i}`);
   // A log of four weeks, as it is after four weeks: it is cut by days, and none of them is known to be of no use before it was asked.
   const days = Array.from({ length: 28 }, (_, day) => bar('OLDER', Date.now() - (28 - day) * 86_400_000, 100));
   await caller.post('/v1/features/push', JSON.stringify({ stream: 'bench_bars', events: days }));
@@ -93,7 +104,8 @@ async function cold({ caller }) {
     times.push(performance.now() - begun);
     if (JSON.parse(answer).timing.storage_ms === 0) throw new Error('it was not cold');
   }
-  const p95 = quantile(times, 0.95);
+  // Until code is compiled and connections are planned on, as in the other scenes: each of these was cold too.
+  const p95 = quantile(times.slice(COLD.warm), 0.95);
   tell('cold entity, 512 events from PostgreSQL: p95', ms(p95), '< 10 ms', p95 < 10);
 }
 

@@ -162,7 +162,7 @@ describe('clients of Feast', () => {
   });
 
   it.each([
-    ['no such view', { driver_id: [1] }, { features: ['nobody:fare'] }, 400, 'invalid_parameter'],
+    ['no such view', { driver_id: [1] }, { features: ['nobody:fare'] }, 404, 'feature_view_not_found'],
     ['no such feature', { driver_id: [1] }, { features: ['drivers:far'] }, 400, 'invalid_parameter'],
     ['no such service', { driver_id: [1] }, { feature_service: 'nobody' }, 404, 'feature_set_not_found'],
     ['neither', { driver_id: [1] }, {}, 400, 'invalid_parameter'],
@@ -181,6 +181,14 @@ describe('clients of Feast', () => {
     ],
   ])('a read of %s is refused', async (_, entities, more, status, code) => {
     expect(await online(entities, more)).toMatchObject({ status, body: { code } });
+  });
+
+  it('faults of a read say in which column and row they are', async () => {
+    const { body } = await online({ driver_id: [1, 'x'], tip: [1, 'much'] }, { features: ['drivers:total'] });
+    expect(body.errors).toEqual([
+      { pointer: '/entities/driver_id/1', expected: 'a whole number', received: 'text of 1 characters' },
+      { pointer: '/entities/tip/1', expected: 'double', received: 'text of 4 characters' },
+    ]);
   });
 
   it.each([

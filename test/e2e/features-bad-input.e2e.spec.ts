@@ -232,7 +232,10 @@ describe('bad input of the feature service', () => {
       ['of a NUL', { entity: 'a\0' }, '/events/0/entity'],
       ['of somebody without end', { entity: 'x'.repeat(300) }, '/events/0/entity'],
       ['of more bytes than characters', { entity: '😀'.repeat(33) }, '/events/0/entity'],
-      ['of somebody who is an object', { entity: { card_id: 'card-1' } }, '/events/0/entity'],
+      ['of a list', { entity: ['card-1'] }, '/events/0/entity'],
+      ['of somebody by another name', { entity: { card: 'card-1' } }, '/events/0/entity/card_id'],
+      ['of two names', { entity: { card_id: 'card-1', other: 1 } }, '/events/0/entity/other'],
+      ['of somebody who is an object, and nobody', { entity: { card_id: '' } }, '/events/0/entity/card_id'],
       ['provisional where nothing replaces it', { final: false }, '/events/0/final'],
       ['with an empty id', { event_id: '' }, '/events/0/event_id'],
     ])('422: an event %s', async (_, more, pointer) => {
@@ -254,6 +257,14 @@ describe('bad input of the feature service', () => {
       const reply = await push(rows);
       expect(statuses(reply)).toEqual(['ACCEPTED', 'DUPLICATE', 'INVALID', 'ACCEPTED', 'CONFLICT']);
       expect(statuses(await push([one]))).toEqual(['DUPLICATE']);
+    });
+
+    it('200: an event names its entity by itself or as reads do, which is the same event', async () => {
+      const one = payment({}, { entity: 'named' });
+      expect(statuses(await push([one]))).toEqual(['ACCEPTED']);
+      const again = payment({}, { entity: { card_id: 'named' } });
+      expect(statuses(await push([again]))).toEqual(['DUPLICATE']);
+      expect((await lines(JSON.stringify(again))).body.counts).toEqual({ DUPLICATE: 1 });
     });
 
     it('200: what a line cannot say is a fault of that line alone', async () => {
@@ -310,6 +321,7 @@ describe('bad input of the feature service', () => {
     it.each<[string, object, number, string]>([
       ['a set that nobody published', { set: 'nothing' }, 404, 'feature_set_not_found'],
       ['a set and a list', { features: ['card_risk:share'] }, 400, 'invalid_parameter'],
+      ['a view that is not there', { set: undefined, features: ['card:share'] }, 404, 'feature_view_not_found'],
       ['a feature that is not there', { set: undefined, features: ['card_risk:shar'] }, 400, 'invalid_parameter'],
       ['nobody', { entities: [] }, 400, 'invalid_parameter'],
       ['an entity by another name', { entities: [{ card: 'card-1' }] }, 400, 'invalid_parameter'],

@@ -69,7 +69,7 @@ describe('what features answer in corners', () => {
       const wrong = await push('bars', bar(1, { evnt_id: 'x' }));
       expect(wrong.body.errors).toMatchObject([{ pointer: '/events/0/evnt_id', hint: "did you mean 'event_id'?" }]);
       const given = await online({ set: 'inputs', entities: [{ symbol: 'BTC' }], given: { prise: 1 } });
-      expect(given.body.errors).toMatchObject([{ pointer: '/entities/0/given/prise', hint: "did you mean 'price'?" }]);
+      expect(given.body.errors).toMatchObject([{ pointer: '/given/prise', hint: "did you mean 'price'?" }]);
     });
   });
 
@@ -138,7 +138,7 @@ describe('what features answer in corners', () => {
       const { publications } = (await client.get('/v1/features/views/reader')).body;
       const old = publications.at(-1).hash as string;
       const read = await online({ features: [`reader@${old}:a`], entities: [{ symbol: 'BTC' }] });
-      expect(read).toMatchObject({ status: 400, body: { code: 'invalid_parameter' } });
+      expect(read).toMatchObject({ status: 404, body: { code: 'feature_view_not_found' } });
     });
   });
 

@@ -88,7 +88,7 @@ describe('a large read', () => {
     expect({ status, code: body.code, errors: body.errors }).toMatchObject({
       status: 400,
       code: 'invalid_parameter',
-      errors: [{ pointer: '/entities/0/given/last5' }],
+      errors: [{ pointer: '/given/last5', expected: 'a list of at most 1024 (double)', received: 'an array of 1025' }],
     });
   });
 

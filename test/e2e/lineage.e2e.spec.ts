@@ -184,6 +184,20 @@ describe('lineage of features', () => {
       expect(line).toMatch(/^ {2}n\d+(?:[[({/]+"[^"<>]*"[\])}/]+| -->(?:\|"[^"<>]*"\|)? n\d+)$/);
   });
 
+  it('200 to whoever takes text alone, as a flowchart; 406 as what is JSON', async () => {
+    const path = '/v1/features/lineage';
+    const ask = (query: string, accept: string): Promise<Reply> =>
+      client.call('GET', `${path}${query}`, { headers: { accept } });
+    const text = await ask('?format=mermaid', 'text/plain');
+    expect([text.status, text.headers.get('content-type')]).toEqual([200, 'text/plain; charset=utf-8']);
+    for (const [query, accept] of [
+      ['', 'text/plain'],
+      ['?format=openlineage', 'text/plain'],
+      ['?format=mermaid', 'text/html'],
+    ] as const)
+      expect(await ask(query, accept)).toMatchObject({ status: 406, body: { code: 'not_acceptable' } });
+  });
+
   it('200: as events of OpenLineage with the lineage of columns', async () => {
     const { body } = await lineage('format=openlineage&model=liner');
     expect(body.events.map(({ job }: Body) => job.name)).toEqual([

@@ -24,6 +24,8 @@ const VIEW = {
   ],
 };
 const SET = { kind: 'FeatureSet', name: 'inputs', features: ['market:price', 'market:mean3'], on_missing: 'null' };
+/** What every fault says beside where it is. */
+const WHAT: object = { expected: expect.any(String), received: expect.any(String) };
 const NOW = Date.now();
 const bar = (secondsAgo: number, close: number, entity = 'BTC') => ({
   entity,
@@ -137,6 +139,31 @@ describe('reads of features', () => {
     });
   });
 
+  it('200: explains by a set what its policy makes of the value', async () => {
+    const features = [
+      { feature: 'market:price', name: 'last', default: 7 },
+      { feature: 'market:mean3', default: 0 },
+    ];
+    const set = { kind: 'FeatureSet', name: 'kept', features, on_missing: 'null', on_stale: 'default' };
+    expect(await client.call('PUT', '/v1/features/sets/kept', { body: set })).toMatchObject({ status: 200 });
+    const explain = (feature: string, symbol: string): Promise<Reply> =>
+      client.post('/v1/features/explain', { set: 'kept', feature, entity: { symbol } });
+    const read = await online({ set: 'kept', entities: [{ symbol: 'OLD' }, { symbol: 'BTC' }] });
+    const policy = { set: expect.stringMatching(/^kept@sha256:/), on_missing: 'null', on_stale: 'default' };
+    for (const [row, symbol] of ['OLD', 'BTC'].entries()) {
+      for (const [i, name] of ['last', 'mean3'].entries()) {
+        const { values, statuses, sources } = read.body.results[row];
+        const answer = { name, value: values[i], status: statuses[i], source: sources[i] };
+        expect((await explain(name, symbol)).body.served).toMatchObject({ ...policy, ...answer });
+      }
+    }
+    const { body } = await explain('last', 'OLD');
+    expect(body).toMatchObject({ served: { value: 7, status: 'DEFAULTED', source: 'default', default: 7 } });
+    expect(body.steps[0].outputs[0]).toMatchObject({ value: null, status: 'STALE' });
+    const alone = await client.post('/v1/features/explain', { feature: 'market:price', entity: { symbol: 'OLD' } });
+    expect(alone.body).not.toHaveProperty('served');
+  });
+
   it('are told by stats and freshness: distributions, ages, and the rules that did not hold', async () => {
     await client.post('/v1/features/push', { stream: 'bars', events: [bar(3, 1), bar(2, 2), bar(1, -5)] });
     await online({ features: ['market:price'], entities: [{ symbol: 'BTC' }, { symbol: 'OLD' }] });
@@ -159,7 +186,13 @@ describe('reads of features', () => {
         body: { code: 'feature_view_not_found', detail: "There is no feature view 'markt'. Did you mean 'market'?" },
       });
     const near = await online({ features: ['markt:price'], entities: [{ symbol: 'BTC' }] });
-    expect(near).toMatchObject({ status: 400, body: { errors: [{ hint: "did you mean 'market:price'?" }] } });
+    expect(near).toMatchObject({
+      status: 404,
+      body: {
+        ...{ code: 'feature_view_not_found', detail: "There is no feature view 'markt'. Did you mean 'market'?" },
+        errors: [{ pointer: '/features/0', hint: "did you mean 'market:price'?" }],
+      },
+    });
     const { body: metrics } = await client.get('/metrics');
     expect(metrics).toMatch(
       /sibyl_feature_validation_total\{view="market",target="bars\.close",rule="\w+",action="warn"\} [1-9]/,
@@ -197,6 +230,20 @@ describe('reads of features', () => {
     [
       'an unknown view',
       { features: ['x:price'], entities: [{ symbol: 'BTC' }] },
+      404,
+      'feature_view_not_found',
+      '/features/0',
+    ],
+    [
+      'a version of a view that nobody published',
+      { features: ['market:price', 'market@0123456789ab:price'], entities: [{ symbol: 'BTC' }] },
+      404,
+      'feature_view_not_found',
+      '/features/1',
+    ],
+    [
+      'what is no view:feature',
+      { features: ['price'], entities: [{ symbol: 'BTC' }] },
       400,
       'invalid_parameter',
       '/features/0',
@@ -206,8 +253,30 @@ describe('reads of features', () => {
       { features: ['market:price'], entities: [{ symbol: 'BTC' }], given: { price: 'x' } },
       400,
       'invalid_parameter',
-      '/entities/0/given/price',
+      '/given/price',
     ],
+    [
+      'a value of another type for one of them',
+      { features: ['market:price'], entities: [{ symbol: 'A' }, { symbol: 'B' }], given: [{}, { price: 'x' }] },
+      400,
+      'invalid_parameter',
+      '/given/1/price',
+    ],
+    [
+      'a value of another type in `features`',
+      { set: 'inputs', entities: [{ symbol: 'BTC' }], features: { 'market:n': 'x' } },
+      400,
+      'invalid_parameter',
+      '/features/market:n',
+    ],
+    [
+      'one feature by two names',
+      { features: ['market:price'], entities: [{ symbol: 'BTC' }], given: { price: 1, 'market:price': 1 } },
+      400,
+      'invalid_parameter',
+      '/given/market:price',
+    ],
+    ['an entity that is no object', { set: 'inputs', entities: ['BTC'] }, 400, 'invalid_parameter', '/entities/0'],
     [
       'seconds for milliseconds',
       { set: 'inputs', entities: [{ symbol: 'BTC' }], timestamp: 1_700_000_000 },
@@ -225,8 +294,37 @@ describe('reads of features', () => {
   ])('%s is refused', async (_what, body, status, code, pointer) => {
     expect(await online(body)).toMatchObject({
       status,
-      body: { code, errors: expect.arrayContaining([expect.objectContaining({ pointer })]) },
+      body: {
+        code,
+        errors: expect.arrayContaining([expect.objectContaining({ pointer, received: expect.any(String) })]),
+      },
     });
+  });
+
+  it.each([
+    ['a key that is none', { feature: 'market:price', entity: { symbol: 'btc' } }, '/entity/symbol'],
+    ['no entity', { feature: 'market:price' }, '/entity'],
+    ['an unknown feature', { feature: 'market:prise', entity: { symbol: 'BTC' } }, '/feature'],
+    ['an unknown member', { set: 'inputs', feature: 'prise', entity: { symbol: 'BTC' } }, '/feature'],
+    [
+      'a value of another type',
+      { feature: 'market:gap', entity: { symbol: 'BTC' }, given: { spread: 'x' } },
+      '/given/spread',
+    ],
+  ])('%s is no explanation', async (_what, body, pointer) => {
+    expect(await client.post('/v1/features/explain', body)).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_parameter', errors: [{ pointer, ...WHAT }] },
+    });
+  });
+
+  it('one feature by two names: the fault says both', async () => {
+    const given = { 'market:price': 1, price: 2 };
+    const reply = await online({ features: ['market:price'], entities: [{ symbol: 'BTC' }], given });
+    // The list calls it as a record of a prediction does.
+    expect(reply.body.errors).toMatchObject([
+      { pointer: '/given/price', expected: 'nothing, as /given/market:price gives the same feature', received: '2' },
+    ]);
   });
 
   it('an unknown set, too many entities and a time before the log are refused', async () => {
@@ -238,7 +336,12 @@ describe('reads of features', () => {
     const many = Array.from({ length: 1001 }, () => ({ symbol: 'BTC' }));
     expect(await online({ set: 'inputs', entities: many })).toMatchObject({
       status: 422,
-      body: { code: 'batch_too_large' },
+      body: { code: 'batch_too_large', errors: [{ pointer: '/entities', expected: 'at most 1000', received: '1001' }] },
+    });
+    const features = Array.from({ length: 1025 }, () => 'market:price');
+    expect(await online({ features, entities })).toMatchObject({
+      status: 422,
+      body: { code: 'batch_too_large', errors: [{ pointer: '/features', received: '1025' }] },
     });
     const ancient = await online({ set: 'inputs', entities, timestamp: '2001-01-01T00:00:00Z' });
     expect(ancient).toMatchObject({ status: 422, body: { code: 'timestamp_before_retention' } });

@@ -193,7 +193,41 @@ describe('training sets', () => {
     const [row] = rowsOf(await fileOf(await ended(await begin({ features: asMember, rows: [rows[0]] }))));
     expect(row).toMatchObject({ 'orders:notional': notional, 'orders:size': 3 });
     const { error } = await ended(await begin({ features, rows: [{ symbol, timestamp, size: 'three' }] }));
-    expect(error).toMatchObject({ code: 'invalid_parameter', errors: [{ pointer: '/rows/0/given/size' }] });
+    expect(error).toMatchObject({
+      code: 'invalid_parameter',
+      errors: [{ pointer: '/rows/0/size', received: 'text of 5 characters' }],
+    });
+    // As a request of a prediction has them.
+    const lines = [
+      { symbol, timestamp, features: { size: 3 } },
+      { symbol, timestamp, features: null },
+    ];
+    const sized = ['orders:last', 'orders:notional'];
+    expect(
+      await client.call('PUT', '/v1/features/sets/sized', {
+        body: { name: 'sized', features: sized, on_missing: 'null' },
+      }),
+    ).toMatchObject({ status: 200 });
+    const sent = async (...all: readonly object[]): Promise<Reply['body']> =>
+      ended(
+        await client.call('POST', '/v1/features/historical?set=sized', {
+          headers: { 'content-type': 'application/x-ndjson' },
+          body: all.map((line) => `${JSON.stringify(line)}\n`).join(''),
+        }),
+      );
+    const asLines = rowsOf(await fileOf(await sent(...lines)));
+    expect(asLines.map((line) => [line['notional'], Object.keys(line)])).toEqual(
+      [notional, null].map((value) => [value, ['symbol', 'timestamp', 'last', 'notional']]),
+    );
+    for (const [more, pointer] of [
+      [{ features: ['orders:last'] }, '/rows/0/features'],
+      [{ features: { size: 'x' } }, '/rows/0/features/size'],
+      [{ features: { size: 1, 'orders:size': 1 } }, '/rows/0/features/orders:size'],
+      [{ features: { size: 1 }, given: { size: 1 } }, '/rows/0/features'],
+    ] as const)
+      expect(await sent({ symbol, timestamp, ...more })).toMatchObject({
+        error: { code: 'invalid_parameter', errors: [{ pointer, received: expect.any(String) }] },
+      });
   });
 
   it('are made while others are still sending their rows', async () => {

@@ -6,12 +6,13 @@ import { pointerTo, RequestFaults } from './request-faults';
 
 /**
  * One row for a model whose rows have no fixed size: each feature is a nested array, and features that share an input by
- * columns must agree in their dimensions. `supplied` holds what the feature service or the manifest knows.
+ * columns must agree in their dimensions. `supply` is asked for what the feature service or the manifest knows once all that the
+ * request gives was read: a name that nobody knows is often why others have no value. Of what both have it goes by `supply`.
  */
 export function decodeDynamicRow(
   contract: ModelContract,
   features: JsonObject,
-  supplied: JsonObject,
+  supply: () => JsonObject,
   pointer: string,
   extra?: ReadonlySet<string>,
 ): Tensor[] {
@@ -19,10 +20,16 @@ export function decodeDynamicRow(
   const names = Object.keys(features);
   faults.unknown(pointer, names, extra ? new Set([...contract.slotNames, ...extra]) : contract.slotNames);
   faults.throwIfAny();
-  const values = { ...supplied, ...features };
+  const given = new Map<FeatureSlot, Tensor>();
+  for (const slot of contract.slots)
+    if (Object.hasOwn(features, slot.name)) given.set(slot, decodePart(slot, features[slot.name], pointer));
+  const supplied = supply();
   return contract.inputs.map((input, index) => {
     const slots = contract.slots.filter((slot) => slot.input === index);
-    const parts = slots.map((slot) => decodePart(slot, values[slot.name], pointer));
+    const parts = slots.map((slot) => {
+      const part = Object.hasOwn(supplied, slot.name) ? undefined : given.get(slot);
+      return part ?? decodePart(slot, supplied[slot.name], pointer);
+    });
     return input.columns === undefined ? whole(input, parts[0]) : interleaved(input, parts, pointer);
   });
 }

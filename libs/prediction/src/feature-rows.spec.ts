@@ -1,6 +1,6 @@
 import { DomainError } from '@sibyl/kernel';
 import { decodeDynamicRow } from './dynamic-row';
-import { FeatureRows } from './feature-rows';
+import { FeatureRows, type JsonObject } from './feature-rows';
 import { compileContract, type FeatureRule, type InputSpec } from './model-contract';
 import { decodeTensorInputs, rowsOf } from './tensor-inputs';
 
@@ -17,6 +17,7 @@ const rules: FeatureRule[] = [
   { name: 'macd', defaultValue: 0, nullable: true },
 ];
 const contract = compileContract([market], rules);
+const nothing = (): JsonObject => ({});
 
 function fault(work: () => unknown): { code: string; pointers: (string | undefined)[]; detail: string } {
   try {
@@ -146,20 +147,20 @@ describe('FeatureRows', () => {
 describe('decodeDynamicRow', () => {
   it('reads rows of any size', () => {
     const text = compileContract([{ name: 'ids', datatype: 'INT64', shape: [-1, -1] }], []);
-    expect(decodeDynamicRow(text, { ids: [1, 2, 3] }, {}, '')[0]).toMatchObject({
+    expect(decodeDynamicRow(text, { ids: [1, 2, 3] }, nothing, '')[0]).toMatchObject({
       shape: [1, 3],
       data: BigInt64Array.of(1n, 2n, 3n),
     });
     const series = compileContract([{ name: 's', datatype: 'FP32', shape: [-1, -1, 2], columns: ['a', 'b'] }], []);
-    expect(decodeDynamicRow(series, { a: [1, 2] }, { b: [3, 4] }, '')[0]).toMatchObject({
+    expect(decodeDynamicRow(series, { a: [1, 2] }, () => ({ b: [3, 4] }), '')[0]).toMatchObject({
       shape: [1, 2, 2],
       data: Float32Array.of(1, 3, 2, 4),
     });
-    expect(fault(() => decodeDynamicRow(series, { a: [1, 2], b: [3] }, {}, '/f'))).toMatchObject({
+    expect(fault(() => decodeDynamicRow(series, { a: [1, 2], b: [3] }, nothing, '/f'))).toMatchObject({
       code: 'input_shape_mismatch',
       pointers: ['/f/b'],
     });
-    expect(fault(() => decodeDynamicRow(series, { a: [1], c: [2] }, {}, '/f'))).toMatchObject({
+    expect(fault(() => decodeDynamicRow(series, { a: [1], c: [2] }, nothing, '/f'))).toMatchObject({
       code: 'unknown_field',
     });
   });
@@ -171,7 +172,7 @@ it('an unknown name is compared with those that somebody else knows too', () => 
   const features = { price: 1, volume: 2, rsi: 3, req_contry: 'NL' };
   expect(fault(() => new FeatureRows(contract, 1).add(features, '/f', extra))).toMatchObject(near);
   const series = compileContract([{ name: 's', datatype: 'FP32', shape: [-1, 1], columns: ['a'] }], []);
-  expect(fault(() => decodeDynamicRow(series, { a: [1], req_contry: 2 }, {}, '/f', extra))).toMatchObject(near);
+  expect(fault(() => decodeDynamicRow(series, { a: [1], req_contry: 2 }, nothing, '/f', extra))).toMatchObject(near);
 });
 
 describe('decodeTensorInputs', () => {

@@ -1,5 +1,7 @@
 /** Hot path. See docs/paths/predict.md. */
 import { DomainError } from '@sibyl/kernel';
+import type { Tensor } from '@sibyl/protocol';
+import { decodeDynamicRow } from './dynamic-row';
 import type { FilledRow, VersionFeatures } from './feature-reader';
 import type { FeatureRows, JsonObject } from './feature-rows';
 import { fillMissing } from './missing-features';
@@ -19,11 +21,15 @@ export function leavesOut({ slots }: ModelContract, features: JsonObject): boole
   return false;
 }
 
+/** Where the source cannot be asked, nobody knows what it would take beside the features of the model: that it cannot comes first. */
+function requireNames({ filled, source }: FillingRow): void {
+  if (filled instanceof DomainError && source?.extra === undefined) throw filled;
+}
+
 /** Adds a row with all that stands in for what it leaves out. Throws, and leaves the row free, where it cannot be answered. */
 export function addRow(rows: FeatureRows, row: FillingRow): RowFill | undefined {
   const { filled, source } = row;
-  // Where the source cannot be asked, nobody knows what it would take beside the features of the model.
-  if (filled instanceof DomainError && source?.extra === undefined) throw filled;
+  requireNames(row);
   // What the request gives is looked at first: a name that nobody knows, or null, is often why others have no value.
   const missing = rows.add(row.features, row.pointer, source?.extra);
   if (!(filled instanceof DomainError)) return supply(rows, missing, { filled, pointer: row.pointer });
@@ -31,7 +37,26 @@ export function addRow(rows: FeatureRows, row: FillingRow): RowFill | undefined 
   throw filled;
 }
 
-/** The same; what is wrong with the row in place of it. */
+/** The same of a row for a model whose rows have no fixed size. */
+export function dynamicRow(
+  contract: ModelContract,
+  row: FillingRow,
+): { readonly tensors: readonly Tensor[]; readonly fill: RowFill | undefined } {
+  const { features, pointer, filled, source } = row;
+  requireNames(row);
+  let fill: RowFill | undefined;
+  const rest = (): JsonObject => {
+    if (filled instanceof DomainError) throw filled;
+    const missing = contract.slots.filter(({ name }) => !Object.hasOwn(features, name));
+    const { values, defaulted } = fillMissing(missing, filled?.values, pointer, () => undefined);
+    for (const { slot, value } of filled?.amended ?? []) values[slot.name] = value;
+    fill = fillOf(defaulted, filled);
+    return values;
+  };
+  return { tensors: decodeDynamicRow(contract, features, rest, pointer, source?.extra), fill };
+}
+
+/** A row as `addRow` adds it; what is wrong with it in place of that. */
 export function tryAdd(rows: FeatureRows, row: FillingRow): { readonly fill: RowFill | undefined } | DomainError {
   try {
     return { fill: addRow(rows, row) };
@@ -69,14 +94,9 @@ function supplyAll(rows: FeatureRows, missing: readonly FeatureSlot[], values: R
 
 const NONE: readonly string[] = [];
 
-export function fillOf(defaulted: readonly string[], filled: FilledRow | undefined): RowFill | undefined {
+function fillOf(defaulted: readonly string[], filled: FilledRow | undefined): RowFill | undefined {
   if (filled === undefined) return defaulted.length === 0 ? undefined : { defaulted, stale: [], basis: undefined };
   const all = defaulted.length === 0 ? filled.defaulted : [...filled.defaulted, ...defaulted];
   const { stale, basis, unsettled, beyondRetention } = filled;
   return { defaulted: all, stale, basis, unsettled, beyondRetention };
-}
-
-export function orThrow(filled: FilledRow | DomainError | undefined): FilledRow | undefined {
-  if (filled instanceof DomainError) throw filled;
-  return filled;
 }

@@ -2,13 +2,11 @@
 import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type Tensor } from '@sibyl/protocol';
-import { decodeDynamicRow } from './dynamic-row';
 import { runInFixedBatches } from './fixed-batch';
-import type { FeatureReader, FilledRow, FilledRows } from './feature-reader';
-import { FeatureRows, type JsonObject } from './feature-rows';
+import type { FeatureReader, FilledRows } from './feature-reader';
+import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
-import { addRow, fillOf, orThrow, supply, tryAdd, type FillingRow } from './filling-rows';
-import { fillMissing } from './missing-features';
+import { addRow, dynamicRow, supply, tryAdd, type FillingRow } from './filling-rows';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
@@ -270,13 +268,8 @@ export class PredictionService {
     call: PredictCall,
     receiver: Receiver<RowAnswer>,
   ): void {
-    const { contract } = served;
-    const filled = orThrow(row.filled);
-    const missing = contract.slots.filter((slot) => !Object.hasOwn(row.features, slot.name));
-    const { values, defaulted } = fillMissing(missing, filled?.values, row.pointer, () => undefined);
-    const features = amendedOf(row.features, filled);
-    const tensors = decodeDynamicRow(contract, features, values, row.pointer, row.source?.extra);
-    const answered = new RowInference(served, fillOf(defaulted, filled), call, receiver);
+    const { tensors, fill } = dynamicRow(served.contract, row);
+    const answered = new RowInference(served, fill, call, receiver);
     this.submit(served, call.request(tensors, 0), answered);
   }
 }
@@ -289,12 +282,6 @@ const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_cra
 
 /** A row among those of a run, or what is wrong with it. */
 type Placed = { readonly fill: RowFill | undefined } | DomainError;
-
-/** What a request gives, with what the rules of a feature source made of it. */
-function amendedOf(features: JsonObject, filled: FilledRow | undefined): JsonObject {
-  if (filled === undefined || filled.amended.length === 0) return features;
-  return { ...features, ...Object.fromEntries(filled.amended.map(({ slot, value }) => [slot.name, value])) };
-}
 
 function isOneRow(tensors: readonly Tensor[]): boolean {
   for (const tensor of tensors) if (tensor.shape[0] !== 1) return false;

@@ -81,7 +81,7 @@ describe('RequestFaults', () => {
     const body = Object.fromEntries(MANY.map((name) => [name, 1]));
     for (const work of [
       () => new FeatureRows(counted, 1).add(body, ''),
-      () => decodeDynamicRow(counted, body, {}, ''),
+      () => decodeDynamicRow(counted, body, () => ({}), ''),
       () => decodeTensorInputs(counted, body, ''),
     ])
       expect(errorOf(work)).toMatchObject({ code: 'unknown_field', faults: { length: 64 } });

@@ -33,7 +33,14 @@ export class FeastController {
     body: 'raw',
     request: FEAST_ONLINE_EXAMPLE,
     answer: 'FeastOnlineFeatures',
-    errors: ['malformed_json', 'json_too_deep', 'feature_set_not_found', 'batch_too_large', 'database_unavailable'],
+    errors: [
+      'malformed_json',
+      'json_too_deep',
+      'feature_set_not_found',
+      'feature_view_not_found',
+      'batch_too_large',
+      'database_unavailable',
+    ],
   })
   online(): never {
     throw unreachable();

@@ -12,7 +12,12 @@ const VALUES: Schema = {
   description: 'By the names of the fields of the stream',
 };
 const EVENT_MEMBERS = {
-  entity: { type: ['string', 'integer'], description: 'The key of the entity' },
+  entity: {
+    type: ['string', 'integer', 'object'],
+    additionalProperties: { type: ['string', 'integer'] },
+    description:
+      "The key of the entity: by itself, or as reads have it, in an object by its name (`{'symbol': 'BTC/USDT'}`)",
+  },
   'event_time?': TIME,
   'event_ts?': { ...TIME, description: 'The same as `event_time`; one of the two is there' },
   'event_id?': text(

@@ -1,7 +1,7 @@
 /** Hot path: what requests give, by whichever of its names. */
 import { readGiven, type FeatureValue, type OnlineRow, type SetSelection } from '@sibyl/features';
 import { noteFault, pointerTo, RequestFaults, type FeatureAsk, type FeatureSlot } from '@sibyl/prediction';
-import { describe } from '@sibyl/protocol';
+import { describe } from '../http/validation.pipe';
 import { forModel, type BoundMember } from './bound-member';
 
 /** A feature of a view that a name in a request stands for. */

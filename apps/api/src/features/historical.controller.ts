@@ -39,6 +39,7 @@ export class HistoricalController {
       'malformed_json',
       'json_too_deep',
       'feature_set_not_found',
+      'feature_view_not_found',
       'stream_not_found',
       'timestamp_in_future',
       'timestamp_before_retention',

@@ -3,6 +3,7 @@ import type { Principal } from '@sibyl/auth';
 import { Lineage, PredictionLineage, toMermaid, type LineageQuery } from '@sibyl/features';
 import { DomainError } from '@sibyl/kernel';
 import { RecordedPredictions } from '../audit/recorded-predictions';
+import { describe } from '../http/validation.pipe';
 import type { LineageQueryDto } from './lineage.dto';
 import { toGraphView } from './lineage.view';
 import { toPredictionRecord } from './prediction-record';
@@ -24,7 +25,8 @@ export class LineageAnswers {
     { format = 'json', prediction, row, ...query }: LineageQueryDto,
   ): Promise<LineageAnswer> {
     if (prediction !== undefined) return this.ofPrediction(caller, { prediction, row, query, format });
-    if (row !== undefined) throw invalid('row', 'Only a prediction has rows.');
+    if (row !== undefined)
+      throw invalid('row', 'Only a prediction has rows.', { expected: 'nothing without prediction', given: row });
     return this.ofDefinitions(query, format);
   }
 
@@ -48,8 +50,12 @@ export class LineageAnswers {
     },
   ): Promise<LineageAnswer> {
     const { prediction: id, row = 0, query, format } = asked;
-    const [other] = Object.entries(query).find(([, value]) => value !== undefined) ?? [];
-    if (other !== undefined) throw invalid(other, `Ask for one of prediction, ${other} at a time.`);
+    const [other, given] = Object.entries(query).find(([, value]) => value !== undefined) ?? [];
+    if (other !== undefined)
+      throw invalid(other, `Ask for one of prediction, ${other} at a time.`, {
+        expected: 'nothing beside prediction',
+        given,
+      });
     const record = toPredictionRecord(id, await this.predictions.find(caller, id), row);
     if (format === 'openlineage') return { events: await this.ofPredictions.openLineage(record) };
     const graph = await this.ofPredictions.graph(record);
@@ -57,6 +63,11 @@ export class LineageAnswers {
   }
 }
 
-function invalid(parameter: string, detail: string): DomainError {
-  return new DomainError('invalid_parameter', detail, { faults: [{ pointer: `/${parameter}` }] });
+function invalid(
+  parameter: string,
+  detail: string,
+  { expected, given }: { readonly expected: string; readonly given: unknown },
+): DomainError {
+  const faults = [{ pointer: `/${parameter}`, expected, received: describe(given) }];
+  return new DomainError('invalid_parameter', detail, { faults });
 }

@@ -1,7 +1,8 @@
-import { Controller, Get, Query, Res } from '@nestjs/common';
+import { Controller, Get, Headers, Query, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import type { Principal } from '@sibyl/auth';
 import type { Response } from 'express';
+import { acceptsJson, notAcceptable } from '../http/accept';
 import { Caller } from '../http/caller.decorator';
 import { Endpoint } from '../http/endpoint.decorator';
 import { LineageQueryDto } from './lineage.dto';
@@ -34,8 +35,10 @@ export class LineageController {
   async show(
     @Caller() caller: Principal,
     @Query() query: LineageQueryDto,
+    @Headers('accept') accept: string | undefined,
     @Res({ passthrough: true }) response: Response,
   ): Promise<Record<string, unknown> | string> {
+    if (query.format !== 'mermaid' && !acceptsJson(accept)) throw notAcceptable();
     const answer = await this.lineage.answer(caller, query);
     if (typeof answer === 'string') response.type('text/plain');
     return answer;

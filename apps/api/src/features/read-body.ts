@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import {
+  LISTS,
+  placeOf,
   TRAINING_FORMATS,
   type AskedRow,
   type GivenRow,
@@ -37,8 +39,10 @@ export function onlineOf(body: unknown): OnlineRequest {
   const { entities, max_staleness: maxStaleness, include, ...others } = objectOf(body, ONLINE);
   if (!Array.isArray(entities) || entities.length === 0) throw wrong('/entities', 'a list of entities', entities);
   const { given, ...rest } = givenOf(others);
+  const at = others['given'] === undefined ? '/features' : '/given';
   return {
     ...{ ...selectedOf(rest), ...momentOf(rest), rows: rowsOf(entities, given) },
+    ...(given !== undefined && !Array.isArray(given) && { places: { ...LISTS, given: () => placeOf(at) } }),
     called: rest['service'] === undefined ? 'set' : 'service',
     ...(maxStaleness === undefined ? {} : { maxStaleness }),
     ...(include === undefined ? {} : { origins: includesMeta(include) }),
@@ -73,7 +77,13 @@ export class ReadBody {
     const { feature, set = body['service'] } = body;
     if (typeof feature !== 'string') throw wrong('/feature', 'the name of a feature', feature);
     const selected = selectedOf(set === undefined ? { features: [feature] } : { ...body, features: undefined });
-    return { asked: { ...selected, ...momentOf(body), rows: rowsOf([body['entity']], body['given']) }, feature };
+    const { entity, given } = body;
+    const places = {
+      entity: () => placeOf('/entity'),
+      given: () => placeOf(Array.isArray(given) ? '/given/0' : '/given'),
+      feature: () => '/feature',
+    };
+    return { asked: { ...selected, ...momentOf(body), places, rows: rowsOf([entity], given) }, feature };
   }
 
   async historical(request: ApiRequest): Promise<TrainingRequest> {

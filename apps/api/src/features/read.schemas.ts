@@ -32,7 +32,7 @@ const SET = {
 const GIVEN: Schema = {
   type: ['object', 'array'],
   description:
-    'Values that the request knows itself, by name: one object for all entities, or a list with one for each',
+    'Values that the request knows itself, by name, each feature by one of its names: one object for all entities, or a list with one for each',
 };
 
 export const ONLINE_BODY: Schema = object({
@@ -73,7 +73,7 @@ export const HISTORICAL_LINE: Schema = {
   type: 'object',
   additionalProperties: true,
   description:
-    'Keys of entities, `timestamp`, and further columns, which are kept as they came. A column with the name of a feature that only requests know gives it, and so does `given`, an object as `POST /v1/features/online` takes it',
+    'Keys of entities, `timestamp`, and further columns, which are kept as they came. A column with the name of a feature that only requests know gives it, and so does `given` (or `features`, not both), an object as `POST /v1/features/online` takes it',
 };
 
 export const HISTORICAL_BODY: Schema = object({
@@ -148,6 +148,20 @@ const STEP = object({
   ),
   'tiles?': listOf(INSTANT),
 });
+
+const SERVED = object(
+  {
+    set: text('`name@sha256:…`'),
+    name: text('What the set calls it'),
+    value: VALUE,
+    status: STATUS,
+    source: SOURCE,
+    on_missing: text(undefined, { enum: ['error', 'null', 'default'] }),
+    on_stale: text(undefined, { enum: ['error', 'null', 'default', 'degrade'] }),
+    'default?': { ...VALUE, description: 'That can stand in for it' },
+  },
+  { description: 'By a set: what its policy makes of the value, as a read by the set answers it' },
+);
 
 const NUMBER: Schema = { type: 'number' };
 const FEATURE = { view: text(), view_hash: text(), feature: text(), count: whole('Values that were looked at') };
@@ -260,7 +274,7 @@ export const READ_SCHEMAS: Schemas = {
     timing: object({ total_ms: { type: 'number' }, storage_ms: { type: 'number' } }),
   }),
   FeatureExplanation: object({
-    ...{ as_of: INSTANT, feature: text(), steps: listOf(STEP) },
+    ...{ as_of: INSTANT, feature: text(), 'served?': SERVED, steps: listOf(STEP) },
     'degraded?': DEGRADED,
   }),
 };

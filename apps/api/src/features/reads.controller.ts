@@ -35,6 +35,7 @@ export class ReadsController {
       'malformed_json',
       'json_too_deep',
       'feature_set_not_found',
+      'feature_view_not_found',
       'batch_too_large',
       'timestamp_in_future',
       'timestamp_before_retention',
@@ -50,7 +51,7 @@ export class ReadsController {
   @Endpoint({
     summary: 'Explain the value of a feature',
     description:
-      'What one value was computed from: its step, all that it rests on, with the values in between, and the newest 100 events behind each.',
+      'What one value was computed from: its step, all that it rests on, with the values in between, and the newest 100 events behind each. By a set, `served` says what the policy of the set makes of it, as a read by the set answers it.',
     access: 'features:read',
     action: 'feature.explain',
     body: 'stream',
@@ -60,6 +61,7 @@ export class ReadsController {
       'malformed_json',
       'json_too_deep',
       'feature_set_not_found',
+      'feature_view_not_found',
       'timestamp_in_future',
       'timestamp_before_retention',
       'database_unavailable',
@@ -67,7 +69,8 @@ export class ReadsController {
   })
   async explain(@Req() request: ApiRequest): Promise<Record<string, unknown>> {
     const { asked, feature } = await this.bodies.explain(request);
-    noteSelection(request.context, await this.reads.select(asked), { feature, entities: 1 });
-    return toExplanationView(await this.reads.explain(asked, feature));
+    const selection = await this.reads.select(asked);
+    noteSelection(request.context, selection, { feature, entities: 1 });
+    return toExplanationView(await this.reads.explain(selection, asked, feature));
   }
 }

@@ -2,6 +2,7 @@
 import { entityKey, type SetSelection } from '@sibyl/features';
 import { DomainError } from '@sibyl/kernel';
 import { pointerTo, RequestFaults, type FeatureAsk, type FeatureQuery } from '@sibyl/prediction';
+import { describe } from '../http/validation.pipe';
 
 /** The key of each view of a set; undefined: the request names nobody. Throws what is wrong with the keys. */
 export function keysOf({ views }: SetSelection, ask: FeatureAsk): readonly string[] | undefined {
@@ -35,7 +36,9 @@ function checkNames(views: SetSelection['views'], { query: { symbol, entity }, p
     // Of views of something else, `entity` is the key, and `symbol` what the caller calls the request.
     if (views[0]?.view.entity.name !== 'symbol') return;
     throw new DomainError('invalid_parameter', "'symbol' and 'entity' name different symbols.", {
-      faults: [{ pointer: `${request}/entity`, expected: "what 'symbol' says, or nothing" }],
+      faults: [
+        { pointer: `${request}/entity`, expected: "what 'symbol' says, or nothing", received: describe(entity) },
+      ],
     });
   }
 }
@@ -73,9 +76,8 @@ interface WrongKey {
 function unknownKey({ pointer }: FeatureAsk, { name, source, given, expected }: WrongKey): DomainError {
   const request = pointer.slice(0, pointer.lastIndexOf('/'));
   const at = request + (source === 'member of entity' ? `/entity${pointerTo('', name)}` : `/${source}`);
+  const faults = [{ pointer: at, expected, received: describe(given) }];
   if (given === undefined)
-    return new DomainError('input_missing', `The features of this model need the key '${name}'.`, {
-      faults: [{ pointer: at, expected, received: 'nothing' }],
-    });
-  return new DomainError('invalid_parameter', `'${name}' is no such key.`, { faults: [{ pointer: at, expected }] });
+    return new DomainError('input_missing', `The features of this model need the key '${name}'.`, { faults });
+  return new DomainError('invalid_parameter', `'${name}' is no such key.`, { faults });
 }

@@ -26,7 +26,9 @@ export function momentOf(
   if (at >= now && at <= now + skew) return NOW;
   const place = `${pointer.slice(0, pointer.lastIndexOf('/'))}/timestamp`;
   if (at > now) {
-    const faults = [{ pointer: place, expected: `a time that has come: it is ${instantText(now)}` }];
+    const faults = [
+      { pointer: place, expected: `a time that has come: it is ${instantText(now)}`, received: instantText(at) },
+    ];
     throw new DomainError('timestamp_in_future', 'The time has not come yet.', { faults });
   }
   const beforeRetention = retentionFault(selection, at, now, place);

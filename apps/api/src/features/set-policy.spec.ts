@@ -32,7 +32,7 @@ function frameOf(status: Frame['statuses'][number], keepStale: boolean, given?: 
   return {
     ...{ at: AT, values: [has ? VALUE : null], statuses: [status], times: [AT - 5e6], basis: [], from: 0, until: AT },
     keepsStale: keepStale,
-    found: true,
+    ...{ found: true, calmFrom: 0, calmUntil: AT },
     ...(given === undefined ? {} : { given: { values: [given], key: 'given' } }),
   };
 }

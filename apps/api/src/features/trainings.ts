@@ -122,7 +122,7 @@ export class Trainings {
     const { set, known_at: knownAt, format, statuses } = query;
     if (set === undefined)
       throw new DomainError('invalid_parameter', 'Name the set of the rows.', {
-        faults: [{ pointer: '/set', expected: 'the name of a set, as `?set=`' }],
+        faults: [{ pointer: '/set', expected: 'the name of a set, as `?set=`', received: 'nothing' }],
       });
     await this.sending(request, () => this.receive(request, spool));
     const output = outputOf({ ...(format && { format }), statuses: statuses === 'true' });

@@ -1,4 +1,4 @@
-import { acceptsJson } from './accept';
+import { accepts, acceptsJson } from './accept';
 
 describe('an Accept header', () => {
   it.each([
@@ -21,4 +21,11 @@ describe('an Accept header', () => {
     'application/xml',
     'application/json;q=x',
   ])('%p excludes JSON', (header) => expect(acceptsJson(header)).toBe(false));
+
+  it.each([
+    ['text/plain', true],
+    ['text/*;q=0.1', true],
+    ['application/json, text/plain;q=0', false],
+    ['application/json', false],
+  ])('%p: may text be answered? %p', (header, is) => expect(accepts(header, 'text/plain')).toBe(is));
 });

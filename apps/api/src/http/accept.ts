@@ -1,14 +1,22 @@
 import { DomainError } from '@sibyl/kernel';
 
-/** Whether JSON may be answered to this `Accept` header (RFC 9110 §12.5.1): the most specific range decides. */
+const JSON_TYPE = 'application/json';
+
+/** Whether JSON may be answered to this `Accept` header. */
 export function acceptsJson(header: string | undefined): boolean {
-  if (header === undefined || header.trim() === '' || header === '*/*' || header === 'application/json') return true;
-  let specificity = 0;
+  return header === JSON_TYPE || accepts(header, JSON_TYPE);
+}
+
+/** Whether a media type may be answered to this `Accept` header (RFC 9110 §12.5.1): the most specific range decides. */
+export function accepts(header: string | undefined, type: string): boolean {
+  if (header === undefined || header.trim() === '' || header === '*/*') return true;
+  const ranges = ['*/*', `${type.slice(0, type.indexOf('/'))}/*`, type];
+  let specificity = -1;
   let quality = 0;
   for (const part of header.split(',')) {
     const [range = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
-    const rank = RANKS[range];
-    if (rank === undefined || rank < specificity) continue;
+    const rank = ranges.indexOf(range);
+    if (rank < 0 || rank < specificity) continue;
     const weight = weightOf(parameters);
     quality = rank > specificity ? weight : Math.max(quality, weight);
     specificity = rank;
@@ -16,14 +24,13 @@ export function acceptsJson(header: string | undefined): boolean {
   return quality > 0;
 }
 
-const RANKS: Readonly<Record<string, number>> = { '*/*': 1, 'application/*': 2, 'application/json': 3 };
-
 function weightOf(parameters: readonly string[]): number {
   const weight = parameters.find((parameter) => parameter.startsWith('q='));
   const value = weight === undefined ? 1 : Number(weight.slice(2));
   return Number.isFinite(value) ? value : 0;
 }
 
-export function notAcceptable(): DomainError {
-  return new DomainError('not_acceptable', 'This route answers application/json, which the Accept header excludes.');
+export function notAcceptable(types: readonly string[] = [JSON_TYPE]): DomainError {
+  const answered = types.join(' or ');
+  return new DomainError('not_acceptable', `This route answers ${answered}, which the Accept header excludes.`);
 }

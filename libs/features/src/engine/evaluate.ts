@@ -36,42 +36,88 @@ const GRAVITY: Readonly<Record<ValueStatus, number>> = {
   TIMEOUT: 7,
 };
 
-export function evaluate(program: Program, inputs: Inputs, at: Micros): Frame {
-  return new Evaluation(program, inputs, at).run();
+/** `known`: a frame of the same states whose calm part holds at this moment too. */
+export function evaluate(program: Program, inputs: Inputs, at: Micros, known?: Frame): Frame {
+  return known === undefined
+    ? new Evaluation(program, inputs, emptyFrame(program, inputs, at)).run()
+    : new Evaluation(program, inputs, frameFrom(program, known, at)).goOn();
+}
+
+function emptyFrame({ plan }: Program, { given, keepStale }: Inputs, at: Micros): Frame {
+  const slots = plan.outputs.length;
+  return {
+    at,
+    values: new Array<FeatureValue>(slots).fill(null),
+    statuses: new Array<ValueStatus>(slots).fill('NULL'),
+    times: new Array<number>(slots).fill(Number.NaN),
+    given,
+    basis: [],
+    keepsStale: keepStale === true,
+    from: Number.NEGATIVE_INFINITY,
+    until: Number.POSITIVE_INFINITY,
+    calmFrom: Number.NEGATIVE_INFINITY,
+    calmUntil: Number.POSITIVE_INFINITY,
+    found: false,
+  };
+}
+
+/** With all that is calm; the rest of it is overwritten. */
+function frameFrom({ ownStreams }: Program, known: Frame, at: Micros): Frame {
+  return {
+    at,
+    values: known.values.slice(),
+    statuses: known.statuses.slice(),
+    times: known.times.slice(),
+    given: known.given,
+    basis: known.basis.slice(0, ownStreams),
+    keepsStale: known.keepsStale,
+    from: known.calmFrom,
+    until: known.calmUntil,
+    calmFrom: known.calmFrom,
+    calmUntil: known.calmUntil,
+    found: false,
+  };
 }
 
 class Evaluation {
-  private readonly frame: Frame;
-  private readonly series: (Series | undefined)[] = [];
+  private readonly at: Micros;
+  private readonly series: (Series | undefined)[];
 
   constructor(
     private readonly program: Program,
     private readonly inputs: Inputs,
-    private readonly at: Micros,
+    private readonly frame: Frame,
   ) {
-    const slots = program.plan.outputs.length;
-    this.frame = {
-      at,
-      values: new Array<FeatureValue>(slots).fill(null),
-      statuses: new Array<ValueStatus>(slots).fill('NULL'),
-      times: new Array<number>(slots).fill(Number.NaN),
-      given: inputs.given,
-      basis: [],
-      keepsStale: inputs.keepStale === true,
-      from: Number.NEGATIVE_INFINITY,
-      until: Number.POSITIVE_INFINITY,
-      found: false,
-    };
+    this.at = frame.at;
+    this.series = new Array<Series | undefined>(program.plan.streams.length).fill(undefined);
   }
 
   run(): Frame {
+    const { frame } = this;
+    const { calm, plan } = this.program;
+    for (let i = 0; i < plan.streams.length; i++) {
+      const { keyed, span } = plan.streams[i] as (typeof plan.streams)[number];
+      const state = keyed ? undefined : this.inputs.states[i];
+      this.series[i] = state && this.seriesOf(state, span);
+    }
+    for (const step of calm) this.step(step);
+    frame.calmFrom = frame.from;
+    frame.calmUntil = frame.until;
+    return this.finish();
+  }
+
+  /** All that is calm is there; what the entity's own streams bound is in its bounds. */
+  goOn(): Frame {
     const { streams } = this.program.plan;
     for (let i = 0; i < streams.length; i++) {
       const { keyed, span } = streams[i] as (typeof streams)[number];
-      const state = keyed ? undefined : this.inputs.states[i];
-      this.series.push(state && this.seriesOf(state, span));
+      this.series[i] = keyed ? undefined : this.inputs.states[i]?.series(this.at, span);
     }
-    for (const step of this.program.steps) this.step(step);
+    return this.finish();
+  }
+
+  private finish(): Frame {
+    for (const step of this.program.restless) this.step(step);
     return this.frame;
   }
 

@@ -17,6 +17,8 @@ export interface Explanation {
   readonly at: Micros;
   readonly feature: string;
   readonly steps: readonly ExplainedStep[];
+  /** All values of the view. */
+  readonly frame: Frame;
   /** Both as of answers of reads. */
   readonly unread?: 'deadline' | 'failed' | undefined;
   readonly unsettled?: boolean;
@@ -64,7 +66,7 @@ export function explain(program: Program, inputs: Inputs, at: Micros, slot: numb
   const first = outputs[slot];
   if (!first) throw new RangeError(`no slot ${slot}`);
   const steps = [...stepsBehind(program.plan, [slot])].map((step) => explainStep(program, inputs, frame, step));
-  return { at, feature: first.name, steps };
+  return { at, feature: first.name, steps, frame };
 }
 
 function explainStep(program: Program, inputs: Inputs, frame: Frame, index: number): ExplainedStep {

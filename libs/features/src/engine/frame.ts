@@ -47,6 +47,9 @@ export interface Frame {
   /** The same events give the same values at each moment of `[from, until)`: no ttl ends in it, the same events count, and lie in each window. */
   from: Micros;
   until: Micros;
+  /** The same of what does not change with each moment: another frame may begin with it. */
+  calmFrom: Micros;
+  calmUntil: Micros;
   /** It has served before: what is made of it may be asked for once more. */
   found: boolean;
 }

@@ -10,7 +10,7 @@ export interface GivenFault {
   readonly name: string;
   readonly reason: 'unknown' | 'type';
   /** What was expected. */
-  readonly type?: ValueType;
+  readonly type?: string;
 }
 
 /** Finds the slots of what a request gives by name. */
@@ -27,7 +27,12 @@ export function readGiven(
     const output = slot === undefined ? undefined : program.plan.outputs[slot];
     const value = features[name];
     if (slot === undefined || !output) faults.push({ name, reason: 'unknown' });
-    else if (!fits(value, output.type, output.list)) faults.push({ name, reason: 'type', type: output.type });
+    else if (!fits(value, output.type, output.list))
+      faults.push({
+        name,
+        reason: 'type',
+        type: output.list ? `a list of at most ${MAX_ITEMS} (${output.type})` : output.type,
+      });
     else values[slot] = value;
   }
   return { given: { values, key: keyOf(values) }, faults };

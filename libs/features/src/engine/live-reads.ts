@@ -6,7 +6,6 @@ import type { CacheCounter } from './cache-counter';
 import type { EntityState } from './entity-state';
 import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
-import type { Frame } from './frame';
 import type { Memo } from './memo';
 import {
   framesOf,
@@ -158,28 +157,24 @@ export class LiveReads {
     const states = (task.states ??= statesOf(task, at, finder));
     const memo = this.options.store.memoOf(task.program, task.entity);
     const keeps = keepsVectors(task.program);
-    const asked = { given: task.given, keepStale: query.keepStale };
-    const known = keeps ? recallFrame(memo, states, at, asked) : undefined;
-    task.frame = known ?? evaluate(task.program, inputsOf(query, task, states, moment, memo), at);
+    const asked = { at, given: task.given, keepStale: query.keepStale };
+    const known = recallFrame(task.program, memo, states, asked);
+    task.frame =
+      keeps && known ? known : evaluate(task.program, inputsOf(query, task, states, moment, memo), at, known);
     task.done = finder.misses === before;
-    if (known && task.tier === 'state') task.tier = 'vector';
+    if (keeps && known && task.tier === 'state') task.tier = 'vector';
     if (!task.done) {
       task.states = undefined;
       task.tier = 'log';
     }
     if (keeps && known) vectors.hits += 1;
     else if (keeps) vectors.misses += 1;
-    if (!known && memo) this.leave(task, keeps ? task.frame : undefined, memo, states);
+    if (!known && memo) rememberFrame(task.program, memo, states, task.frame);
+    if ((!known || !keeps) && memo) this.leave(task, memo);
   }
 
   /** Keeps what was computed for who asks next, as much as it weighs. */
-  private leave(
-    { program, entity, given }: Task,
-    frame: Frame | undefined,
-    memo: Memo,
-    states: readonly (EntityState | undefined)[],
-  ): void {
-    if (frame) rememberFrame(memo, states, frame);
+  private leave({ program, entity, given }: Task, memo: Memo): void {
     if (program.weighs || given) this.options.store.weighRead(program, entity, memo);
   }
 

@@ -86,16 +86,16 @@ export class PastRun {
       states.push(state);
     }
     if (missing) return undefined;
-    const known = this.keeps ? recallFrame(memo, states, at, { given, keepStale }) : undefined;
-    if (known) return known;
+    const known = recallFrame(program, memo, states, { at, given, keepStale });
+    if (known && this.keeps) return known;
     const lookup = (stream: number, key: string): EntityState | undefined => {
       const state = this.find(this.walkOf(stream, key, moment), at, holds);
       if (!state) missing = true;
       return state;
     };
-    const frame = evaluate(program, { entity, states, lookup, given, keepStale, memo }, at);
+    const frame = evaluate(program, { entity, states, lookup, given, keepStale, memo }, at, known);
     if (missing) return undefined;
-    if (this.keeps) rememberFrame(memo, states, frame);
+    if (!known) rememberFrame(program, memo, states, frame);
     return frame;
   }
 

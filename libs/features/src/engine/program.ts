@@ -33,12 +33,16 @@ export class Program {
   /** Tells programs of one process apart. */
   readonly id = ++programs;
   readonly steps: readonly ProgramStep[];
-  /** Values change with every moment, so that no vector can be kept. */
-  readonly timed: boolean;
+  /** Those that come to the same until an event comes, counts no more or leaves a window: what they came to can be kept. */
+  readonly calm: readonly ProgramStep[];
+  /** Those that change with each moment or look up rows of tables by values, and all that is made of them. */
+  readonly restless: readonly ProgramStep[];
   /** The first stream whose events are the entity's own. */
   readonly home: string | undefined;
   /** Rows of tables are looked up by values. */
   readonly keyed: boolean;
+  /** Streams whose events are the entity's own. */
+  readonly ownStreams: number;
   /** Slots whose values may weigh more than a number: texts and lists. */
   readonly heavy: readonly number[];
   /** A read may leave more behind than numbers: texts, lists, sums of tiles. */
@@ -55,9 +59,12 @@ export class Program {
   constructor(readonly plan: ViewPlan) {
     this.home = plan.streams.find((stream) => !stream.keyed)?.definition.name;
     this.keyed = plan.streams.some((stream) => stream.keyed);
+    this.ownStreams = plan.streams.filter((stream) => !stream.keyed).length;
     this.needs = plan.streams.map((_, i) => needOf(plan, i));
     this.steps = plan.steps.map((step, index) => programStep(plan, step, index));
-    this.timed = plan.steps.some((step) => step.kind === 'moment' || (step.kind === 'operator' && step.operator.timed));
+    const restless = restlessSteps(plan);
+    this.calm = this.steps.filter(({ index }) => !restless.has(index));
+    this.restless = this.steps.filter(({ index }) => restless.has(index));
     this.weight = plan.outputs.reduce((sum, _, slot) => sum + this.weightOf(slot), 0);
     this.heavy = plan.outputs.flatMap(({ type, list }, slot) => (list || type === 'string' ? [slot] : []));
     this.weighs = this.heavy.length > 0 || plan.streams.some(({ tiles }) => tiles.length > 0);
@@ -96,4 +103,19 @@ function comesFromStream({ outputs, steps, streams }: ViewPlan, slot: number): b
   const step = steps[outputs[slot]?.step ?? -1];
   if (step?.kind === 'operator') return streams[step.stream]?.definition.table !== true;
   return step?.kind === 'expression';
+}
+
+/** By their index. */
+function restlessSteps({ steps, outputs }: ViewPlan): ReadonlySet<number> {
+  const restless = new Set<number>();
+  const isRestless = (slot: number): boolean => restless.has(outputs[slot]?.step ?? -1);
+  for (const [index, step] of steps.entries()) {
+    const itself =
+      step.kind === 'moment' ||
+      (step.kind === 'operator' && step.operator.timed) ||
+      (step.kind === 'static' && step.key !== undefined) ||
+      (step.kind === 'expression' && step.slots.some(isRestless));
+    if (itself) restless.add(index);
+  }
+  return restless;
 }

@@ -2,7 +2,9 @@ import { DomainError, nearestWords, type Actor, type FieldFault, type Pace } fro
 import type { FeatureLog } from '../log/feature-log';
 import type { PushedEvent } from '../log/pushed-event';
 import type { StreamCatalog } from '../log/stream-catalog';
-import type { AskedRow } from '../serving/entity-rows';
+import { pointerTo } from '../definitions/definition-faults';
+import type { Place } from '../request-fault';
+import { LISTS, type AskedRow, type RequestPlaces } from '../serving/entity-rows';
 import type { FeatureReads, ReadAnswer } from '../serving/feature-reads';
 import type { Selection } from '../serving/selection';
 import { feastAnswer } from './feast-answer';
@@ -14,6 +16,12 @@ const EVENT_TIME = 'event_timestamp';
 const CREATED = 'created';
 /** What pandas writes of a time without a zone: Feast takes it for UTC. */
 const NAIVE = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?)\d*$/;
+
+/** Rows stand in columns, what a request knows itself among them. */
+const column = (row: number): Place => {
+  return (name) => (name === undefined ? '/entities' : `${pointerTo('/entities', name)}/${row}`);
+};
+const COLUMNS: RequestPlaces = { ...LISTS, entity: column, given: column };
 
 interface FeastCourse {
   readonly pace?: Pace | undefined;
@@ -49,7 +57,7 @@ export class FeastFacade {
       const more = given.length === 0 ? undefined : rowOf(entities, given, i);
       asked.push({ entity: rowOf(keys, own, i), given: more });
     }
-    const answer = await this.reads.readSelected(selection, { rows: asked, pace });
+    const answer = await this.reads.readSelected(selection, { rows: asked, places: COLUMNS, pace });
     onAnswer?.(answer);
     return feastAnswer(keys, names, answer, pace);
   }
@@ -62,7 +70,7 @@ export class FeastFacade {
   ): Promise<readonly PushedEvent[]> {
     const push = readFeastPush(body);
     onStream?.(push.stream);
-    const results = await this.log.push(actor, push.stream, this.eventsOf(push));
+    const results = await this.log.push(actor, push.stream, this.eventsOf(push), '/df');
     onResults?.(results);
     const lost = results.flatMap((one, i): FieldFault[] => {
       if (one.status !== 'INVALID' && one.status !== 'CONFLICT') return [];
@@ -83,8 +91,8 @@ export class FeastFacade {
     }
     const key = stream.entity.name;
     const [keys, times] = [df[key], df[EVENT_TIME]];
-    if (!keys) throw refused(`/df/${key}`, 'a column with the keys of the entities');
-    if (!times) throw refused(`/df/${EVENT_TIME}`, 'a column with the times of the events');
+    if (!keys) throw refused(`/df/${key}`, 'a column with the keys of the entities', keys);
+    if (!times) throw refused(`/df/${EVENT_TIME}`, 'a column with the times of the events', times);
     const fields = Object.keys(df).filter((one) => one !== key && one !== EVENT_TIME && one !== CREATED);
     return Array.from({ length: rows }, (_, i) => ({
       entity: keys[i],
@@ -104,7 +112,8 @@ function rowOf(columns: Columns, names: readonly string[], i: number): Record<st
 function keysOf({ views }: Selection, entities: Columns): Columns {
   const names = new Set(views.map(({ view }) => view.entity.name));
   for (const name of names)
-    if (!Object.hasOwn(entities, name)) throw refused(`/entities/${name}`, 'a column with the keys of the entities');
+    if (!Object.hasOwn(entities, name))
+      throw refused(`/entities/${name}`, 'a column with the keys of the entities', undefined);
   return Object.fromEntries(Object.entries(entities).filter(([name]) => names.has(name)));
 }
 
@@ -116,7 +125,7 @@ function namesOf({ set, members, views }: Selection, full: boolean): readonly st
   });
   const twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice === undefined) return names;
-  throw refused('/full_feature_names', `true, and no feature twice: more than one is called '${twice}'`);
+  throw refused('/full_feature_names', `true, and no feature twice: more than one is called '${twice}'`, full);
 }
 
 function zoned(time: unknown): unknown {

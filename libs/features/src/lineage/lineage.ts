@@ -1,5 +1,6 @@
-import { DomainError, nearestWords, timestamp, type Clock } from '@sibyl/kernel';
+import { DomainError, nearestWords, timestamp, type Clock, type FieldFault } from '@sibyl/kernel';
 import type { FeatureSet, FeatureView } from '../definitions/feature-view';
+import { requestFault } from '../request-fault';
 import type { DefinitionCompiler, RuleUse } from '../store/definition-compiler';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { DefinitionStore } from '../store/definition-store';
@@ -57,8 +58,12 @@ export class Lineage {
 
   /** Throws feature_view_not_found, feature_set_not_found, model_not_found, stream_not_found, invalid_parameter. */
   async graph(query: LineageQuery): Promise<LineageGraph> {
-    const asked = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [name]));
-    if (asked.length > 1) throw invalid(`Ask for one of ${asked.join(', ')} at a time.`);
+    const asked = Object.entries(query).filter(([, value]) => value !== undefined);
+    const [first, second] = asked;
+    if (first && second) {
+      const fault = requestFault(`/${second[0]}`, `nothing beside ${first[0]}`, second[1]);
+      throw invalid(`Ask for one of ${asked.map(([name]) => name).join(', ')} at a time.`, fault);
+    }
     const published = await this.published(query);
     refuseTooMany(published.views);
     const graph = this.wholeGraph(published);
@@ -207,7 +212,8 @@ export class Lineage {
     if (more.length === 0 && (graph.has(id) || fields.some((one) => one.name === field)))
       return graph.has(id) ? [id] : [];
     const known = fields.map((one) => one.name).join(', ');
-    throw invalid(`The stream '${name}' has no field '${path.slice(name.length + 1, 128)}': it has ${known}.`);
+    const detail = `The stream '${name}' has no field '${path.slice(name.length + 1, 128)}': it has ${known}.`;
+    throw invalid(detail, requestFault('/impact', `a field of '${name}'`, path));
   }
 }
 
@@ -261,6 +267,6 @@ function refuseTooMany(views: ReadonlyMap<string, FeatureView>): void {
     throw invalid(`${features} features are published, of which ${FEATURES_MAX} can be shown at once.`);
 }
 
-function invalid(detail: string): DomainError {
-  return new DomainError('invalid_parameter', detail);
+function invalid(detail: string, ...faults: readonly FieldFault[]): DomainError {
+  return new DomainError('invalid_parameter', detail, { faults });
 }

@@ -1,5 +1,7 @@
+import type { FieldFault } from '@sibyl/kernel';
 import { RE2JS } from 're2js';
 import type { EntityRule } from '../definitions/feature-view';
+import { requestFault, type Place } from '../request-fault';
 
 const ENTITY_BYTES = 256;
 /** Texts that were found to be keys, of one rule; past that all are forgotten and found again. */
@@ -23,6 +25,43 @@ export function entityKey(rule: EntityRule, given: unknown): string | { readonly
   if (!keys || keys.size >= FOUND_MAX) found.set(rule, (keys = new Set()));
   keys.add(given);
   return given;
+}
+
+/** Keys by their names, as requests name entities: one for each rule, and nothing else. */
+export function readKeys(rules: readonly EntityRule[], entity: unknown, at: Place, faults: FieldFault[]): string[] {
+  if (!isRecord(entity)) {
+    faults.push(requestFault(at(), `an object with the keys of the entity: ${namesOf(rules)}`, entity));
+    return [];
+  }
+  const keys: string[] = [];
+  for (const rule of rules) {
+    const given = Object.hasOwn(entity, rule.name) ? entity[rule.name] : undefined;
+    const key = entityKey(rule, given);
+    if (typeof key === 'string') keys.push(key);
+    else faults.push(requestFault(at(rule.name), key.expected, given));
+  }
+  for (const name in entity) {
+    if (rules.some((rule) => rule.name === name)) continue;
+    faults.push({ pointer: at(name), expected: `one of ${namesOf(rules)}`, received: 'a key that does not exist' });
+  }
+  return keys;
+}
+
+/** The key of what has only one: by itself, or in an object by its name. */
+export function readKey(rule: EntityRule, given: unknown, at: Place, faults: FieldFault[]): string {
+  if (isRecord(given)) return readKeys([rule], given, at, faults)[0] ?? '';
+  const key = entityKey(rule, given);
+  if (typeof key === 'string') return key;
+  faults.push(requestFault(at(), key.expected, given));
+  return '';
+}
+
+function namesOf(rules: readonly EntityRule[]): string {
+  return [...new Set(rules.map(({ name }) => name))].join(', ');
+}
+
+function isRecord(given: unknown): given is Record<string, unknown> {
+  return typeof given === 'object' && given !== null && !Array.isArray(given);
 }
 
 /** What a text is not that is no key; undefined: it is one. */

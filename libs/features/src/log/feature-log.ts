@@ -77,12 +77,21 @@ export class FeatureLog {
 
   /**
    * Stores what can be stored of these events, in one transaction, and says of each what became of it. They are durable when it
-   * resolves; if it rejects, none is stored, or the database has not said so and they may be sent again.
+   * resolves; if it rejects, none is stored, or the database has not said so and they may be sent again. `pointer`: where they stand
+   * in the request.
    */
-  async push(actor: Actor, name: string, given: readonly unknown[]): Promise<readonly PushedEvent[]> {
+  async push(
+    actor: Actor,
+    name: string,
+    given: readonly unknown[],
+    pointer = '/events',
+  ): Promise<readonly PushedEvent[]> {
     const stream = this.stream(name);
-    if (given.length > PUSH_EVENTS)
-      throw new DomainError('batch_too_large', `A push may have ${PUSH_EVENTS} events; this one has ${given.length}.`);
+    if (given.length > PUSH_EVENTS) {
+      const faults = [{ pointer, expected: `at most ${PUSH_EVENTS}`, received: String(given.length) }];
+      const detail = `A push may have ${PUSH_EVENTS} events; this one has ${given.length}.`;
+      throw new DomainError('batch_too_large', detail, { faults });
+    }
     await this.watermarks.begin(stream);
     const arrival = this.arrival();
     const read: (PendingEvent | FieldFault)[] = [];

@@ -1,8 +1,10 @@
 import { nearestWords, type FieldFault } from '@sibyl/kernel';
+import { pointerTo } from '../definitions/definition-faults';
 import type { EntityRule, FieldDefinition } from '../definitions/feature-view';
 import type { FeatureValue, ValueType } from '../feature-value';
+import { placeOf, requestFault } from '../request-fault';
 import type { Micros } from '../time';
-import { entityKey } from './entity-key';
+import { readKey } from './entity-key';
 import { uuidOfGivenId, uuidOfName } from './event-id';
 import { INSTANT_EXPECTED, readInstant } from './instant';
 import type { LoggedStream } from './stream-catalog';
@@ -30,6 +32,8 @@ type Event = Readonly<Record<string, unknown>>;
 
 /** Of an event, by both names that some have. */
 const MEMBERS = new Set(['entity', 'event_time', 'event_ts', 'event_id', 'final', 'values', 'payload']);
+
+const ENTITY = placeOf('/entity');
 
 /** Why an event cannot be stored: where, and what was expected. */
 class EventFault extends Error {
@@ -89,8 +93,11 @@ export function idOf(
 }
 
 function readEntity(rule: EntityRule, given: unknown): string {
-  const key = entityKey(rule, given);
-  return typeof key === 'string' ? key : refuse('/entity', key.expected, given);
+  const faults: FieldFault[] = [];
+  const key = readKey(rule, given, ENTITY, faults);
+  const [fault] = faults;
+  if (fault) throw new EventFault(fault);
+  return key;
 }
 
 function readTime({ definition }: LoggedStream, event: Event, { now, skew }: Arrival): Micros {
@@ -147,7 +154,7 @@ function refuseUnknown(fields: readonly FieldDefinition[], named: Record<string,
 function unknown(at: string, name: string, known: Iterable<string>): EventFault {
   const [near] = nearestWords(name, known);
   return new EventFault({
-    pointer: pointer(at, name),
+    pointer: pointerTo(at, name),
     received: 'a field that does not exist',
     ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
   });
@@ -162,10 +169,10 @@ const EXPECTED: Readonly<Record<ValueType, string>> = {
 
 function readValue({ name, type, nullable }: FieldDefinition, given: unknown, at: string): FeatureValue {
   if (given === undefined || given === null) {
-    if (!nullable) refuse(pointer(at, name), EXPECTED[type], given);
+    if (!nullable) refuse(pointerTo(at, name), EXPECTED[type], given);
     return null;
   }
-  if (!isOf(type, given)) refuse(pointer(at, name), EXPECTED[type], given);
+  if (!isOf(type, given)) refuse(pointerTo(at, name), EXPECTED[type], given);
   // JSON knows a negative zero, and no sum needs one.
   return given === 0 ? 0 : given;
 }
@@ -187,19 +194,6 @@ function record(given: unknown, at: string): Record<string, unknown> {
   return given as Record<string, unknown>;
 }
 
-function pointer(parent: string, name: string): string {
-  return `${parent}/${name.slice(0, 128).replace(/~/g, '~0').replace(/\//g, '~1')}`;
-}
-
 function refuse(at: string, expected: string, given: unknown): never {
-  throw new EventFault({ pointer: at, expected, received: kindOf(given) });
-}
-
-/** What came, without repeating it. */
-function kindOf(given: unknown): string {
-  if (given === undefined) return 'nothing';
-  if (given === null) return 'null';
-  if (Array.isArray(given)) return `an array of ${given.length}`;
-  if (typeof given === 'number' || typeof given === 'boolean') return String(given);
-  return typeof given === 'string' ? `text of ${given.length} characters` : 'an object';
+  throw new EventFault(requestFault(at, expected, given));
 }

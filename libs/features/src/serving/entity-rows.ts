@@ -2,7 +2,8 @@ import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
 import { readGiven } from '../engine/given';
 import type { Given } from '../engine/frame';
 import type { OnlineRow } from '../engine/online-query';
-import { entityKey } from '../log/entity-key';
+import { readKeys } from '../log/entity-key';
+import { placeOf, received, requestFault, type Place } from '../request-fault';
 import type { Selection } from './selection';
 
 const FAULTS = 64;
@@ -13,20 +14,35 @@ export interface AskedRow {
   readonly given?: unknown;
 }
 
+/** Where a request has what is asked, for errors. */
+export interface RequestPlaces {
+  entity(row: number): Place;
+  given(row: number): Place;
+  feature(index: number): string;
+}
+
+/** A list of each. */
+export const LISTS: RequestPlaces = {
+  entity: (row) => placeOf(`/entities/${row}`),
+  given: (row) => placeOf(`/given/${row}`),
+  feature: (index) => `/features/${index}`,
+};
+
 /** Reads rows of a request into keys by view. Throws invalid_parameter with all faults. */
 export function readRows(
   selection: Selection,
   asked: readonly AskedRow[],
-  pointerOf: (row: number) => string,
+  places: Pick<RequestPlaces, 'entity' | 'given'>,
 ): OnlineRow[] {
   const faults: FieldFault[] = [];
   const rows: OnlineRow[] = [];
+  const rules = selection.views.map(({ view }) => view.entity);
   let read: { readonly given: unknown; readonly values: OnlineRow['given'] } | undefined;
   for (const [i, { entity, given }] of asked.entries()) {
-    const entities = readKeys(selection, entity, pointerOf(i), faults);
+    const entities = readKeys(rules, entity, places.entity(i), faults);
     // What is given for all rows is read once.
     if (given !== undefined && read?.given !== given)
-      read = { given, values: readValues(selection, given, `${pointerOf(i)}/given`, faults) };
+      read = { given, values: readValues(selection, [{ given, at: places.given(i) }], faults) };
     const values = given === undefined ? undefined : read?.values;
     rows.push({ entities, given: values });
     if (faults.length >= FAULTS) break;
@@ -37,63 +53,67 @@ export function readRows(
   });
 }
 
-/** By the index of the view; also used where rows come one by one. */
-export function readKeys(
-  { views }: Selection,
-  entity: unknown,
-  pointer: string,
-  faults: FieldFault[],
-): readonly string[] {
-  if (!isRecord(entity)) {
-    faults.push({ pointer, expected: 'an object with the keys of the entity' });
-    return [];
-  }
-  const keys: string[] = [];
-  for (const { view } of views) {
-    const { name } = view.entity;
-    const key = entityKey(view.entity, Object.hasOwn(entity, name) ? entity[name] : undefined);
-    if (typeof key === 'string') keys.push(key);
-    else faults.push({ pointer: `${pointer}/${name}`, expected: key.expected });
-  }
-  for (const given in entity) {
-    if (views.some(({ view }) => view.entity.name === given)) continue;
-    const names = new Set(views.map(({ view }) => view.entity.name));
-    faults.push({ pointer: `${pointer}/${given.slice(0, 64)}`, expected: `one of ${[...names].join(', ')}` });
-  }
-  return keys;
+/** Values of a request by the names of features. */
+export interface GivenValues {
+  readonly given: unknown;
+  readonly at: Place;
 }
 
-/** By the index of the view, what a request gives of features; also used where rows come one by one. */
+interface GivenValue {
+  readonly name: string;
+  readonly value: unknown;
+  readonly from: GivenValues;
+}
+
+/**
+ * By the index of the view, what a request gives of features; also used where rows come one by one. What stands later in the list comes
+ * before what stands earlier; one feature twice in one object, by two of its names, is a fault.
+ */
 export function readValues(
   { views, members }: Selection,
-  given: unknown,
-  pointer: string,
+  given: readonly GivenValues[],
   faults: FieldFault[],
 ): readonly (Given | undefined)[] {
-  if (!isRecord(given)) {
-    faults.push({ pointer, expected: 'an object with values by the names of features' });
-    return [];
-  }
   // What a set calls it, what its view does, or in full, as records of predictions have it.
   const called = new Map(members.map(({ name, view, feature }) => [name, { view, feature }]));
-  const byView = views.map((): Record<string, unknown> => ({}));
-  for (const [name, value] of Object.entries(given)) {
-    const member = called.get(name);
-    const holders = member ? [member] : holdersOf(views, name);
-    const [holder] = holders;
-    if (holder === undefined || holders.length > 1)
-      faults.push({
-        pointer: `${pointer}/${name.slice(0, 64)}`,
-        ...(holder === undefined ? unread(name, called.keys(), views) : { expected: 'view:feature' }),
-      });
-    else (byView[holder.view] as Record<string, unknown>)[holder.feature] = value;
+  const byView = views.map((): Map<string, GivenValue> => new Map());
+  for (const from of given) {
+    if (!isRecord(from.given)) {
+      faults.push(requestFault(from.at(), 'an object with values by the names of features', from.given));
+      continue;
+    }
+    for (const [name, value] of Object.entries(from.given)) {
+      const member = called.get(name);
+      const holders = member ? [member] : holdersOf(views, name);
+      const [holder, other] = holders;
+      let fault: Omit<FieldFault, 'pointer'> | undefined;
+      if (holder === undefined) fault = unread(name, called.keys(), views);
+      else if (other) fault = { expected: 'view:feature, as more than one view has it' };
+      else fault = put(byView[holder.view] as Map<string, GivenValue>, holder.feature, { name, value, from });
+      if (fault) faults.push({ pointer: from.at(name), ...fault, received: received(value) });
+    }
   }
-  return byView.map((features, i) => {
+  return byView.map((values, i) => {
+    const features = Object.fromEntries([...values].map(([feature, { value }]) => [feature, value]));
     const read = readGiven((views[i] as (typeof views)[number]).program, features);
-    for (const { name, type } of read.faults)
-      faults.push({ pointer: `${pointer}/${name}`, expected: type ?? 'a feature' });
+    for (const { name: feature, type = 'a feature' } of read.faults) {
+      const { name, value, from } = values.get(feature) as GivenValue;
+      faults.push(requestFault(from.at(name), type, value));
+    }
     return read.given;
   });
+}
+
+/** What is wrong where the same object gives the feature by another name already. */
+function put(
+  values: Map<string, GivenValue>,
+  feature: string,
+  one: GivenValue,
+): Omit<FieldFault, 'pointer'> | undefined {
+  const before = values.get(feature);
+  if (before?.from === one.from) return { expected: `nothing, as ${one.from.at(before.name)} gives the same feature` };
+  values.set(feature, one);
+  return undefined;
 }
 
 /** Views that have a feature by its name, or by `view:feature`. */

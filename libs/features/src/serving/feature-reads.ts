@@ -3,14 +3,16 @@ import type { ViewPlan } from '../definitions/view-plan';
 import type { Explanation } from '../engine/explain';
 import type { Frame } from '../engine/frame';
 import type { LiveReads } from '../engine/live-reads';
-import type { OnlineRow, PastMoment } from '../engine/online-query';
+import type { OnlineQuery, OnlineRow, PastMoment } from '../engine/online-query';
 import type { PastReads } from '../engine/past-reads';
 import type { PastWalks, WalkRun } from '../engine/past-walks';
 import type { StateStore } from '../engine/state-store';
 import type { Settlement } from '../log/settlement';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
+import { requestFault } from '../request-fault';
 import { MICROS_PER_MS, type Micros } from '../time';
-import { readRows, type AskedRow } from './entity-rows';
+import { LISTS, readRows, type AskedRow, type RequestPlaces } from './entity-rows';
+import { withServed, type ExplainedMember } from './explained-member';
 import { LargeReads } from './large-reads';
 import { limitAges, readMaxStaleness } from './max-staleness';
 import { aheadOf, readMoment, type AskedMoment } from './moment';
@@ -40,6 +42,8 @@ export interface ReadRequest extends AskedMoment {
   readonly set?: string;
   readonly features?: readonly string[];
   readonly rows: readonly AskedRow[];
+  /** Where all that stands in the request; absent: in lists. */
+  readonly places?: RequestPlaces;
   readonly deadlineMs?: number | undefined;
   /** Of long reads; absent: that of all long work. Rejects where nobody wants the answer any more. */
   readonly pace?: Pace | undefined;
@@ -48,6 +52,8 @@ export interface ReadRequest extends AskedMoment {
   /** The answer says what each row rests on. */
   readonly origins?: boolean | undefined;
 }
+
+type Selected = Pick<ReadRequest, 'set' | 'features' | 'places'>;
 
 export interface ReadAnswer {
   readonly selection: Selection;
@@ -118,9 +124,9 @@ export class FeatureReads {
     this.inUse = plans;
   }
 
-  select({ set, features }: Pick<ReadRequest, 'set' | 'features'>): Promise<Selection> {
+  select({ set, features = [], places = LISTS }: Selected): Promise<Selection> {
     const { selections } = this.parts;
-    return set === undefined ? selections.ofFeatures(features ?? [], '/features') : selections.ofSet(set);
+    return set === undefined ? selections.ofFeatures(features, (i) => places.feature(i)) : selections.ofSet(set);
   }
 
   async read(request: ReadRequest): Promise<ReadAnswer> {
@@ -171,12 +177,15 @@ export class FeatureReads {
     };
   }
 
-  /** Why a member has its value for the first row. */
-  async explain(request: ReadRequest, name: string): Promise<Explanation> {
-    const selection = await this.select(request);
+  /** Why a member of what was selected before has its value for the first row. */
+  async explain(
+    selection: Selection,
+    request: Omit<ReadRequest, 'set' | 'features'>,
+    name: string,
+  ): Promise<ExplainedMember> {
     const { rows, moment } = this.prepare(selection, request);
-    const { past, live, now } = this.parts;
-    const { view, slot } = memberOf(selection, name);
+    const member = memberOf(selection, name);
+    const { view, slot } = member;
     const [row] = rows;
     const one = selection.views[view];
     if (!one || !row) throw new RangeError('an explanation is of one row');
@@ -187,8 +196,18 @@ export class FeatureReads {
       views: [one.program],
       rows: [{ entities: [row.entities[view] as string], ...(given && { given: [given] }) }],
     };
+    return withServed(selection, member, await this.explainAt(selection, query, slot, moment));
+  }
+
+  private explainAt(
+    selection: Selection,
+    query: OnlineQuery,
+    slot: number,
+    moment: PastMoment | undefined,
+  ): Promise<Explanation> {
+    const { past, live, now, frames } = this.parts;
     if (moment) return past.explain(query, moment, slot);
-    if (this.parts.frames.isInMemory(selection)) return live.explain(query, slot);
+    if (frames.isInMemory(selection)) return live.explain(query, slot);
     const at = now();
     return past.explain(query, { at, knownAt: at, corrected: false, present: true }, slot);
   }
@@ -210,17 +229,15 @@ export class FeatureReads {
   }
 
   private prepare(selection: Selection, request: Omit<ReadRequest, 'set' | 'features'>): Prepared {
-    if (request.rows.length > ENTITIES_MAX)
-      throw new DomainError('batch_too_large', `At most ${ENTITIES_MAX} entities are read at once.`);
+    const { rows, places = LISTS } = request;
+    if (rows.length > ENTITIES_MAX) throw tooMany('At most', ENTITIES_MAX, rows);
     const each = weightOf(selection);
-    if (request.rows.length * each > VALUES_MAX) {
-      const most = Math.max(1, Math.floor(VALUES_MAX / each));
-      throw new DomainError('batch_too_large', `Of these features at most ${most} entities are read at once.`);
-    }
+    if (rows.length * each > VALUES_MAX)
+      throw tooMany('Of these features at most', Math.max(1, Math.floor(VALUES_MAX / each)), rows);
     const now = this.parts.now();
     const moment = readMoment(request, now, this.options.clockSkewMs * MICROS_PER_MS);
     if (moment) checkRetention(selection, moment.at, now);
-    return { rows: readRows(selection, request.rows, (i) => `/entities/${i}`), moment, ahead: aheadOf(request, now) };
+    return { rows: readRows(selection, rows, places), moment, ahead: aheadOf(request, now) };
   }
 }
 
@@ -248,6 +265,11 @@ async function inSlices<From, To>(
   return made;
 }
 
+function tooMany(said: string, most: number, rows: readonly AskedRow[]): DomainError {
+  const faults = [{ pointer: '/entities', expected: `at most ${most}`, received: String(rows.length) }];
+  return new DomainError('batch_too_large', `${said} ${most} entities are read at once.`, { faults });
+}
+
 function memberOf({ members }: Selection, name: string): SelectedMember {
   const found = members.find((member) => member.name === name);
   if (found) return found;
@@ -256,8 +278,7 @@ function memberOf({ members }: Selection, name: string): SelectedMember {
     members.map((member) => member.name),
   );
   const fault = {
-    pointer: '/feature',
-    expected: 'a member of the set',
+    ...requestFault('/feature', 'a member of the set', name),
     ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
   };
   throw new DomainError('invalid_parameter', 'The set has no such member.', { faults: [fault] });

@@ -1,6 +1,8 @@
 import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
+import { pointerTo } from '../definitions/definition-faults';
 import { DURATION_EXPECTED, parseDuration } from '../definitions/duration';
 import type { FeatureValue, ValueStatus } from '../feature-value';
+import { requestFault } from '../request-fault';
 import type { Micros } from '../time';
 import type { Selection } from './selection';
 import { ServedRow } from './served-row';
@@ -13,11 +15,11 @@ export type MaxAges = readonly (Micros | undefined)[];
 /** Reads `{feature: duration}` of one request. A feature is called as the answer calls it, or as its view does. Throws invalid_parameter. */
 export function readMaxStaleness({ members }: Selection, given: unknown): MaxAges {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
-    throw refused([{ pointer: '/max_staleness', expected: 'an object with times by the names of features' }]);
+    throw refused([requestFault('/max_staleness', 'an object with times by the names of features', given)]);
   const faults: FieldFault[] = [];
   const ages = new Array<Micros | undefined>(members.length).fill(undefined);
   for (const [name, duration] of Object.entries(given)) {
-    const pointer = `/max_staleness/${name.slice(0, 64).replace(/~/g, '~0').replace(/\//g, '~1')}`;
+    const pointer = pointerTo('/max_staleness', name);
     const age = typeof duration === 'string' ? parseDuration(duration) : undefined;
     const places = placesOf(name, members);
     if (places.length === 0) {
@@ -26,8 +28,8 @@ export function readMaxStaleness({ members }: Selection, given: unknown): MaxAge
         members.map((member) => member.name),
       );
       const hint = near === undefined ? {} : { hint: `did you mean '${near}'?` };
-      faults.push({ pointer, expected: 'a feature that is read', ...hint });
-    } else if (age === undefined) faults.push({ pointer, expected: DURATION_EXPECTED });
+      faults.push({ ...requestFault(pointer, 'a feature that is read', duration), ...hint });
+    } else if (age === undefined) faults.push(requestFault(pointer, DURATION_EXPECTED, duration));
     for (const place of places) ages[place] = age;
   }
   if (faults.length > 0) throw refused(faults.slice(0, FAULTS));

@@ -1,6 +1,7 @@
 import { DomainError, type FieldFault } from '@sibyl/kernel';
 import type { PastMoment } from '../engine/online-query';
 import { INSTANT_EXPECTED, readInstant } from '../log/instant';
+import { requestFault } from '../request-fault';
 import { instantText, type Micros } from '../time';
 
 export interface AskedMoment {
@@ -17,21 +18,16 @@ export function readMoment({ timestamp, knownAt }: AskedMoment, now: Micros, ske
   const asked = instantOf(timestamp, '/timestamp', faults);
   const known = knownAt === 'now' ? now : instantOf(knownAt, '/known_at', faults);
   if (faults.length > 0) throw new DomainError('invalid_parameter', 'A time cannot be read.', { faults });
-  for (const [at, pointer] of [
-    [asked, '/timestamp'],
-    [known, '/known_at'],
-  ] as const) {
-    if (at === undefined || at <= now + skew) continue;
-    throw inFuture(pointer, now);
-  }
+  if (asked !== undefined && asked > now + skew) throw inFuture('/timestamp', now, timestamp);
+  if (known !== undefined && known > now + skew) throw inFuture('/known_at', now, knownAt);
   const at = Math.min(asked ?? now, now);
   if (known === undefined && at === now) return undefined;
   const k = Math.min(known ?? at, now);
   return { at, knownAt: k, corrected: k > at || knownAt === 'now' };
 }
 
-export function inFuture(pointer: string, now: Micros): DomainError {
-  const fault = { pointer, expected: `a time that has come: it is ${instantText(now)}` };
+export function inFuture(pointer: string, now: Micros, given: unknown): DomainError {
+  const fault = requestFault(pointer, `a time that has come: it is ${instantText(now)}`, given);
   return new DomainError('timestamp_in_future', 'The time has not come yet.', { faults: [fault] });
 }
 
@@ -44,6 +40,6 @@ export function aheadOf({ timestamp, knownAt }: AskedMoment, now: Micros): reado
 function instantOf(given: unknown, pointer: string, faults: FieldFault[]): Micros | undefined {
   if (given === undefined || given === null) return undefined;
   const at = readInstant(given);
-  if (at === undefined) faults.push({ pointer, expected: INSTANT_EXPECTED });
+  if (at === undefined) faults.push(requestFault(pointer, INSTANT_EXPECTED, given));
   return at;
 }

@@ -69,7 +69,7 @@ describe('how far back a read may look', () => {
       expect.objectContaining({
         code: 'timestamp_before_retention',
         detail: `Stream 'ticks' is kept since ${since}.`,
-        faults: [{ pointer: '/rows/3', expected: `a time from ${since}` }],
+        faults: [{ pointer: '/rows/3', expected: `a time from ${since}`, received: instantText(NOW - HOUR - 1) }],
       }),
     );
   });

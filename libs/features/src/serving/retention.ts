@@ -21,17 +21,17 @@ export function retentionFault(
   pointer: string,
 ): DomainError | undefined {
   const stream = leastKept(selection);
-  return stream && at < now - stream.retention ? beforeRetention(stream, now, [pointer]) : undefined;
+  return stream && at < now - stream.retention ? beforeRetention(stream, now, [{ pointer, at }]) : undefined;
 }
 
 export function beforeRetention(
   { name, retention }: StreamDefinition,
   now: Micros,
-  pointers: readonly string[],
+  times: readonly { readonly pointer: string; readonly at: Micros }[],
 ): DomainError {
   const since = instantText(now - retention);
   return new DomainError('timestamp_before_retention', `Stream '${name}' is kept since ${since}.`, {
-    faults: pointers.map((pointer) => ({ pointer, expected: `a time from ${since}` })),
+    faults: times.map(({ pointer, at }) => ({ pointer, expected: `a time from ${since}`, received: instantText(at) })),
   });
 }
 

@@ -4,6 +4,7 @@ import type { FeatureSet, FeatureView } from '../definitions/feature-view';
 import { readsSameEvents } from '../definitions/stream-versions';
 import { Program } from '../engine/program';
 import type { FeatureValue, ValueType } from '../feature-value';
+import { received } from '../request-fault';
 import type { DefinitionCompiler } from '../store/definition-compiler';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { DefinitionStore } from '../store/definition-store';
@@ -93,31 +94,36 @@ export class Selections {
   }
 
   /** `view:feature`, or `view@<beginning of its hash>:feature`. */
-  async ofFeatures(references: readonly string[], pointer: string): Promise<Selection> {
+  async ofFeatures(references: readonly string[], at: (index: number) => string): Promise<Selection> {
     if (references.length > FEATURES_MAX)
-      throw new DomainError('batch_too_large', `At most ${FEATURES_MAX} features are read at once.`);
+      throw new DomainError('batch_too_large', `At most ${FEATURES_MAX} features are read at once.`, {
+        faults: [{ pointer: '/features', expected: `at most ${FEATURES_MAX}`, received: String(references.length) }],
+      });
     const text = references.join('\n');
     const known = this.lists.get(text);
     if (known?.views.every(({ view }) => this.parts.snapshot.view(view.name) === view)) return known;
-    const selection = await this.readList(references, pointer);
+    const selection = await this.readList(references, at);
     if (!text.includes('@')) this.lists.set(text, selection, { size: text.length + 1 });
     return selection;
   }
 
-  private async readList(references: readonly string[], pointer: string): Promise<Selection> {
+  private async readList(references: readonly string[], at: (index: number) => string): Promise<Selection> {
     const faults: FieldFault[] = [];
     const builder = new SelectionBuilder(this);
+    let missing: string | undefined;
     for (const [i, reference] of references.entries()) {
-      const at = `${pointer}/${i}`;
       const [, name = '', prefix, feature = ''] = VIEW_FEATURE.exec(reference) ?? [];
       const view = await this.view(name, prefix);
-      if (!view)
-        faults.push({ pointer: at, expected: 'view:feature of a view that is published', ...this.near(name, feature) });
-      else if (!builder.add(view, feature, { name: reference }))
-        faults.push(unknownFeature(at, builder, view, feature));
+      if (view && builder.add(view, feature, { name: reference })) continue;
+      if (!view && name !== '') missing ??= prefix === undefined ? name : `${name}@${prefix}`;
+      const fault = view ? unknownFeature(builder, view, feature) : this.unknownView(name, feature);
+      faults.push({ pointer: at(i), ...fault, received: received(reference) });
     }
     if (faults.length === 0) return builder.build();
-    throw new DomainError('invalid_parameter', 'Some of the features do not exist.', { faults: faults.slice(0, 64) });
+    const shown = faults.slice(0, 64);
+    // A view that is not there is said as everywhere; of those that are, a name is wrong.
+    if (missing !== undefined) throw unknownView(missing, this.parts.snapshot, shown);
+    throw new DomainError('invalid_parameter', 'Some of the features do not exist.', { faults: shown });
   }
 
   /** All that a view offers: `name`, or `name@` and the beginning of a hash. */
@@ -130,10 +136,10 @@ export class Selections {
     return { view, ...builder.build() };
   }
 
-  /** Of a reference to a view that there is not. */
-  private near(name: string, feature: string): Pick<FieldFault, 'hint'> {
+  private unknownView(name: string, feature: string): Omit<FieldFault, 'pointer'> {
     const [near] = nearestWords(name, namesOfViews(this.parts.snapshot));
-    return near === undefined ? {} : { hint: `did you mean '${near}:${feature}'?` };
+    const hint = near === undefined ? {} : { hint: `did you mean '${near}:${feature}'?` };
+    return { expected: 'view:feature of a view that is published', ...hint };
   }
 
   private async view(name: string, prefix: string | undefined): Promise<FeatureView | undefined> {
@@ -233,17 +239,19 @@ function namesOfViews(snapshot: Pick<DefinitionSnapshot, 'views'>): readonly str
 }
 
 /** Of a name, or a reference that begins with one. */
-export function unknownView(reference: string, snapshot: Pick<DefinitionSnapshot, 'views'>): DomainError {
+export function unknownView(
+  reference: string,
+  snapshot: Pick<DefinitionSnapshot, 'views'>,
+  faults?: readonly FieldFault[],
+): DomainError {
   const near = nearestWords(reference.split('@')[0] ?? '', namesOfViews(snapshot));
   const hint = near.map((name) => ` Did you mean '${name}'?`).join('');
-  return new DomainError('feature_view_not_found', `There is no feature view '${reference.slice(0, 128)}'.${hint}`);
+  const detail = `There is no feature view '${reference.slice(0, 128)}'.${hint}`;
+  return new DomainError('feature_view_not_found', detail, faults && { faults });
 }
 
-function unknownFeature(pointer: string, builder: SelectionBuilder, view: FeatureView, feature: string): FieldFault {
+function unknownFeature(builder: SelectionBuilder, view: FeatureView, feature: string): Omit<FieldFault, 'pointer'> {
   const [near] = nearestWords(feature, builder.names(view));
-  return {
-    pointer,
-    expected: `a feature of '${view.name}'`,
-    ...(near === undefined ? {} : { hint: `did you mean '${near}'?` }),
-  };
+  const hint = near === undefined ? {} : { hint: `did you mean '${near}'?` };
+  return { expected: `a feature of '${view.name}'`, ...hint };
 }

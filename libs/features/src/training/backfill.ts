@@ -7,6 +7,7 @@ import type { OnlineRow } from '../engine/online-query';
 import type { FeatureValue, ValueStatus } from '../feature-value';
 import type { StreamCatalog } from '../log/stream-catalog';
 import { FeatureProfile, type ProfileSummary } from '../quality/feature-profile';
+import { requestFault } from '../request-fault';
 import type { FeatureReads } from '../serving/feature-reads';
 import { checkRetention } from '../serving/retention';
 import type { Selection, Selections } from '../serving/selection';
@@ -62,7 +63,7 @@ export class Backfills {
     const stream = name === undefined ? undefined : streams.stream(name);
     if (!stream)
       throw new DomainError('invalid_parameter', 'The view has no stream that it could be computed from.', {
-        faults: [{ pointer: '/view', expected: 'a view with a stream' }],
+        faults: [requestFault('/view', 'a view with a stream', request.view)],
       });
     const now = clock.now() * 1000;
     const grid = gridOf(request, { now, skew: this.parts.clockSkewMs * MICROS_PER_MS }, '');

@@ -7,6 +7,7 @@ import type { ValueStatus } from '../feature-value';
 import type { Settlement } from '../log/settlement';
 import type { LoggedStream, StreamCatalog } from '../log/stream-catalog';
 import type { FeatureReads } from '../serving/feature-reads';
+import { requestFault } from '../request-fault';
 import { inFuture } from '../serving/moment';
 import { checkRetention } from '../serving/retention';
 import type { Selection } from '../serving/selection';
@@ -155,7 +156,7 @@ export class TrainingSets {
   ): Promise<TrainingSource> {
     if (rows) return givenRows(rows);
     if (file) return fileRows(file.bytes, () => file.chunks());
-    if (!generate) throw wrong('/rows', 'rows, or generate');
+    if (!generate) throw wrong('/rows', 'rows, or generate', rows);
     const { database, streams } = this.parts;
     const stream = streams.stream(generate.stream);
     if (!stream) throw new DomainError('stream_not_found', `There is no stream '${generate.stream.slice(0, 64)}'.`);
@@ -254,7 +255,7 @@ function knownAtOf(given: unknown, now: Micros): KnownAt {
   if (given === undefined || given === null) return 'row';
   if (given === 'now') return 'now';
   const at = readInstant(given);
-  if (at === undefined) throw wrong('/known_at', `now, or ${INSTANT_EXPECTED}`);
+  if (at === undefined) throw wrong('/known_at', `now, or ${INSTANT_EXPECTED}`, given);
   return Math.min(at, now);
 }
 
@@ -265,28 +266,29 @@ export function gridOf(
   at = '/generate',
 ): Grid {
   const begin = readInstant(from);
-  if (begin === undefined) throw wrong(`${at}/from`, INSTANT_EXPECTED);
+  if (begin === undefined) throw wrong(`${at}/from`, INSTANT_EXPECTED, from);
   const end = to === undefined ? now : readInstant(to);
-  if (end === undefined || end < begin) throw wrong(`${at}/to`, 'a time after from');
-  if (end > now + skew) throw inFuture(`${at}/to`, now);
+  if (end === undefined || end < begin) throw wrong(`${at}/to`, 'a time after from', to);
+  if (end > now + skew) throw inFuture(`${at}/to`, now, to);
   const pace = typeof step === 'string' ? parseDuration(step) : undefined;
-  if (pace === undefined || pace <= 0) throw wrong(`${at}/step`, DURATION_EXPECTED);
+  if (pace === undefined || pace <= 0) throw wrong(`${at}/step`, DURATION_EXPECTED, step);
   return { from: begin, to: Math.min(end, now), step: pace };
 }
 
 /** Its keys are all that the rows have of entities. */
-function requireEntity({ views }: Selection, { entity }: LoggedStream): void {
+function requireEntity({ views }: Selection, { entity, definition }: LoggedStream): void {
   const other = views.find(({ view }) => view.entity.name !== entity.name);
   if (!other) return;
   const { name, entity: needed } = other.view;
   throw wrong(
     '/generate/stream',
     `a stream of the entity '${needed.name}', as '${name}' is; this is of '${entity.name}'`,
+    definition.name,
   );
 }
 
-function wrong(pointer: string, expected: string): DomainError {
+function wrong(pointer: string, expected: string, given: unknown): DomainError {
   return new DomainError('invalid_parameter', `Wrong or missing: ${pointer.slice(1)}.`, {
-    faults: [{ pointer, expected }],
+    faults: [requestFault(pointer, expected, given)],
   });
 }

@@ -3,6 +3,7 @@ import { DomainError } from '@sibyl/kernel';
 import { patiently } from '../log/patience';
 import { linesOf } from '../log/line-upload';
 import type { LoggedStream } from '../log/stream-catalog';
+import { requestFault } from '../request-fault';
 import { instantText, type Micros } from '../time';
 import type { GivenRow } from './training-row';
 
@@ -58,7 +59,7 @@ function parsed(text: string, line: number): GivenRow {
   try {
     return JSON.parse(text) as GivenRow;
   } catch {
-    const fault = { pointer: `/rows/${line - 1}`, expected: 'one JSON object a line' };
+    const fault = requestFault(`/rows/${line - 1}`, 'one JSON object a line', text);
     throw new DomainError('invalid_parameter', 'A line is no JSON.', { faults: [fault] });
   }
 }
