@@ -44,7 +44,7 @@ const GIVEN = 'momentum_given';
 
 async function uploadAs(server, folder, name, more) {
   const source = path.join(REPOSITORY, 'examples/models/momentum-1.3.0');
-  for (const name of fs.readdirSync(source)) fs.copyFileSync(path.join(source, name), path.join(folder, name));
+  for (const one of fs.readdirSync(source)) fs.copyFileSync(path.join(source, one), path.join(folder, one));
   const file = path.join(folder, 'sibyl.json');
   const manifest = { ...JSON.parse(fs.readFileSync(file, 'utf8')), name, ...more };
   fs.writeFileSync(file, JSON.stringify(manifest));

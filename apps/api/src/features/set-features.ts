@@ -35,6 +35,7 @@ const WHOLE_ROWS = 32;
 /** All reads of the past of one call together, and how much of it they may wait until what had arrived by then is known. */
 const PAST_LIMIT_MS = 2000;
 const PAST_WAIT_MS = PAST_LIMIT_MS / 2;
+const NONE = new Map<number, never>();
 const NOTHING: FilledRow = { values: new Map(), amended: [], defaulted: [], stale: [], basis: undefined };
 /** The key of a request that names no entity: no event can have it, so that the policy of the set decides what becomes of it. */
 const NOBODY = '';
@@ -137,19 +138,26 @@ export class SetFeatures implements VersionFeatures {
   }
 
   private readBound(binding: Binding, rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
-    const filled: (FilledRow | DomainError)[] = [];
+    const filled: (FilledRow | DomainError)[] = rows.map(() => NOTHING);
+    const asked = this.sort(binding, rows, filled);
+    const { now, past, whole } = asked;
+    if (past.size > 0 || now.length > ROWS || whole.size > WHOLE_ROWS) return this.readMany(binding, asked, filled);
+    for (const [index, ask] of whole) filled[index] = this.tryGiven(binding, ask);
+    if (now.length === 0) return filled;
+    const answer = this.parts.sets.read(binding.selection, { rows: rowsOf(now) });
+    if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
+    return answer.then((read) => this.fill(binding, now, read, filled));
+  }
+
+  /** By what has to be read; what is wrong with a row goes into `filled` at once. */
+  private sort(binding: Binding, rows: readonly FeatureAsk[], filled: (FilledRow | DomainError)[]): AskedRows {
     const now: Asked[] = [];
     let past: Map<number, Asked[]> | undefined;
     let whole: Map<number, FeatureAsk> | undefined;
-    for (let index = 0; index < rows.length; index++) {
-      filled.push(NOTHING);
-      const ask = rows[index] as FeatureAsk;
-      if (!leavesOut(this.served.contract, ask.features)) {
-        (whole ??= new Map()).set(index, ask);
-        continue;
-      }
-      const asked = this.tryAsk(binding, ask, index);
-      if (asked instanceof DomainError) filled[index] = asked;
+    for (const [index, ask] of rows.entries()) {
+      const asked = leavesOut(this.served.contract, ask.features) ? this.tryAsk(binding, ask, index) : undefined;
+      if (asked === undefined) (whole ??= new Map()).set(index, ask);
+      else if (asked instanceof DomainError) filled[index] = asked;
       else if (asked.at === undefined) now.push(asked);
       else {
         past ??= new Map();
@@ -158,13 +166,7 @@ export class SetFeatures implements VersionFeatures {
         past.set(asked.at, ofMoment);
       }
     }
-    if (past !== undefined || now.length > ROWS || (whole !== undefined && whole.size > WHOLE_ROWS))
-      return this.readMany(binding, { now, past: past ?? new Map(), whole: whole ?? new Map() }, filled);
-    for (const [index, ask] of whole ?? []) filled[index] = this.tryGiven(binding, ask);
-    if (now.length === 0) return filled;
-    const answer = this.parts.sets.read(binding.selection, { rows: rowsOf(now) });
-    if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
-    return answer.then((read) => this.fill(binding, now, read, filled));
+    return { now, past: past ?? NONE, whole: whole ?? NONE };
   }
 
   /** Reads of several moments, one after the other, in one limit; what comes after it is TIMEOUT. */

@@ -203,11 +203,11 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     return lacking.filter(({ status }) => status === 'NOT_FOUND').map(({ name }) => name);
   }
 
-  private notAllowed({ pointer, nameOf }: SentRow): DomainError {
-    const names = new Set(this.wrong.map(({ view, slot }) => nameOf(view, slot) ?? ''));
+  private notAllowed(sent: SentRow): DomainError {
+    const names = new Set(this.wrong.map(({ view, slot }) => sent.nameOf(view, slot) ?? ''));
     const some = [...names].slice(0, 64);
     return new DomainError('input_not_allowed', `Rules of feature set ${this.set.name} reject: ${some.join(', ')}.`, {
-      faults: some.map((name) => ({ pointer: pointerTo(pointer, name), expected: 'what its rules allow' })),
+      faults: some.map((name) => ({ pointer: pointerTo(sent.pointer, name), expected: 'what its rules allow' })),
     });
   }
 }
