@@ -159,23 +159,23 @@ export class LiveReads {
     const keeps = keepsVectors(task.program);
     const asked = { at, given: task.given, keepStale: query.keepStale };
     const known = recallFrame(task.program, memo, states, asked);
-    task.frame =
-      keeps && known ? known : evaluate(task.program, inputsOf(query, task, states, moment, memo), at, known);
+    const vector = keeps ? known : undefined;
+    task.frame = vector ?? evaluate(task.program, inputsOf(query, task, states, moment, memo), at, known);
+    if (!known && memo) rememberFrame(task.program, memo, states, task.frame);
     task.done = finder.misses === before;
-    if (keeps && known && task.tier === 'state') task.tier = 'vector';
+    if (vector && task.tier === 'state') task.tier = 'vector';
     if (!task.done) {
       task.states = undefined;
       task.tier = 'log';
     }
-    if (keeps && known) vectors.hits += 1;
-    else if (keeps) vectors.misses += 1;
-    if (!known && memo) rememberFrame(task.program, memo, states, task.frame);
-    if ((!known || !keeps) && memo) this.leave(task, memo);
+    if (vector) vectors.hits += 1;
+    else this.leave(task, memo);
+    if (keeps && !vector) vectors.misses += 1;
   }
 
-  /** Keeps what was computed for who asks next, as much as it weighs. */
-  private leave({ program, entity, given }: Task, memo: Memo): void {
-    if (program.weighs || given) this.options.store.weighRead(program, entity, memo);
+  /** What was computed is kept for who asks next, and weighs. */
+  private leave({ program, entity, given }: Task, memo: Memo | undefined): void {
+    if (memo && (program.weighs || given)) this.options.store.weighRead(program, entity, memo);
   }
 
   /** The time, which never goes back: sums over tiles have gone on with it. */
