@@ -146,6 +146,8 @@ describe('training sets', () => {
     const { result } = await ended(grid);
     expect(result).toMatchObject({ views: [view], rows: 9 });
     expect(result).not.toHaveProperty('feature_set');
+    // All that had arrived by then is known, and nobody had to wait for it.
+    expect(result).not.toHaveProperty('degraded');
     const body = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
     const headers = { 'content-type': 'application/x-ndjson' };
     const lines = await client.call('POST', `/v1/features/historical?set=${set}`, { headers, body });

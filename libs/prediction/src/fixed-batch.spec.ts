@@ -103,6 +103,30 @@ describe('a request of another number of rows', () => {
     expect(answer(request(5), 3, () => [whole]).error).toMatchObject({ code: 'batch_too_large' });
   });
 
+  it('is refused where its rows differ from run to run in more than their number', () => {
+    let runs = 0;
+    const growing = (): Tensor[] => {
+      const shape = [3, ++runs];
+      return [{ name: 'y', datatype: 'FP32', shape, data: new Float32Array(3 * runs) }];
+    };
+    expect(answer(request(5), 3, growing)).toMatchObject({ outputs: undefined, error: { code: 'batch_too_large' } });
+  });
+
+  it('is answered once, whatever becomes of its other runs', () => {
+    const told: string[] = [];
+    const runs: { readonly run: InferRequest; readonly hears: InferReceiver }[] = [];
+    const receiver: InferReceiver = {
+      answered: () => told.push('answered'),
+      failed: ({ message }) => told.push(message),
+    };
+    runInFixedBatches(request(9), batchOf, receiver, (run, hears) => runs.push({ run, hears }));
+    expect(runs).toHaveLength(3);
+    runs[0]?.hears.answered(runs[0].run.inputs);
+    runs[1]?.hears.failed(new Error('first'));
+    runs[2]?.hears.failed(new Error('second'));
+    expect(told).toEqual(['first']);
+  });
+
   it('stops when nobody waits any more', () => {
     const asked = request(100);
     const { runs } = answer(asked, 1, (inputs) => {

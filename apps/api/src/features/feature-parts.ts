@@ -74,7 +74,7 @@ export async function startFeatures(foundation: Foundation, { database, trail }:
     { selections, snapshot, store: states, live, past, walks, frames, settlement, now },
     config.featureReads,
   );
-  const sets = new SetReads({ snapshot, selections, frames, history, now });
+  const sets = new SetReads({ snapshot, selections, frames });
   const featurePins = pinsOf(foundation, { database, trail }, sets);
   readMetrics(metrics, states, compiler);
   await snapshot.start();

@@ -59,23 +59,25 @@ const record = (): Promise<void> => Promise.resolve();
 const log = { info: (): void => undefined, warn: (): void => undefined };
 const clock = new SystemClock();
 const metrics = new Metrics();
+const now = (): number => clock.now() * 1000;
+const counter = { count: (): void => undefined };
 
 let test: TestDatabase;
 let featureLog: FeatureLog;
+let store: DefinitionStore;
 let snapshot: DefinitionSnapshot;
+let history: LogHistory;
 let sets: SetReads;
 
 beforeAll(async () => {
   test = await createTestDatabase(featureMigrations);
   const { database } = test;
   const compiler = new DefinitionCompiler();
-  const now = (): number => clock.now() * 1000;
   const states = new StateStore(64 * 1024 * 1024, now);
   snapshot = new DefinitionSnapshot({ database, compiler, log, onChange: () => reads.usePublished() });
-  const store = new DefinitionStore({ database, clock, compiler, snapshot, setsInService: () => Promise.resolve([]) });
+  store = new DefinitionStore({ database, clock, compiler, snapshot, setsInService: () => Promise.resolve([]) });
   const selections = new Selections({ compiler, snapshot, store });
-  const history = new LogHistory(database, snapshot, clock);
-  const counter = { count: (): void => undefined };
+  history = new LogHistory(database, snapshot, clock);
   const live = new LiveReads({ store: states, log: history, now, counter });
   const past = new PastReads({ log: history, now, counter, cacheBytes: 1024 });
   const frames = new SelectedFrames({ store: states, live, past, now, quality: new FeatureQuality() });
@@ -84,7 +86,7 @@ beforeAll(async () => {
     { selections, snapshot, store: states, live, past, walks: new PastWalks(history, now), frames, settlement, now },
     new ReadOptions(),
   );
-  sets = new SetReads({ snapshot, selections, frames, history, now });
+  sets = new SetReads({ snapshot, selections, frames });
   await snapshot.start();
   const logParts = { database, clock, streams: snapshot, listeners: [states], settlement, log, record };
   featureLog = await FeatureLog.start(logParts);
@@ -98,17 +100,14 @@ afterAll(async () => {
   await test.drop();
 });
 
-const slots = NAMES.map((name) => ({
-  ...{ name, shape: [], datatype: 'FP64' as const, write: elementWriter('FP64'), nullable: true },
-}));
-const served = {
-  model: 'm',
-  version: '1',
-  contract: { slots },
-  facts: { featureSet: 'inputs' },
-} as unknown as ServedVersion;
+function servedBy(featureSet: string, names: readonly string[]): ServedVersion {
+  const slots = names.map((name) => ({
+    ...{ name, shape: [], datatype: 'FP64' as const, write: elementWriter('FP64'), nullable: true },
+  }));
+  return { model: 'm', version: '1', contract: { slots }, facts: { featureSet } } as unknown as ServedVersion;
+}
 
-async function predict(features: Record<string, unknown> = {}): Promise<FilledRow> {
+async function predict(features: Record<string, unknown> = {}, served = servedBy('inputs', NAMES)): Promise<FilledRow> {
   const pins = { of: () => Promise.resolve({ faults: [] }) };
   const source = new SetFeatures({ sets, pins, clock, metrics, clockSkewMs: 5000 }, served);
   // The first reads the log, which may take longer than a prediction waits.
@@ -126,15 +125,19 @@ const recordOf = ({ basis }: FilledRow): Recorded => JSON.parse(basis?.json() ??
 async function replay({ at, given, streams }: Recorded): Promise<Pick<Recorded, 'values' | 'statuses'>> {
   const program = sets.find('inputs') as SetSelection;
   const known = new Map(streams.map((one) => [`${one.stream} ${one.entity}`, readInstant(one.ingested_at)]));
+  const recorded: Pick<LogHistory, 'read'> = {
+    read: (queries, deadline) =>
+      history.read(
+        queries.map((query) => ({ ...query, knownAt: known.get(`${query.stream} ${query.entity}`) ?? 0 })),
+        deadline,
+      ),
+  };
   const slotOf = (name: string): number => program.programs[0]?.slots.get(name) ?? -1;
   const values = program.programs[0]?.plan.outputs.map(({ name }) => given?.[`market:${name}`]) ?? [];
   const row = { entities: ['A'], ...(given && { given: [{ values, key: 'again' }] }) };
-  const answer = await sets.readAgain(
-    program,
-    [row],
-    readInstant(at) as number,
-    (stream, entity) => known.get(`${stream} ${entity}`) ?? 0,
-  );
+  const moment = { at: readInstant(at) as number, knownAt: readInstant(at) as number, corrected: false };
+  const past = new PastReads({ log: recorded, now, counter, cacheBytes: 1024 });
+  const answer = await past.read({ views: program.programs, rows: [row] }, moment);
   const frame = answer.frames[0]?.[0];
   const all = <T>(of: readonly T[] | undefined): Record<string, T | undefined> =>
     Object.fromEntries(NAMES.map((name) => [name, of?.[slotOf(name)]]));
@@ -178,3 +181,24 @@ it('the record of a prediction gives the same features again, whatever came late
   const all = first.streams.map((stream) => ({ ...stream, ingested_at: new Date().toISOString() }));
   expect((await replay({ ...first, streams: all })).values).not.toEqual(first.values);
 }, 60_000);
+
+it('what a request gives goes by the names of the model, and by those of the view where the model has no such name', async () => {
+  const renamed = {
+    ...{ kind: 'FeatureSet', name: 'renamed', on_missing: 'null' },
+    features: [{ name: 'price', feature: 'market:mean5' }, { name: 'x', feature: 'market:price' }, 'market:net'],
+  };
+  await store.publish(actor, { kind: 'set', name: 'renamed', document: renamed }, record);
+  const served = servedBy('renamed', ['price', 'x', 'net']);
+  const given = async (features: Record<string, number>): Promise<unknown> => {
+    const { given: told, values } = recordOf(await predict(features, served));
+    return [told, values['net']];
+  };
+  expect(await given({ x: 5 })).toEqual([{ 'market:price': 5 }, 4]);
+  expect(await given({ x: 5, price: 9 })).toEqual([{ 'market:price': 5, 'market:mean5': 9 }, 4]);
+  expect(await given({ x: 5, traded: 3, fee: 2 })).toEqual([
+    { 'market:price': 5, 'market:traded': 3, 'market:fee': 2 },
+    3,
+  ]);
+  expect(await given({ mean5: 7, price: 9, x: 5 })).toEqual([{ 'market:price': 5, 'market:mean5': 9 }, 4]);
+  expect(await given({ x: 5, price: 9, mean5: 7 })).toEqual([{ 'market:price': 5, 'market:mean5': 9 }, 4]);
+}, 30_000);

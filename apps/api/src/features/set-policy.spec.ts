@@ -199,4 +199,51 @@ it('a model gets what the request gives by the name of the view, and null only w
   expect(policyRow(selection, given('NULL', null)).values).toEqual(new Map([['x', null]]));
   const strict = { ...slotOf('FP64'), nullable: false } as FeatureSlot;
   expect(policyRow(selection, given('NULL', null), strict).values).toEqual(new Map());
+  expect(policyRow(selection, given('PRESENT', 300), slotOf('INT8')).values).toEqual(new Map());
+  // What rules put in its place is named as what stands in.
+  const replaced = policyRow(selection, frameOf('DEFAULTED', false, 3));
+  expect([replaced.defaulted, replaced.values.get('x')]).toEqual([['x'], VALUE]);
+  expect(replaced.amended.map(({ value }) => value)).toEqual([VALUE]);
+});
+
+it('after what has no value stands what the request would have to give for it, and nothing twice', () => {
+  const steps = [
+    { kind: 'request', slot: 0, feature: { required: false } },
+    { kind: 'expression', slot: 1, slots: [0] },
+  ];
+  const outputs = ['amount', 'cost'].map((name, step) => ({ name, step }));
+  const pointersOf = (...names: string[]): unknown => {
+    const selection = selectionOf({ onMissing: 'error', onStale: 'error' });
+    const members = names.map((name) => ({
+      ...(selection.members[0] as (typeof selection.members)[number]),
+      ...{ name, feature: name, slot: outputs.findIndex((output) => output.name === name) },
+    }));
+    const views = [{ view: { name: 'v' }, program: { plan: { steps, outputs } } }];
+    const slots = names.map((name) => ({ ...slotOf('FP64'), name }));
+    const both = { ...selection, members, views } as unknown as SetSelection;
+    const none = frameOf('NOT_FOUND', false);
+    const frame: Frame = {
+      ...none,
+      values: [null, null],
+      statuses: ['NOT_FOUND', 'NOT_FOUND'],
+      times: [Number.NaN, Number.NaN],
+    };
+    try {
+      new PolicyRow(both, bindMembers(both, slots, metrics), [frame]).conclude(
+        { ...SENT, nameOf: () => undefined },
+        AT,
+      );
+    } catch (error) {
+      return (error as DomainError).faults?.map(({ pointer, received }) => [pointer, received]);
+    }
+    return undefined;
+  };
+  expect(pointersOf('cost')).toEqual([
+    ['/features/cost', 'NOT_FOUND'],
+    ['/features/amount', 'nothing'],
+  ]);
+  expect(pointersOf('amount', 'cost')).toEqual([
+    ['/features/amount', 'NOT_FOUND'],
+    ['/features/cost', 'NOT_FOUND'],
+  ]);
 });

@@ -245,6 +245,34 @@ describe('a read of now', () => {
     expect(await readAt(95.9)).toEqual([95.9, 1, 2]);
   });
 
+  it('that goes on in slices is of its own moment for all of its rows, wherever reads that came between have gone', async () => {
+    const slow: RuleSet = {
+      apply: () => {
+        // As long as it takes until the rest of a read goes on later.
+        for (const begin = performance.now(); performance.now() - begin < 3;);
+        return { value: null };
+      },
+    };
+    const sum = { name: 'sum', op: 'sum', stream: 'spends', inputs: ['amount'], window: { span: 60 * SECOND } };
+    const last = { name: 'amount', op: 'last', stream: 'spends', inputs: ['amount'], rules: slow };
+    const engine = new EngineStand(planOf([spends], [{ ...sum, tile: 10 * SECOND }, last]));
+    engine.now = BEGIN + 100 * SECOND;
+    engine.take(spend(98, 1, 'NL', 'first'), spend(70, 5), spend(98, 6));
+    const query = engine.query('first', 'e');
+    await engine.live.read(query);
+    engine.take(spend(99, 2, 'NL', 'first'));
+    let slices = 0;
+    const next = async (): Promise<void> => {
+      slices += 1;
+      engine.now = BEGIN + 125 * SECOND;
+      engine.take(spend(109, 100), spend(124, 1000));
+      expect(await engine.read()).toMatchObject({ sum: 1111 });
+    };
+    const answer = await engine.live.read({ ...query, pace: { due: true, next } });
+    expect([slices, answer.at]).toEqual([1, BEGIN + 100 * SECOND]);
+    expect([engine.named(answer, 0)['sum'], engine.named(answer, 1)['sum']]).toEqual([3, 11]);
+  });
+
   it('has no value that is made of what could not be read', async () => {
     const engine = new EngineStand(
       planOf(
@@ -401,6 +429,7 @@ describe('a read of the past', () => {
       return [ratio, engine.counts.get('as_of hit') ?? 0];
     };
     expect(await read({ mean: 50 })).toEqual([2, 0]);
+    expect(await read({ limit: 50 })).toEqual([20, 0]);
     expect(await read({ mean: 25 })).toEqual([4, 0]);
     expect(await read({})).toEqual([20, 0]);
     const at = BEGIN + 20 * SECOND;
@@ -429,6 +458,12 @@ describe('a read of the past', () => {
       const value = given[0]?.values[1] === null ? 'NULL' : 20;
       expect(engine.named(await engine.live.read(one))).toMatchObject({ plain: value });
       expect(engine.named(await engine.past.read(one, moment))).toMatchObject({ plain: value });
+    }
+    // Nor is anything lost of a number.
+    for (const amount of [0, -0, 0]) {
+      const one = { ...query, rows: [{ entities: ['e'], given: [readGiven(engine.program, { amount }).given] }] };
+      for (const answer of [await engine.live.read(one), await engine.past.read(one, moment)])
+        expect(engine.named(answer)['amount']).toBe(amount);
     }
     for (const answer of [await engine.live.read(query), await engine.past.read(query, moment)])
       expect(wanted.map((_, row) => engine.named(answer, row)['plain'])).toEqual(wanted);

@@ -1,8 +1,10 @@
+import type { Database } from '@sibyl/database';
 import { startOwnPostgres } from '@sibyl/database/testing';
 import { Client } from 'pg';
 import { setTimeout as pause } from 'node:timers/promises';
 import { FeatureLog } from '../log/feature-log';
-import type { Settlement } from '../log/settlement';
+import { CommitFollower, type FollowerParts } from '../log/commit-follower';
+import { Settlement } from '../log/settlement';
 import { LogStand, unrecorded } from '../testing/log-stand';
 import { planOf } from '../testing/test-plans';
 import type { Micros } from '../time';
@@ -120,9 +122,27 @@ it('says so where the wait ends before', async () => {
     expect(await read(strict(at - 120_000_000))).not.toHaveProperty('unsettled');
     expect(await read(strict(settlement.upTo))).not.toHaveProperty('unsettled');
     expect(await read(strict(at, { present: true }))).not.toHaveProperty('unsettled');
+    // Nor does who has waited already.
+    const asked = read(await past.settle({ deadlineMs: 100 }, strict(at)));
+    expect(settlement.wanted).toBe(false);
+    expect(await asked).toMatchObject({ unsettled: true });
     const query = { views, rows: [{ entities: ['A'] }], deadlineMs: 600 };
     const known = { at: at - 1000, knownAt: at, corrected: true };
     expect(await past.explain(query, known, 0)).toMatchObject({ unsettled: true });
+  });
+}, 30_000);
+
+it('what was read while a commit hangs is not kept for later, however long it hangs', async () => {
+  const counter = { count: (): void => undefined };
+  const later = (): Micros => now() + 3_600_000_000;
+  const kept = new PastReads({ log: stand.history, now: later, counter, settlement, cacheBytes: 1024 * 1024 });
+  const query = { views, rows: [{ entities: ['A'] }], deadlineMs: 10_000 };
+  await whileHeld(3.5, async (at, release) => {
+    const moment = strict(at, { waitMs: 0 });
+    expect(priceOf(await kept.read(query, moment))).toBe(3);
+    await release();
+    expect(await settlement.reach(at, 10_000)).toBe(true);
+    expect(priceOf(await kept.read(query, moment))).toBe(3.5);
   });
 }, 30_000);
 
@@ -136,6 +156,159 @@ it('an explanation waits too', async () => {
     expect(explained).not.toHaveProperty('unsettled');
     expect(explained.steps[0]?.outputs[0]?.value).toBe(4);
   });
+}, 30_000);
+
+/** Of another process, which looks every so many milliseconds by itself. */
+async function following(
+  settled: Settlement,
+  pollMs: number,
+  work: () => Promise<void>,
+  more: Partial<FollowerParts> = {},
+): Promise<void> {
+  const { database, clock, streams } = stand;
+  const parts = {
+    database,
+    clock,
+    streams,
+    settlement: settled,
+    listeners: [],
+    known: () => false,
+    log: silent,
+    ...more,
+  };
+  const follower = new CommitFollower(parts, pollMs);
+  await follower.start();
+  try {
+    await work();
+  } finally {
+    await follower.stop();
+  }
+}
+
+/** Knows when it was looked. */
+class Looked extends Settlement {
+  private looks = 0;
+
+  override looked(ms: number): void {
+    this.looks += 1;
+    super.looked(ms);
+  }
+
+  /** A look begins and ends. */
+  async look(): Promise<void> {
+    for (const { looks } = this; this.looks < looks + 2;) await pause(10);
+  }
+}
+
+it('whoever waits does so until the next look, and that comes at once', async () => {
+  const settled = stand.settlement();
+  await following(settled, 3_600_000, async () => {
+    for (let i = 0; i < 3; i++) {
+      const at = now();
+      expect(settled.has(at)).toBe(false);
+      expect(await settled.reach(at, 10_000)).toBe(true);
+    }
+  });
+}, 60_000);
+
+it('what had arrived before a process began to look is known from then on', async () => {
+  const at = now() - 2000;
+  let known = false;
+  // Unless PostgreSQL has something of its own under way.
+  for (let tries = 0; tries < 5 && !known; tries++) {
+    const settled = stand.settlement();
+    await following(settled, 3_600_000, () => Promise.resolve(void (known = settled.has(at))));
+  }
+  expect(known).toBe(true);
+});
+
+it('no moment is known before all that arrived by then was told of', async () => {
+  const settled = stand.settlement();
+  let [asked, heard] = [0, 0];
+  let open = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  const query = async (sql: string, values?: readonly unknown[]): Promise<object[]> => {
+    if (sql.includes('FROM features.intake')) {
+      asked += 1;
+      await gate;
+    }
+    return stand.database.query<object>(sql, values);
+  };
+  const listeners = [{ taken: (events: readonly object[]) => void (heard += events.length) }];
+  const work = async (): Promise<void> => {
+    await push(5, 950);
+    const at = now();
+    const reached = settled.reach(at, 20_000);
+    while (asked === 0) await pause(10);
+    // Time in which it would be known if nobody waited for what is asked.
+    await pause(50);
+    expect([settled.has(at), heard]).toEqual([false, 0]);
+    open();
+    expect(await reached).toBe(true);
+    expect(heard).toBe(1);
+  };
+  await following(settled, 20, work, { database: { query } as unknown as Database, listeners });
+}, 30_000);
+
+it('what had arrived is known when all that were under way then have ended, though there never is a moment without any', async () => {
+  const settled = new Looked(now);
+  const relay = [new Client({ connectionString: stand.url }), new Client({ connectionString: stand.url })];
+  const begin = (one: Client | undefined): Promise<unknown> | undefined =>
+    one?.query('BEGIN; SELECT pg_current_xact_id()');
+  const handOver = async (): Promise<void> => {
+    await begin(relay[1]);
+    await settled.look();
+    await relay[0]?.query('COMMIT');
+    relay.reverse();
+    await settled.look();
+  };
+  try {
+    for (const one of relay) await one.connect();
+    await begin(relay[0]);
+    const before = now() - 2000;
+    await following(settled, 20, async () => {
+      await settled.look();
+      expect(settled.has(before)).toBe(false);
+      for (const at of [() => before, now, now]) {
+        const asked = settled.reach(at(), 10_000);
+        // The first one ends what was under way at the moment that is looked at, the second one what was at the one that is asked about.
+        await handOver();
+        await handOver();
+        expect(await asked).toBe(true);
+      }
+    });
+  } finally {
+    for (const one of relay) await one.end();
+  }
+}, 60_000);
+
+it('after a clock was set back nothing passes for known that may be stamped once more', async () => {
+  let back = 0;
+  const query = async (sql: string, values?: readonly unknown[]): Promise<object[]> => {
+    const rows = await stand.database.query<{ at?: string }>(sql, values);
+    return rows.map(({ at, ...row }) => ({ ...row, ...(at !== undefined && { at: String(Number(at) - back) }) }));
+  };
+  const settled = new Looked(now);
+  const other = new Client({ connectionString: stand.url });
+  await other.connect();
+  const work = async (): Promise<void> => {
+    const at = now();
+    expect(await settled.reach(at, 10_000)).toBe(true);
+    // While something is under way no later moment comes to be known.
+    await other.query('BEGIN; SELECT pg_current_xact_id()');
+    await settled.look();
+    back = 3_600_000_000;
+    await settled.look();
+    expect(settled.has(at)).toBe(false);
+    await other.query('COMMIT');
+    expect(await settled.reach(at - back, 10_000)).toBe(true);
+    expect(settled.has(at)).toBe(false);
+  };
+  try {
+    await following(settled, 20, work, { database: { query } as unknown as Database });
+  } finally {
+    await other.end();
+  }
 }, 30_000);
 
 it('nobody is waited for when all is known', async () => {

@@ -70,6 +70,8 @@ describe('the moments at which a window holds the same events', () => {
     const series = { ...seriesOf([[1, 2]], [SECOND, 2 * SECOND]), whole: false };
     const sum = compiled('sum', { window: { span: SPAN } });
     expect(boundsOf(sum, series, 5 * SECOND)).toEqual([5 * SECOND, 10 * SECOND]);
+    // Once one of those that are kept has left the window, it is known when that was.
+    expect(boundsOf(sum, series, 10.5 * SECOND)).toEqual([10 * SECOND, 11 * SECOND]);
     expect(boundsOf(sum, { ...series, cut: true }, 5 * SECOND)).toEqual([5 * SECOND, 5 * SECOND + 1]);
   });
 });

@@ -40,5 +40,24 @@ describe('an answer for a client of Feast', () => {
   it('has what has no time at the beginning of time', async () => {
     const [column] = await columnsOf(rowOf(['NOT_FOUND', 'NOT_FOUND'], [Number.NaN, Number.NaN]));
     expect(column).toEqual({ values: [null], statuses: ['NOT_FOUND'], event_timestamps: ['1970-01-01T00:00:00Z'] });
+    const [mixed] = await columnsOf(rowOf(['PRESENT', 'PRESENT'], [1, 1]), rowOf(['NULL', 'NULL'], [Number.NaN, 2]));
+    expect(mixed).toMatchObject({ event_timestamps: [iso(1), '1970-01-01T00:00:00Z'] });
+  });
+
+  it.each<[ValueStatus, string]>([
+    ['PRESENT', 'PRESENT'],
+    ['DEFAULTED', 'PRESENT'],
+    ['NULL', 'NULL_VALUE'],
+    ['WARMING_UP', 'NULL_VALUE'],
+    ['NOT_FOUND', 'NOT_FOUND'],
+    ['STALE', 'OUTSIDE_MAX_AGE'],
+    ['NON_FINITE', 'INVALID'],
+    ['INVALID', 'INVALID'],
+    ['TIMEOUT', 'INVALID'],
+  ])('calls %s %s', async (status, called) => {
+    expect(await columnsOf(rowOf([status, status], [1, 1]))).toMatchObject([
+      { statuses: [called] },
+      { statuses: [called] },
+    ]);
   });
 });

@@ -38,13 +38,19 @@ export function readKeys(rules: readonly EntityRule[], entity: unknown, at: Plac
     const given = Object.hasOwn(entity, rule.name) ? entity[rule.name] : undefined;
     const key = entityKey(rule, given);
     if (typeof key === 'string') keys.push(key);
-    else faults.push(requestFault(at(rule.name), key.expected, given));
+    else addOnce(faults, requestFault(at(rule.name), key.expected, given));
   }
   for (const name in entity) {
     if (rules.some((rule) => rule.name === name)) continue;
     faults.push({ pointer: at(name), expected: `one of ${namesOf(rules)}`, received: 'a key that does not exist' });
   }
   return keys;
+}
+
+/** Views of one entity all ask for the same. */
+function addOnce(faults: FieldFault[], fault: FieldFault): void {
+  if (!faults.some(({ pointer, expected }) => pointer === fault.pointer && expected === fault.expected))
+    faults.push(fault);
 }
 
 /** The key of what has only one: by itself, or in an object by its name. */

@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { MAX_SERIES_EVENTS } from '../engine/series';
 import { randomNumbers } from '../operators/testing';
 import { LogStand } from '../testing/log-stand';
 import { DefinitionCompiler } from '../store/definition-compiler';
@@ -244,6 +245,31 @@ describe('history', () => {
     expect(expected.some(({ whole }) => whole)).toBe(true);
     expect(expected.some(({ whole }) => !whole)).toBe(true);
   });
+
+  it('of more events than are read at once has the newest of them, and says so, by itself and among many', async () => {
+    const of = entity();
+    const most = MAX_SERIES_EVENTS + 1;
+    for (let from = 0; from < most + 40; from += 5000) {
+      const count = Math.min(5000, most + 40 - from);
+      await push('ticks', ...Array.from({ length: count }, (_, i) => tick(of, (from + i) / 1000, from + i)));
+    }
+    const now = (Date.now() + 60_000) * MS;
+    const asked = { stream: 'ticks', entity: of, at: now, knownAt: now, corrected: false, events: 30 };
+    const all: HistoryQuery = { ...asked, since: START * MS };
+    const exact: HistoryQuery = { ...asked, since: (START + 40 * 60) * MS };
+    const bounds = async (...queries: HistoryQuery[]): Promise<unknown[]> => {
+      const answers = await stand.history.read(queries, (Date.now() + 20_000) * MS);
+      return answers.map(({ events, cut }) => [events.length, events[0]?.values[0], cut]);
+    };
+    const expected = [most, 40];
+    expect(await bounds(all)).toEqual([[...expected, true]]);
+    expect(await bounds(exact)).toEqual([[...expected, false]]);
+    const others = Array.from({ length: 10 }, () => ({ ...exact, entity: 'nobody' }));
+    expect((await bounds(all, exact, ...others)).slice(0, 2)).toEqual([
+      [...expected, true],
+      [...expected, false],
+    ]);
+  }, 60_000);
 
   it('is read for all queries in one statement, in their order', async () => {
     const [a, b] = [entity(), entity()];

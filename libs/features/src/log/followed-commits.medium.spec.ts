@@ -1,7 +1,8 @@
+import type { Database } from '@sibyl/database';
 import { SystemClock } from '@sibyl/kernel';
 import { Client } from 'pg';
 import { LogStand } from '../testing/log-stand';
-import { CommitFollower } from './commit-follower';
+import { CommitFollower, type FollowerParts } from './commit-follower';
 import type { EventListener, TakenEvent } from './feature-event';
 import { INTAKE_KEPT } from './log-keeper';
 import { RedisFanOut } from './redis-fan-out';
@@ -37,13 +38,11 @@ const event = (entity: string, price: number): object => ({
 async function following(
   listener: Pick<EventListener, 'lapsed' | 'taken'>,
   work: () => Promise<void>,
-  { clock = stand.clock, known = (_commit: string): boolean => false } = {},
+  more: Partial<FollowerParts> = {},
 ): Promise<void> {
-  const { database, streams } = stand;
-  const follower = new CommitFollower(
-    { database, clock, streams, listeners: [listener], settlement: stand.settlement(), known, log: silent },
-    20,
-  );
+  const { database, clock, streams } = stand;
+  const parts = { database, clock, streams, settlement: stand.settlement(), known: () => false, log: silent };
+  const follower = new CommitFollower({ ...parts, listeners: [listener], ...more }, 20);
   await follower.start();
   try {
     await work();
@@ -72,6 +71,28 @@ it('whoever was away for nearly as long as commits are kept forgets what it has,
     expect(lapses).toBe(1);
   };
   await following(listener, work, { clock });
+});
+
+it('that nothing could be looked for is told once each time', async () => {
+  let [down, failed, looked, warned] = [false, 0, 0, 0];
+  const query = async (sql: string, values?: readonly unknown[]): Promise<object[]> => {
+    if (down) throw new Error(`down for the ${++failed}th time`);
+    looked += 1;
+    return stand.database.query<object>(sql, values);
+  };
+  const log = { warn: () => void warned++ };
+  const work = async (): Promise<void> => {
+    for (const times of [1, 2]) {
+      down = true;
+      const before = failed;
+      await until(() => failed > before + 3);
+      expect(warned).toBe(times);
+      down = false;
+      const seen = looked;
+      await until(() => looked > seen + 4);
+    }
+  };
+  await following({ taken: () => undefined }, work, { database: { query } as unknown as Database, log });
 });
 
 it('what came through Redis in part is looked for in the log, and what came whole is not', async () => {

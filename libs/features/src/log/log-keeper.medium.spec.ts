@@ -1,4 +1,5 @@
 import type { ChangeRecord } from '@sibyl/audit';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { LogStand, unrecorded } from '../testing/log-stand';
 import { DAY, streamDefinition } from '../testing/stream-definition';
@@ -71,6 +72,30 @@ describe('a cut of the log that no stream keeps any more', () => {
     // Of B nothing is left.
     expect(await keeper().forget()).toBe(1);
   });
+
+  it('is dropped by one process, and another one does not wait for it', async () => {
+    const writer = stand.writer();
+    for (const day of [13, 12]) await stand.push(writer, 'days', event('A', day * 86_400, 1));
+    await owner.query(`UPDATE features.stream SET retention = ${10 * DAY}`);
+    let go: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (go = resolve));
+    const changes: ChangeRecord[] = [];
+    const record = (_: unknown, change: ChangeRecord): Promise<void> => {
+      changes.push(change);
+      return held;
+    };
+    const one = keeper({ record }).keep();
+    while (changes.length === 0) await pause(10);
+    const other = keeper({ record: () => Promise.reject(new Error('it is at it')) }).keep();
+    const waits = new AbortController();
+    const answer = await Promise.race([other, pause(5000, 'it waits', waits)]).finally(go);
+    waits.abort();
+    expect(answer).toEqual([]);
+    expect(await one).toHaveLength(2);
+    // How many events were in them is told once somebody counted.
+    for (const { changes: told } of changes) expect(told).not.toHaveProperty('events_about');
+    await other;
+  }, 15_000);
 });
 
 describe('entities whose events are all gone', () => {
@@ -138,5 +163,38 @@ describe('entities whose events are all gone', () => {
       await age(id, names);
     }
     expect(gone).toBeGreaterThan(0);
+  }, 60_000);
+});
+
+describe('a cut that is dropped', () => {
+  /** One event of ten days ago in each of these streams, of the class of days. */
+  async function streamsWithEvents(names: readonly string[]): Promise<void> {
+    const writer = stand.writer();
+    for (const name of names) {
+      await stand.addStream(streamDefinition({ name, retention: 30 * DAY }));
+      await stand.push(writer, name, event('A', 10 * 86_400, 1));
+    }
+  }
+  const keepFor = (days: number, like: string): Promise<unknown> =>
+    owner.query('UPDATE features.stream SET retention = $1 WHERE name LIKE $2', [days * DAY, like]);
+
+  it('is not while one stream of its class keeps what is in it, and no stream of another class holds it', async () => {
+    await streamsWithEvents(['brief', 'lasting']);
+    await stand.addStream(streamDefinition({ name: 'years', retention: 3650 * DAY }));
+    await keepFor(5, '%');
+    await keepFor(3650, 'years');
+    await keepFor(20, 'lasting');
+    expect(await keeper().keep()).toEqual([]);
+    await keepFor(5, 'lasting');
+    expect(await keeper().keep()).toHaveLength(1);
+  });
+
+  it('of more streams than are worth naming names some, and says how many more there were', async () => {
+    const names = Array.from({ length: 103 }, (_, i) => `n${String(i).padStart(3, '0')}`);
+    await streamsWithEvents(names);
+    await keepFor(5, '%');
+    const changes: ChangeRecord[] = [];
+    await keeper({ record: (_, change) => Promise.resolve(void changes.push(change)) }).keep();
+    expect(changes).toMatchObject([{ changes: { streams: names.slice(0, 100), more_streams: 3 } }]);
   }, 60_000);
 });

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { MICROS_PER_SECOND } from '../time';
 import { Settlement } from './settlement';
 
@@ -28,4 +29,14 @@ describe('a moment', () => {
     expect(await both).toEqual([true, true]);
     expect([hurried, settlement.wanted]).toEqual([1, false]);
   });
+});
+
+it('who is not told that somebody looked is deaf after as long as the last look said', async () => {
+  const settlement = new Settlement(() => 0);
+  expect(settlement.deaf).toBe(false);
+  settlement.looked(0);
+  await pause(5);
+  expect(settlement.deaf).toBe(true);
+  settlement.looked(3_600_000);
+  expect(settlement.deaf).toBe(false);
 });

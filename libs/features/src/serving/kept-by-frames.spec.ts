@@ -28,14 +28,28 @@ describe('what was made of frames', () => {
 
   it('is not kept where a frame serves for one moment only', () => {
     const kept = counting(10_000);
+    const selection = selectionOf(1);
     const frames = [frameOf(), frameOf(2)];
-    expect([kept.of(selectionOf(1), frames), kept.of(selectionOf(1), frames)]).toEqual([1, 2]);
+    expect([kept.of(selection, frames), kept.of(selection, frames)]).toEqual([1, 2]);
+    const longer = [frameOf(), frameOf(3)];
+    expect([kept.of(selection, longer), kept.of(selection, longer)]).toEqual([3, 3]);
+  });
+
+  it('weighs as much as it has members', () => {
+    const kept = counting(5 * 180);
+    const [few, many] = [selectionOf(1), selectionOf(8)];
+    const first = [frameOf()];
+    const madeFirst = kept.of(few, first);
+    // Each fills the room by itself.
+    for (let i = 0; i < 2; i++) kept.of(many, [frameOf()]);
+    expect(kept.of(few, first)).not.toBe(madeFirst);
   });
 
   it('is not kept where a frame serves for the first time', () => {
     const kept = counting(10_000);
+    const selection = selectionOf(1);
     const frames = [frameOf(), { ...frameOf(), found: false }];
-    expect([kept.of(selectionOf(1), frames), kept.of(selectionOf(1), frames)]).toEqual([1, 2]);
+    expect([kept.of(selection, frames), kept.of(selection, frames)]).toEqual([1, 2]);
   });
 
   it('makes room for what is used, the heavier the sooner', () => {

@@ -22,6 +22,11 @@ describe('LargeReads', () => {
     works[1]?.end();
     await turns();
     expect([begun(), works[4]?.begun]).toEqual([5, true]);
+    // Whoever comes now finds no seat free, and waits behind the sixth.
+    works.push(new Work());
+    ended.push(reads.run((works[6] as Work).run));
+    await turns();
+    expect(begun()).toBe(5);
     for (const work of works) {
       work.end();
       await turns();

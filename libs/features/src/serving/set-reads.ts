@@ -1,19 +1,15 @@
 import { evaluate } from '../engine/evaluate';
 import type { Frame } from '../engine/frame';
-import { PastReads } from '../engine/past-reads';
 import type { OnlineAnswer, OnlineRow } from '../engine/online-query';
-import type { EventHistory } from '../log/feature-event';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { Micros } from '../time';
-import { queryOf, type SelectedFrames, type SelectionRead } from './selected-frames';
+import type { SelectedFrames, SelectionRead } from './selected-frames';
 import type { Selections, SetSelection } from './selection';
 
 export interface SetReadsParts {
   readonly snapshot: DefinitionSnapshot;
   readonly selections: Pick<Selections, 'ofKnown'>;
   readonly frames: SelectedFrames;
-  readonly history: EventHistory;
-  readonly now: () => Micros;
 }
 
 /** Values of feature sets for those who cannot wait: predictions. What is in memory is answered at once, without a promise. */
@@ -46,28 +42,4 @@ export class SetReads {
       return evaluate(program, { entity: '', states, lookup: () => undefined, given: given[view] }, at);
     });
   }
-
-  /**
-   * What a read came to then, computed again: `known` says, of each entity on each stream, the latest arrival that was known, as the
-   * record of the read has it. Nothing that came since can change it, as long as the events are kept.
-   */
-  readAgain(
-    selection: SetSelection,
-    rows: readonly OnlineRow[],
-    at: Micros,
-    known: (stream: string, entity: string) => Micros,
-  ): Promise<OnlineAnswer> {
-    const { history, now } = this.parts;
-    const log: EventHistory = {
-      read: (queries, deadline) =>
-        history.read(
-          queries.map((query) => ({ ...query, knownAt: known(query.stream, query.entity) })),
-          deadline,
-        ),
-    };
-    const past = new PastReads({ log, now, counter: UNCOUNTED, cacheBytes: 1 });
-    return past.read(queryOf(selection, { rows }), { at, knownAt: at, corrected: false });
-  }
 }
-
-const UNCOUNTED = { count: (): void => undefined };

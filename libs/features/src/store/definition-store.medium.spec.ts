@@ -90,8 +90,22 @@ describe('a definition that is published', () => {
       retention_lowered: [{ stream: 'shorter_s', from: '30d', to: '7d' }],
     });
     expect((await publish('shorter', document)).lowered).toEqual([]);
+    const described = view('shorter', { retention: '7d' }, { description: 'as long as before' });
+    expect(await publish('shorter', described)).toMatchObject({ unchanged: false, lowered: [] });
     expect((await publish('shorter', view('shorter', { retention: '30d' }))).lowered).toEqual([]);
     expect(changes.at(-1)?.changes).not.toHaveProperty('retention_lowered');
+  });
+
+  it('says of the stream that loses events which one it is', async () => {
+    const two = (retention: string): object => {
+      const streams = ['first_s', 'second_s'].map((name, i) => ({
+        ...{ name, fields: { a: 'double' }, retention: i === 0 ? '30d' : retention },
+      }));
+      return view('two', {}, { streams, features: [{ name: 'x', op: 'last', input: 'second_s.a' }] });
+    };
+    await publish('two', two('30d'));
+    const lowered = [{ stream: 'second_s', pointer: '/streams/1/retention' }];
+    expect((await publish('two', two('7d'))).lowered).toMatchObject(lowered);
   });
 
   it('names the other views whose windows are longer than a stream is kept from then on', async () => {

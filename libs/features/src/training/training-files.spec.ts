@@ -1,3 +1,5 @@
+import { processMark } from '@sibyl/kernel';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -53,7 +55,9 @@ describe('files of training sets', () => {
 
   it('are refused where others have the room, and then nothing is lost and nothing left', async () => {
     const before = [await make('a', 7), await make('b', 6)].sort();
-    await expect(make('c', 4)).rejects.toMatchObject({ code: 'storage_full', retryAfterSeconds: 60 });
+    const full = { code: 'storage_full', retryAfterSeconds: 60 };
+    const ofAll = expect.stringContaining(`of all keys together may take ${16 * MiB} bytes`) as string;
+    await expect(make('c', 4)).rejects.toMatchObject({ ...full, detail: ofAll });
     expect(lying()).toEqual(before);
     const small = await make('c', 2);
     await expect(files.require('d')).resolves.toBeUndefined();
@@ -64,16 +68,24 @@ describe('files of training sets', () => {
     expect(lying()).toEqual(before.slice(0, -1));
   });
 
+  it('that went for one who needed room stand for the next one too: nothing more goes', async () => {
+    const before = [await make('a', 1), await make('a', 6), await make('b', 1), await make('b', 6), await make('c', 2)];
+    await Promise.all([files.require('a'), files.require('b')]);
+    expect(lying()).toEqual(before.slice(1).sort());
+  });
+
   it('of which one is larger than a share is refused for good', async () => {
     const kept = await make('other', 1);
     await expect(make('one', 9)).rejects.toMatchObject({ code: 'body_too_large' });
     expect(lying()).toEqual([kept]);
+    expect(lying()).not.toContain(await make('one', 8));
   });
 
   it('that are being written make room for nobody, and count', async () => {
     const spool = await files.create(files.spoolOf('one'));
     for (let i = 0; i < 6; i++) await spool.write([Buffer.alloc(MiB)]);
-    await expect(make('one', 3)).rejects.toMatchObject({ code: 'storage_full' });
+    const ofOne = expect.stringContaining(`of one key may take ${8 * MiB} bytes`) as string;
+    await expect(make('one', 3)).rejects.toMatchObject({ code: 'storage_full', detail: ofOne });
     expect(lying()).toEqual([expect.stringMatching(/\.rows\..*\.part$/)]);
     await spool.discard();
     const name = await make('one', 3);
@@ -82,9 +94,44 @@ describe('files of training sets', () => {
 
   it('of operations that never ended go, whoever they were made for', async () => {
     const [gone, stays] = [await make('one', 1), await make('one', 1)];
-    await files.removeOf([gone.slice(0, 36)]);
-    expect(lying()).toEqual([stays]);
+    // Of one that runs still, and of another process.
+    const running = `${gone.replace('01a20168', '01a20169')}.0000abcd-1.part`;
+    writeFileSync(path.join(folder, running), '');
+    await files.removeOf([gone.slice(0, 36), running.slice(0, 36)]);
+    expect(lying()).toEqual([stays, running].sort());
     expect(statSync(path.join(folder, stays)).size).toBe(MiB);
+  });
+
+  it('are of the bytes that were written, and of who they were made for', async () => {
+    const name = nameOf(idOf(++made), 'one', 'csv');
+    const file = await files.create(name);
+    await file.write([Buffer.from('a,b\n'), Buffer.from('1,2\n')]);
+    const sha256 = createHash('sha256').update('a,b\n1,2\n').digest('hex');
+    expect(await file.finish()).toEqual({ bytes: 8, sha256 });
+    expect([files.isOf(name, 'one'), files.isOf(name, 'other')]).toEqual([true, false]);
+  });
+
+  it('that are too old, or were left by a process that is gone, go when the next one begins; nothing else does', async () => {
+    const id = (n: number): string => `${idOf(n)}.ndjson`;
+    const old = (name: string): string => {
+      writeFileSync(path.join(folder, name), '');
+      utimesSync(path.join(folder, name), Date.now() / 1000 - 3700, Date.now() / 1000 - 3700);
+      return name;
+    };
+    // One of before callers had shares is one like others.
+    for (const name of [id(1), nameOf(idOf(2), 'one', 'csv')]) old(name);
+    // No process has the number of this one and is another one: a predecessor had it.
+    writeFileSync(path.join(folder, `${id(3)}.${processMark()}.part`), '');
+    const foreign = [old('notes.txt'), `${id(4)}.0000abcd-1.part`];
+    writeFileSync(path.join(folder, foreign[1] as string), '');
+    const fresh = await make('one', 1);
+    // This process works on it for as long as it likes.
+    const spool = files.spoolOf('one');
+    await (await files.create(spool)).finish();
+    old(spool);
+    files.stop();
+    await files.start();
+    expect(lying()).toEqual([...foreign, fresh, spool].sort());
   });
 
   it('are a thousand of one caller at most', async () => {
