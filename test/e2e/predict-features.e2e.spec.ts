@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { examplePackage } from '../support/model-packages';
+import { encodeModel, node, value } from '@sibyl/onnx/testing';
+import { examplePackage, modelPackage } from '../support/model-packages';
 import { whileFrozen } from '../support/frozen-database';
 import { RecordedClient, type Reply } from '../support/recorded-client';
 import { REPOSITORY, startServer, type TestServer } from '../support/server.mjs';
@@ -163,6 +164,44 @@ describe('predictions filled by the feature service', () => {
         status: 422,
         body: { code: 'input_missing', errors: [{ pointer: '/features/rsi', received: 'null' }] },
       });
+  });
+
+  it('a row of a batch whose features fit no model leaves the others their own answers', async () => {
+    const view = {
+      ...{ kind: 'FeatureView', name: 'whole', entity: { name: 'id', type: 'int' } },
+      streams: [{ name: 'wholes', identity: 'event_id', fields: { n: 'int' } }],
+      features: [
+        { name: 'n', op: 'last', input: 'n', rules: [{ between: { min: 0, max: 100 }, action: 'null' }] },
+        { name: 'count', op: 'count', input: 'wholes', window: '1d' },
+      ],
+    };
+    expect(await put('/v1/features/views/whole', view)).toMatchObject({ status: 200 });
+    const members = [
+      { name: 'a', feature: 'whole:n', default: 1 },
+      { name: 'b', feature: 'whole:count', default: 0 },
+    ];
+    const whole = set('whole', { features: members, on_missing: 'default' });
+    expect(await put('/v1/features/sets/whole', whole)).toMatchObject({ status: 200 });
+    const [inputs, outputs] = [[value('x', 'INT64', ['N', 2])], [value('y', 'INT64', ['N', 2])]];
+    const file = encodeModel({ nodes: [node('Identity', ['x'], ['y'])], initializers: [], inputs, outputs });
+    const manifest = {
+      ...{ name: 'whole', version: '1.0.0', feature_set: 'whole' },
+      inputs: [{ name: 'x', datatype: 'INT64', shape: [-1, 2], columns: ['a', 'b'] }],
+      features: ['a', 'b'].map((name) => ({ name, datatype: 'INT64', nullable: false })),
+    };
+    expect(await client.upload('whole', modelPackage(file, manifest))).toMatchObject({ status: 201 });
+    // By the rule null takes the place of 500, and the model takes none: whatever becomes of that row.
+    const given = [11, 99, 500, 44, 55];
+    const requests = given.map((a, id) => ({ model: 'whole', entity: { id }, features: { a } }));
+    const { status, body } = await client.post('/predict/batch', { requests });
+    expect(status).toBe(200);
+    const answered = (i: number): unknown => body.predictions[i].prediction?.outputs.y;
+    expect([0, 1, 3, 4].map(answered)).toEqual([
+      [11, 0],
+      [99, 0],
+      [44, 0],
+      [55, 0],
+    ]);
   });
 
   it('names what the request itself would have to give, and first what it gives that nobody knows', async () => {
@@ -396,6 +435,21 @@ describe('predictions filled by the feature service', () => {
       });
     });
   }, 60_000);
+
+  it('waits for the log longer where many are not in memory, as far as the deadline of the request goes', async () => {
+    const requests = Array.from({ length: 100 }, (_, i) => ({ model: 'momentum', symbol: `COLD${i}/USDT` }));
+    const codesOf = ({ body }: Reply): unknown[] => [
+      ...new Set((body.predictions as { error?: { code: string } }[]).map(({ error }) => error?.code)),
+    ];
+    let batch: Promise<Reply> | undefined;
+    await whileFrozen(server, async () => {
+      batch = client.post('/predict/batch', { requests }, { headers: { 'x-request-timeout-ms': '30000' } });
+      // Longer than a prediction of one entity waits.
+      const one = client.post('/predict', { symbol: 'COLD/USDT' });
+      expect(await one).toMatchObject({ status: 504, body: { code: 'deadline_exceeded' } });
+    });
+    expect(codesOf((await batch) as Reply)).toEqual(['incomplete_features']);
+  }, 90_000);
 
   it('counts what it read, how old it was, and what it cost', async () => {
     const { text } = await client.get('/metrics');

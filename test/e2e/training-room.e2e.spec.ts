@@ -53,6 +53,14 @@ describe('the room for training sets', () => {
   const fetched = async (key: string, { id }: { readonly id: string }): Promise<number> =>
     (await client.get(`/v1/operations/${id}/result`, { key })).status;
 
+  /** Whether the operation says where its file is. */
+  const offered = async (key: string, { id }: { readonly id: string }): Promise<boolean> => {
+    const { result } = (await client.get(`/v1/operations/${id}`, { key })).body;
+    expect(result).toMatchObject({ file: expect.any(String), rows: expect.any(Number) });
+    expect('expires_at' in result).toBe('href' in result);
+    return 'href' in result;
+  };
+
   it('is shared by keys: the oldest of one make room for its next, and those of others stay', async () => {
     const [small, one, two, three] = await Promise.all(['small', 'one', 'two', 'three'].map(keyOf));
     const kept = await make(small ?? '', 1);
@@ -60,6 +68,7 @@ describe('the room for training sets', () => {
     for (let i = 0; i < 3; i++) ofOne.push(await make(one ?? ''));
     expect(ofOne).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }, { status: 'succeeded' }]);
     expect(await Promise.all(ofOne.map((made) => fetched(one ?? '', made)))).toEqual([404, 200, 200]);
+    expect(await Promise.all(ofOne.map((made) => offered(one ?? '', made)))).toEqual([false, true, true]);
     const ofTwo = [await make(two ?? ''), await make(two ?? '')];
     // What others have is never taken for it, and nothing of it is left.
     const before = readdirSync(join(server.dataDir, 'training-sets')).sort();
@@ -120,10 +129,13 @@ describe('the room for training sets', () => {
     // Who sees all operations, and changes none, ends nothing that is done.
     const watcher = (await client.post('/v1/keys', { name: 'watcher', scopes: ['ops:read'] })).body.key as string;
     expect(await drop(watcher)).toMatchObject({ status: 200, body: { status: 'succeeded' } });
-    expect(await fetched(owner, { id })).toBe(200);
-    expect(await drop(owner)).toMatchObject({ status: 200, body: { status: 'succeeded' } });
+    expect([await fetched(owner, { id }), await offered(owner, { id })]).toEqual([200, true]);
+    const dropped = await drop(owner);
+    expect(dropped).toMatchObject({ status: 200, body: { status: 'succeeded' } });
+    expect(dropped.body.result).not.toHaveProperty('href');
     const event = { action: 'operation.cancel', resource: { type: 'operation', id } };
     expect(await client.lastEvent()).toMatchObject({ ...event, changes: { removed: result.file } });
+    expect(await offered(owner, { id })).toBe(false);
     expect(lying()).toEqual(before);
     expect(await client.get(`/v1/operations/${id}/result`, { key: owner })).toMatchObject({
       status: 404,

@@ -42,7 +42,7 @@ export { FeatureReads, type ReadAnswer, type ReadRequest } from './serving/featu
 export { LISTS, type AskedRow } from './serving/entity-rows';
 export { ReadOptions } from './serving/read-options';
 export type { RowOrigin } from './serving/row-origin';
-export { READ_TIERS } from './engine/online-query';
+export { COLD_ROW_MS, READ_TIERS } from './engine/online-query';
 export { servedRow, type ServedRow } from './serving/served-row';
 export { KeptByFrames } from './serving/kept-by-frames';
 export {

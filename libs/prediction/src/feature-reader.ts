@@ -20,6 +20,14 @@ export interface FeatureAsk {
   readonly pointer: string;
 }
 
+/** The call that rows are read for: how long it may take is a matter of both. */
+export interface FeatureCall {
+  /** A time of the monotonic clock in milliseconds. */
+  readonly deadlineAt: number;
+  /** Rows of all its versions. */
+  readonly rows: number;
+}
+
 /** What a feature source has for one row. */
 export interface FilledRow {
   /** By the names of features, of those that the request leaves out; `null` is missing to the model. */
@@ -53,7 +61,7 @@ export interface VersionFeatures {
    * What it has for each row, or why the row cannot be answered: at once where everything is at hand. Rows that leave nothing out
    * are asked about too, for what it knows of the values that they give.
    */
-  read(rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows>;
+  read(rows: readonly FeatureAsk[], call: FeatureCall): FilledRows | Promise<FilledRows>;
 }
 
 export type FilledRows = readonly (FilledRow | DomainError)[];

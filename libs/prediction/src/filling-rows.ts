@@ -32,9 +32,14 @@ export function addRow(rows: FeatureRows, row: FillingRow): RowFill | undefined 
   requireNames(row);
   // What the request gives is looked at first: a name that nobody knows, or null, is often why others have no value.
   const missing = rows.add(row.features, row.pointer, source?.extra);
-  if (!(filled instanceof DomainError)) return supply(rows, missing, { filled, pointer: row.pointer });
-  rows.drop();
-  throw filled;
+  try {
+    if (filled instanceof DomainError) throw filled;
+    return supply(rows, missing, { filled, pointer: row.pointer });
+  } catch (error) {
+    // Whatever is wrong with it: left where it is, it would run, and be counted among those that are answered.
+    rows.drop();
+    throw error;
+  }
 }
 
 /** The same of a row for a model whose rows have no fixed size. */
@@ -48,7 +53,7 @@ export function dynamicRow(
   const rest = (): JsonObject => {
     if (filled instanceof DomainError) throw filled;
     const missing = contract.slots.filter(({ name }) => !Object.hasOwn(features, name));
-    const { values, defaulted } = fillMissing(missing, filled?.values, pointer, () => undefined);
+    const { values, defaulted } = fillMissing(missing, filled?.values, pointer);
     for (const { slot, value } of filled?.amended ?? []) values[slot.name] = value;
     fill = fillOf(defaulted, filled);
     return values;
@@ -56,10 +61,14 @@ export function dynamicRow(
   return { tensors: decodeDynamicRow(contract, features, rest, pointer, source?.extra), fill };
 }
 
+/** A row among those of a run, or what is wrong with it. */
+export type Placed = { readonly fill: RowFill | undefined; readonly index: number } | DomainError;
+
 /** A row as `addRow` adds it; what is wrong with it in place of that. */
-export function tryAdd(rows: FeatureRows, row: FillingRow): { readonly fill: RowFill | undefined } | DomainError {
+export function tryAdd(rows: FeatureRows, row: FillingRow): Placed {
   try {
-    return { fill: addRow(rows, row) };
+    const fill = addRow(rows, row);
+    return { fill, index: rows.rows - 1 };
   } catch (error) {
     return asDomainError(error);
   }
@@ -74,7 +83,7 @@ export function supply(
   if (missing.length === 0 && filled === undefined) return undefined;
   let defaulted = NONE;
   if (filled === undefined || !supplyAll(rows, missing, filled.values)) {
-    const fill = fillMissing(missing, filled?.values, pointer, () => rows.drop());
+    const fill = fillMissing(missing, filled?.values, pointer);
     for (const slot of missing) rows.supply(slot, fill.values[slot.name]);
     ({ defaulted } = fill);
   }

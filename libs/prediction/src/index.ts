@@ -9,6 +9,7 @@ export {
   FeatureReader,
   ManifestDefaults,
   type FeatureAsk,
+  type FeatureCall,
   type FeatureBasis,
   type FeatureQuery,
   type FilledRow,

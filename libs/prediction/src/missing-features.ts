@@ -7,7 +7,6 @@ export function fillMissing(
   missing: readonly FeatureSlot[],
   known: ReadonlyMap<string, unknown> | undefined,
   pointer: string,
-  onFailure: () => void,
 ): { values: Record<string, unknown>; defaulted: string[] } {
   const values: Record<string, unknown> = {};
   const defaulted: string[] = [];
@@ -36,9 +35,6 @@ export function fillMissing(
       );
     }
   }
-  if (faults) {
-    onFailure();
-    throw faults.error();
-  }
+  faults?.throwIfAny();
   return { values, defaulted };
 }

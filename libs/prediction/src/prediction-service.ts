@@ -1,18 +1,19 @@
 /** Hot path. See docs/paths/predict.md. */
-import { DomainError, type Clock, type ErrorCode } from '@sibyl/kernel';
+import { DomainError, invariant, type Clock, type ErrorCode } from '@sibyl/kernel';
 import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type Tensor } from '@sibyl/protocol';
 import { runInFixedBatches } from './fixed-batch';
-import type { FeatureReader, FilledRows } from './feature-reader';
+import type { FeatureCall, FeatureReader, FilledRows } from './feature-reader';
 import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
-import { addRow, dynamicRow, supply, tryAdd, type FillingRow } from './filling-rows';
+import { addRow, dynamicRow, supply, tryAdd, type FillingRow, type Placed } from './filling-rows';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
 import type { LongParts, PlainCall, RowGroup, RowRequest, TensorCall } from './call-parts';
 import type { PredictCall } from './predict-call';
 import {
+  areRows,
   asDomainError,
   readLongRow,
   readRow,
@@ -20,7 +21,6 @@ import {
   TensorInference,
   type Receiver,
   type RowAnswer,
-  type RowFill,
   type TensorAnswer,
 } from './row-inference';
 import type { ServedVersion } from './served-version';
@@ -54,7 +54,7 @@ export class PredictionService {
       this.submitFilled(served, row, call, receiver);
       return;
     }
-    const found = features.read([row]);
+    const found = features.read([row], { deadlineAt: call.deadlineAt, rows: 1 });
     const submit = (filled: FilledRows): void => {
       const { query, pointer } = row;
       const filling = { features: row.features, query, pointer, source: features, filled: filled[0] };
@@ -83,7 +83,8 @@ export class PredictionService {
   async predictGroups(groups: readonly RowGroup[], call: PredictCall): Promise<(RowAnswer | DomainError)[][]> {
     // First of all: reads that begin in one turn are one.
     if (call.long) for (const { served, rows } of groups) await this.readLong(served, { rows }, call);
-    const filling = await Promise.all(groups.map(({ served, rows }) => this.fillAll(served, rows)));
+    const reads = { deadlineAt: call.deadlineAt, rows: groups.reduce((sum, { rows }) => sum + rows.length, 0) };
+    const filling = await Promise.all(groups.map(({ served, rows }) => this.fillAll(served, rows, reads)));
     return Promise.all(groups.map(({ served }, i) => this.predictFilled(served, filling[i] ?? [], call)));
   }
 
@@ -113,21 +114,26 @@ export class PredictionService {
       placed.push(tryAdd(rows, row));
       if (call.long && call.due) await call.next();
     }
-    if (rows.rows === 0) return placed.map((place) => place as DomainError);
     const total = rows.rows;
+    const good = placed.filter((place) => !(place instanceof DomainError));
+    invariant(good.length === total, `${total} rows are to run, and ${good.length} are to be answered`);
+    if (total === 0) return placed.map((place) => place as DomainError);
     const outputs = await this.infer(served, call.request(rows.tensors(), total));
-    // One of them may be to blame; by themselves the others have their answers.
-    if (total > 1 && outputs instanceof DomainError && OF_A_ROW.has(outputs.code)) {
-      return this.predictSingly(served, filling, call);
-    }
-    return this.readRows(served, outputs, placed, call);
+    // One of them may be to blame, or the outputs are not one for each: by themselves the others have their answers.
+    const apart = outputs instanceof DomainError ? OF_A_ROW.has(outputs.code) : !areRows(outputs, total);
+    if (total > 1 && apart) return this.predictSingly(served, filling, call);
+    return this.readRows(served, outputs, placed, { total, call });
   }
 
   /** What a feature source has for the rows: one read for all of them. */
-  private async fillAll(served: ServedVersion, requests: readonly RowRequest[]): Promise<readonly FillingRow[]> {
+  private async fillAll(
+    served: ServedVersion,
+    requests: readonly RowRequest[],
+    call: FeatureCall,
+  ): Promise<readonly FillingRow[]> {
     const source = this.features.featuresOf(served);
     if (source === undefined) return requests;
-    const found = await source.read(requests);
+    const found = await source.read(requests, call);
     return requests.map((row, i) => ({ ...row, source, filled: found[i] }));
   }
 
@@ -141,18 +147,15 @@ export class PredictionService {
     served: ServedVersion,
     outputs: readonly Tensor[] | DomainError,
     placed: readonly Placed[],
-    call: PredictCall,
+    { total, call }: { readonly total: number; readonly call: PredictCall },
   ): Promise<(RowAnswer | DomainError)[]> {
-    const total = placed.reduce((sum, place) => (place instanceof DomainError ? sum : sum + 1), 0);
     const long = call.long || (Array.isArray(outputs) && areLong(outputs));
     const answers: (RowAnswer | DomainError)[] = [];
-    let index = 0;
     for (const place of placed) {
       if (place instanceof DomainError) answers.push(place);
       else if (outputs instanceof DomainError) answers.push(outputs);
-      else if (long)
-        answers.push(await readLongRow(served, outputs, { index: index++, total, fill: place.fill }, call));
-      else answers.push(readRow(served, outputs, index++, total, place.fill));
+      else if (long) answers.push(await readLongRow(served, outputs, { ...place, total }, call));
+      else answers.push(readRow(served, outputs, place.index, total, place.fill));
     }
     return answers;
   }
@@ -279,9 +282,6 @@ const ROWS_AT_ONCE = 8;
 
 /** What a single row can do to a run, and with it to all others in it. */
 const OF_A_ROW: ReadonlySet<ErrorCode> = new Set(['model_run_failed', 'model_crashed_on_input']);
-
-/** A row among those of a run, or what is wrong with it. */
-type Placed = { readonly fill: RowFill | undefined } | DomainError;
 
 function isOneRow(tensors: readonly Tensor[]): boolean {
   for (const tensor of tensors) if (tensor.shape[0] !== 1) return false;

@@ -115,6 +115,12 @@ function outputsText(outputs: readonly Tensor[]): string {
   return text === '' ? '{}' : `${text}}`;
 }
 
+/** Whether each output begins with one for each row. */
+export function areRows(outputs: readonly Tensor[], rows: number): boolean {
+  for (const { shape } of outputs) if (shape[0] !== rows) return false;
+  return true;
+}
+
 /** The answer for one row of outputs, or why there is none. */
 export function readRow(
   served: ServedVersion,

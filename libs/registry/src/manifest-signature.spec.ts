@@ -48,6 +48,22 @@ describe('a manifest beside its file', () => {
       ['/features/0/datatype'],
     ],
     [
+      'defaults that the input cannot hold',
+      {
+        inputs: [features],
+        features: [
+          { name: 'a', datatype: 'FP32', default: 1e300 },
+          { name: 'b', default: 'none' },
+        ],
+      },
+      ['/features/0/default', '/features/1/default'],
+    ],
+    [
+      'a list of defaults with one that the input cannot hold',
+      { inputs: [features], features: [{ name: 'a', datatype: 'FP64', default: [1, [3.5e38]] }] },
+      ['/features/0/default'],
+    ],
+    [
       'a decision by outputs that are not there',
       { decision: { label_output: 'x', score_output: 'y' } },
       ['/decision/label_output', '/decision/score_output'],

@@ -1,7 +1,7 @@
 import { DomainError, type FieldFault } from '@sibyl/kernel';
-import type { ModelSignature, TensorSpec } from '@sibyl/protocol';
+import { allocate, elementWriter, type ModelSignature, type TensorSpec } from '@sibyl/protocol';
 import { FaultList, pointerTo } from './json-document';
-import { effectiveTask, type Manifest, type ManifestTensor } from './manifest';
+import { effectiveTask, type Manifest, type ManifestFeature, type ManifestTensor } from './manifest';
 import { MANIFEST_FILE } from './manifest-reader';
 
 const OUTPUT_ROLES = {
@@ -98,8 +98,22 @@ function checkFeatures(manifest: Manifest, signature: ModelSignature, faults: Fa
       faults.add(`${pointer}/name`, 'the name of a column or of an input of the model', feature.name);
     } else if (feature.datatype && (feature.datatype === 'BYTES') !== (spec.datatype === 'BYTES')) {
       faults.add(`${pointer}/datatype`, `${spec.datatype}, as the input '${spec.name}' has it`, feature.datatype);
-    }
+    } else checkDefault(feature, spec, pointer, faults);
   });
+}
+
+// What the input cannot hold would be refused whenever it stood in for something.
+function checkDefault(feature: ManifestFeature, spec: TensorSpec, pointer: string, faults: FaultList): void {
+  const { defaultValue, nullable } = feature;
+  const write = elementWriter(spec.datatype);
+  const element = allocate(spec.datatype, 1);
+  for (const value of Array.isArray(defaultValue) ? defaultValue.flat(Infinity) : [defaultValue]) {
+    if (value === undefined || (value === null && nullable === true)) continue;
+    const fault = write(element, 0, value);
+    if (fault === undefined) continue;
+    faults.add(`${pointer}/default`, `${fault.expected}, as the input '${spec.name}' has it`, value);
+    return;
+  }
 }
 
 // A request names features, so one name may stand for one place only.

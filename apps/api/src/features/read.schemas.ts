@@ -237,8 +237,8 @@ export const READ_SCHEMAS: Schemas = {
         rows: whole('Rows of which that is so'),
       }),
     ),
-    href: text('Where the file is fetched'),
-    expires_at: INSTANT,
+    'href?': text('Where the file is fetched; absent once it was removed'),
+    'expires_at?': { ...INSTANT, description: 'Until when it is kept; absent with `href`' },
   }),
   FeatureFreshness: object({
     ...SPAN,

@@ -107,12 +107,14 @@ function servedBy(featureSet: string, names: readonly string[]): ServedVersion {
   return { model: 'm', version: '1', contract: { slots }, facts: { featureSet } } as unknown as ServedVersion;
 }
 
+const CALL = { deadlineAt: Infinity, rows: 1 };
+
 async function predict(features: Record<string, unknown> = {}, served = servedBy('inputs', NAMES)): Promise<FilledRow> {
   const pins = { of: () => Promise.resolve({ faults: [] }) };
   const source = new SetFeatures({ sets, pins, clock, metrics, clockSkewMs: 5000 }, served);
   // The first reads the log, which may take longer than a prediction waits.
   for (;;) {
-    const [row] = await source.read([{ query: { symbol: 'A' }, features, pointer: '/features' }]);
+    const [row] = await source.read([{ query: { symbol: 'A' }, features, pointer: '/features' }], CALL);
     if (row === undefined) throw new Error('no row');
     if (!(row instanceof DomainError)) return row;
     if (row.code !== 'deadline_exceeded') throw row;

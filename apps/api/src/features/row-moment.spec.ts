@@ -19,3 +19,23 @@ it('a prediction is of now, of a moment that has come, or of now where clocks di
     expect.objectContaining({ code: 'timestamp_in_future', faults }),
   );
 });
+
+const PLACE = '/requests/1/timestamp';
+
+it.each([
+  ['2026-01-01T00:00:06Z', 'timestamp_in_future'],
+  ['2199-12-31T23:59:59Z', 'timestamp_in_future'],
+  ['2200-01-01T00:00:00Z', 'timestamp_in_future'],
+  ['9999-01-01T00:00:00Z', 'timestamp_in_future'],
+  ['1969-12-31T23:59:59Z', 'invalid_parameter'],
+  ['0001-01-01T00:00:00Z', 'invalid_parameter'],
+  ['2025-12-31T23:59:59.1234567890Z', 'invalid_parameter'],
+])('%s is refused: %s', (timestamp, code) => {
+  const faults = [expect.objectContaining({ pointer: PLACE })];
+  expect(() => asked(timestamp)).toThrow(expect.objectContaining({ code, faults }));
+});
+
+it('the first moment that is known of is that of 1970, and nanoseconds are read as microseconds', () => {
+  expect(asked('1970-01-01T00:00:00Z').at).toBe(0);
+  expect(asked('2026-01-01T00:59:59.123456789+01:00').at).toBe(NOW - 1_000_000 + 123_456);
+});

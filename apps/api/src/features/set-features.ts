@@ -1,16 +1,19 @@
 /** Hot path: predictions with features of a set. */
-import type { Frame, OnlineAnswer, OnlineRow, PastMoment, SetReads, SetSelection } from '@sibyl/features';
+import type { Frame, OnlineAnswer, PastMoment, SetReads, SetSelection } from '@sibyl/features';
 import { DomainError, TURNS, type Clock } from '@sibyl/kernel';
 import {
   leavesOut,
   type FeatureAsk,
+  type FeatureCall,
   type FilledRow,
   type FilledRows,
   type ServedVersion,
   type VersionFeatures,
 } from '@sibyl/prediction';
 import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
+import { rowsOf, type Asked, type Moments } from './asked-rows';
 import { bindMembers } from './bound-member';
+import { coldMsOf } from './cold-rows';
 import { PredictionBasis } from './feature-basis';
 import { GivenValues } from './given-values';
 import { keysOf } from './row-keys';
@@ -39,27 +42,6 @@ const NONE = new Map<number, never>();
 const NOTHING: FilledRow = { values: new Map(), amended: [], defaulted: [], stale: [], basis: undefined };
 /** The key of a request that names no entity: no event can have it, so that the policy of the set decides what becomes of it. */
 const NOBODY = '';
-
-/** A row as it is asked of the feature service. */
-interface Asked {
-  readonly index: number;
-  readonly ask: FeatureAsk;
-  readonly row: OnlineRow;
-  /** Undefined: now. */
-  readonly at: number | undefined;
-  /** The log does not reach back to the moment: what is said where the policy of the set does not do without values. */
-  readonly beforeRetention: DomainError | undefined;
-  /** A window by time begins before its stream is kept. */
-  readonly beyondRetention: boolean | undefined;
-}
-
-/** The rows of one call. */
-interface AskedRows {
-  readonly now: readonly Asked[];
-  readonly past: ReadonlyMap<number, readonly Asked[]>;
-  /** Those that give all themselves, by their index. */
-  readonly whole: ReadonlyMap<number, FeatureAsk>;
-}
 
 /** How the frames of a row were read. */
 interface RowRead extends Pick<OnlineAnswer, 'at' | 'unsettled'>, Pick<FilledRow, 'beyondRetention'> {
@@ -95,11 +77,11 @@ export class SetFeatures implements VersionFeatures {
     return this.binding?.given.extra;
   }
 
-  read(rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
+  read(rows: readonly FeatureAsk[], call: FeatureCall): FilledRows | Promise<FilledRows> {
     const startedAt = this.parts.clock.monotonic();
     const binding = this.bound();
-    if (binding === undefined) return this.readUnknown(rows);
-    const filled = this.readBound(binding, rows);
+    if (binding === undefined) return this.readUnknown(rows, call);
+    const filled = this.readBound(binding, rows, call);
     if (!(filled instanceof Promise)) this.measure(startedAt);
     else void filled.then(() => this.measure(startedAt)).catch(() => undefined);
     return filled;
@@ -113,12 +95,12 @@ export class SetFeatures implements VersionFeatures {
    * The set may have to be read first, or found; where there is none no row is filled with nothing, and what gives the features of the
    * model and nothing else needs none.
    */
-  private async readUnknown(rows: readonly FeatureAsk[]): Promise<FilledRows> {
+  private async readUnknown(rows: readonly FeatureAsk[], call: FeatureCall): Promise<FilledRows> {
     if (this.lookup.reference === undefined && rows.every((row) => this.needsNothing(row)))
       return rows.map(() => NOTHING);
     const lack = await this.lookup.look();
     const binding = this.bound();
-    if (binding !== undefined) return this.readBound(binding, rows);
+    if (binding !== undefined) return this.readBound(binding, rows, call);
     const isNone = lack.code === 'incomplete_features';
     return rows.map((row) => (isNone && this.needsNothing(row) ? NOTHING : lack));
   }
@@ -137,20 +119,29 @@ export class SetFeatures implements VersionFeatures {
     return this.binding;
   }
 
-  private readBound(binding: Binding, rows: readonly FeatureAsk[]): FilledRows | Promise<FilledRows> {
+  private readBound(
+    binding: Binding,
+    rows: readonly FeatureAsk[],
+    call: FeatureCall,
+  ): FilledRows | Promise<FilledRows> {
     const filled: (FilledRow | DomainError)[] = rows.map(() => NOTHING);
-    const asked = this.sort(binding, rows, filled);
+    const asked = { ...this.sort(binding, rows, filled), call };
     const { now, past, whole } = asked;
     if (past.size > 0 || now.length > ROWS || whole.size > WHOLE_ROWS) return this.readMany(binding, asked, filled);
     for (const [index, ask] of whole) filled[index] = this.tryGiven(binding, ask);
     if (now.length === 0) return filled;
-    const answer = this.parts.sets.read(binding.selection, { rows: rowsOf(now) });
+    const coldMs = coldMsOf(call, this.parts.clock.monotonic());
+    const answer = this.parts.sets.read(binding.selection, { rows: rowsOf(now), coldMs });
     if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
     return answer.then((read) => this.fill(binding, now, read, filled));
   }
 
   /** By what has to be read; what is wrong with a row goes into `filled` at once. */
-  private sort(binding: Binding, rows: readonly FeatureAsk[], filled: (FilledRow | DomainError)[]): AskedRows {
+  private sort(
+    binding: Binding,
+    rows: readonly FeatureAsk[],
+    filled: (FilledRow | DomainError)[],
+  ): Omit<Moments, 'call'> {
     const now: Asked[] = [];
     let past: Map<number, Asked[]> | undefined;
     let whole: Map<number, FeatureAsk> | undefined;
@@ -172,7 +163,7 @@ export class SetFeatures implements VersionFeatures {
   /** Reads of several moments, one after the other, in one limit; what comes after it is TIMEOUT. */
   private async readMany(
     binding: Binding,
-    { now, past, whole }: AskedRows,
+    { now, past, whole, call }: Moments,
     filled: (FilledRow | DomainError)[],
   ): Promise<FilledRows> {
     const { sets, clock } = this.parts;
@@ -181,7 +172,8 @@ export class SetFeatures implements VersionFeatures {
     const left = (ms: number): number => Math.max(0, startedAt + ms - clock.monotonic());
     for (let i = 0; i < now.length; i += ROWS) {
       const part = now.slice(i, i + ROWS);
-      this.fill(binding, part, await sets.read(selection, { rows: rowsOf(part) }), filled);
+      const coldMs = coldMsOf(call, clock.monotonic());
+      this.fill(binding, part, await sets.read(selection, { rows: rowsOf(part), coldMs }), filled);
     }
     for (const [at, all] of past) {
       for (let i = 0; i < all.length; i += ROWS) {
@@ -291,8 +283,4 @@ function bind(selection: SetSelection, served: ServedVersion, metrics: Metrics):
   const members = bindMembers(selection, slots, metrics);
   const given = new GivenValues(selection, members, slots);
   return { selection, rows: new PolicyRows(selection, members), given };
-}
-
-function rowsOf(asked: readonly Asked[]): readonly OnlineRow[] {
-  return asked.map(({ row }) => row);
 }

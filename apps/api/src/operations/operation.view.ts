@@ -21,6 +21,14 @@ export function fileOf({ status, result }: Record<string, unknown>): string | un
   return status === 'succeeded' && typeof name === 'string' ? name : undefined;
 }
 
+/** The same where its file is gone: the result says what it was, and not where it is fetched. */
+export function withoutFile(operation: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...(operation['result'] as Record<string, unknown>) };
+  delete result['href'];
+  delete result['expires_at'];
+  return { ...operation, result };
+}
+
 /** What a problem would have said, without the members that belong to a request. */
 function toErrorView(error: DomainError): Record<string, unknown> {
   return {

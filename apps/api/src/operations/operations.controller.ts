@@ -6,7 +6,7 @@ import { Caller } from '../http/caller.decorator';
 import { Endpoint } from '../http/endpoint.decorator';
 import type { ApiRequest } from '../http/request-context';
 import { OperationAccess } from './operation-access';
-import { fileOf } from './operation.view';
+import { fileOf, withoutFile } from './operation.view';
 
 @ApiTags('Operations')
 @Controller('v1/operations')
@@ -26,8 +26,8 @@ export class OperationsController {
     answer: 'Operation',
     errors: ['operation_not_found'],
   })
-  find(@Caller() caller: Principal, @Param('id') id: string): Promise<Record<string, unknown>> {
-    return this.operations.find(caller, id);
+  async find(@Caller() caller: Principal, @Param('id') id: string): Promise<Record<string, unknown>> {
+    return this.offered(await this.operations.find(caller, id));
   }
 
   @Delete(':id')
@@ -53,6 +53,12 @@ export class OperationsController {
     // Who may see and cancel what others began may not take away what they have.
     const may = file !== undefined && (caller.scopes.includes('ops:write') || this.sets.files.isOf(file, caller.keyId));
     if (may && (await this.sets.files.remove(file))) context.changes = { removed: file };
-    return operation;
+    return this.offered(operation);
+  }
+
+  /** As it stands, but for a file that was removed since. */
+  private async offered(operation: Record<string, unknown>): Promise<Record<string, unknown>> {
+    const file = fileOf(operation);
+    return file === undefined || (await this.sets.files.has(file)) ? operation : withoutFile(operation);
   }
 }

@@ -8,6 +8,7 @@ import { evaluate, type Inputs } from './evaluate';
 import { explain, type Explanation } from './explain';
 import type { Memo } from './memo';
 import {
+  COLD_ROW_MS,
   framesOf,
   sharedTasksOf,
   tasksOf,
@@ -21,7 +22,6 @@ import { StateLoader } from './state-loader';
 import type { StateStore } from './state-store';
 import { keepsVectors, recallFrame, rememberFrame } from './vectors';
 
-const DEADLINE_MS = 40;
 /** What is computed at once; longer work goes on in slices. */
 const AT_ONCE_MS = 2;
 /** Rows of tables whose keys come from rows of tables: so many deep. */
@@ -86,7 +86,7 @@ export class LiveReads {
   }
 
   private async readRest(query: OnlineQuery, tasks: readonly Task[], finder: StateFinder): Promise<OnlineAnswer> {
-    await finder.fetch(this.loader, query.deadlineMs ?? DEADLINE_MS);
+    await finder.fetch(this.loader, deadlineOf(query));
     for (const task of tasks) task.states = undefined;
     // Now is when the states are there: no moment before it is asked of them.
     const at = this.moment();
@@ -103,7 +103,7 @@ export class LiveReads {
   ): Promise<OnlineAnswer> {
     for (let round = 0; round < MAX_KEY_ROUNDS && finder.wanting > 0; round++) {
       this.count('state', 0, finder.wanting);
-      await finder.fetch(this.loader, query.deadlineMs ?? DEADLINE_MS);
+      await finder.fetch(this.loader, deadlineOf(query));
       await this.evaluateAll(query, tasks, at, finder);
     }
     const { unread, storage } = finder;
@@ -189,6 +189,10 @@ export class LiveReads {
     if (hits > 0) this.options.counter.count(tier, 'hit', hits);
     if (misses > 0) this.options.counter.count(tier, 'miss', misses);
   }
+}
+
+function deadlineOf({ deadlineMs, coldMs = COLD_ROW_MS }: OnlineQuery): number {
+  return deadlineMs ?? coldMs;
 }
 
 /** By the index of the stream; tables that are looked up by key have none. */

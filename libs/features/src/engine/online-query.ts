@@ -7,6 +7,9 @@ import type { Program } from './program';
 /** More entities than this are several requests. */
 const MAX_ENTITIES = 1000;
 
+/** Milliseconds that the log may take for a row whose states are not in memory, where nobody says otherwise. */
+export const COLD_ROW_MS = 40;
+
 /** What one entity is asked for: a row has one key and one set of values a view. */
 export interface OnlineRow {
   /** By the index of the view. */
@@ -20,6 +23,8 @@ export interface OnlineQuery {
   readonly rows: readonly OnlineRow[];
   /** Milliseconds that the log may take; what has not come by then is TIMEOUT. */
   readonly deadlineMs?: number | undefined;
+  /** The same for what is kept in memory and is not there; the log of other versions has the time of reads of the past. */
+  readonly coldMs?: number | undefined;
   readonly keepStale?: boolean | undefined;
   /** Of long work; absent: that of all. */
   readonly pace?: Pace | undefined;

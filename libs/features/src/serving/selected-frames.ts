@@ -15,6 +15,7 @@ export interface SelectionRead {
   readonly moment?: PastMoment | undefined;
   /** Milliseconds that the log may take. */
   readonly deadlineMs?: number | undefined;
+  readonly coldMs?: number | undefined;
   /** Of long work; absent: that of all. */
   readonly pace?: Pace | undefined;
   /** The answer says where each row was found. */
@@ -67,8 +68,8 @@ export class SelectedFrames {
 /** How the engine is asked for it. */
 export function queryOf(
   { programs, set }: Selection,
-  { rows, deadlineMs, pace, tiers }: Pick<SelectionRead, 'rows' | 'deadlineMs' | 'pace' | 'tiers'>,
+  { rows, deadlineMs, coldMs, pace, tiers }: Omit<SelectionRead, 'moment'>,
 ): OnlineQuery {
   const keepStale = set?.onStale === 'degrade';
-  return { views: programs, rows, keepStale, pace, deadlineMs, tiers };
+  return { views: programs, rows, keepStale, pace, deadlineMs, coldMs, tiers };
 }

@@ -77,6 +77,10 @@ export class TrainingFiles {
     return { bytes: found.size, chunks };
   }
 
+  has(name: string): Promise<boolean> {
+    return stat(this.pathOf(name)).then(() => true, missing);
+  }
+
   /** Made for this caller. */
   isOf(name: string, caller: string): boolean {
     return readName(name)?.caller === callerMark(caller);
