@@ -1,5 +1,6 @@
 // node test/bench/predict-features.mjs: what a prediction costs whose features come from the feature service, against the same
-// prediction with its features in the request. One server, one model; the two take turns in slices, so that both see the same machine.
+// prediction of a model without a set, with its features in the request. One server, one model file under two names; the two take turns
+// in slices, so that both see the same machine.
 //   --rounds N       pairs of slices (default 8)
 //   --connections N  (default 64)
 // Goal: F, the machine's limit by the CPU of a request, within 15 %: CPU filled / CPU given below 1 / 0.85.
@@ -37,12 +38,17 @@ const SET = {
 const rounds = wholeArgument('--rounds', 8);
 const connections = wholeArgument('--connections', 64);
 
-function packageWithSet(folder) {
+/** The names of the two: with the set, and without one. */
+const FILLED = 'momentum';
+const GIVEN = 'momentum_given';
+
+async function uploadAs(server, folder, name, more) {
   const source = path.join(REPOSITORY, 'examples/models/momentum-1.3.0');
-  for (const name of fs.readdirSync(source)) fs.copyFileSync(path.join(source, name), path.join(folder, name));
+  for (const one of fs.readdirSync(source)) fs.copyFileSync(path.join(source, one), path.join(folder, one));
   const file = path.join(folder, 'sibyl.json');
-  const manifest = { ...JSON.parse(fs.readFileSync(file, 'utf8')), feature_set: SET.name };
+  const manifest = { ...JSON.parse(fs.readFileSync(file, 'utf8')), name, ...more };
   fs.writeFileSync(file, JSON.stringify(manifest));
+  await upload(server, { name, folder });
 }
 
 async function must(server, method, route, options) {
@@ -62,8 +68,8 @@ async function prepare(server, folder) {
   });
   if (published.status !== 200) throw new Error(`the view was not taken: ${await published.text()}`);
   await must(server, 'PUT', `/v1/features/sets/${SET.name}`, { body: SET });
-  packageWithSet(folder);
-  await upload(server, { name: 'momentum', folder });
+  await uploadAs(server, folder, FILLED, { feature_set: SET.name });
+  await uploadAs(server, folder, GIVEN, {});
   const newest = Math.floor(Date.now() / MINUTE) * MINUTE;
   for (let e = 0; e < ENTITIES; e++) {
     const events = Array.from({ length: BARS }, (_, i) => {
@@ -77,7 +83,7 @@ async function prepare(server, folder) {
 
 /** The same rows twice: by symbol, and with the very values that the service has for it. */
 async function requestsOf(server, key) {
-  const head = { path: '/predict', headers: { 'x-api-key': key } };
+  const headOf = (model) => ({ path: `/models/${model}/predict`, headers: { 'x-api-key': key } });
   const [filled, given] = [[], []];
   // Into memory, with more time than a prediction gives the log.
   const entities = Array.from({ length: ENTITIES }, (_, e) => ({ symbol: `S${e}/USDT` }));
@@ -85,13 +91,13 @@ async function requestsOf(server, key) {
   for (let e = 0; e < ENTITIES; e++) {
     const symbol = `S${e}/USDT`;
     const body = { symbol };
-    const { id, prediction } = await must(server, 'POST', '/predict', { body });
+    const { id, prediction } = await must(server, 'POST', headOf(FILLED).path, { body });
     const recorded = await must(server, 'GET', `/v1/predictions/${id}`);
     const features = Object.fromEntries(NAMES.map((name) => [name, recorded.features[0].values[name]]));
-    const again = await must(server, 'POST', '/predict', { body: { symbol, features } });
+    const again = await must(server, 'POST', headOf(GIVEN).path, { body: { symbol, features } });
     if (JSON.stringify(again.prediction) !== JSON.stringify(prediction)) throw new Error(`${symbol}: two answers`);
-    filled.push({ ...head, body: JSON.stringify(body) });
-    given.push({ ...head, body: JSON.stringify({ symbol, features }) });
+    filled.push({ ...headOf(FILLED), body: JSON.stringify(body) });
+    given.push({ ...headOf(GIVEN), body: JSON.stringify({ symbol, features }) });
   }
   return { filled, given };
 }
@@ -106,7 +112,7 @@ async function slice(server, load, name) {
 }
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sibyl-bench-features-'));
-const server = await startServer({ env: { SIBYL_MODELS: '', SIBYL_DEFAULT_MODEL: 'momentum' } });
+const server = await startServer({ env: { SIBYL_MODELS: '' } });
 const load = new LoadProcess();
 let passed = false;
 try {

@@ -152,14 +152,18 @@ describe('lineage of a prediction', () => {
     expect(into(reply, `prediction:${id}`)).toEqual(['model:liner@1.0.0']);
   });
 
-  it('200: of a request that gives everything there is no set', async () => {
+  it('200: of a request that gives everything it all comes from the request, through the set', async () => {
     const features = { price: 1, net: 2, mood: 3, limit: 4, extra: 5 };
     const reply = await lineage(`prediction=${await predict({ features })}`);
-    expect(reply.body.nodes.map(({ kind }: Body) => kind)).toEqual([
-      ...['prediction', 'model', 'alias'],
-      ...COLUMNS.map(() => 'request'),
+    expect(reply.body.nodes.map(({ kind }: Body) => kind).sort()).toEqual([
+      ...['alias', ...SET.features.map(() => 'feature'), 'model', 'prediction'],
+      ...[...COLUMNS.map(() => 'request'), 'set'],
     ]);
-    expect(node(reply, 'request:limit').facts).toEqual({ value: 4, source: 'request' });
+    for (const [name, value] of Object.entries({ price: 1, net: 2, mood: 3, cap: 4 })) {
+      expect(feature(reply, name)).toEqual({ value, status: 'PRESENT', source: 'request' });
+      expect(into(reply, `feature:market@${versions.view}:${name}`)).toEqual([`request:market:${name}`]);
+    }
+    expect(node(reply, 'request:extra').facts).toEqual({ value: 5, source: 'request' });
   });
 
   it('200: as of a moment of the past, and what was known of it', async () => {

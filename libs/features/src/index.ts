@@ -34,7 +34,7 @@ export { LiveReads } from './engine/live-reads';
 export { PastReads } from './engine/past-reads';
 export { RecentPast } from './engine/recent-past';
 export { Settlement } from './log/settlement';
-export { unansweredInputs } from './serving/request-inputs';
+export { lackingInputs, lacksRequired } from './serving/request-inputs';
 export { reachingBeyondRetention, retentionFault } from './serving/retention';
 export { PastWalks } from './engine/past-walks';
 export type { ExplainedMember } from './serving/explained-member';

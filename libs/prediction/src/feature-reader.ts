@@ -11,7 +11,7 @@ export interface FeatureQuery {
   readonly timestamp?: string;
 }
 
-/** A row of a request that leaves something out. */
+/** A row of a request. */
 export interface FeatureAsk {
   readonly query: FeatureQuery;
   /** What the request gives. */
@@ -57,7 +57,10 @@ export interface FeatureBasis {
 export interface VersionFeatures {
   /** What requests may give beside the features of the model, for others to be computed from; undefined: not known now. */
   readonly extra: ReadonlySet<string> | undefined;
-  /** What it has for each row, or why the row cannot be answered: at once where everything is at hand. */
+  /**
+   * What it has for each row, or why the row cannot be answered: at once where everything is at hand. Rows that leave nothing out
+   * are asked about too, for what it knows of the values that they give.
+   */
   read(rows: readonly FeatureAsk[], call: FeatureCall): FilledRows | Promise<FilledRows>;
 }
 

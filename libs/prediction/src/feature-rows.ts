@@ -143,26 +143,36 @@ export class FeatureRows {
 
   private explain(slot: FeatureSlot, value: unknown, pointer: string, known: RequestFaults | undefined): RequestFaults {
     const faults = known ?? new RequestFaults();
-    const at = pointerTo(pointer, slot.name);
-    const received = describe(value);
-    if (value === null) {
-      faults.add('input_missing', `Feature '${slot.name}' is null and not nullable.`, {
-        pointer: at,
-        expected: slot.datatype,
-        received,
-      });
-      return faults;
-    }
-    const element = allocate(slot.datatype, 1);
-    const fault = slot.shape.length ? undefined : (slot.write(element, 0, value) ?? slot.rule?.broken(element, 0));
-    if (fault) {
-      faults.add(fault.code, `Feature '${slot.name}' must be ${fault.expected}; got ${received}.`, {
-        pointer: at,
-        expected: fault.expected,
-        received,
-      });
-    }
+    noteFault(faults, slot, value, { name: slot.name, at: pointerTo(pointer, slot.name) });
     return faults;
+  }
+}
+
+/** Notes what is wrong with a value for a feature, if anything is; `sent`: what the request calls it, and where it stands. */
+export function noteFault(
+  faults: RequestFaults,
+  slot: FeatureSlot,
+  value: unknown,
+  sent: { readonly name: string; readonly at: string },
+): void {
+  if (value === null && slot.nullable) return;
+  const received = describe(value);
+  if (value === null) {
+    faults.add('input_missing', `Feature '${sent.name}' is null and not nullable.`, {
+      pointer: sent.at,
+      expected: slot.datatype,
+      received,
+    });
+    return;
+  }
+  const element = allocate(slot.datatype, 1);
+  const fault = slot.shape.length ? undefined : (slot.write(element, 0, value) ?? slot.rule?.broken(element, 0));
+  if (fault) {
+    faults.add(fault.code, `Feature '${sent.name}' must be ${fault.expected}; got ${received}.`, {
+      pointer: sent.at,
+      expected: fault.expected,
+      received,
+    });
   }
 }
 

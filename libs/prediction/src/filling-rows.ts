@@ -9,7 +9,7 @@ import type { FeatureSlot, ModelContract } from './model-contract';
 import type { RowRequest } from './call-parts';
 import { asDomainError, type RowFill } from './row-inference';
 
-/** A row, and what a feature source has for what it leaves out. */
+/** A row, and what a feature source has for it. */
 export interface FillingRow extends RowRequest {
   readonly source?: VersionFeatures;
   readonly filled?: FilledRow | DomainError | undefined;
@@ -80,7 +80,7 @@ export function supply(
   missing: readonly FeatureSlot[],
   { filled, pointer }: { readonly filled?: FilledRow | undefined; readonly pointer: string },
 ): RowFill | undefined {
-  if (missing.length === 0) return undefined;
+  if (missing.length === 0 && filled === undefined) return undefined;
   let defaulted = NONE;
   if (filled === undefined || !supplyAll(rows, missing, filled.values)) {
     const fill = fillMissing(missing, filled?.values, pointer);

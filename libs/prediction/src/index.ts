@@ -24,6 +24,7 @@ export type { ServingSource } from './serving-source';
 export type { Resolution, ServedModel } from './serving-table';
 export type { ReloadedVersion } from './version-renewal';
 export type { ServedVersion, ServingState } from './served-version';
-export type { JsonObject } from './feature-rows';
+export { noteFault, type JsonObject } from './feature-rows';
+export { leavesOut } from './filling-rows';
 export { pointerTo, RequestFaults } from './request-faults';
 export { digestLong, PayloadDigest } from './payload-digest';

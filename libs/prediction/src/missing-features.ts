@@ -20,7 +20,9 @@ export function fillMissing(
     } else if (slot.mayBeAbsent) values[slot.name] = null;
     else {
       const names = missing
-        .filter((other) => other.defaultValue === undefined && !other.mayBeAbsent)
+        .filter(
+          (other) => known?.get(other.name) === undefined && other.defaultValue === undefined && !other.mayBeAbsent,
+        )
         .map((other) => other.name);
       (faults ??= new RequestFaults()).add(
         'incomplete_features',

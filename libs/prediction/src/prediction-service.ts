@@ -3,10 +3,10 @@ import { DomainError, invariant, type Clock, type ErrorCode } from '@sibyl/kerne
 import type { InferReceiver, InferRequest } from '@sibyl/inference';
 import { areLong, type Tensor } from '@sibyl/protocol';
 import { runInFixedBatches } from './fixed-batch';
-import type { FeatureCall, FeatureReader, FilledRow, FilledRows } from './feature-reader';
+import type { FeatureCall, FeatureReader, FilledRows } from './feature-reader';
 import { FeatureRows } from './feature-rows';
 import { readLongFeatures, readLongTensors } from './long-inputs';
-import { addRow, dynamicRow, leavesOut, supply, tryAdd, type FillingRow, type Placed } from './filling-rows';
+import { addRow, dynamicRow, supply, tryAdd, type FillingRow, type Placed } from './filling-rows';
 import { AwaitedLoads, type AwaitedLoadLimits } from './awaited-loads';
 import type { ModelReconciler } from './model-reconciler';
 import { readPlainTensors } from './plain-tensors';
@@ -50,7 +50,7 @@ export class PredictionService {
    */
   submitRow(served: ServedVersion, row: RowRequest, call: PredictCall, receiver: Receiver<RowAnswer>): void {
     const features = this.features.featuresOf(served);
-    if (features === undefined || !leavesOut(served.contract, row.features)) {
+    if (features === undefined) {
       this.submitFilled(served, row, call, receiver);
       return;
     }
@@ -125,7 +125,7 @@ export class PredictionService {
     return this.readRows(served, outputs, placed, { total, call });
   }
 
-  /** What a feature source has for the rows that leave something out: one read for all of them. */
+  /** What a feature source has for the rows: one read for all of them. */
   private async fillAll(
     served: ServedVersion,
     requests: readonly RowRequest[],
@@ -133,12 +133,8 @@ export class PredictionService {
   ): Promise<readonly FillingRow[]> {
     const source = this.features.featuresOf(served);
     if (source === undefined) return requests;
-    const wanting = requests.filter(({ features }) => leavesOut(served.contract, features));
-    if (wanting.length === 0) return requests;
-    const filled = new Map<RowRequest, FilledRow | DomainError | undefined>();
-    const found = await source.read(wanting, call);
-    wanting.forEach((row, i) => filled.set(row, found[i]));
-    return requests.map((row) => (filled.has(row) ? { ...row, source, filled: filled.get(row) } : row));
+    const found = await source.read(requests, call);
+    return requests.map((row, i) => ({ ...row, source, filled: found[i] }));
   }
 
   /** Reads the nested arrays of a long call, so that what follows finds them read. */
@@ -181,12 +177,11 @@ export class PredictionService {
    */
   submitPlainRow(served: ServedVersion, row: PlainCall, receiver: Receiver<RowAnswer>): boolean {
     const { contract } = served;
-    if (!contract.fixedRows) return false;
+    // A feature source wants to know what the request gives, which would go by as bytes.
+    if (!contract.fixedRows || this.features.featuresOf(served) !== undefined) return false;
     const rows = new FeatureRows(contract, 1);
     const missing = rows.addPlain(row.scanner);
     if (missing === undefined) return false;
-    // A feature source wants to know what the request gives, and that went by as bytes.
-    if (missing.length > 0 && this.features.featuresOf(served) !== undefined) return false;
     const fill = supply(rows, missing, { pointer: '/features' });
     const request = row.call.request(rows.tensors(), contract.stackable ? 1 : 0);
     this.submit(served, request, new RowInference(served, fill, row.call, receiver));

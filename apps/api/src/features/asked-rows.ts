@@ -1,11 +1,11 @@
 import type { OnlineRow } from '@sibyl/features';
 import type { DomainError } from '@sibyl/kernel';
-import type { FeatureCall } from '@sibyl/prediction';
+import type { FeatureAsk, FeatureCall } from '@sibyl/prediction';
 
 /** A row as it is asked of the feature service. */
 export interface Asked {
   readonly index: number;
-  readonly pointer: string;
+  readonly ask: FeatureAsk;
   readonly row: OnlineRow;
   /** Undefined: now. */
   readonly at: number | undefined;
@@ -17,6 +17,8 @@ export interface Asked {
 export interface Moments {
   readonly now: readonly Asked[];
   readonly past: ReadonlyMap<number, readonly Asked[]>;
+  /** Those that give all themselves, by their index. */
+  readonly whole: ReadonlyMap<number, FeatureAsk>;
   readonly call: FeatureCall;
 }
 

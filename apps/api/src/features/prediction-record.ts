@@ -8,7 +8,7 @@ type Members = Readonly<Record<string, unknown>>;
 interface Payload {
   readonly request: Members;
   readonly answer: Members;
-  /** By row; null where the request gave all. */
+  /** By row; null where no feature set was asked. */
   readonly features: readonly unknown[];
 }
 

@@ -201,6 +201,14 @@ it('what a request gives goes by the names of the model, and by those of the vie
     { 'market:price': 5, 'market:traded': 3, 'market:fee': 2 },
     3,
   ]);
-  expect(await given({ mean5: 7, price: 9, x: 5 })).toEqual([{ 'market:price': 5, 'market:mean5': 9 }, 4]);
-  expect(await given({ x: 5, price: 9, mean5: 7 })).toEqual([{ 'market:price': 5, 'market:mean5': 9 }, 4]);
+  // One value, whatever it is called.
+  expect(await given({ mean5: 9, price: 9, x: 5 })).toEqual([{ 'market:price': 5, 'market:mean5': 9 }, 4]);
+  for (const [features, later] of [
+    [{ mean5: 7, price: 9, x: 5 }, 'price'],
+    [{ x: 5, price: 9, mean5: 7 }, 'mean5'],
+  ] as const)
+    await expect(given(features)).rejects.toMatchObject({
+      code: 'invalid_parameter',
+      faults: [{ pointer: `/features/${later}` }],
+    });
 }, 30_000);

@@ -1,9 +1,9 @@
 /** Hot path: predictions with features of a set. */
-import type { FeatureValue, Frame, OnlineAnswer, OnlineRow, PastMoment, SetReads, SetSelection } from '@sibyl/features';
-import { readGiven, reachingBeyondRetention } from '@sibyl/features';
-import { DomainError, type Clock, type FieldFault } from '@sibyl/kernel';
+import type { Frame, OnlineAnswer, PastMoment, SetReads, SetSelection } from '@sibyl/features';
+import { reachingBeyondRetention } from '@sibyl/features';
+import { DomainError, TURNS, type Clock } from '@sibyl/kernel';
 import {
-  pointerTo,
+  leavesOut,
   type FeatureAsk,
   type FeatureCall,
   type FilledRow,
@@ -12,15 +12,16 @@ import {
   type VersionFeatures,
 } from '@sibyl/prediction';
 import type { Metrics, VersionMetrics } from '@sibyl/telemetry';
-import { describe } from '../http/validation.pipe';
 import { rowsOf, type Asked, type Moments } from './asked-rows';
+import { bindMembers } from './bound-member';
 import { coldMsOf } from './cold-rows';
 import { PredictionBasis } from './feature-basis';
+import { GivenValues } from './given-values';
 import { keysOf } from './row-keys';
 import { momentOf } from './row-moment';
 import { orInternal, SetLookup } from './set-lookup';
 import type { SetPins } from './set-pins';
-import { bindMembers, PolicyRows, type PolicyRow } from './set-policy';
+import { PolicyRows, type PolicyRow } from './set-policy';
 
 export interface SetFeatureParts {
   readonly sets: SetReads;
@@ -33,9 +34,12 @@ export interface SetFeatureParts {
 
 /** Entities of one read. */
 const ROWS = 1000;
+/** Rows that give all themselves and are looked at at once; more are in slices. */
+const WHOLE_ROWS = 32;
 /** All reads of the past of one call together, and how much of it they may wait until what had arrived by then is known. */
 const PAST_LIMIT_MS = 2000;
 const PAST_WAIT_MS = PAST_LIMIT_MS / 2;
+const NONE = new Map<number, never>();
 const NOTHING: FilledRow = { values: new Map(), amended: [], defaulted: [], stale: [], basis: undefined };
 /** The key of a request that names no entity: no event can have it, so that the policy of the set decides what becomes of it. */
 const NOBODY = '';
@@ -44,7 +48,7 @@ const NOBODY = '';
 interface RowRead extends Pick<OnlineAnswer, 'at' | 'unsettled'>, Pick<FilledRow, 'beyondRetention'> {
   readonly unread: OnlineAnswer['unread'] | undefined;
   readonly knownAt: number | undefined;
-  readonly pointer: string;
+  readonly ask: FeatureAsk;
 }
 
 /** A version of a set, and where its members go in the model. */
@@ -52,12 +56,10 @@ interface Binding {
   readonly reference: string;
   readonly selection: SetSelection;
   readonly rows: PolicyRows;
-  readonly extra: ReadonlySet<string>;
-  /** By the name in a request, the features of views that it stands for. */
-  readonly gives: ReadonlyMap<string, readonly { readonly view: number; readonly feature: string }[]>;
+  readonly given: GivenValues;
 }
 
-/** Fills what requests of one version leave out from the version of a feature set that was found for it. */
+/** Fills what requests of one version leave out, and checks what they give, by the version of a feature set that was found for it. */
 export class SetFeatures implements VersionFeatures {
   private binding: Binding | undefined;
   private readonly stage: VersionMetrics['features'];
@@ -73,7 +75,7 @@ export class SetFeatures implements VersionFeatures {
 
   /** Of the set as it was read last: asked for after each read. */
   get extra(): ReadonlySet<string> | undefined {
-    return this.binding?.extra;
+    return this.binding?.given.extra;
   }
 
   read(rows: readonly FeatureAsk[], call: FeatureCall): FilledRows | Promise<FilledRows> {
@@ -90,11 +92,23 @@ export class SetFeatures implements VersionFeatures {
     this.stage.observe((this.parts.clock.monotonic() - startedAt) / 1000);
   }
 
-  /** The set may have to be read first, or found; where there is none no row is filled with nothing. */
+  /**
+   * The set may have to be read first, or found; where there is none no row is filled with nothing, and what gives the features of the
+   * model and nothing else needs none.
+   */
   private async readUnknown(rows: readonly FeatureAsk[], call: FeatureCall): Promise<FilledRows> {
+    if (this.lookup.reference === undefined && rows.every((row) => this.needsNothing(row)))
+      return rows.map(() => NOTHING);
     const lack = await this.lookup.look();
     const binding = this.bound();
-    return binding === undefined ? rows.map(() => lack) : this.readBound(binding, rows, call);
+    if (binding !== undefined) return this.readBound(binding, rows, call);
+    const isNone = lack.code === 'incomplete_features';
+    return rows.map((row) => (isNone && this.needsNothing(row) ? NOTHING : lack));
+  }
+
+  private needsNothing({ features }: FeatureAsk): boolean {
+    const { contract } = this.served;
+    return !leavesOut(contract, features) && Object.keys(features).length === contract.slots.length;
   }
 
   private bound(): Binding | undefined {
@@ -111,13 +125,31 @@ export class SetFeatures implements VersionFeatures {
     rows: readonly FeatureAsk[],
     call: FeatureCall,
   ): FilledRows | Promise<FilledRows> {
-    const filled: (FilledRow | DomainError)[] = [];
+    const filled: (FilledRow | DomainError)[] = rows.map(() => NOTHING);
+    const asked = { ...this.sort(binding, rows, filled), call };
+    const { now, past, whole } = asked;
+    if (past.size > 0 || now.length > ROWS || whole.size > WHOLE_ROWS) return this.readMany(binding, asked, filled);
+    for (const [index, ask] of whole) filled[index] = this.tryGiven(binding, ask);
+    if (now.length === 0) return filled;
+    const coldMs = coldMsOf(call, this.parts.clock.monotonic());
+    const answer = this.parts.sets.read(binding.selection, { rows: rowsOf(now), coldMs });
+    if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
+    return answer.then((read) => this.fill(binding, now, read, filled));
+  }
+
+  /** By what has to be read; what is wrong with a row goes into `filled` at once. */
+  private sort(
+    binding: Binding,
+    rows: readonly FeatureAsk[],
+    filled: (FilledRow | DomainError)[],
+  ): Omit<Moments, 'call'> {
     const now: Asked[] = [];
     let past: Map<number, Asked[]> | undefined;
-    for (let index = 0; index < rows.length; index++) {
-      filled.push(NOTHING);
-      const asked = this.tryAsk(binding, rows[index] as FeatureAsk, index);
-      if (asked instanceof DomainError) filled[index] = asked;
+    let whole: Map<number, FeatureAsk> | undefined;
+    for (const [index, ask] of rows.entries()) {
+      const asked = leavesOut(this.served.contract, ask.features) ? this.tryAsk(binding, ask, index) : undefined;
+      if (asked === undefined) (whole ??= new Map()).set(index, ask);
+      else if (asked instanceof DomainError) filled[index] = asked;
       else if (asked.at === undefined) now.push(asked);
       else {
         past ??= new Map();
@@ -126,19 +158,13 @@ export class SetFeatures implements VersionFeatures {
         past.set(asked.at, ofMoment);
       }
     }
-    if (past !== undefined || now.length > ROWS)
-      return this.readMany(binding, { now, past: past ?? new Map(), call }, filled);
-    if (now.length === 0) return filled;
-    const coldMs = coldMsOf(call, this.parts.clock.monotonic());
-    const answer = this.parts.sets.read(binding.selection, { rows: rowsOf(now), coldMs });
-    if (!(answer instanceof Promise)) return this.fill(binding, now, answer, filled);
-    return answer.then((read) => this.fill(binding, now, read, filled));
+    return { now, past: past ?? NONE, whole: whole ?? NONE };
   }
 
   /** Reads of several moments, one after the other, in one limit; what comes after it is TIMEOUT. */
   private async readMany(
     binding: Binding,
-    { now, past, call }: Moments,
+    { now, past, whole, call }: Moments,
     filled: (FilledRow | DomainError)[],
   ): Promise<FilledRows> {
     const { sets, clock } = this.parts;
@@ -158,7 +184,24 @@ export class SetFeatures implements VersionFeatures {
         this.fill(binding, part, answer, filled, moment);
       }
     }
+    for (const [index, ask] of whole) {
+      if (TURNS.due) await TURNS.next();
+      filled[index] = this.tryGiven(binding, ask);
+    }
     return filled;
+  }
+
+  /** A row that gives all itself: whose it is, and of which moment, is all the same. */
+  private tryGiven(binding: Binding, ask: FeatureAsk): FilledRow | DomainError {
+    try {
+      const given = binding.given.of(ask);
+      if (given === undefined) return NOTHING;
+      const at = this.parts.clock.now() * 1000;
+      const frames = this.parts.sets.ofGiven(binding.selection, given, at);
+      return this.rowOf(binding, frames, { at, knownAt: undefined, unread: undefined, ask });
+    } catch (error) {
+      return orInternal(error);
+    }
   }
 
   private tryAsk(binding: Binding, ask: FeatureAsk, index: number): Asked | DomainError {
@@ -175,9 +218,9 @@ export class SetFeatures implements VersionFeatures {
     const { at, beforeRetention } = momentOf(binding.selection, ask, clock.now() * 1000, clockSkewMs * 1000);
     // What is left of a time that is not kept must not pass for what was: nobody is known then.
     const entities = keys === undefined || beforeRetention ? binding.selection.views.map(() => NOBODY) : keys;
-    const given = givenOf(binding, ask);
+    const given = binding.given.of(ask);
     const row = given ? { entities, given } : { entities };
-    return { index, pointer: ask.pointer, row, at, beforeRetention };
+    return { index, ask, row, at, beforeRetention };
   }
 
   private fill(
@@ -190,7 +233,7 @@ export class SetFeatures implements VersionFeatures {
     const now = moment ? this.parts.clock.now() * 1000 : answer.at;
     const reachesBeyond = reachingBeyondRetention(binding.selection, answer.at, now);
     for (let i = 0; i < asked.length; i++) {
-      const { index, pointer, beforeRetention } = asked[i] as Asked;
+      const { index, ask, beforeRetention } = asked[i] as Asked;
       const frames = answer.frames[i] ?? [];
       // Nothing is read of a time that is not kept.
       const beyondRetention = !beforeRetention && reachesBeyond(frames);
@@ -198,7 +241,7 @@ export class SetFeatures implements VersionFeatures {
         filled[index] = this.rowOf(binding, frames, {
           at: answer.at,
           knownAt: moment?.knownAt,
-          pointer,
+          ask,
           unread: answer.unread,
           unsettled: answer.unsettled === true ? true : undefined,
           beyondRetention: beyondRetention ? true : undefined,
@@ -212,13 +255,14 @@ export class SetFeatures implements VersionFeatures {
   }
 
   private rowOf(
-    { rows }: Binding,
+    { rows, given }: Binding,
     frames: readonly Frame[],
-    { at, knownAt, pointer, unread, unsettled, beyondRetention }: RowRead,
+    { at, knownAt, ask, unread, unsettled, beyondRetention }: RowRead,
   ): FilledRow {
     const row = rows.of(frames);
     this.count(rows, row, at);
-    row.conclude(pointer, at, unread);
+    const nameOf = (view: number, slot: number): string | undefined => given.nameOf(ask, view, slot);
+    row.conclude({ pointer: ask.pointer, nameOf }, at, unread);
     const { values, amended, defaulted, stale } = row;
     const basis = new PredictionBasis(row.basis, at, knownAt);
     return { values, amended, defaulted, stale, basis, unsettled, beyondRetention };
@@ -237,42 +281,7 @@ export class SetFeatures implements VersionFeatures {
 
 function bind(selection: SetSelection, served: ServedVersion, metrics: Metrics): Omit<Binding, 'reference'> {
   const { slots } = served.contract;
-  const own = new Set(slots.map(({ name }) => name));
-  const gives = new Map<string, { view: number; feature: string }[]>();
-  const give = (name: string, view: number, feature: string): unknown =>
-    gives.get(name)?.push({ view, feature }) ?? gives.set(name, [{ view, feature }]);
-  for (const { name, view, feature } of selection.members) give(name, view, feature);
-  selection.programs.forEach((one, view) => {
-    for (const feature of one.slots.keys()) if (!own.has(feature)) give(feature, view, feature);
-  });
-  const extra = new Set([...gives.keys()].filter((name) => !own.has(name)));
-  return { selection, rows: new PolicyRows(selection, bindMembers(selection, slots, metrics)), extra, gives };
-}
-
-/** What a request gives, for each view; undefined: nothing. Throws where a value that only the views know is of another type. */
-function givenOf({ selection, gives, extra }: Binding, { features, pointer }: FeatureAsk): OnlineRow['given'] {
-  let byView: Record<string, FeatureValue>[] | undefined;
-  for (const name of Object.keys(features)) {
-    for (const { view, feature } of gives.get(name) ?? []) {
-      byView ??= selection.programs.map(() => ({}));
-      const values = byView[view] as Record<string, FeatureValue>;
-      // What the model is given by its own name comes before what the view calls the same.
-      if (!extra.has(name) || !Object.hasOwn(values, feature)) values[feature] = features[name] as FeatureValue;
-    }
-  }
-  if (byView === undefined) return undefined;
-  const faults: FieldFault[] = [];
-  const given = byView.map((values, view) => {
-    const read = readGiven(selection.programs[view] as (typeof selection.programs)[number], values);
-    for (const { name, type } of read.faults) {
-      // The model says what is wrong with its own.
-      if (!extra.has(name)) continue;
-      const received = describe(features[name]);
-      faults.push({ pointer: pointerTo(pointer, name), expected: type ?? 'a known feature', received });
-    }
-    return read.given;
-  });
-  if (faults.length > 0)
-    throw new DomainError('input_type_mismatch', 'A feature has a value of the wrong type.', { faults });
-  return given;
+  const members = bindMembers(selection, slots, metrics);
+  const given = new GivenValues(selection, members, slots);
+  return { selection, rows: new PolicyRows(selection, members), given };
 }

@@ -3,12 +3,16 @@ import { DomainError } from '@sibyl/kernel';
 import type { FeatureSlot } from '@sibyl/prediction';
 import { elementWriter } from '@sibyl/protocol';
 import { Metrics } from '@sibyl/telemetry';
-import { bindMembers, PolicyRow } from './set-policy';
+import { bindMembers } from './bound-member';
+import { PolicyRow } from './set-policy';
 
 const MISSING = ['error', 'null', 'default'] as const;
 const VALUE = 7;
 const DEFAULT = -1;
 const AT = 1_000_000_000;
+
+/** A request that calls what it gives by the name of the view. */
+const SENT = { pointer: '/features', nameOf: (): string => 'seen' };
 
 const metrics = new Metrics();
 afterAll(() => metrics.close());
@@ -42,7 +46,7 @@ function policyRow(selection: SetSelection, frame: Frame, slot = slotOf('FP64'))
 
 function codeOf(row: PolicyRow, unread?: 'failed'): string | undefined {
   try {
-    row.conclude('/features', AT, unread);
+    row.conclude(SENT, AT, unread);
     return undefined;
   } catch (error) {
     return (error as DomainError).code;
@@ -116,12 +120,50 @@ describe('what could not be read', () => {
   });
 });
 
-it('too few are there: the errors name what has no value, also where the request says null', () => {
+it('too few are there: the errors name what has no value, and what rules make null of what the request gives', () => {
   const selection = selectionOf({ onMissing: 'null', onStale: 'null' });
   const complete = { ...selection, set: { ...selection.set, minCompleteness: 1 } };
-  const row = policyRow(complete, { ...frameOf('NULL', false, null), values: [null] });
-  const faults = [{ pointer: '/features/x', expected: 'a value', received: 'NULL' }];
-  expect(() => row.conclude('/features', AT)).toThrow(expect.objectContaining({ code: 'incomplete_features', faults }));
+  const left = policyRow(complete, frameOf('NULL', false));
+  const made = policyRow(complete, frameOf('NULL', false, 3));
+  const faults = [{ pointer: '/features/seen', expected: 'a value', received: expect.stringMatching(/^NULL/) }];
+  for (const row of [left, made])
+    expect(() => row.conclude(SENT, AT)).toThrow(expect.objectContaining({ code: 'incomplete_features', faults }));
+});
+
+it('null that the request gives is a value of a feature that takes it', () => {
+  const selection = selectionOf({ onMissing: 'error', onStale: 'error' });
+  const complete = { ...selection, set: { ...selection.set, minCompleteness: 1 } };
+  const row = policyRow(complete, frameOf('NULL', false, null));
+  expect(codeOf(row)).toBeUndefined();
+  expect(row.values).toEqual(new Map([['x', null]]));
+});
+
+it('what rules make of a given value is refused where the model cannot have it, by the name that the request has for it', () => {
+  const selection = selectionOf({ onMissing: 'default', onStale: 'default' });
+  const strict = { ...slotOf('FP64'), nullable: false, defaultValue: 3 } as FeatureSlot;
+  const large = { ...frameOf('PRESENT', false, 3), values: [300] };
+  const faults = [{ pointer: '/features/seen', expected: 'what its rules allow' }];
+  for (const row of [
+    policyRow(selection, frameOf('NULL', false, 3), strict),
+    policyRow(selection, large, slotOf('INT8')),
+  ]) {
+    expect(row).toMatchObject({ defaulted: [], amended: [] });
+    expect(() => row.conclude(SENT, AT)).toThrow(expect.objectContaining({ code: 'input_not_allowed', faults }));
+  }
+});
+
+it('what is not there is not said to be old', () => {
+  const selection = selectionOf({ onMissing: 'error', onStale: 'error' });
+  const faults = (status: Frame['statuses'][number]): unknown => {
+    try {
+      policyRow(selection, frameOf(status, false)).conclude(SENT, AT);
+      return undefined;
+    } catch (error) {
+      return (error as DomainError).faults;
+    }
+  };
+  expect(faults('STALE')).toMatchObject([{ received: 'STALE, 5 s old' }]);
+  expect(faults('NOT_FOUND')).toMatchObject([{ received: 'NOT_FOUND' }]);
 });
 
 it('a required feature is not done without, whatever the policy, and whoever leaves it out', () => {
@@ -166,7 +208,7 @@ it('a model gets what the request gives by the name of the view, and null only w
 
 it('after what has no value stands what the request would have to give for it, and nothing twice', () => {
   const steps = [
-    { kind: 'request', slot: 0 },
+    { kind: 'request', slot: 0, feature: { required: false } },
     { kind: 'expression', slot: 1, slots: [0] },
   ];
   const outputs = ['amount', 'cost'].map((name, step) => ({ name, step }));
@@ -187,7 +229,10 @@ it('after what has no value stands what the request would have to give for it, a
       times: [Number.NaN, Number.NaN],
     };
     try {
-      new PolicyRow(both, bindMembers(both, slots, metrics), [frame]).conclude('/features', AT);
+      new PolicyRow(both, bindMembers(both, slots, metrics), [frame]).conclude(
+        { ...SENT, nameOf: () => undefined },
+        AT,
+      );
     } catch (error) {
       return (error as DomainError).faults?.map(({ pointer, received }) => [pointer, received]);
     }

@@ -1,8 +1,9 @@
 /** Hot path: made for each row of frames that a model has not seen yet. */
 import {
   KeptByFrames,
+  lackingInputs,
+  lacksRequired,
   servedRow,
-  unansweredInputs,
   type FeatureValue,
   type Frame,
   type OnlineAnswer,
@@ -11,41 +12,24 @@ import {
 } from '@sibyl/features';
 import { DomainError, type FieldFault } from '@sibyl/kernel';
 import { pointerTo, type FeatureSlot, type FilledRow } from '@sibyl/prediction';
-import { allocate, type TensorData } from '@sibyl/protocol';
-import type { Metrics } from '@sibyl/telemetry';
+import { forModel, type BoundMember } from './bound-member';
 import { LastingBasis } from './feature-basis';
 
-type Age = ReturnType<Metrics['features']['ageOf']>;
-
-/** A member of a set and the feature of the model that it fills. */
-export interface BoundMember {
-  /** In the order of the set. */
-  readonly index: number;
-  readonly member: SelectedMember;
-  readonly target: FeatureSlot;
-  /** Where a value is tried before the model gets it. */
-  readonly scratch: TensorData;
-  readonly age: Age;
-}
-
-export function bindMembers(
-  { members, views }: SetSelection,
-  slots: readonly FeatureSlot[],
-  metrics: Metrics,
-): BoundMember[] {
-  return members.flatMap((member, index) => {
-    const target = slots.find(({ name }) => name === member.name);
-    if (!target || target.shape.length > 0) return [];
-    const age = metrics.features.ageOf(views[member.view]?.view.name ?? '', member.feature);
-    return [{ index, member, target, scratch: allocate(target.datatype, 1), age }];
-  });
-}
-
-/** A member without a value, why, and when the event behind it happened, NaN where there is none. */
+/** A member without a value, or what it rests on and requests have to give; why, and when the event behind it happened, NaN where there is none. */
 interface Lack {
-  readonly member: SelectedMember;
+  readonly member: Pick<SelectedMember, 'view' | 'slot' | 'name'>;
   readonly status: string;
   readonly time: number;
+}
+
+/** A slot of a view. */
+type Place = Pick<SelectedMember, 'view' | 'slot'>;
+
+/** A request, for what is said about it. */
+export interface SentRow {
+  readonly pointer: string;
+  /** What it calls what it gives; undefined: it does not give it. */
+  nameOf(view: number, slot: number): string | undefined;
 }
 
 /** What one model is given of a row, by the policy of its set. Nothing in it depends on the moment, but for the ages in a refusal. */
@@ -60,8 +44,8 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
   private readonly refused: Lack[] = [];
   /** All that has no value, refused or not. */
   private readonly lacking: Lack[] = [];
-  /** What the request gives and a rule rejects. */
-  private readonly wrong: string[] = [];
+  /** What the request gives and a rule rejects, or makes something of that the model cannot have. */
+  private readonly wrong: Place[] = [];
   /** What could not be read, and nothing stands in for. */
   private readonly unread: string[] = [];
   private complete = 0;
@@ -75,6 +59,11 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
   ) {
     this.set = selection.set;
     const { values, statuses, times } = servedRow(selection, frames);
+    frames.forEach(({ given, statuses: all }, view) => {
+      given?.values.forEach((one, slot) => {
+        if (one !== undefined && all[slot] === 'INVALID') this.wrong.push({ view, slot });
+      });
+    });
     this.times = bound.map(({ index }) => times[index] ?? Number.NaN);
     for (const [i, one] of bound.entries()) {
       const value = values[one.index] ?? null;
@@ -86,25 +75,47 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
         this.serve(one, status, value, i);
       else this.lack(one, status === 'STALE' ? this.set.onStale : this.set.onMissing, status, i);
     }
+    if (lacksRequired(selection, frames)) this.lackInputs(bound);
+  }
+
+  /** What requests have to give is not done without by what rests on it, whatever stands in for that. */
+  private lackInputs(bound: readonly BoundMember[]): void {
+    const seen = new Set<string>();
+    for (const { member } of bound) {
+      const frame = this.frames[member.view];
+      for (const { slot, name, status, required } of frame ? lackingInputs(this.selection, member, frame) : []) {
+        const place = `${member.view}:${slot}`;
+        if (!required || status === 'INVALID' || seen.has(place)) continue;
+        seen.add(place);
+        this.refuse({ member: { name, view: member.view, slot }, status, time: Number.NaN });
+      }
+    }
   }
 
   /**
    * The model has what the request gives by the model's own name already, and gets what it gives by that of the view; rules may have
-   * put something else in its place.
+   * put something else in its place. Nothing else stands in for it.
    */
-  private takeGiven(bound: BoundMember, status: string, value: FeatureValue, given: FeatureValue): void {
-    if (status !== 'PRESENT' && status !== 'NULL' && status !== 'DEFAULTED') {
-      this.wrong.push(bound.member.name);
+  private takeGiven(
+    { member, target, scratch }: BoundMember,
+    status: string,
+    value: FeatureValue,
+    given: FeatureValue,
+  ): void {
+    if (status === 'INVALID') return;
+    const taken = value === null ? null : forModel(target, value);
+    const fits = taken === null ? target.nullable : target.write(scratch, 0, taken) === undefined;
+    if (!fits) {
+      this.wrong.push(member);
       return;
     }
-    const { member, target } = bound;
-    const taken = value === null ? null : forModel(bound, value);
-    const fits = taken === null ? target.nullable : target.write(bound.scratch, 0, taken) === undefined;
-    if (fits) this.values.set(member.name, taken);
-    if (status === 'NULL') this.note(bound, status, Number.NaN, bound.member.required);
+    this.values.set(member.name, taken);
+    // Null is a value of a feature that takes it; what rules make null is missing.
+    if (status === 'NULL' && (member.required || given !== null))
+      this.note({ member, status, time: Number.NaN }, member.required);
     else this.complete += 1;
-    if (status === 'DEFAULTED') this.defaulted.push(bound.member.name);
-    if (value !== given) this.amended.push({ slot: bound.target, value: forModel(bound, value) });
+    if (status === 'DEFAULTED') this.defaulted.push(member.name);
+    if (value !== given) this.amended.push({ slot: target, value: taken });
   }
 
   private serve(bound: BoundMember, status: string, value: FeatureValue, i: number): void {
@@ -119,7 +130,7 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
   }
 
   private put(bound: BoundMember, value: FeatureValue): boolean {
-    const taken = forModel(bound, value);
+    const taken = forModel(bound.target, value);
     if (bound.target.write(bound.scratch, 0, taken) !== undefined) return false;
     this.complete += 1;
     this.values.set(bound.member.name, taken);
@@ -132,7 +143,7 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     // Nobody knows whether it is missing; a default of the manifest is said to stand in, a null would be taken for a value.
     if (status === 'TIMEOUT' && (refused || target.nullable || target.defaultValue === undefined))
       this.unread.push(member.name);
-    this.note(bound, status, this.times[i] ?? Number.NaN, refused);
+    this.note({ member, status, time: this.times[i] ?? Number.NaN }, refused);
     if (!refused && target.nullable) this.values.set(member.name, null);
     // What is not nullable has a default in the manifest, or is missing.
   }
@@ -141,31 +152,24 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
     return (this.lasting ??= new LastingBasis(this.selection, this.frames));
   }
 
-  private note({ member }: BoundMember, status: string, time: number, refused = false): void {
-    const lack = { member, status, time };
+  private note(lack: Lack, refused: boolean): void {
     this.lacking.push(lack);
-    if (refused) this.refused.push(lack);
+    if (refused) this.refuse(lack);
+  }
+
+  private refuse(lack: Lack): void {
+    this.refused.push(lack);
   }
 
   /** Throws where the policy refuses the row. `unread`: why some values are TIMEOUT. */
-  conclude(pointer: string, at: number, unread?: OnlineAnswer['unread']): void {
+  conclude(sent: SentRow, at: number, unread?: OnlineAnswer['unread']): void {
     const { refused, set, wrong } = this;
-    if (wrong.length > 0) {
-      throw new DomainError(
-        'input_not_allowed',
-        `Rules of feature set ${set.name} reject: ${wrong.slice(0, 64).join(', ')}.`,
-        {
-          faults: wrong
-            .slice(0, 64)
-            .map((name) => ({ pointer: pointerTo(pointer, name), expected: 'what its rules allow' })),
-        },
-      );
-    }
+    if (wrong.length > 0) throw this.notAllowed(sent);
     const missing = this.statuses.has('TIMEOUT') && this.complete < set.minCompleteness * set.members.length;
     if (missing || this.unread.length > 0) throw notRead(this.unread, unread);
     const least = set.minCompleteness * set.members.length;
     if (refused.length === 0 && this.complete >= least) return;
-    const faults = this.faultsOf(refused.length > 0 ? refused : this.lacking, pointer, at);
+    const faults = this.faultsOf(refused.length > 0 ? refused : this.lacking, sent, at);
     const detail =
       refused.length > 0
         ? `Features without a value: ${refused
@@ -177,18 +181,34 @@ export class PolicyRow implements Pick<FilledRow, 'values' | 'amended' | 'defaul
   }
 
   /** What has no value, and after it what the request itself would have to give for it. */
-  private faultsOf(lacking: readonly Lack[], pointer: string, at: number): FieldFault[] {
+  private faultsOf(lacking: readonly Lack[], sent: SentRow, at: number): FieldFault[] {
     const toGive = new Set<string>();
     const faults = lacking.map(({ member, status, time }): FieldFault => {
-      const frame = this.frames[member.view];
-      for (const name of frame ? unansweredInputs(this.selection, member, frame) : []) toGive.add(name);
-      const old = Number.isNaN(time) ? '' : `, ${Math.round((at - time) / 1000) / 1000} s old`;
-      return { pointer: pointerTo(pointer, member.name), expected: 'a value', received: status + old };
+      for (const name of this.unanswered(member)) toGive.add(name);
+      // What is not there is not old, however old others are that it would be computed from.
+      const old =
+        Number.isNaN(time) || status === 'NOT_FOUND' ? '' : `, ${Math.round((at - time) / 1000) / 1000} s old`;
+      const name = sent.nameOf(member.view, member.slot) ?? member.name;
+      return { pointer: pointerTo(sent.pointer, name), expected: 'a value', received: status + old };
     });
     for (const { member } of lacking) toGive.delete(member.name);
     for (const name of toGive)
-      faults.push({ pointer: pointerTo(pointer, name), expected: 'a value', received: 'nothing' });
+      faults.push({ pointer: pointerTo(sent.pointer, name), expected: 'a value', received: 'nothing' });
     return faults;
+  }
+
+  private unanswered(member: Place): readonly string[] {
+    const frame = this.frames[member.view];
+    const lacking = frame ? lackingInputs(this.selection, member, frame) : [];
+    return lacking.filter(({ status }) => status === 'NOT_FOUND').map(({ name }) => name);
+  }
+
+  private notAllowed(sent: SentRow): DomainError {
+    const names = new Set(this.wrong.map(({ view, slot }) => sent.nameOf(view, slot) ?? ''));
+    const some = [...names].slice(0, 64);
+    return new DomainError('input_not_allowed', `Rules of feature set ${this.set.name} reject: ${some.join(', ')}.`, {
+      faults: some.map((name) => ({ pointer: pointerTo(sent.pointer, name), expected: 'what its rules allow' })),
+    });
   }
 }
 
@@ -221,9 +241,4 @@ function notRead(names: readonly string[], unread: OnlineAnswer['unread']): Doma
 
 export function unreadable(detail: string): DomainError {
   return new DomainError('database_unavailable', detail, { retryAfterSeconds: 1 });
-}
-
-/** Truth is 1 or 0 to a model of numbers. */
-function forModel({ target }: BoundMember, value: FeatureValue): unknown {
-  return typeof value === 'boolean' && target.datatype !== 'BOOL' ? Number(value) : value;
 }

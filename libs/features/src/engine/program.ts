@@ -52,6 +52,8 @@ export class Program {
 
   /** What one row comes to, in values. */
   readonly weight: number;
+  /** Slots of what requests have to give. */
+  readonly required: readonly number[];
   private readonly needs: readonly StreamNeed[];
 
   constructor(readonly plan: ViewPlan) {
@@ -66,6 +68,7 @@ export class Program {
     this.weight = plan.outputs.reduce((sum, _, slot) => sum + this.weightOf(slot), 0);
     this.heavy = plan.outputs.flatMap(({ type, list }, slot) => (list || type === 'string' ? [slot] : []));
     this.weighs = this.heavy.length > 0 || plan.streams.some(({ tiles }) => tiles.length > 0);
+    this.required = plan.steps.flatMap((step) => (step.kind === 'request' && step.feature.required ? [step.slot] : []));
     this.slots = new Map(plan.outputs.flatMap(({ name, implicit }, slot) => (implicit ? [] : [[name, slot] as const])));
   }
 

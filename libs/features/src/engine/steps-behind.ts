@@ -1,7 +1,8 @@
 import type { ViewPlan } from '../definitions/view-plan';
+import type { Given } from './frame';
 
-/** The steps that fill these slots, and all that those rest on, each once. */
-export function stepsBehind(plan: ViewPlan, slots: Iterable<number>): ReadonlySet<number> {
+/** The steps that fill these slots, and all that those rest on, each once: nothing where they are given. */
+export function stepsBehind(plan: ViewPlan, slots: Iterable<number>, given?: Given): ReadonlySet<number> {
   const seen = new Set<number>();
   const add = (slot: number): void => {
     const output = plan.outputs[slot];
@@ -10,8 +11,9 @@ export function stepsBehind(plan: ViewPlan, slots: Iterable<number>): ReadonlySe
   for (const slot of slots) add(slot);
   for (const index of seen) {
     const step = plan.steps[index];
-    if (step?.kind === 'expression') step.slots.forEach(add);
-    else if (step?.kind === 'static' && step.key !== undefined) add(step.key);
+    if (step === undefined || given?.values[step.slot] !== undefined) continue;
+    if (step.kind === 'expression') step.slots.forEach(add);
+    else if (step.kind === 'static' && step.key !== undefined) add(step.key);
   }
   return seen;
 }

@@ -2,7 +2,7 @@ import type { Frame } from '../engine/frame';
 import { Program } from '../engine/program';
 import type { ValueStatus } from '../feature-value';
 import { planOf, streamOf, type TestFeature } from '../testing/test-plans';
-import { unansweredInputs } from './request-inputs';
+import { lackingInputs } from './request-inputs';
 import type { SelectedMember, Selection } from './selection';
 
 const FEATURES: TestFeature[] = [
@@ -31,7 +31,10 @@ function missingFor(member: string, called: Readonly<Record<string, readonly [nu
     if (given.includes(name)) return 'PRESENT';
     return name === 'fee' ? 'DEFAULTED' : 'NOT_FOUND';
   });
-  return unansweredInputs(selection, asked, { statuses } as unknown as Frame);
+  // What is given rests on nothing.
+  const values = FEATURES.map(({ name }) => (given.includes(name) ? 1 : undefined));
+  const frame = { statuses, given: { values, key: '' } } as unknown as Frame;
+  return lackingInputs(selection, asked, frame).map(({ name }) => name);
 }
 
 describe('what a request would have to give for a member', () => {
@@ -39,6 +42,7 @@ describe('what a request would have to give for a member', () => {
     const members = { costs: [0, 'costs'], half: [0, 'half'] } as const;
     expect(missingFor('costs', members)).toEqual(['amount']);
     expect(missingFor('costs', members, ['amount'])).toEqual([]);
+    expect(missingFor('costs', members, ['cost'])).toEqual([]);
     expect(missingFor('half', members)).toEqual([]);
   });
 

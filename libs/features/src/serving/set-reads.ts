@@ -1,5 +1,8 @@
-import type { OnlineAnswer } from '../engine/online-query';
+import { evaluate } from '../engine/evaluate';
+import type { Frame } from '../engine/frame';
+import type { OnlineAnswer, OnlineRow } from '../engine/online-query';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
+import type { Micros } from '../time';
 import type { SelectedFrames, SelectionRead } from './selected-frames';
 import type { Selections, SetSelection } from './selection';
 
@@ -30,5 +33,13 @@ export class SetReads {
   /** At once where everything is in memory. */
   read(selection: SetSelection, asked: SelectionRead): OnlineAnswer | Promise<OnlineAnswer> {
     return this.parts.frames.read(selection, asked);
+  }
+
+  /** What the rules make of given values where nothing else is asked for, so that nothing of the log is needed. */
+  ofGiven({ programs }: SetSelection, given: NonNullable<OnlineRow['given']>, at: Micros): readonly Frame[] {
+    return programs.map((program, view) => {
+      const states = program.plan.streams.map(() => undefined);
+      return evaluate(program, { entity: '', states, lookup: () => undefined, given: given[view] }, at);
+    });
   }
 }
