@@ -126,7 +126,7 @@ export class SetFeatures implements VersionFeatures {
     call: FeatureCall,
   ): FilledRows | Promise<FilledRows> {
     const filled: (FilledRow | DomainError)[] = rows.map(() => NOTHING);
-    const asked = { ...this.sort(binding, rows, filled), call };
+    const asked = this.sort(binding, { rows, call }, filled);
     const { now, past, whole } = asked;
     if (past.size > 0 || now.length > ROWS || whole.size > WHOLE_ROWS) return this.readMany(binding, asked, filled);
     for (const [index, ask] of whole) filled[index] = this.tryGiven(binding, ask);
@@ -140,13 +140,14 @@ export class SetFeatures implements VersionFeatures {
   /** By what has to be read; what is wrong with a row goes into `filled` at once. */
   private sort(
     binding: Binding,
-    rows: readonly FeatureAsk[],
+    { rows, call }: { readonly rows: readonly FeatureAsk[]; readonly call: FeatureCall },
     filled: (FilledRow | DomainError)[],
-  ): Omit<Moments, 'call'> {
+  ): Moments {
     const now: Asked[] = [];
     let past: Map<number, Asked[]> | undefined;
     let whole: Map<number, FeatureAsk> | undefined;
-    for (const [index, ask] of rows.entries()) {
+    for (let index = 0; index < rows.length; index++) {
+      const ask = rows[index] as FeatureAsk;
       const asked = leavesOut(this.served.contract, ask.features) ? this.tryAsk(binding, ask, index) : undefined;
       if (asked === undefined) (whole ??= new Map()).set(index, ask);
       else if (asked instanceof DomainError) filled[index] = asked;
@@ -158,7 +159,7 @@ export class SetFeatures implements VersionFeatures {
         past.set(asked.at, ofMoment);
       }
     }
-    return { now, past: past ?? NONE, whole: whole ?? NONE };
+    return { now, past: past ?? NONE, whole: whole ?? NONE, call };
   }
 
   /** Reads of several moments, one after the other, in one limit; what comes after it is TIMEOUT. */
