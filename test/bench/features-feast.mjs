@@ -52,7 +52,7 @@ async function startFeast(entities) {
 }
 
 /** Bare node:http with this answer: no server in Node takes less. */
-async function startBare(answer) {
+export async function startBare(answer) {
   const folder = temporaryFolder('bare');
   const file = path.join(folder, 'answer.json');
   fs.writeFileSync(file, answer);

@@ -8,18 +8,12 @@ import { freePort, REPOSITORY, startServer } from '../support/server.mjs';
 import { startPeer, temporaryFolder } from '../conformance/peer.mjs';
 import { ms, quantile, table } from './figures.mjs';
 import { besideFeast } from './features-feast.mjs';
-import { bar, Caller, fill, measure, publish } from './features-stand.mjs';
+import { readOverHttp } from './features-http.mjs';
+import { bar, Caller, fill, publish } from './features-stand.mjs';
 import { training as trainingSets } from './features-training.mjs';
 import { scrape } from './metrics.mjs';
 
 const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1] : undefined;
-const HTTP = [
-  { entities: 1, requests: 2000, warm: 3000, goal: 2 },
-  { entities: 10, requests: 1000, warm: 500, goal: 3 },
-  { entities: 100, requests: 300, warm: 100, goal: 12 },
-  { entities: 1000, requests: 60, warm: 10, goal: 50 },
-];
-const ROUNDS = 3;
 const BARS = 120;
 const COLD = { warm: 50, reads: 300 };
 const rows = [['', 'measured', 'goal', '']];
@@ -30,56 +24,12 @@ function tell(what, measured, goal, reached) {
   console.log(`${what}: ${measured} (${goal}${reached ? '' : ', MISSED'})`);
 }
 
-const pick = (i, count) => Array.from({ length: count }, (_, j) => symbols[(i * count + j) % symbols.length]);
-
 /** A client that only reads has a connection of its own. */
 function readerOf(server) {
   return new Caller(server.url, { 'x-api-key': server.adminKey });
 }
 
-/**
- * All computed: each entity that is read has had an event since it was read last. One changes each moment: that and what is made of it
- * is computed. Found again: nothing has happened since.
- */
-const READS = [
-  { what: 'all computed', set: 'bench_set', pushes: true },
-  { what: 'one changes each moment', set: 'bench_moving_set', pushes: false },
-  { what: 'found again', set: 'bench_set', pushes: false },
-];
-
-/** In rounds, each of them all kinds and sizes, and the middle one counts: a machine that is shared has slow minutes. */
-async function http({ server, caller }) {
-  const reader = readerOf(server);
-  const cells = READS.flatMap((kind) => HTTP.map((size) => ({ ...kind, ...size, rounds: [] })));
-  for (let round = 0; round < ROUNDS; round++)
-    for (const cell of cells) cell.rounds.push(await readRound({ server, caller, reader }, cell));
-  reader.close();
-  for (const { what, entities, goal, rounds } of cells) {
-    const [least, { p95, p50, cpu }, most] = rounds.toSorted((a, b) => a.p95 - b.p95);
-    tell(
-      `HTTP, 20 features of ${entities}, ${what}: p95 (of other rounds; p50, CPU${what === READS[0].what ? ' with pushes' : ''})`,
-      `${ms(p95)} (${ms(least.p95)}, ${ms(most.p95)}; ${ms(p50)}, ${ms(cpu)})`,
-      `< ${goal} ms`,
-      p95 < goal,
-    );
-  }
-}
-
-let pushed = 0;
-
-async function readRound({ server, caller, reader }, { set, pushes, entities, requests, warm, rounds }) {
-  const path = '/v1/features/online';
-  const bodyOf = (i) => JSON.stringify({ set, entities: pick(i, entities).map((symbol) => ({ symbol })) });
-  const push = (i) => {
-    const close = 100 + (pushed++ % 13);
-    const events = pick(i, entities).map((symbol, k) => bar(symbol, Date.now(), close + (k % 7)));
-    return caller.post('/v1/features/push', JSON.stringify({ stream: 'bench_bars', events }));
-  };
-  // Each entity is read once before: what is measured is computing and not reading the log.
-  for (let i = 0; i < 1000 / entities; i++) await reader.post(path, bodyOf(i));
-  const asked = { requests, warm: rounds.length === 0 ? warm : warm / 10, path, bodyOf };
-  return measure(reader, server.pid, { ...asked, ...(pushes && { before: push }) });
-}
+const http = ({ server, caller }) => readOverHttp({ server, caller, reader: readerOf(server), symbols }, tell);
 
 function engine() {
   const script = ['-r', './test/support/load-typescript.cjs', 'libs/features/src/engine/engine.bench.ts'];
