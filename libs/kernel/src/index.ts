@@ -11,4 +11,5 @@ export { isStorageFull, orStorageFull, storageFull } from './storage-full';
 export { digestFile } from './file-digest';
 export { atomicWriteFile, syncFolder } from './files';
 export { TURNS, type Pace } from './turns';
+export { received } from './received';
 export { ownerOf, processMark } from './process-mark';

@@ -1,7 +1,7 @@
 /** Hot path: what requests give, by whichever of its names. */
 import { readGiven, type FeatureValue, type OnlineRow, type SetSelection } from '@sibyl/features';
+import { received } from '@sibyl/kernel';
 import { noteFault, pointerTo, RequestFaults, type FeatureAsk, type FeatureSlot } from '@sibyl/prediction';
-import { describe } from '../http/validation.pipe';
 import { forModel, type BoundMember } from './bound-member';
 
 /** A feature of a view that a name in a request stands for. */
@@ -87,7 +87,7 @@ export class GivenValues {
       faults.add('invalid_parameter', `'${name}' is '${feature}', of which another name says something else.`, {
         pointer: pointerTo(pointer, name),
         expected: 'one value, whatever it is called',
-        received: describe(sent),
+        received: received(sent),
       });
     values[feature] = value;
   }
@@ -103,7 +103,7 @@ export class GivenValues {
     faults.add('input_type_mismatch', 'A feature has a value of the wrong type.', {
       pointer: pointerTo(ask.pointer, name),
       expected: `${type ?? 'a known feature'}${which}`,
-      received: describe(ask.features[name]),
+      received: received(ask.features[name]),
     });
   }
 

@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '@sibyl/auth';
 import { Lineage, PredictionLineage, toMermaid, type LineageQuery } from '@sibyl/features';
-import { DomainError } from '@sibyl/kernel';
+import { DomainError, received } from '@sibyl/kernel';
 import { RecordedPredictions } from '../audit/recorded-predictions';
-import { describe } from '../http/validation.pipe';
 import type { LineageQueryDto } from './lineage.dto';
 import { toGraphView } from './lineage.view';
 import { toPredictionRecord } from './prediction-record';
@@ -68,6 +67,6 @@ function invalid(
   detail: string,
   { expected, given }: { readonly expected: string; readonly given: unknown },
 ): DomainError {
-  const faults = [{ pointer: `/${parameter}`, expected, received: describe(given) }];
+  const faults = [{ pointer: `/${parameter}`, expected, received: received(given) }];
   return new DomainError('invalid_parameter', detail, { faults });
 }

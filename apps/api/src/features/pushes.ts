@@ -1,13 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '@sibyl/auth';
 import { FeatureLog, type PushedEvent, type UploadOutcome } from '@sibyl/features';
-import { DomainError, type FieldFault } from '@sibyl/kernel';
+import { DomainError, type FieldFault, received } from '@sibyl/kernel';
 import { checkJsonType, readBody, refuseEncoding } from '../http/body';
 import { boundedBody } from '../http/bounded-body';
 import { HttpOptions } from '../http/http-options';
 import { parseJson } from '../http/json-text';
 import type { ApiRequest } from '../http/request-context';
-import { describe, refuseUnknown } from '../http/validation.pipe';
+import { refuseUnknown } from '../http/validation.pipe';
 import { AtOnce } from '../operations/at-once';
 
 /** Faults of one answer. */
@@ -108,6 +108,6 @@ function faultOf({ fault, reason }: PushedEvent, i: number): FieldFault {
 
 function wrong(pointer: string, expected: string, given: unknown): DomainError {
   return new DomainError('invalid_parameter', `Wrong or missing: ${pointer.slice(1) || 'the body'}.`, {
-    faults: [{ pointer, expected, received: describe(given) }],
+    faults: [{ pointer, expected, received: received(given) }],
   });
 }

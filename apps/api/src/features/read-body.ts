@@ -8,13 +8,13 @@ import {
   type ReadRequest,
   type TrainingRequest,
 } from '@sibyl/features';
-import { DomainError, TURNS } from '@sibyl/kernel';
+import { DomainError, TURNS, received } from '@sibyl/kernel';
 import { PayloadDigest } from '@sibyl/prediction';
 import { checkJsonType, readBody } from '../http/body';
 import { HttpOptions } from '../http/http-options';
 import { parseJson } from '../http/json-text';
 import type { ApiRequest } from '../http/request-context';
-import { describe, refuseUnknown } from '../http/validation.pipe';
+import { refuseUnknown } from '../http/validation.pipe';
 
 /** Deeper than any request: lists in an object of a list. */
 export const READ_DEPTH = 8;
@@ -159,6 +159,6 @@ function rowsOf(entities: readonly unknown[], given: unknown): AskedRow[] {
 
 function wrong(pointer: string, expected: string, given: unknown): DomainError {
   return new DomainError('invalid_parameter', `Wrong or missing: ${pointer.slice(1) || 'the body'}.`, {
-    faults: [{ pointer, expected, received: describe(given) }],
+    faults: [{ pointer, expected, received: received(given) }],
   });
 }

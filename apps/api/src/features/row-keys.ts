@@ -1,8 +1,7 @@
 /** Hot path: asked for each row that leaves features out. */
 import { entityKey, type SetSelection } from '@sibyl/features';
-import { DomainError } from '@sibyl/kernel';
+import { DomainError, received } from '@sibyl/kernel';
 import { pointerTo, RequestFaults, type FeatureAsk, type FeatureQuery } from '@sibyl/prediction';
-import { describe } from '../http/validation.pipe';
 
 /** The key of each view of a set; undefined: the request names nobody. Throws what is wrong with the keys. */
 export function keysOf({ views }: SetSelection, ask: FeatureAsk): readonly string[] | undefined {
@@ -37,7 +36,7 @@ function checkNames(views: SetSelection['views'], { query: { symbol, entity }, p
     if (views[0]?.view.entity.name !== 'symbol') return;
     throw new DomainError('invalid_parameter', "'symbol' and 'entity' name different symbols.", {
       faults: [
-        { pointer: `${request}/entity`, expected: "what 'symbol' says, or nothing", received: describe(entity) },
+        { pointer: `${request}/entity`, expected: "what 'symbol' says, or nothing", received: received(entity) },
       ],
     });
   }
@@ -76,7 +75,7 @@ interface WrongKey {
 function unknownKey({ pointer }: FeatureAsk, { name, source, given, expected }: WrongKey): DomainError {
   const request = pointer.slice(0, pointer.lastIndexOf('/'));
   const at = request + (source === 'member of entity' ? `/entity${pointerTo('', name)}` : `/${source}`);
-  const faults = [{ pointer: at, expected, received: describe(given) }];
+  const faults = [{ pointer: at, expected, received: received(given) }];
   if (given === undefined)
     return new DomainError('input_missing', `The features of this model need the key '${name}'.`, { faults });
   return new DomainError('invalid_parameter', `'${name}' is no such key.`, { faults });

@@ -1,7 +1,7 @@
-import { DomainError } from '@sibyl/kernel';
+import { DomainError, received as describeValue } from '@sibyl/kernel';
 import { ChangeKeyBody, IssueKeyBody, KeyListQuery } from '../keys/key.dto';
 import { EventListQuery } from '../audit/audit.dto';
-import { describe as describeValue, RequestValidationPipe } from './validation.pipe';
+import { RequestValidationPipe } from './validation.pipe';
 
 const pipe = new RequestValidationPipe();
 

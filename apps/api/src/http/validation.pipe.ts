@@ -1,6 +1,6 @@
 import { Injectable, ValidationPipe, type ArgumentMetadata } from '@nestjs/common';
 import { getMetadataStorage, type ValidationError } from 'class-validator';
-import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
+import { DomainError, nearestWords, received, type FieldFault } from '@sibyl/kernel';
 
 /** Most faults of one answer; a body of 10 MiB could hold a million. */
 const FAULTS = 64;
@@ -84,7 +84,7 @@ function collect(error: ValidationError, parent: string, unknown: FieldFault[], 
   if (whitelistValidation !== undefined)
     unknown.push(unknownFault(error.property, error.target === undefined ? [] : fieldsOf(error.target), pointer));
   else if (unknownValue !== undefined || Object.keys(others).length > 0) {
-    wrong.push({ pointer, expected: Object.values(others).join('; '), received: describe(error.value) });
+    wrong.push({ pointer, expected: Object.values(others).join('; '), received: received(error.value) });
   }
   for (const child of error.children ?? []) collect(child, pointer, unknown, wrong);
 }
@@ -106,15 +106,6 @@ function escaped(name: string): string {
 function fieldsOf(target: object): string[] {
   const rules = getMetadataStorage().getTargetValidationMetadatas(target.constructor, '', false, false);
   return [...new Set(rules.map((rule) => rule.propertyName))];
-}
-
-/** What came, without repeating it: a value may be anything, a secret in the wrong field included. */
-export function describe(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  return typeof value === 'string' ? `text of ${value.length} characters` : 'an object';
 }
 
 function nameOf(fault: FieldFault): string {

@@ -1,9 +1,9 @@
-import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
+import { DomainError, nearestWords, type FieldFault, received } from '@sibyl/kernel';
 import { readGiven } from '../engine/given';
 import type { Given } from '../engine/frame';
 import type { OnlineRow } from '../engine/online-query';
 import { readKeys } from '../log/entity-key';
-import { placeOf, received, requestFault, type Place } from '../request-fault';
+import { placeOf, requestFault, type Place } from '../request-fault';
 import type { Selection } from './selection';
 
 const FAULTS = 64;

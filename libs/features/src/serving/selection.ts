@@ -1,11 +1,10 @@
-import { DomainError, nearestWords, type FieldFault } from '@sibyl/kernel';
+import { DomainError, nearestWords, type FieldFault, received } from '@sibyl/kernel';
 import { LRUCache } from 'lru-cache';
 import type { FeatureSet, FeatureView } from '../definitions/feature-view';
 import { readsSameEvents } from '../definitions/stream-versions';
 import { Program } from '../engine/program';
 import type { FeatureValue, ValueType } from '../feature-value';
 import type { KeptStream, StreamCatalog } from '../log/stream-catalog';
-import { received } from '../request-fault';
 import type { DefinitionCompiler } from '../store/definition-compiler';
 import type { DefinitionSnapshot } from '../store/definition-snapshot';
 import type { DefinitionStore } from '../store/definition-store';
