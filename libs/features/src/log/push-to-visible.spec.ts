@@ -17,3 +17,15 @@ it('measures each event once, from its stamp to the first time that it is heard 
   visible.taken([event(4_500_000), event(8_000_000)]);
   expect(seen).toEqual([0.5, 0.5, 0, 1]);
 });
+
+it('knows stamps that were told before many others', () => {
+  let seen = 0;
+  const visible = new PushToVisible(
+    () => 9_000_000,
+    () => seen++,
+  );
+  const events = Array.from({ length: 25_001 }, (_, i) => event(i));
+  visible.taken(events);
+  visible.taken([event(0), event(25_000)]);
+  expect(seen).toBe(events.length);
+});
